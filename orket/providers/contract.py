@@ -1,0 +1,130 @@
+"""What every adapter promises: one call in, raw facts out.
+
+An adapter talks to one server. It never judges and never estimates: what the server
+did not say is None. `generate` turns every failure of the server into facts (an
+outcome, a class, a message); it raises only on misuse of the adapter itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from orket.records import CallFacts, Capabilities, Controls
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """One model in one quant, and what its server calls it."""
+
+    model_id: str
+    """The model as the preset names it."""
+    quant_tag: str
+    """The quant as the preset names it."""
+    name: str
+    """The server's name for it: a tag, a key, an alias."""
+    path: Path | None = None
+    """The GGUF file, where it lies on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One model call as it is to be made."""
+
+    model: ModelRef
+    prompt: str
+    """The user message exactly as sent; a nonce, if any, is already in it."""
+    max_tokens: int
+    controls: Controls
+    stream: bool = True
+    system: str | None = None
+    prompt_cache: str = "disabled"
+    """`disabled`: ask the server not to use its prompt cache; `nonce`: it is defeated
+    by the prompt; `uncontrolled`: neither."""
+    timeout_seconds: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """What a server says of itself, asked once when a sweep starts."""
+
+    provider: str
+    version: str | None
+    endpoint: str | None
+    """URL without user info."""
+    locality: str
+    """`child` (started by Orket), `loopback` or `remote`."""
+    capabilities: Capabilities
+    tls_verified: bool | None = None
+    """None where the URL has no TLS."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that is ready to answer, with what could be verified of it."""
+
+    model: ModelRef
+    load_ns: int | None = None
+    """Time to load, outside any timed run. None where it was already resident."""
+    effective: Controls = field(default_factory=Controls)
+    """Controls read back; None in a field that cannot be verified."""
+    unsupported: tuple[str, ...] = ()
+    """Names of requested controls that this server does not have."""
+    digest: str | None = None
+    """Identity of the weights: sha256 of the file or the server's digest."""
+    model_bytes: int | None = None
+    parameters: int | None = None
+    reported_quant: str | None = None
+    reported_memory_bytes: int | None = None
+    cpu_only: bool | None = None
+    compute_threads: int | None = None
+    pids: tuple[int, ...] = ()
+    """Root processes of the server, where Orket started it; else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLoad:
+    """What the server says of its traffic, all clients together."""
+
+    requests_processing: int | None = None
+    tokens_generated: int | None = None
+
+
+class Adapter(Protocol):
+    """One server, spoken to at its richest interface."""
+
+    name: str
+
+    def describe(self) -> ServerInfo:
+        """Ask the server what it is and can. Raises ServerError when it is not there."""
+        ...
+
+    def load(self, model: ModelRef, controls: Controls) -> LoadedModel:
+        """Make `model` resident and verify that it is what was asked for.
+
+        Raises ServerError or EngineError; error class IDENTITY_MISMATCH when the
+        server holds another model or quant under that name.
+        """
+        ...
+
+    def generate(self, request: Generation) -> CallFacts:
+        """Make one model call. Every failure is in the facts."""
+        ...
+
+    def other_models(self) -> list[str] | None:
+        """Models resident beside the loaded one; None when the server cannot say."""
+        ...
+
+    def server_load(self) -> ServerLoad | None:
+        """The server's own traffic counters; None when it has none."""
+        ...
+
+    def unload(self) -> None:
+        """Unload what this adapter loaded itself, and prove it gone."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the server and of every connection."""
+        ...

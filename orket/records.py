@@ -1,0 +1,1063 @@
+"""The raw row types: the only declaration of every column Orket records.
+
+One row of each dataset of the warehouse is one struct here:
+
+    sweeps/    SweepRow     the manifest: one per start or resume of a sweep
+    runs/      RunRecord    one per model call, also when it failed
+    sidecars/  SidecarRow   one per sidecar measurement
+    events/    EventRow     baseline governance; sweep finished or aborted
+
+The Arrow schema, strict validation, JSON and the data dictionary in
+docs/telemetry.md all derive from these declarations. Facts only: what the source
+did not say is None, durations are integer nanoseconds, sizes are bytes, moments
+are UTC. Judgement (rates, quality, eligibility) belongs to the SQL views.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+INT64_MAX = 2**63 - 1
+
+Count = Annotated[int, Meta(ge=0, le=INT64_MAX)]
+Signed = Annotated[int, Meta(ge=-INT64_MAX, le=INT64_MAX)]
+Name = Annotated[str, Meta(min_length=1)]
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
+def _about(meaning: str, unit: str = "", source: str = "orket") -> Meta:
+    """What the data dictionary says of a column."""
+    return Meta(description=meaning, extra={"unit": unit, "source": source})
+
+
+def _sensor(
+    meaning: str,
+    unit: str,
+    source: str,
+    platforms: str = "linux",
+    pollutes: str = "",
+    kind: str = "counter",
+) -> Meta:
+    """What the sensor registry says of a field of `Counters`.
+
+    `kind` is "counter" (cumulative: judged by its delta over a window) or "level"
+    (a reading at one moment). `pollutes` names the run quality reasons it feeds.
+    """
+    return Meta(
+        description=meaning,
+        extra={
+            "unit": unit,
+            "source": source,
+            "platforms": platforms,
+            "pollutes": pollutes,
+            "kind": kind,
+        },
+    )
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of every raw row and every group inside one."""
+
+
+class Counters(Record, kw_only=True):
+    """Readings of the machine and the server at one moment: the sensor registry.
+
+    Every field that a platform lacks, or that was denied, is None; the run's
+    `sensor_gaps` says which and why.
+    """
+
+    host_total_ns: Annotated[
+        Count | None,
+        _sensor(
+            "CPU time of all CPUs in every state but guest",
+            "ns",
+            "/proc/stat, psutil.cpu_times",
+            "linux macos windows",
+            "HIGH_FOREIGN_CPU CPU_STEAL",
+        ),
+    ] = None
+    host_busy_ns: Annotated[
+        Count | None,
+        _sensor(
+            "CPU time of all CPUs in user, nice, system, irq and softirq",
+            "ns",
+            "/proc/stat, psutil.cpu_times",
+            "linux macos windows",
+            "HIGH_FOREIGN_CPU",
+        ),
+    ] = None
+    host_idle_ns: Annotated[
+        Count | None,
+        _sensor(
+            "Idle CPU time of all CPUs",
+            "ns",
+            "/proc/stat, psutil.cpu_times",
+            "linux macos windows",
+        ),
+    ] = None
+    host_iowait_ns: Annotated[
+        Count | None,
+        _sensor("CPU time waiting for I/O", "ns", "/proc/stat"),
+    ] = None
+    host_steal_ns: Annotated[
+        Count | None,
+        _sensor(
+            "CPU time the hypervisor gave to others",
+            "ns",
+            "/proc/stat",
+            "linux",
+            "CPU_STEAL",
+        ),
+    ] = None
+    server_cpu_ns: Annotated[
+        Count | None,
+        _sensor(
+            "CPU time of the model server's process tree",
+            "ns",
+            "process CPU clock, psutil",
+            "linux macos windows",
+            "HIGH_FOREIGN_CPU SERVER_STALLED ENVIRONMENT_UNOBSERVED",
+        ),
+    ] = None
+    client_cpu_ns: Annotated[
+        Count | None,
+        _sensor(
+            "CPU time of Orket's own process tree without the server",
+            "ns",
+            "process CPU clock, psutil",
+            "linux macos windows",
+            "HIGH_FOREIGN_CPU",
+        ),
+    ] = None
+    load1_milli: Annotated[
+        Count | None,
+        _sensor(
+            "Load average of the last minute",
+            "1/1000",
+            "os.getloadavg",
+            "linux macos",
+            "HIGH_SYSTEM_LOAD",
+            "level",
+        ),
+    ] = None
+    psi_cpu_some_us: Annotated[
+        Count | None,
+        _sensor("Time in which some task waited for a CPU", "us", "/proc/pressure/cpu"),
+    ] = None
+    psi_memory_full_us: Annotated[
+        Count | None,
+        _sensor(
+            "Time in which all tasks waited for memory",
+            "us",
+            "/proc/pressure/memory",
+            "linux",
+            "MEMORY_PRESSURE",
+        ),
+    ] = None
+    psi_io_full_us: Annotated[
+        Count | None,
+        _sensor("Time in which all tasks waited for I/O", "us", "/proc/pressure/io"),
+    ] = None
+    cgroup_throttled_ns: Annotated[
+        Count | None,
+        _sensor(
+            "Time for which the server's cgroup was held back by its CPU quota",
+            "ns",
+            "cpu.stat",
+            "linux",
+            "CPU_QUOTA_THROTTLED",
+        ),
+    ] = None
+    swap_in_bytes: Annotated[
+        Count | None,
+        _sensor(
+            "Bytes swapped in (pswpin)",
+            "bytes",
+            "/proc/vmstat",
+            "linux",
+            "SWAP_ACTIVITY",
+        ),
+    ] = None
+    swap_out_bytes: Annotated[
+        Count | None,
+        _sensor(
+            "Bytes swapped out (pswpout)",
+            "bytes",
+            "/proc/vmstat",
+            "linux",
+            "SWAP_ACTIVITY",
+        ),
+    ] = None
+    server_major_faults: Annotated[
+        Count | None,
+        _sensor(
+            "Major page faults of the model server",
+            "count",
+            "/proc/<pid>/stat",
+            "linux",
+            "MEMORY_PRESSURE",
+        ),
+    ] = None
+    thermal_throttle_count: Annotated[
+        Count | None,
+        _sensor(
+            "Thermal throttle events, summed over cores and packages",
+            "count",
+            "/sys/devices/system/cpu/cpu*/thermal_throttle",
+            "linux",
+            "THERMAL_THROTTLE",
+        ),
+    ] = None
+    thermal_throttled_ns: Annotated[
+        Count | None,
+        _sensor(
+            "Time throttled for heat, the longest of all cores and packages",
+            "ns",
+            "/sys/devices/system/cpu/cpu*/thermal_throttle",
+            "linux",
+            "THERMAL_THROTTLE",
+        ),
+    ] = None
+    cpu_frequency_khz: Annotated[
+        Count | None,
+        _sensor(
+            "Mean current frequency of the CPUs",
+            "kHz",
+            "/sys/devices/system/cpu/cpu*/cpufreq",
+            "linux",
+            "",
+            "level",
+        ),
+    ] = None
+    on_battery: Annotated[
+        bool | None,
+        _sensor(
+            "Running on battery",
+            "",
+            "psutil.sensors_battery",
+            "linux macos windows",
+            "ON_BATTERY",
+            "level",
+        ),
+    ] = None
+    available_memory_bytes: Annotated[
+        Count | None,
+        _sensor(
+            "Memory available without swapping",
+            "bytes",
+            "psutil.virtual_memory",
+            "linux macos windows",
+            "",
+            "level",
+        ),
+    ] = None
+    server_rss_bytes: Annotated[
+        Count | None,
+        _sensor(
+            "Resident memory of the model server's process tree",
+            "bytes",
+            "psutil, /proc/<pid>/statm",
+            "linux macos windows",
+            "",
+            "level",
+        ),
+    ] = None
+    server_requests_processing: Annotated[
+        Count | None,
+        _sensor(
+            "Requests in the model server at this moment, ours excluded",
+            "count",
+            "the server's own metrics",
+            "linux macos windows",
+            "SERVER_SHARED",
+            "level",
+        ),
+    ] = None
+    server_tokens_generated: Annotated[
+        Count | None,
+        _sensor(
+            "Tokens the server has generated since its start",
+            "count",
+            "the server's own metrics",
+            "linux macos windows",
+            "SERVER_SHARED",
+        ),
+    ] = None
+    gpu_utilisation_ppm: Annotated[
+        Count | None,
+        _sensor(
+            "GPU utilisation, the highest of the devices",
+            "ppm",
+            "NVML",
+            "linux windows",
+            "",
+            "level",
+        ),
+    ] = None
+    gpu_memory_used_bytes: Annotated[
+        Count | None,
+        _sensor(
+            "GPU memory in use, all devices and processes",
+            "bytes",
+            "NVML",
+            "linux windows",
+            "",
+            "level",
+        ),
+    ] = None
+    gpu_memory_server_bytes: Annotated[
+        Count | None,
+        _sensor(
+            "GPU memory of the model server's process tree",
+            "bytes",
+            "NVML",
+            "linux windows",
+            "",
+            "level",
+        ),
+    ] = None
+    gpu_memory_foreign_bytes: Annotated[
+        Count | None,
+        _sensor(
+            "GPU memory of other processes",
+            "bytes",
+            "NVML",
+            "linux windows",
+            "GPU_FOREIGN_PROCESS",
+            "level",
+        ),
+    ] = None
+    gpu_foreign_busy: Annotated[
+        bool | None,
+        _sensor(
+            "Another process computed on a GPU since the reading before",
+            "",
+            "NVML",
+            "linux windows",
+            "GPU_FOREIGN_PROCESS",
+            "level",
+        ),
+    ] = None
+    gpu_temperature_milli_c: Annotated[
+        Signed | None,
+        _sensor(
+            "GPU temperature, the hottest device",
+            "1/1000 C",
+            "NVML",
+            "linux windows",
+            "",
+            "level",
+        ),
+    ] = None
+    gpu_power_mw: Annotated[
+        Count | None,
+        _sensor(
+            "GPU power draw, all devices", "mW", "NVML", "linux windows", "", "level"
+        ),
+    ] = None
+    gpu_energy_uj: Annotated[
+        Count | None,
+        _sensor("GPU energy since driver load", "uJ", "NVML", "linux windows"),
+    ] = None
+    gpu_sm_clock_mhz: Annotated[
+        Count | None,
+        _sensor(
+            "GPU compute clock, the slowest device",
+            "MHz",
+            "NVML",
+            "linux windows",
+            "",
+            "level",
+        ),
+    ] = None
+    gpu_throttle_reasons: Annotated[
+        Count | None,
+        _sensor(
+            "NVML clock event reasons, or-ed over the devices",
+            "bitmask",
+            "NVML",
+            "linux windows",
+            "GPU_THROTTLED",
+            "level",
+        ),
+    ] = None
+
+
+class Controls(Record, kw_only=True):
+    """Experimental controls, as requested or as found effective.
+
+    As requested, None means that no value was given; the words `none` and `server`
+    are values. As effective, None means that it could not be verified.
+    """
+
+    seed: Annotated[Signed | None, _about("Sampling seed")] = None
+    temperature_milli: Annotated[Count | None, _about("Temperature", "1/1000")] = None
+    threads: Annotated[
+        Name | None, _about("Server threads: a number, or `server` (its own choice)")
+    ] = None
+    affinity: Annotated[
+        Name | None,
+        _about("CPU affinity: none, compact, spread, server, or a list like 0,2-3"),
+    ] = None
+    warmup: Annotated[
+        Name | None, _about("Warm-up calls per block: a number, `none` or `server`")
+    ] = None
+    context_tokens: Annotated[Count | None, _about("Context length", "tokens")] = None
+    batch_tokens: Annotated[Count | None, _about("Batch size", "tokens")] = None
+    thinking: Annotated[
+        bool | None, _about("Whether the model may think before it answers")
+    ] = None
+
+
+class CallFacts(Record, kw_only=True):
+    """What one model call said, normalised to one contract at the adapter's edge."""
+
+    outcome: Annotated[
+        Name, _about("OK, FAILED, TIMEOUT or CANCELLED", source="client")
+    ]
+    error_class: Annotated[
+        str | None,
+        _about("Kind of failure, e.g. HTTP_503, CONNECTION_LOST", source="client"),
+    ] = None
+    error_message: Annotated[
+        str | None, _about("One line, secrets removed", source="client")
+    ] = None
+    http_status: Annotated[Count | None, _about("HTTP status", source="server")] = None
+
+    answer_text: Annotated[
+        str | None, _about("The answer, as said", source="server")
+    ] = None
+    reasoning_text: Annotated[
+        str | None, _about("Thinking, where told apart", source="server")
+    ] = None
+    stop_reason: Annotated[
+        str | None, _about("stop, length, or the server's own word", source="server")
+    ] = None
+    reported_model: Annotated[
+        str | None, _about("Model name in the response", source="server")
+    ] = None
+
+    prompt_tokens: Annotated[
+        Count | None,
+        _about("Tokens of the whole prompt, cached ones included", "tokens", "server"),
+    ] = None
+    cached_prompt_tokens: Annotated[
+        Count | None, _about("Of these, taken from a cache", "tokens", "server")
+    ] = None
+    completion_tokens: Annotated[
+        Count | None,
+        _about("Tokens generated, reasoning included", "tokens", "server"),
+    ] = None
+    reasoning_tokens: Annotated[
+        Count | None, _about("Of these, reasoning", "tokens", "server")
+    ] = None
+    count_note: Annotated[
+        str | None,
+        _about("How a count was read where the contract implies it, else NULL"),
+    ] = None
+
+    prefill_ns: Annotated[
+        Count | None, _about("Model-internal time on new prompt tokens", "ns", "server")
+    ] = None
+    decode_ns: Annotated[
+        Count | None, _about("Model-internal time generating", "ns", "server")
+    ] = None
+    load_ns: Annotated[
+        Count | None, _about("Model load inside this call", "ns", "server")
+    ] = None
+    server_total_ns: Annotated[
+        Count | None, _about("The server's own total", "ns", "server")
+    ] = None
+    decode_clock: Annotated[
+        str | None,
+        _about("Where decode_ns starts: first_token or prefill_end", source="server"),
+    ] = None
+    prefill_kind: Annotated[
+        str | None,
+        _about("What prefill_ns is: internal or ttft_proxy", source="server"),
+    ] = None
+    formula_id: Annotated[
+        str | None, _about("The formula that read the raw figures")
+    ] = None
+    engine: Annotated[
+        str | None, _about("Engine behind the route, where it is told apart")
+    ] = None
+    raw_figures: Annotated[
+        str | None,
+        _about(
+            "The server's usage and timing figures, unread, as JSON", source="server"
+        ),
+    ] = None
+
+    prompt_cache: Annotated[
+        str | None,
+        _about("How a prompt cache was met: disabled, nonce, uncontrolled, absent"),
+    ] = None
+    streamed: Annotated[bool | None, _about("Streamed response")] = None
+    wall_ns: Annotated[
+        Count | None, _about("Request written to last byte, monotonic", "ns", "client")
+    ] = None
+    realtime_ns: Annotated[
+        Signed | None, _about("The same span by the wall clock", "ns", "client")
+    ] = None
+    ttft_ns: Annotated[
+        Count | None,
+        _about("To the first token-carrying chunk, streamed only", "ns", "client"),
+    ] = None
+    generation_retries: Annotated[
+        Count, _about("Further generations inside this attempt", "count", "client")
+    ] = 0
+
+
+class CheckFacts(Record, kw_only=True):
+    """What the checkers found in one answer. None of it is a judgement on the run."""
+
+    checks_passed: Annotated[Count, _about("Checks passed", "count", "checker")]
+    checks_total: Annotated[
+        Count, _about("Checks that could be tried", "count", "checker")
+    ]
+    checks_unsupported: Annotated[
+        Count, _about("Checks the sandbox could not run", "count", "checker")
+    ] = 0
+    check_details: Annotated[
+        str | None, _about("One entry per check, as JSON", source="checker")
+    ] = None
+    format_damage: Annotated[
+        str | None,
+        _about(
+            "EMPTY, UNPARSEABLE, TRUNCATED, LOOPING or WRONG_LANGUAGE, else NULL",
+            source="checker",
+        ),
+    ] = None
+    answer_chars: Annotated[
+        Count, _about("Characters of the answer", "count", "checker")
+    ] = 0
+    code_chars: Annotated[
+        Count, _about("Of these, inside code fences", "count", "checker")
+    ] = 0
+    checker_version: Annotated[Name, _about("Version of the checkers")] = "1"
+    sandbox: Annotated[
+        str | None, _about("Sandbox that ran code answers: monty or process")
+    ] = None
+
+
+class RunRecord(Record, kw_only=True):
+    """One model call: one attempt at one planned run."""
+
+    sweep_id: Annotated[Name, _about("Sweep")]
+    run_id: Annotated[Name, _about("Planned run: hash of its identity")]
+    attempt_id: Annotated[
+        Name, _about("Hash of run, attempt number and executor start")
+    ]
+    attempt_number: Annotated[Count, _about("1 for the first attempt", "count")]
+    executor_started_at: Annotated[Moment, _about("Start of the executor", "UTC")]
+    recorded_at: Annotated[Moment, _about("When this row was written", "UTC")]
+    phase: Annotated[Name, _about("warmup, canary, matrix or anchor")]
+    model_id: Annotated[Name, _about("Model, as the preset names it")]
+    model_digest: Annotated[
+        str | None, _about("Identity of the weights, where known", source="server")
+    ] = None
+    quant_tag: Annotated[Name, _about("Quant, as the preset names it")]
+    test_id: Annotated[Name, _about("bank/task")]
+    bucket: Annotated[Name, _about("logic, refactor or mixed")]
+    task_revision: Annotated[Name, _about("Hash of the task's content")]
+    repetition: Annotated[Count, _about("From 1", "count")]
+    order_index: Annotated[Count, _about("Place in the order of execution", "count")]
+    block_index: Annotated[Count, _about("Block of this run", "count")]
+    retry_pass: Annotated[Count, _about("0, or the retry pass", "count")] = 0
+
+    started_at: Annotated[
+        Moment, _about("When the request was written", "UTC", "client")
+    ]
+    started_ns: Annotated[
+        Count, _about("The same on the executor's monotonic clock", "ns", "client")
+    ]
+    ended_ns: Annotated[
+        Count, _about("Last byte on the executor's monotonic clock", "ns", "client")
+    ]
+    prompt_sha256: Annotated[Name, _about("Hash of the prompt as sent")]
+    nonce: Annotated[str | None, _about("Nonce that defeats a prompt cache")] = None
+    max_tokens: Annotated[Count, _about("Output budget", "tokens")]
+    requested: Annotated[Controls, _about("Controls asked for")]
+    effective: Annotated[Controls, _about("Controls verified")]
+    unsupported_controls: Annotated[
+        list[str], _about("Requested controls this server does not have")
+    ] = []
+    call: Annotated[CallFacts, _about("What the call said")]
+    checks: Annotated[CheckFacts | None, _about("What the checkers found")] = None
+
+    locality: Annotated[
+        str | None, _about("Where the server runs: child, loopback or remote")
+    ] = None
+    before: Annotated[Counters | None, _about("Counters just before the call")] = None
+    after: Annotated[Counters | None, _about("Counters just after the call")] = None
+    peak_server_rss_bytes: Annotated[
+        Count | None, _about("Peak resident memory of the server", "bytes", "observer")
+    ] = None
+    peak_gpu_memory_bytes: Annotated[
+        Count | None, _about("Peak GPU memory of the server", "bytes", "observer")
+    ] = None
+    reported_model_bytes: Annotated[
+        Count | None,
+        _about("Model size in memory by the server's word", "bytes", "server"),
+    ] = None
+    other_models_resident: Annotated[
+        list[str] | None, _about("Other models loaded in the server", source="server")
+    ] = None
+    sensor_gaps: Annotated[
+        list[str],
+        _about("Sensors without a reading, as field=status", source="observer"),
+    ] = []
+
+
+class Capabilities(Record, kw_only=True):
+    """What a server can tell and be told. None means that it was not found out."""
+
+    streaming: Annotated[bool | None, _about("Streams its answers")] = None
+    token_counts: Annotated[bool | None, _about("Reports token counts")] = None
+    cached_counts: Annotated[bool | None, _about("Reports cached prompt tokens")] = None
+    internal_timings: Annotated[
+        bool | None, _about("Reports prefill and decode time")
+    ] = None
+    seed: Annotated[bool | None, _about("Takes a seed")] = None
+    context_control: Annotated[bool | None, _about("Context can be set")] = None
+    thread_control: Annotated[bool | None, _about("Threads can be set")] = None
+    batch_control: Annotated[bool | None, _about("Batch size can be set")] = None
+    quant_identity: Annotated[bool | None, _about("Says which quant it loaded")] = None
+    memory_report: Annotated[bool | None, _about("Reports the model's memory")] = None
+    cache_control: Annotated[
+        bool | None, _about("Prompt cache can be switched off")
+    ] = None
+
+
+class Policy(Record, kw_only=True):
+    """Every threshold a view compares with. Ratios in parts per million.
+
+    The values here are the defaults; a preset or a control profile sets others, and
+    the manifest keeps those in force, so that an old sweep keeps its own policy.
+    """
+
+    adherence_threshold_ppm: Annotated[
+        Count, _about("Share of the baseline quant's adherence to keep", "ppm")
+    ] = 950_000
+    latency_ceiling_ns: Annotated[
+        Count, _about("Highest mean wall time of a quant", "ns")
+    ] = 10_000_000_000
+    min_valid_runs: Annotated[Count, _about("Valid runs per task", "count")] = 1
+    include_polluted: Annotated[Name, _about("never, fill or always")] = "never"
+    allow_unobserved: Annotated[
+        bool, _about("ENVIRONMENT_UNOBSERVED is an advisory")
+    ] = False
+    utility_formula: Annotated[
+        Name, _about("Utility of a quant, from a closed list")
+    ] = "adherence_per_second"
+
+    max_load_ns: Annotated[Count, _about("Load time allowed in a timed run", "ns")] = (
+        500_000_000
+    )
+    max_foreign_cpu_ppm: Annotated[
+        Count, _about("Machine share of other processes", "ppm")
+    ] = 100_000
+    foreign_cpu_excess_ns: Annotated[
+        Count, _about("Excess CPU time a short window needs", "ns")
+    ] = 50_000_000
+    counter_window_ns: Annotated[
+        Count, _about("Shortest window of a CPU clock", "ns")
+    ] = 500_000_000
+    max_steal_ppm: Annotated[Count, _about("Stolen CPU share", "ppm")] = 20_000
+    max_load_per_cpu_milli: Annotated[
+        Count, _about("Load average per logical CPU", "1/1000")
+    ] = 1_000
+    max_quota_throttle_ppm: Annotated[
+        Count, _about("Share of the window held back by a CPU quota", "ppm")
+    ] = 50_000
+    max_thermal_throttle_ppm: Annotated[
+        Count, _about("Share of the window throttled for heat", "ppm")
+    ] = 50_000
+    max_swap_bytes_per_second: Annotated[Count, _about("Swap traffic", "bytes/s")] = (
+        1_048_576
+    )
+    max_overhead_ppm: Annotated[
+        Count, _about("Unexplained share of the wall time", "ppm")
+    ] = 250_000
+    overhead_floor_ns: Annotated[
+        Count, _about("Unexplained time always allowed", "ns")
+    ] = 100_000_000
+    clock_slack_ns: Annotated[
+        Count, _about("Internal time may exceed wall time by this", "ns")
+    ] = 2_000_000
+    clock_slack_ppm: Annotated[
+        Count, _about("... or by this share of the wall time", "ppm")
+    ] = 10_000
+    max_clock_jump_ns: Annotated[
+        Count, _about("Wall clock against monotonic clock", "ns")
+    ] = 250_000_000
+    max_cached_tokens: Annotated[
+        Count, _about("Prompt tokens a template always finds cached", "tokens")
+    ] = 16
+    max_cached_ppm: Annotated[Count, _about("... or this share", "ppm")] = 50_000
+    stalled_ppm: Annotated[
+        Count, _about("Server CPU share below which it stood still", "ppm")
+    ] = 500_000
+    stalled_advisory_ppm: Annotated[
+        Count, _about("... below which it is worth a note", "ppm")
+    ] = 750_000
+    max_memory_pressure_ppm: Annotated[
+        Count, _about("Share of the window stalled on memory", "ppm")
+    ] = 10_000
+    max_major_faults_per_second: Annotated[
+        Count, _about("Major faults of the server", "1/s")
+    ] = 100
+    max_gpu_foreign_bytes: Annotated[
+        Count, _about("GPU memory of other processes", "bytes")
+    ] = 268_435_456
+    gpu_throttle_mask: Annotated[
+        Count,
+        _about(
+            "NVML reasons that pollute: hw slowdown, sw and hw thermal, power brake",
+            "bitmask",
+        ),
+    ] = 0x08 | 0x20 | 0x40 | 0x80
+
+    canary_repetitions: Annotated[Count, _about("Canary runs", "count")] = 10
+    canary_drop_first: Annotated[
+        bool, _about("First canary run left out of the variation")
+    ] = True
+    canary_max_latency_cv_ppm: Annotated[
+        Count, _about("Variation of the canary's time", "ppm")
+    ] = 30_000
+    canary_max_missing_ppm: Annotated[
+        Count, _about("Canary runs without telemetry", "ppm")
+    ] = 0
+    anchor_max_drift_ppm: Annotated[
+        Count, _about("Anchor time against the canary's", "ppm")
+    ] = 100_000
+
+    outlier_mad_milli: Annotated[
+        Count, _about("Distance from the median in MADs", "1/1000")
+    ] = 5_190
+    outlier_min_runs: Annotated[Count, _about("Runs needed for it", "count")] = 5
+    p95_min_runs: Annotated[Count, _about("Runs a p95 needs", "count")] = 20
+    drift_chi2_milli: Annotated[
+        Count, _about("Mann-Kendall S squared over its variance", "1/1000")
+    ] = 6_630
+    drift_min_ppm: Annotated[
+        Count, _about("Last repetition slower than the first by", "ppm")
+    ] = 30_000
+    output_length_ppm: Annotated[
+        Count, _about("Tokens differing from the baseline quant's by", "ppm")
+    ] = 200_000
+    rival_chi2_milli: Annotated[
+        Count, _about("(2W - n) squared over n for a clear winner", "1/1000")
+    ] = 3_840
+    rival_min_pairs: Annotated[Count, _about("Pairs needed for it", "count")] = 10
+    confidence_z_milli: Annotated[
+        Count, _about("z of the one-sided Wilson bound", "1/1000")
+    ] = 1_645
+
+    baseline_max_age_us: Annotated[
+        Count, _about("Age at which a stored baseline is stale", "us")
+    ] = 90 * 86_400_000_000
+    compare_rel_floor_ppm: Annotated[
+        Count, _about("Change that counts, relative", "ppm")
+    ] = 50_000
+    compare_abs_floor_ns: Annotated[
+        Count, _about("Change that counts, absolute", "ns")
+    ] = 50_000_000
+    compare_noise_milli: Annotated[
+        Count, _about("... and in joint scaled MADs", "1/1000")
+    ] = 3_000
+    compare_min_runs: Annotated[Count, _about("Runs on each side", "count")] = 5
+
+    slo_missing_telemetry_ppm: Annotated[
+        Count, _about("Missing telemetry must stay below", "ppm")
+    ] = 10_000
+    slo_determinism_ppm: Annotated[Count, _about("Determinism must reach", "ppm")] = (
+        1_000_000
+    )
+    slo_polluted_ppm: Annotated[
+        Count, _about("Polluted runs must stay below", "ppm")
+    ] = 100_000
+    slo_frontier_ppm: Annotated[
+        Count, _about("Sessions with a recommendation must reach", "ppm")
+    ] = 800_000
+
+
+class Label(Record, kw_only=True):
+    """A free-form key and value."""
+
+    key: Annotated[Name, _about("Key")]
+    value: Annotated[str, _about("Value")]
+
+
+class Override(Record, kw_only=True):
+    """One preset value that the command line or a what-if replaced."""
+
+    key: Annotated[Name, _about("Dotted key of the preset")]
+    value: Annotated[str, _about("Value in force, as JSON")]
+    preset_value: Annotated[str | None, _about("Value of the preset, as JSON")] = None
+
+
+class Hardware(Record, kw_only=True):
+    """What the hardware fingerprint is made of, and what stands beside it."""
+
+    os: Annotated[str | None, _about("Operating system", source="platform")] = None
+    architecture: Annotated[str | None, _about("Machine type", source="platform")] = (
+        None
+    )
+    cpu: Annotated[str | None, _about("CPU model", source="/proc/cpuinfo")] = None
+    physical_cores: Annotated[
+        Count | None, _about("Physical cores", "count", "psutil")
+    ] = None
+    logical_cpus: Annotated[Count | None, _about("Logical CPUs", "count", "psutil")] = (
+        None
+    )
+    ram_bytes: Annotated[Count | None, _about("Memory", "bytes", "psutil")] = None
+    gpus: Annotated[
+        list[str] | None, _about("GPUs with their memory", source="NVML")
+    ] = None
+    cpu_quota_milli: Annotated[
+        Count | None, _about("CPU quota of the container", "1/1000 CPU", "cgroup")
+    ] = None
+    clock_tick_ns: Annotated[
+        Count | None, _about("Resolution of the CPU clocks", "ns", "sysconf")
+    ] = None
+    environment: Annotated[
+        str | None, _about("Further facts of the machine, as JSON", source="observer")
+    ] = None
+
+
+class ModelEntry(Record, kw_only=True):
+    """One model of a sweep: its server, controls and policy."""
+
+    model_id: Annotated[Name, _about("Model, as the preset names it")]
+    provider: Annotated[Name, _about("Adapter")]
+    provider_version: Annotated[
+        str | None, _about("Server version", source="server")
+    ] = None
+    endpoint: Annotated[str | None, _about("URL without user info")] = None
+    streaming: Annotated[bool, _about("Streamed")] = True
+    locality: Annotated[str | None, _about("child, loopback or remote")] = None
+    tls_verified: Annotated[
+        bool | None, _about("TLS certificate verified; NULL without TLS")
+    ] = None
+    server_logical_cpus: Annotated[
+        Count | None, _about("Threads the server computes with", "count", "server")
+    ] = None
+    cpu_only: Annotated[bool | None, _about("No layer on a GPU", source="server")] = (
+        None
+    )
+    capabilities: Annotated[Capabilities, _about("What the server can tell")]
+    controls: Annotated[Controls, _about("Controls asked for")]
+    control_profile: Annotated[str | None, _about("Name of the control profile")] = None
+    policy: Annotated[Policy, _about("Thresholds in force")]
+
+
+class QuantEntry(Record, kw_only=True):
+    """One quant of a model, with all that is known of its identity."""
+
+    model_id: Annotated[Name, _about("Model")]
+    quant_tag: Annotated[Name, _about("Quant, as the preset names it")]
+    quant_key: Annotated[
+        str | None, _about("Canonical tag in the quant catalogue, if known")
+    ] = None
+    quant_family: Annotated[str | None, _about("Family in the catalogue")] = None
+    catalogue_order: Annotated[
+        Count | None, _about("Place in the catalogue, 1 = least precise")
+    ] = None
+    nominal_bpw_milli: Annotated[
+        Count | None, _about("Nominal bits per weight", "1/1000", "catalogue")
+    ] = None
+    model_bytes: Annotated[
+        Count | None, _about("Size of the weights", "bytes", "file or server")
+    ] = None
+    parameters: Annotated[
+        Count | None, _about("Number of weights", "count", "file or server")
+    ] = None
+    model_digest: Annotated[
+        str | None, _about("Identity of the weights", source="file or server")
+    ] = None
+    reported_quant: Annotated[
+        str | None, _about("Quant by the server's word", source="server")
+    ] = None
+
+
+class TaskEntry(Record, kw_only=True):
+    """One task of a sweep."""
+
+    test_id: Annotated[Name, _about("bank/task")]
+    bank: Annotated[Name, _about("Task bank")]
+    task_id: Annotated[Name, _about("Task")]
+    bucket: Annotated[Name, _about("logic, refactor or mixed")]
+    tier: Annotated[Count, _about("Difficulty, 1 to 3", "count")] = 1
+    task_revision: Annotated[Name, _about("Hash of the task's content")]
+    checks_total: Annotated[Count, _about("Checks of the task", "count")]
+    max_tokens: Annotated[Count, _about("Output budget", "tokens")]
+
+
+class PlannedRun(Record, kw_only=True):
+    """One entry of the plan, in the order of execution."""
+
+    run_id: Annotated[Name, _about("Hash of the planned run's identity")]
+    order_index: Annotated[Count, _about("Place in the order", "count")]
+    phase: Annotated[Name, _about("warmup, canary or matrix")]
+    model_id: Annotated[Name, _about("Model")]
+    quant_tag: Annotated[Name, _about("Quant")]
+    test_id: Annotated[Name, _about("bank/task")]
+    repetition: Annotated[Count, _about("From 1", "count")]
+    block_index: Annotated[Count, _about("Block", "count")]
+
+
+class SweepRow(Record, kw_only=True):
+    """The manifest of a sweep: one row per start or resume. The first one rules."""
+
+    sweep_id: Annotated[Name, _about("Sweep")]
+    manifest_id: Annotated[Name, _about("This row")]
+    kind: Annotated[Name, _about("START, RESUME or INGEST")]
+    started_at: Annotated[Moment, _about("Start or resume", "UTC")]
+    orket_version: Annotated[Name, _about("Version of Orket")]
+    commit_sha: Annotated[str | None, _about("Commit of the checkout, if any")] = None
+    preset: Annotated[Name, _about("Preset")]
+    plan_hash: Annotated[Name, _about("Hash of all that can change a result")]
+    policy_hash: Annotated[Name, _about("Hash of the policy")]
+    labels: Annotated[list[Label], _about("Labels of the preset or --label")] = []
+    overrides: Annotated[list[Override], _about("What replaced preset values")] = []
+    runtime_target: Annotated[Name, _about("Where it runs; alias venue")] = (
+        "local-hardware"
+    )
+    execution_mode: Annotated[Name, _about("How it runs; alias flow")] = "live"
+    hardware_fingerprint: Annotated[
+        str | None, _about("Stable id of the hardware", source="observer")
+    ] = None
+    fingerprint_version: Annotated[
+        str | None, _about("Version of the fingerprint's recipe")
+    ] = None
+    hardware: Annotated[Hardware, _about("What the fingerprint is made of")]
+    order: Annotated[Name, _about("rotated or grouped")] = "rotated"
+    repetitions: Annotated[Count, _about("Repetitions of the matrix", "count")] = 1
+    polluted_retries: Annotated[Count, _about("Retry passes allowed", "count")] = 1
+    canary_planned: Annotated[bool, _about("The canary gate is in the plan")] = False
+    sidecar_planned: Annotated[bool, _about("A sidecar is in the plan")] = False
+    sandbox: Annotated[str | None, _about("Sandbox for code answers")] = None
+    checker_version: Annotated[Name, _about("Version of the checkers")] = "1"
+    executor_load1_milli: Annotated[
+        Count | None,
+        _about("Load average before the executor's first call", "1/1000", "observer"),
+    ] = None
+    models: Annotated[list[ModelEntry], _about("Models")]
+    quants: Annotated[list[QuantEntry], _about("Quants of each model")]
+    tasks: Annotated[list[TaskEntry], _about("Tasks")]
+    plan: Annotated[list[PlannedRun], _about("Planned runs, in order")]
+
+
+class SidecarRow(Record, kw_only=True):
+    """One sidecar measurement of one model and quant. Diagnostic, never a gate."""
+
+    sweep_id: Annotated[Name, _about("Sweep")]
+    sidecar_id: Annotated[Name, _about("This row")]
+    recorded_at: Annotated[Moment, _about("When this row was written", "UTC")]
+    model_id: Annotated[Name, _about("Model")]
+    quant_tag: Annotated[Name, _about("Quant")]
+    tool: Annotated[Name, _about("Tool, e.g. llama-bench")]
+    tool_version: Annotated[str | None, _about("Build", source="tool")] = None
+    profile: Annotated[str | None, _about("Sidecar profile, e.g. cpu")] = None
+    status: Annotated[
+        Name, _about("OK, MISSING_BINARY, TIMEOUT, FAILED or UNPARSEABLE")
+    ]
+    error_message: Annotated[str | None, _about("One line")] = None
+    test: Annotated[
+        str | None, _about("pp (prefill) or tg (decode)", source="tool")
+    ] = None
+    prompt_tokens: Annotated[
+        Count | None, _about("Prompt tokens of the test", "tokens", "tool")
+    ] = None
+    generated_tokens: Annotated[
+        Count | None, _about("Generated tokens of the test", "tokens", "tool")
+    ] = None
+    batch_tokens: Annotated[Count | None, _about("Batch", "tokens", "tool")] = None
+    threads: Annotated[Count | None, _about("Threads", "count", "tool")] = None
+    samples_ns: Annotated[
+        list[Count] | None, _about("Raw samples, one per repetition", "ns", "tool")
+    ] = None
+    raw: Annotated[str | None, _about("The tool's record, unread", source="tool")] = (
+        None
+    )
+
+
+class EventRow(Record, kw_only=True):
+    """One act of governance, or the end of a sweep. Events are never edited."""
+
+    event_id: Annotated[Name, _about("This row, time-ordered")]
+    recorded_at: Annotated[Moment, _about("When it happened", "UTC")]
+    event: Annotated[
+        Name,
+        _about(
+            "SWEEP_FINISHED, SWEEP_ABORTED, BASELINE_APPEND, BASELINE_PIN, "
+            "BASELINE_UNPIN, BASELINE_PRUNE or BASELINE_PRUNE_UNDONE"
+        ),
+    ]
+    sweep_id: Annotated[str | None, _about("Sweep it speaks of")] = None
+    target_event_id: Annotated[
+        str | None, _about("The append or prune it refers to")
+    ] = None
+    reason: Annotated[str | None, _about("Why, in the words of who did it")] = None
+    test_id: Annotated[str | None, _about("bank/task of a stored baseline")] = None
+    model_id: Annotated[str | None, _about("Its model")] = None
+    model_digest: Annotated[str | None, _about("Its weights")] = None
+    quant_tag: Annotated[str | None, _about("Its quant")] = None
+    task_revision: Annotated[str | None, _about("Its task revision")] = None
+    hardware_fingerprint: Annotated[str | None, _about("Its machine")] = None
+    fingerprint_version: Annotated[str | None, _about("Recipe of that")] = None
+    control_profile: Annotated[str | None, _about("Its control profile")] = None
+    controls: Annotated[Controls | None, _about("Its controls")] = None
+    run_quality_status: Annotated[str | None, _about("CLEAN or POLLUTED")] = None
+    measured_at: Annotated[
+        Moment | None, _about("When the baseline was measured", "UTC")
+    ] = None
+    source_run_ids: Annotated[list[str] | None, _about("Runs it is made of")] = None
+    runs: Annotated[Count | None, _about("Number of them", "count")] = None
+    checks_passed: Annotated[Count | None, _about("Sum over them", "count")] = None
+    checks_total: Annotated[Count | None, _about("Sum over them", "count")] = None
+    latency_median_ns: Annotated[Count | None, _about("Median wall time", "ns")] = None
+    latency_mad_ns: Annotated[
+        Count | None, _about("Median absolute deviation of it", "ns")
+    ] = None
+    memory_bytes: Annotated[Count | None, _about("Peak memory", "bytes")] = None
+    imported_from: Annotated[
+        str | None, _about("File an imported baseline came from")
+    ] = None
+
+
+DATASETS: dict[str, type[Record]] = {
+    "sweeps": SweepRow,
+    "runs": RunRecord,
+    "sidecars": SidecarRow,
+    "events": EventRow,
+}
+
+
+def to_json(row: Record) -> bytes:
+    """One JSON object, on one line."""
+    return msgspec.json.encode(row)
+
+
+def judge(row_type: type[Record], line: bytes | str) -> Any:
+    """Decode one JSON line strictly.
+
+    Raises msgspec.ValidationError naming the field, or msgspec.DecodeError.
+    """
+    return msgspec.json.decode(line, type=row_type, strict=True)
+
+
+def checked(row: Record) -> bytes:
+    """Encode a row and prove that it is valid; constructors do not validate.
+
+    Raises msgspec.ValidationError naming the field.
+    """
+    line = to_json(row)
+    judge(type(row), line)
+    return line
