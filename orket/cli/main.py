@@ -1,0 +1,191 @@
+"""`orket`: the table of verbs, and one place that turns errors into one line.
+
+Verbs are loaded when they are called: `orket --help` imports none of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from orket import __version__
+from orket.cli import messages
+from orket.errors import OrketError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Measure": {
+        "run": ("orket.cli.run:run", "Run a sweep and say which quant to use."),
+        "plan": ("orket.cli.plan:plan", "Show what a sweep would do; runs nothing."),
+        "canary": ("orket.cli.canary:canary", "Run the canary gate alone."),
+        "determinism": (
+            "orket.cli.determinism:determinism",
+            "Repeat tasks and say which answers differ.",
+        ),
+        "presets": ("orket.cli.presets:presets", "List the presets, or show one."),
+    },
+    "Read": {
+        "show": ("orket.cli.show:show", "Show one sweep and its recommendation."),
+        "sweeps": ("orket.cli.sweeps:sweeps", "List the sweeps in the warehouse."),
+        "export": ("orket.cli.export:export", "Write sweep_summary.json; re-judge."),
+        "kpi": ("orket.cli.kpi:kpi", "Show stability KPIs; check them against SLOs."),
+        "sql": ("orket.cli.sql:sql", "Query the views, read-only."),
+    },
+    "Keep": {
+        "baseline": ("orket.cli.baseline:baseline", "Govern stored baselines."),
+        "ingest": ("orket.cli.ingest:ingest", "Import telemetry from files."),
+    },
+    "Machine and servers": {
+        "doctor": ("orket.cli.doctor:doctor", "Is this machine fit to measure on?"),
+        "providers": (
+            "orket.cli.providers:providers",
+            "Which model servers answer here, and what each can tell.",
+        ),
+        "mock-server": (
+            "orket.cli.mock_server:mock_server",
+            "Serve recorded answers, to try Orket without a model.",
+        ),
+    },
+}
+"""Section -> verb -> (module:command, what it does in a line)."""
+
+VERBS = {
+    verb: entry for section in SECTIONS.values() for verb, entry in section.items()
+}
+
+
+def installed_verbs() -> list[str]:
+    """The verbs whose module is there, in the order of the table."""
+    return [verb for verb, (target, _) in VERBS.items() if _has_module(target)]
+
+
+def _has_module(target: str) -> bool:
+    return importlib.util.find_spec(target.partition(":")[0]) is not None
+
+
+class LazyGroup(click.Group):
+    """A group that imports a verb's module only when that verb is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return installed_verbs()
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS or not _has_module(VERBS[cmd_name][0]):
+            return None
+        module, _, name = VERBS[cmd_name][0].partition(":")
+        command: Any = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        verb = args[0]
+        if self.get_command(ctx, verb) is None and not verb.startswith("-"):
+            near = difflib.get_close_matches(verb, self.list_commands(ctx), n=1)
+            meant = f"did you mean {near[0]}?" if near else "see orket -h"
+            raise click.UsageError(f"no verb {verb!r}: {meant}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        there = set(self.list_commands(ctx))
+        for title, verbs in SECTIONS.items():
+            rows = [(verb, line) for verb, (_, line) in verbs.items() if verb in there]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 88,
+    },
+    epilog="Exit codes: 0 done, 1 failed, 2 bad usage or input, 3 canary gate failed, "
+    "4 SLO or health check not met, 130 interrupted.",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.option(
+    "--debug", is_flag=True, help="Show the traceback of an error; goes anywhere."
+)
+def cli(debug: bool) -> None:
+    """Which quantization of a local model should I run? Measured, not guessed.
+
+    Start with `orket run quickstart`.
+    """
+
+
+def run_command(args: Sequence[str]) -> int:
+    """Run one command line and return its exit code; every error becomes one line."""
+    debug = "--debug" in args
+    try:
+        code = cli.main(
+            [arg for arg in args if arg != "--debug"],
+            prog_name=messages.PROGRAM,
+            standalone_mode=False,
+        )
+        # Of a verb that ends with ctx.exit(code), the code comes back.
+        return code if isinstance(code, int) else 0
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else EXIT_FAILED
+    except (click.Abort, KeyboardInterrupt):
+        _trace(debug)
+        messages.note("interrupted")
+        return EXIT_INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as failure:
+        click.echo(failure.format_message(), err=True)
+        return failure.exit_code
+    except click.ClickException as failure:
+        _trace(debug)
+        _explain_usage(failure)
+        return failure.exit_code
+    except OrketError as failure:
+        _trace(debug)
+        messages.error(failure.message, failure.hint)
+        return failure.exit_code
+    except OSError as failure:
+        _trace(debug)
+        where = f": {failure.filename}" if failure.filename else ""
+        messages.error(f"{failure.strerror or failure}{where}")
+        return EXIT_FAILED
+    except Exception as failure:
+        _trace(debug)
+        messages.error(
+            f"unexpected {type(failure).__name__}: {failure}",
+            "this is a fault in Orket; run it again with --debug and report the output",
+        )
+        return EXIT_FAILED
+
+
+def _explain_usage(failure: click.ClickException) -> None:
+    text = failure.format_message().rstrip(".")
+    context = getattr(failure, "ctx", None)
+    hint = f"see {context.command_path} -h" if context else None
+    messages.error(text, None if text.endswith("-h") else hint)
+
+
+def _trace(debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+
+
+def main() -> NoReturn:
+    """The `orket` program."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A terminal that cannot show a character must not end the command.
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run_command(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Renders what a view returned; reads SQL results, decides nothing."""

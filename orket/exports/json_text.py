@@ -1,0 +1,89 @@
+"""JSON text with stable bytes: exact decimals, no exponents, keys in given order."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+
+def render_json(value: Any, indent: int | None = 2) -> str:
+    """JSON text of `value`, without a final newline.
+
+    `json` knows no Decimal and writes small floats with an exponent; here every number
+    is a plain decimal, so that the same rows give the same bytes anywhere.
+    """
+    return _render(value, indent, 0)
+
+
+def plain_decimal(value: Decimal) -> str:
+    """`value` without an exponent and without trailing zeros; zero has no sign."""
+    text = f"{value:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def moment_text(value: datetime) -> str:
+    """A moment in UTC as `2026-01-31T12:00:00.000000Z`; without a zone it is UTC."""
+    if value.tzinfo is not None:
+        value = value.astimezone(UTC)
+    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _render(value: Any, indent: int | None, depth: int) -> str:
+    if isinstance(value, Mapping):
+        items = [
+            f"{_string(str(key))}: {_render(item, indent, depth + 1)}"
+            for key, item in value.items()
+        ]
+        return _bracket("{", items, "}", indent, depth)
+    if isinstance(value, (list, tuple)):
+        items = [_render(item, indent, depth + 1) for item in value]
+        return _bracket("[", items, "]", indent, depth)
+    return _scalar(value)
+
+
+def _bracket(
+    opening: str, items: list[str], closing: str, indent: int | None, depth: int
+) -> str:
+    if not items:
+        return opening + closing
+    if indent is None:
+        return opening + ", ".join(items) + closing
+    inner = "\n" + " " * (indent * (depth + 1))
+    outer = "\n" + " " * (indent * depth)
+    return opening + inner + ("," + inner).join(items) + outer + closing
+
+
+def _scalar(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Decimal):
+        return plain_decimal(value) if value.is_finite() else "null"
+    if isinstance(value, float):
+        # JSON has no NaN; repr gives the shortest digits that read back the same.
+        return plain_decimal(Decimal(repr(value))) if math.isfinite(value) else "null"
+    if isinstance(value, datetime):
+        return _string(moment_text(value))
+    if isinstance(value, date):
+        return _string(value.isoformat())
+    if isinstance(value, bytes):
+        return _string(value.hex())
+    return _string(str(value))
+
+
+def _string(text: str) -> str:
+    # A lone surrogate has no UTF-8; ASCII escapes keep such a string writable.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(text)
+    return json.dumps(text, ensure_ascii=False)
