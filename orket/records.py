@@ -431,6 +431,10 @@ class CallFacts(Record, kw_only=True):
     answer_text: Annotated[
         str | None, _about("The answer, as said", source="server")
     ] = None
+    answer_hash: Annotated[
+        str | None,
+        _about("Hash of the answer, where a source kept only that", source="import"),
+    ] = None
     reasoning_text: Annotated[
         str | None, _about("Thinking, where told apart", source="server")
     ] = None
@@ -574,14 +578,28 @@ class RunRecord(Record, kw_only=True):
         Moment, _about("When the request was written", "UTC", "client")
     ]
     started_ns: Annotated[
-        Count, _about("The same on the executor's monotonic clock", "ns", "client")
+        Count | None,
+        _about(
+            "The same on the executor's monotonic clock; NULL in imported rows",
+            "ns",
+            "client",
+        ),
     ]
     ended_ns: Annotated[
-        Count, _about("Last byte on the executor's monotonic clock", "ns", "client")
+        Count | None,
+        _about(
+            "Last byte on the executor's monotonic clock; NULL in imported rows",
+            "ns",
+            "client",
+        ),
     ]
-    prompt_sha256: Annotated[Name, _about("Hash of the prompt as sent")]
+    prompt_sha256: Annotated[
+        Name | None, _about("Hash of the prompt as sent; NULL where it is not known")
+    ]
     nonce: Annotated[str | None, _about("Nonce that defeats a prompt cache")] = None
-    max_tokens: Annotated[Count, _about("Output budget", "tokens")]
+    max_tokens: Annotated[
+        Count | None, _about("Output budget; NULL where it is not known", "tokens")
+    ]
     requested: Annotated[Controls, _about("Controls asked for")]
     effective: Annotated[Controls, _about("Controls verified")]
     unsupported_controls: Annotated[
@@ -980,8 +998,22 @@ class SidecarRow(Record, kw_only=True):
     ] = None
     batch_tokens: Annotated[Count | None, _about("Batch", "tokens", "tool")] = None
     threads: Annotated[Count | None, _about("Threads", "count", "tool")] = None
+    depth_tokens: Annotated[
+        Count | None, _about("Tokens in the cache before the test", "tokens", "tool")
+    ] = None
     samples_ns: Annotated[
         list[Count] | None, _about("Raw samples, one per repetition", "ns", "tool")
+    ] = None
+    mean_ns: Annotated[
+        Count | None, _about("Mean of the samples by the tool's word", "ns", "tool")
+    ] = None
+    rate_milli: Annotated[
+        Count | None,
+        _about("Tokens per second by the tool's word, where it says no time", "1/1000"),
+    ] = None
+    telemetry: Annotated[
+        str | None,
+        _about("GPU tool output before and after, as JSON", source="nvidia-smi etc."),
     ] = None
     raw: Annotated[str | None, _about("The tool's record, unread", source="tool")] = (
         None
@@ -1003,6 +1035,9 @@ class EventRow(Record, kw_only=True):
     sweep_id: Annotated[str | None, _about("Sweep it speaks of")] = None
     target_event_id: Annotated[
         str | None, _about("The append or prune it refers to")
+    ] = None
+    target_event_ids: Annotated[
+        list[str] | None, _about("The appends that a prune takes out")
     ] = None
     reason: Annotated[str | None, _about("Why, in the words of who did it")] = None
     test_id: Annotated[str | None, _about("bank/task of a stored baseline")] = None
