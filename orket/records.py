@@ -427,6 +427,17 @@ class CallFacts(Record, kw_only=True):
         str | None, _about("One line, secrets removed", source="client")
     ] = None
     http_status: Annotated[Count | None, _about("HTTP status", source="server")] = None
+    retry_after_ns: Annotated[
+        Count | None, _about("How long the server asked to wait", "ns", "server")
+    ] = None
+    call_notes: Annotated[
+        list[str],
+        _about(
+            "What the client met or did to read the answer, sorted: INVALID_UTF8, "
+            "NOT_STREAMED, USAGE_NOT_OFFERED",
+            source="client",
+        ),
+    ] = []
 
     answer_text: Annotated[
         str | None, _about("The answer, as said", source="server")
@@ -774,8 +785,8 @@ class Policy(Record, kw_only=True):
     ] = 3_840
     rival_min_pairs: Annotated[Count, _about("Pairs needed for it", "count")] = 10
     confidence_z_milli: Annotated[
-        Count, _about("z of the one-sided Wilson bound", "1/1000")
-    ] = 1_645
+        Count, _about("z of the 95 % Wilson bound", "1/1000")
+    ] = 1_960
 
     baseline_max_age_us: Annotated[
         Count, _about("Age at which a stored baseline is stale", "us")

@@ -98,7 +98,7 @@ class Adapter(Protocol):
     name: str
 
     def describe(self) -> ServerInfo:
-        """Ask the server what it is and can. Raises ServerError when it is not there."""
+        """Ask the server what it is and can. Raises ServerError when it is down."""
         ...
 
     def load(self, model: ModelRef, controls: Controls) -> LoadedModel:

@@ -1,0 +1,1 @@
+"""Adapters: one server each, one contract for all."""

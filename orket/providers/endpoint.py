@@ -1,0 +1,164 @@
+"""Where a server is and what opens it: URL, locality, API key.
+
+A key comes from the environment or from a file, never from a preset, and never
+leaves this module but in a request's Authorization header: it has no repr, and
+`redact` takes it out of everything that is shown or stored.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from orket.errors import UsageError
+
+HIDDEN = "[secret]"
+MIN_REDACTED_CHARS = 4
+"""A shorter secret is no secret, and would be found in every text."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One server's address, safe to show: `url` has no user info."""
+
+    url: str
+    host: str
+    secure: bool
+    authorization: str | None = field(default=None, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def locality(self) -> str:
+        """`loopback` or `remote`."""
+        return "loopback" if is_loopback(self.host) else "remote"
+
+    def redact(self, text: str) -> str:
+        """The text without any secret of this endpoint."""
+        for secret in self.secrets:
+            text = text.replace(secret, HIDDEN)
+        return text
+
+
+def read_endpoint(
+    url: str, api_key_env: str | None = None, api_key_file: Path | str | None = None
+) -> Endpoint:
+    """Parse a URL and read its key. Raises UsageError when one of them is unusable."""
+    given = url.strip()
+    if "://" not in given:
+        given = f"http://{given}"
+    try:
+        parts = urlsplit(given)
+        port = parts.port
+    except ValueError:
+        raise UsageError(
+            "the server's URL cannot be read", "write it like http://127.0.0.1:8080"
+        ) from None
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host or set(host) & set(" \\<>"):
+        raise UsageError(
+            f"not the URL of a model server: {_safe(given)}",
+            "write it like http://127.0.0.1:8080",
+        )
+    if parts.query or parts.fragment:
+        raise UsageError(
+            f"the URL has a query: {_safe(given)}",
+            "give only scheme, host, port and path; keys come from the environment",
+        )
+    name = f"[{host}]" if ":" in host else host
+    address = f"{name}:{port}" if port is not None else name
+    key = read_key(api_key_env, api_key_file)
+    authorization, secrets = _authorization(key, parts.username, parts.password)
+    return Endpoint(
+        url=f"{parts.scheme}://{address}{parts.path.rstrip('/')}",
+        host=host,
+        secure=parts.scheme == "https",
+        authorization=authorization,
+        secrets=secrets,
+    )
+
+
+def read_key(env: str | None, file: Path | str | None) -> str | None:
+    """The API key, from the named environment variable or file; None without both.
+
+    Raises UsageError when the named place holds none.
+    """
+    if env and file:
+        raise UsageError(
+            "an API key from the environment and one from a file", "name only one"
+        )
+    if env:
+        key = os.environ.get(env, "").strip()
+        if not key:
+            raise UsageError(
+                f"the environment variable {env} holds no API key", "set it first"
+            )
+        return _header_safe(key, f"the environment variable {env}")
+    if file:
+        try:
+            key = Path(file).expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not a text file"
+            raise UsageError(
+                f"the key file {file} cannot be read: {reason}",
+                "name a file that holds the key alone",
+            ) from None
+        if not key:
+            raise UsageError(f"the key file {file} is empty", "write the key into it")
+        return _header_safe(key, f"the key file {file}")
+    return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine itself."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def _header_safe(key: str, where: str) -> str:
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise UsageError(
+            f"{where} does not hold an API key", "it must be one line of plain text"
+        )
+    return key
+
+
+def _authorization(
+    key: str | None, user: str | None, password: str | None
+) -> tuple[str | None, tuple[str, ...]]:
+    if user is not None or password is not None:
+        plain_user, plain_password = unquote(user or ""), unquote(password or "")
+        pair = f"{plain_user}:{plain_password}".encode()
+        token = base64.b64encode(pair).decode("ascii")
+        secrets: tuple[str, ...] = (
+            plain_password,
+            password or "",
+            quote(plain_password),
+            token,
+        )
+        if not plain_password:
+            secrets = (plain_user, user or "", token)
+        if key is None:
+            return f"Basic {token}", _longest_first(secrets)
+        return f"Bearer {key}", _longest_first((key, *secrets))
+    if key is None:
+        return None, ()
+    return f"Bearer {key}", _longest_first((key,))
+
+
+def _longest_first(secrets: tuple[str, ...]) -> tuple[str, ...]:
+    usable = {secret for secret in secrets if len(secret) >= MIN_REDACTED_CHARS}
+    return tuple(sorted(usable, key=lambda secret: (-len(secret), secret)))
+
+
+def _safe(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}".partition("?")[0]

@@ -1,0 +1,116 @@
+"""Adapters by name: those that ship with Orket, and those of other packages.
+
+Another package adds one by an entry point in the group `orket.providers` whose value
+is a callable `(ServerOptions) -> Adapter`. A module is imported only when its adapter
+is asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from orket.errors import UsageError
+from orket.providers.contract import Adapter
+
+GROUP = "orket.providers"
+
+BUILT_IN = {
+    "embedded": "orket.providers.embedded:EmbeddedAdapter",
+    "llama-server": "orket.providers.llama_server:LlamaServerAdapter",
+    "ollama": "orket.providers.ollama:OllamaAdapter",
+    "lmstudio": "orket.providers.lmstudio:LmStudioAdapter",
+    "vllm": "orket.providers.vllm:VllmAdapter",
+    "openai": "orket.providers.openai:OpenAiAdapter",
+    "tgi": "orket.providers.tgi:TgiAdapter",
+}
+
+DEFAULT_URLS = {
+    "llama-server": "http://127.0.0.1:8080",
+    "ollama": "http://127.0.0.1:11434",
+    "lmstudio": "http://127.0.0.1:1234",
+    "vllm": "http://127.0.0.1:8000",
+    "openai": "http://127.0.0.1:8080",
+    "tgi": "http://127.0.0.1:3000",
+}
+"""Where each server listens unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """How to reach a server, or how to start one."""
+
+    url: str | None = None
+    """None: the adapter's default, or an engine that Orket starts."""
+    engine: str | None = None
+    """A llama-server binary to start instead of the embedded one."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the API key."""
+    api_key_file: Path | str | None = None
+    insecure: bool = False
+    """Do not verify the server's TLS certificate."""
+    streaming: bool = True
+    unload_others: bool = False
+    """The user agrees that other models are unloaded from their server."""
+    clock: Any = None
+    """A clock in place of the machine's (`orket.providers.wire.WallClock`)."""
+
+
+def provider_names() -> list[str]:
+    """Every adapter that can be named, sorted."""
+    return sorted({*BUILT_IN, *_third_party()})
+
+
+def create_adapter(name: str, options: ServerOptions | None = None) -> Adapter:
+    """The adapter of that name, not yet connected.
+
+    Raises UsageError naming the known ones, or what is wrong with the options.
+    """
+    return _find(name)(options or ServerOptions())
+
+
+def _find(name: str) -> Callable[[ServerOptions], Adapter]:
+    target = BUILT_IN.get(name)
+    if target is not None:
+        module, _, attribute = target.partition(":")
+        factory: Callable[[ServerOptions], Adapter] = getattr(
+            importlib.import_module(module), attribute
+        )
+        return factory
+    entry = _third_party().get(name)
+    if entry is None:
+        known = provider_names()
+        near = difflib.get_close_matches(name, known, n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(
+            f"no provider named {name!r}", f"{meant}known are {', '.join(known)}"
+        )
+    try:
+        loaded = entry.load()
+    except Exception as error:
+        raise UsageError(
+            f"the provider {name!r} of the package {_package(entry)} cannot be "
+            f"loaded: {type(error).__name__}: {error}",
+            "repair or uninstall that package",
+        ) from error
+    if not callable(loaded):
+        raise UsageError(
+            f"the provider {name!r} of the package {_package(entry)} is not callable",
+            f"its entry point {entry.value} must be a function of ServerOptions",
+        )
+    return loaded  # type: ignore[no-any-return]
+
+
+def _third_party() -> dict[str, EntryPoint]:
+    """Adapters of other packages; a built-in name cannot be taken over."""
+    found = sorted(entry_points(group=GROUP), key=lambda entry: entry.value)
+    return {entry.name: entry for entry in found if entry.name not in BUILT_IN}
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else entry.value
