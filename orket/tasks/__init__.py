@@ -1,0 +1,1 @@
+"""Task banks, checkers and sandboxes: one answer becomes check counts."""
