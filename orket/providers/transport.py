@@ -150,10 +150,10 @@ class Stream:
         self.status = response.status_code
         self.headers = lower_headers(response)
         if response.status_code != 200:
-            body = read_body(response, MAX_ERROR_BYTES, cut=True)
+            body = read_error_body(response)
             self.set_problem(self._transport.judge(self.status, self.headers, body))
         elif looks_like_html(self.headers, b""):
-            body = read_body(response, MAX_ERROR_BYTES, cut=True)
+            body = read_error_body(response)
             self.set_problem(self._transport.judge_html(self.headers, body))
 
     def _events(self, response: httpx.Response) -> Iterator[Event]:
@@ -350,7 +350,7 @@ class Transport:
     def _read_reply(self, response: httpx.Response) -> Reply:
         status, headers = response.status_code, lower_headers(response)
         if not 200 <= status < 300:
-            body = read_body(response, MAX_ERROR_BYTES, cut=True)
+            body = read_error_body(response)
             problem = self.judge(status, headers, body)
             return Reply(status, headers, body, _json_or_none(body), True, problem)
         body = read_body(response, MAX_BODY_BYTES)
@@ -489,17 +489,29 @@ def read_timing(exchange: Exchange, first_token_ns: int | None) -> Timing:
     return Timing(max(0, last[0] - written[0]), last[1] - written[1], ttft_ns)
 
 
-def read_body(response: httpx.Response, limit_bytes: int, cut: bool = False) -> bytes:
-    """The body, up to a limit; beyond it, cut off or refused."""
+def read_body(response: httpx.Response, limit_bytes: int) -> bytes:
+    """The whole body; refused beyond the limit."""
     parts, seen = [], 0
     for chunk in response.iter_bytes():
         parts.append(chunk)
         seen += len(chunk)
         if seen > limit_bytes:
-            if cut:
-                break
             raise _BodyTooLong
-    return b"".join(parts)[:limit_bytes]
+    return b"".join(parts)
+
+
+def read_error_body(response: httpx.Response) -> bytes:
+    """As much of an error's body as there is: its status says enough."""
+    parts, seen = [], 0
+    try:
+        for chunk in response.iter_bytes():
+            parts.append(chunk)
+            seen += len(chunk)
+            if seen > MAX_ERROR_BYTES:
+                break
+    except _NETWORK_ERRORS:
+        return b"".join(parts)
+    return b"".join(parts)[:MAX_ERROR_BYTES]
 
 
 def lower_headers(response: httpx.Response) -> dict[str, str]:
