@@ -1,0 +1,1 @@
+"""From a preset to recorded runs: resolve, plan, execute, resume."""
