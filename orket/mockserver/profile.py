@@ -1,0 +1,183 @@
+"""What the mock server pretends to be: rates, answers and models, from a small TOML."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from orket.errors import UsageError
+
+ECHO = "echo"
+"""Answer mode: the prompt comes back."""
+FIXED = "fixed"
+"""Answer mode: always `text`."""
+
+BITS_PER_WEIGHT = {
+    "F32": 32.0,
+    "F16": 16.0,
+    "BF16": 16.0,
+    "Q8_0": 8.5,
+    "Q6_K": 6.56,
+    "Q5_K_M": 5.68,
+    "Q5_0": 5.54,
+    "Q4_K_M": 4.85,
+    "Q4_K_S": 4.58,
+    "Q4_0": 4.55,
+    "IQ4_XS": 4.46,
+    "Q3_K_M": 3.91,
+    "Q2_K": 3.35,
+}
+"""Bits per weight from which a model's size is made up where none is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class MockModel:
+    """One model in one quant, as the mock server lists it."""
+
+    name: str
+    quant: str
+    parameters: int = 1_000_000_000
+    size_bytes: int | None = None
+    file_format: str = "gguf"
+    """`gguf`, `safetensors` (Ollama's MLX engine) or `mlx` (LM Studio)."""
+    prefill_rate: float | None = None
+    decode_rate: float | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Size of the weights; from the quant's bits per weight where not given."""
+        if self.size_bytes is not None:
+            return self.size_bytes
+        bits = BITS_PER_WEIGHT.get(self.quant.upper(), 5.0)
+        return int(self.parameters * bits / 8)
+
+    @property
+    def digest(self) -> str:
+        """A sha256 that stays the same for the same model."""
+        return hashlib.sha256(f"{self.name}\n{self.quant}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class CannedAnswer:
+    """An answer for every prompt that `pattern` is found in."""
+
+    pattern: str
+    text: str
+    quants: tuple[str, ...] = ()
+    """Only for these quants; empty: for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One pretended server. Rates are tokens per second, times are seconds."""
+
+    models: tuple[MockModel, ...] = (
+        MockModel("demo:q8_0", "Q8_0", decode_rate=120.0),
+        MockModel("demo:q4_K_M", "Q4_K_M", decode_rate=200.0),
+        MockModel("demo:q2_K", "Q2_K", decode_rate=260.0),
+    )
+    prefill_rate: float = 2_000.0
+    decode_rate: float = 200.0
+    latency_seconds: float = 0.0
+    """Added before the prompt is read, as a queue or a network would."""
+    load_seconds: float = 0.05
+    drip_seconds: float = 0.05
+    """Pause between two bytes of the fault slow-drip."""
+    context_tokens: int = 4_096
+    template_tokens: int = 8
+    """Tokens that the chat template puts before the prompt."""
+    mode: str = FIXED
+    text: str = "The quick brown fox jumps over the lazy dog."
+    answers: tuple[CannedAnswer, ...] = ()
+    thinking: str = ""
+    """What the model thinks before it answers, unless told not to; empty: nothing."""
+    prompt_cache: bool = True
+    version: str | None = None
+    """Version the server claims; None: the newest the dialect knows."""
+    request_metrics: bool = False
+    """vLLM: started with --enable-per-request-metrics."""
+    prometheus: bool = True
+    """vLLM and TGI: answer on /metrics."""
+    cached_details: bool = False
+    """vLLM: started with --enable-prompt-tokens-details."""
+    api_key: str | None = field(default=None, repr=False)
+
+    def model(self, name: str) -> MockModel | None:
+        """The model of that name; as Ollama does, `name` alone means `name:latest`."""
+        wanted = {name, f"{name}:latest"}
+        return next((m for m in self.models if m.name in wanted), None)
+
+    def answer(self, prompt: str, quant: str) -> str:
+        """The answer to `prompt`: the first canned one that fits, else by `mode`."""
+        for canned in self.answers:
+            if canned.quants and quant not in canned.quants:
+                continue
+            if re.search(canned.pattern, prompt):
+                return canned.text
+        return prompt if self.mode == ECHO else self.text
+
+
+def load_profile(path: Path) -> Profile:
+    """Read a profile from TOML. Raises UsageError naming the key that is wrong."""
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the profile {path}: {error.strerror}", "check the path"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"the profile {path} is not TOML: {error}", "correct that line"
+        ) from error
+    _refuse_unknown(data, Profile, path)
+    for table, kind in (("models", MockModel), ("answers", CannedAnswer)):
+        rows = data.get(table, [])
+        for row in rows if isinstance(rows, list) else []:
+            _refuse_unknown(row, kind, path)
+    try:
+        profile = msgspec.convert(data, Profile)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}: {error}", "correct that key") from error
+    return check_profile(profile)
+
+
+def check_profile(profile: Profile) -> Profile:
+    """Refuse what cannot be replayed. Raises UsageError."""
+    rates = [profile.prefill_rate, profile.decode_rate]
+    rates += [
+        rate for m in profile.models for rate in (m.prefill_rate, m.decode_rate) if rate
+    ]
+    if not all(isinstance(rate, (int, float)) and rate > 0 for rate in rates):
+        raise UsageError("a rate must be above zero", "give tokens per second, e.g. 50")
+    if not profile.models:
+        raise UsageError("the mock server has no model", "add a [[models]] table")
+    if profile.mode not in (ECHO, FIXED):
+        raise UsageError(
+            f"unknown answer mode {profile.mode!r}", f"use {ECHO} or {FIXED}"
+        )
+    for canned in profile.answers:
+        try:
+            re.compile(canned.pattern)
+        except re.error as error:
+            raise UsageError(
+                f"the answer pattern {canned.pattern!r} is no regular expression:"
+                f" {error}",
+                "correct it",
+            ) from error
+    return profile
+
+
+def _refuse_unknown(row: Any, kind: type[Any], path: Path) -> None:
+    known = {item.name for item in fields(kind)}
+    unknown = sorted(set(row) - known) if isinstance(row, dict) else []
+    if unknown:
+        raise UsageError(
+            f"{path}: unknown key {unknown[0]!r}",
+            f"known keys are {', '.join(sorted(known))}",
+        )
