@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from decimal import Decimal
+from typing import Any, TypeVar, cast
 
 import click
+
+from orket.cli.rejudge import Rejudge, read_decimal
 
 FORMATS = ("table", "json", "csv")
 
@@ -40,3 +44,51 @@ def output_option(command: _Command) -> _Command:
         metavar="FILE",
         help="Write to this file; - is stdout.",
     )(command)
+
+
+def rejudge_options(command: _Command) -> _Command:
+    """The what-if options, together as `rejudge: Rejudge`."""
+
+    @functools.wraps(command)
+    def gather(
+        *args: Any,
+        adherence_threshold: Decimal | None,
+        latency_ceiling: Decimal | None,
+        include_polluted: str | None,
+        allow_unobserved: bool | None,
+        **options: Any,
+    ) -> Any:
+        rejudge = Rejudge(
+            adherence_threshold, latency_ceiling, include_polluted, allow_unobserved
+        )
+        return command(*args, rejudge=rejudge, **options)
+
+    for option in reversed(_REJUDGE):
+        gather = option(gather)
+    return cast(_Command, gather)
+
+
+_REJUDGE = (
+    click.option(
+        "--adherence-threshold",
+        callback=read_decimal,
+        metavar="RATIO",
+        help="Share of the baseline quant's adherence to keep, e.g. 0.95.",
+    ),
+    click.option(
+        "--latency-ceiling",
+        callback=read_decimal,
+        metavar="SECONDS",
+        help="Highest mean wall time of a run.",
+    ),
+    click.option(
+        "--include-polluted",
+        type=click.Choice(("never", "fill", "always")),
+        help="Let polluted runs count: only where no clean one is, or always.",
+    ),
+    click.option(
+        "--allow-unobserved/--no-allow-unobserved",
+        default=None,
+        help="Let runs count whose environment was not observed.",
+    ),
+)

@@ -1,0 +1,58 @@
+"""What-if: thresholds of the command line that judge a sweep again without a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+import click
+
+from orket.errors import UsageError
+
+
+def read_decimal(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> Decimal | None:
+    """A plain decimal, never through a float: 0.95 is exactly 950000 millionths."""
+    if value is None:
+        return None
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        raise click.BadParameter(f"{value!r} is not a number", ctx, param) from None
+    if not number.is_finite() or number < 0:
+        raise click.BadParameter(f"{value!r} is not a number from 0", ctx, param)
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class Rejudge:
+    """Policy values given on the command line; None keeps the sweep's own."""
+
+    adherence_threshold: Decimal | None = None
+    latency_ceiling: Decimal | None = None
+    include_polluted: str | None = None
+    allow_unobserved: bool | None = None
+
+    def policy_overrides(self) -> dict[str, object]:
+        """Policy fields by name, as the views take them."""
+        given = {
+            "adherence_threshold_ppm": _scaled(
+                "--adherence-threshold", self.adherence_threshold, 6
+            ),
+            "latency_ceiling_ns": _scaled("--latency-ceiling", self.latency_ceiling, 9),
+            "include_polluted": self.include_polluted,
+            "allow_unobserved": self.allow_unobserved,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def _scaled(option: str, value: Decimal | None, digits: int) -> int | None:
+    if value is None:
+        return None
+    scaled = value.scaleb(digits)
+    if scaled != scaled.to_integral_value():
+        raise UsageError(
+            f"{option} {value} has too many digits", f"use at most {digits}"
+        )
+    return int(scaled)

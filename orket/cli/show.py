@@ -1,0 +1,26 @@
+"""`orket show`: one sweep in the terminal."""
+
+from __future__ import annotations
+
+import click
+
+from orket.cli.options import rejudge_options, warehouse_option
+from orket.cli.rejudge import Rejudge
+
+
+@click.command()
+@click.argument("sweep", default="latest")
+@warehouse_option
+@rejudge_options
+def show(sweep: str, warehouse: str | None, rejudge: Rejudge) -> None:
+    """Show one sweep: its quants, the recommendation, and how far to trust it.
+
+    SWEEP is an id, the start of one, or `latest`.
+    """
+    from orket.cli.sweep_table import print_sweep
+    from orket.exports.load import load_summary
+    from orket.warehouse import Warehouse
+
+    store = Warehouse.open(warehouse)
+    sweep_id = store.resolve(sweep)
+    print_sweep(load_summary(store, sweep_id, rejudge.policy_overrides()))

@@ -1,0 +1,80 @@
+"""Reads a sweep's summary out of a warehouse, and writes it to a file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orket.errors import OrketError, WarehouseError
+from orket.exports.summary import render_summary, summary_document
+
+if TYPE_CHECKING:
+    from orket.warehouse import Warehouse
+
+
+def load_summary_row(
+    warehouse: Warehouse, sweep_id: str, overrides: Mapping[str, object] | None = None
+) -> dict[str, Any]:
+    """The struct that `v1.summary` returns for one sweep.
+
+    `overrides` are policy fields by name: a what-if, judged without a new run.
+    """
+    query = "SELECT summary FROM v1.summary WHERE sweep_id = ?"
+    with warehouse.session(sweep_id, overrides) as session:
+        rows = session.rows(query, [sweep_id])
+    if not rows:
+        raise WarehouseError(
+            f"sweep {sweep_id} has no manifest in {warehouse.path}",
+            "see what is there with: orket sweeps",
+        )
+    row: dict[str, Any] = rows[0]["summary"]
+    return row
+
+
+def load_summary(
+    warehouse: Warehouse, sweep_id: str, overrides: Mapping[str, object] | None = None
+) -> dict[str, Any]:
+    """One sweep's summary as plain values, the content of `sweep_summary.json`."""
+    return summary_document(load_summary_row(warehouse, sweep_id, overrides))
+
+
+def write_summary(
+    warehouse: Warehouse,
+    sweep_id: str,
+    path: Path,
+    overrides: Mapping[str, object] | None = None,
+) -> None:
+    """Write `sweep_summary.json` in one step: a reader never sees half of it."""
+    write_file(path, render_summary(load_summary_row(warehouse, sweep_id, overrides)))
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write `content` beside `path` and rename it there. Raises OrketError."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as failure:
+        raise _unwritable(path, failure) from failure
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except OSError as failure:
+        Path(name).unlink(missing_ok=True)
+        raise _unwritable(path, failure) from failure
+
+
+def _unwritable(path: Path, failure: OSError) -> OrketError:
+    return OrketError(
+        f"cannot write {path}: {failure.strerror or failure}",
+        "name another file with -o",
+    )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
