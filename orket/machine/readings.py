@@ -1,0 +1,117 @@
+"""What sources write into, and files that are read again and again at little cost."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Protocol
+
+from orket.machine.registry import DENIED, ERROR, UNAVAILABLE
+
+BUFFER_BYTES = 65536
+"""Longest file read: /proc/vmstat has about 6 kB, /proc/stat 4 kB and more."""
+
+
+class Readings:
+    """The values of one reading, and the reason for each that is missing."""
+
+    __slots__ = ("gaps", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[str, int | bool] = {}
+        self.gaps: dict[str, str] = {}
+
+    def put(self, field: str, value: int | bool) -> None:
+        self.values[field] = value
+
+    def miss(self, field: str, status: str = UNAVAILABLE) -> None:
+        self.gaps[field] = status
+
+
+class Source(Protocol):
+    """Reads one or more sensors. Never raises OSError or ValueError by design."""
+
+    def read(self, into: Readings) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class KeptFile:
+    """A small file of /proc or /sys, held open and read from its start each time.
+
+    Held open because opening costs more than reading; a file that vanishes answers
+    with an error or with nothing, also when another takes its name.
+    """
+
+    __slots__ = ("_descriptor", "path", "status")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.status: str | None = None
+        """Why the last reading gave nothing, as a gap's status."""
+        self._descriptor: int | None = None
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            self.status = status_of(error)
+
+    def read(self, limit: int = BUFFER_BYTES) -> bytes | None:
+        """The content, or None with the reason in `status`."""
+        if self._descriptor is None:
+            return None
+        try:
+            content = os.pread(self._descriptor, limit, 0)
+        except OSError as error:
+            self.status = status_of(error)
+            return None
+        self.status = None if content else UNAVAILABLE
+        return content or None
+
+    def read_int(self) -> int | None:
+        """The content as one whole number, or None with the reason in `status`."""
+        content = self.read(64)
+        if content is None:
+            return None
+        try:
+            return int(content)
+        except ValueError:
+            self.status = ERROR
+            return None
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def status_of(error: OSError) -> str:
+    """The gap status of a failed reading."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return DENIED
+    return UNAVAILABLE
+
+
+def read_text(path: Path) -> str | None:
+    """A small text file without its last newline, or None where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+
+
+def read_number(path: Path) -> int | None:
+    """A file that holds one whole number, or None."""
+    text = read_text(path)
+    try:
+        return int(text) if text else None
+    except ValueError:
+        return None
+
+
+def list_names(folder: Path) -> list[str]:
+    """Names in a folder, sorted; none where it cannot be read."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []

@@ -1,0 +1,230 @@
+"""Finds the process behind a loopback URL, so that its CPU and memory are attributed.
+
+The listening socket names its process. Where the socket belongs to another user, the
+system hides that link but tells the user: then the server programs of that user are
+looked at by name. Where more than one could be meant, none is: a guess would charge
+one program with the work of another.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from orket.machine.processes import find_tree, read_parents
+from orket.machine.readings import list_names, read_text
+
+LISTEN = "0A"
+DEFAULT_PORTS = {"http": 80, "https": 443}
+FORWARDERS = frozenset(
+    {"docker-proxy", "rootlessport", "ssh", "sshd", "socat", "wslrelay", "kubectl"}
+)
+"""Programs that pass a connection on: the model server is elsewhere."""
+SERVER_PROGRAMS = re.compile(
+    r"(?:^|[/\\ ])(?:ollama(?:_llama_server)?|llama-server|llama-box|llamafile"
+    r"|lm[ -]?studio|llmster|lms|koboldcpp|local-ai|text-generation-(?:launcher|server"
+    r"|router)|vllm|sglang|mlx_lm[.]server|aphrodite|tabbyapi)"
+    r"(?:[.](?:exe|appimage|py))?(?:[ :.]|$)"
+    r"|-m (?:vllm|sglang|mlx_lm|llama_cpp|aphrodite)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """Root processes of a server, and how they were found."""
+
+    pids: tuple[int, ...]
+    how: str
+    """`socket`, or `user and name` where the socket's owner is hidden."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    inode: str
+    uid: int
+
+
+def find_server(url: str, root: Path = Path("/")) -> ServerProcess | None:
+    """The processes that serve `url`; None when it is remote or they are not found."""
+    port = _read_loopback_port(url)
+    if port is None:
+        return None
+    if not (root / "proc/net/tcp").exists():
+        return _find_portable(port)
+    listeners = _list_listeners(root, port)
+    if not listeners:
+        return None
+    parents = read_parents(root)
+    owners = _find_socket_owners(root, parents, {entry.inode for entry in listeners})
+    if owners:
+        return _attribute(root, parents, owners, "socket")
+    uids = {entry.uid for entry in listeners}
+    named = _list_named(root, parents, uids)
+    return _choose_named(root, parents, named, port)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether `url` points to this machine by a loopback name or address."""
+    host = urlsplit(url).hostname
+    if host is None:
+        return False
+    try:
+        return _is_loopback_address(host)
+    except ValueError:
+        pass
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    addresses = {str(entry[4][0]) for entry in found}
+    return all(_is_loopback_address(address) for address in addresses)
+
+
+def _is_loopback_address(text: str) -> bool:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_unspecified
+
+
+def _read_loopback_port(url: str) -> int | None:
+    if not is_loopback(url):
+        return None
+    parts = urlsplit(url)
+    try:
+        return parts.port or DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return None
+
+
+def _list_listeners(root: Path, port: int) -> list[_Listener]:
+    """Sockets that listen on `port`, on any address a loopback client reaches."""
+    found = []
+    for name in ("tcp", "tcp6"):
+        text = read_text(root / "proc/net" / name) or ""
+        for line in text.splitlines()[1:]:
+            words = line.split()
+            if len(words) < 10 or words[3] != LISTEN:
+                continue
+            address, _, hex_port = words[1].rpartition(":")
+            if int(hex_port, 16) == port and _answers_loopback(address):
+                found.append(_Listener(inode=words[9], uid=int(words[7])))
+    return found
+
+
+def _answers_loopback(hex_address: str) -> bool:
+    """Judge an address of /proc/net/tcp: 32-bit words in the machine's byte order."""
+    packed = b"".join(
+        int(hex_address[at : at + 8], 16).to_bytes(4, sys.byteorder)
+        for at in range(0, len(hex_address), 8)
+    )
+    return _is_loopback_address(str(ipaddress.ip_address(packed)))
+
+
+def _find_socket_owners(root: Path, pids: Iterable[int], inodes: set[str]) -> list[int]:
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    owners = []
+    for pid in pids:
+        folder = root / "proc" / str(pid) / "fd"
+        if any(_read_link(folder / name) in wanted for name in list_names(folder)):
+            owners.append(pid)
+    return owners
+
+
+def _read_link(path: Path) -> str | None:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
+
+
+def _list_named(root: Path, pids: Iterable[int], uids: set[int]) -> list[int]:
+    """Processes of these users that run a known server program."""
+    return [
+        pid
+        for pid in pids
+        if _read_uid(root, pid) in uids
+        and SERVER_PROGRAMS.search(_read_command(root, pid))
+    ]
+
+
+def _read_uid(root: Path, pid: int) -> int | None:
+    status = read_text(root / "proc" / str(pid) / "status") or ""
+    found = re.search(r"^Uid:\s+(\d+)", status, re.MULTILINE)
+    return int(found.group(1)) if found else None
+
+
+def _read_command(root: Path, pid: int) -> str:
+    """Program and arguments; the bare program name where the arguments are hidden."""
+    line = read_text(root / "proc" / str(pid) / "cmdline") or ""
+    command = line.replace("\0", " ").strip()
+    return command or read_text(root / "proc" / str(pid) / "comm") or ""
+
+
+def _choose_named(
+    root: Path, parents: dict[int, int], named: list[int], port: int
+) -> ServerProcess | None:
+    """One tree of the named ones; of several, the one whose arguments name the port."""
+    tops = _find_tops(parents, named)
+    if len(tops) > 1:
+        number = re.compile(rf"(?<!\d){port}(?!\d)")
+        tops = [pid for pid in tops if number.search(_read_command(root, pid))]
+    if len(tops) != 1:
+        return None
+    return ServerProcess(tuple(tops), "user and name")
+
+
+def _attribute(
+    root: Path, parents: dict[int, int], owners: list[int], how: str
+) -> ServerProcess | None:
+    tops = _find_tops(parents, owners)
+    names = {(read_text(root / "proc" / str(pid) / "comm") or "") for pid in tops}
+    if names & FORWARDERS:
+        return None
+    return ServerProcess(tuple(tops), how)
+
+
+def _find_tops(parents: dict[int, int], pids: list[int]) -> list[int]:
+    """Those of `pids` that are not below another of them."""
+    below = {
+        child for pid in pids for child in find_tree(parents, [pid]) if child != pid
+    }
+    return sorted(set(pids) - below)
+
+
+def _find_portable(port: int) -> ServerProcess | None:
+    """macOS and Windows: the sockets of each process that may be looked into."""
+    import psutil
+
+    owners: list[int] = []
+    named: list[int] = []
+    for process in psutil.process_iter(["pid", "ppid", "name", "cmdline"]):
+        try:
+            sockets = process.net_connections(kind="tcp")
+        except psutil.Error:
+            command = " ".join(process.info["cmdline"] or [process.info["name"] or ""])
+            if SERVER_PROGRAMS.search(command):
+                named.append(process.pid)
+            continue
+        if any(
+            s.status == psutil.CONN_LISTEN
+            and s.laddr.port == port
+            and _is_loopback_address(s.laddr.ip)
+            for s in sockets
+        ):
+            owners.append(process.pid)
+    parents = {p.pid: p.info["ppid"] for p in psutil.process_iter(["ppid"])}
+    if owners:
+        return ServerProcess(tuple(_find_tops(parents, owners)), "socket")
+    tops = _find_tops(parents, named)
+    return ServerProcess(tuple(tops), "user and name") if len(tops) == 1 else None
