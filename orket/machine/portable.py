@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -169,5 +168,5 @@ def _read_rss_bytes(process: psutil.Process) -> int:
     return rss_bytes
 
 
-def _to_ns(seconds: Any) -> int:
+def _to_ns(seconds: float) -> int:
     return round(seconds * NS)
