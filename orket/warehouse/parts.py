@@ -1,0 +1,101 @@
+"""Immutable Parquet parts, appended so that no reader ever sees a torn one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from orket.errors import WarehouseError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_PARTITION = "sweep_id="
+
+
+def time_ordered_id() -> str:
+    """A UUIDv7: unique without coordination, and sorted by time of birth."""
+    milliseconds = time.time_ns() // 1_000_000
+    tail = secrets.randbits(74)
+    number = (milliseconds & (2**48 - 1)) << 80
+    number |= 0x7 << 76 | (tail >> 62) << 64 | 0b10 << 62 | tail & (2**62 - 1)
+    digits = f"{number:032x}"
+    return "-".join(
+        (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
+    )
+
+
+def partition_name(sweep_id: str) -> str:
+    """Folder name of a sweep; any id is safe as a path."""
+    return _PARTITION + quote(sweep_id, safe="")
+
+
+def partition_sweep(folder: Path) -> str:
+    """The sweep a partition folder holds."""
+    return unquote(folder.name.removeprefix(_PARTITION))
+
+
+def list_parts(folder: Path) -> list[Path]:
+    """The visible parts of one folder, sorted by name; none if it is not there."""
+    return sorted(folder.glob("part-*.parquet"))
+
+
+def write_part(folder: Path, table: pa.Table) -> Path:
+    """Append one part: hidden file, fsync, rename, fsync of the folder.
+
+    Raises WarehouseError when the disk is full or the folder cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    final = folder / f"part-{time_ordered_id()}.parquet"
+    hidden = folder / f".{final.name}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with hidden.open("wb") as sink:
+            pq.write_table(table, sink, compression="zstd")
+            sink.flush()
+            os.fsync(sink.fileno())
+        hidden.replace(final)
+        sync_folder(folder)
+    except OSError as error:
+        hidden.unlink(missing_ok=True)
+        raise write_failure(folder, error) from error
+    return final
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename durable, where the platform can open a folder."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_failure(place: Path, error: OSError) -> WarehouseError:
+    """The line a person reads when the warehouse cannot be written."""
+    reason = error.strerror or str(error)
+    return WarehouseError(
+        f"cannot write to the warehouse at {place} ({reason})",
+        "free some space or choose another place with -w or ORKET_WAREHOUSE",
+    )
+
+
+def first_unreadable(parts: Iterable[Path]) -> tuple[Path, str] | None:
+    """The first part whose footer cannot be read, with the reason."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for part in parts:
+        try:
+            pq.read_metadata(part)
+        except (OSError, pa.ArrowException) as error:
+            return part, str(error).splitlines()[0]
+    return None

@@ -1,0 +1,95 @@
+-- Grain: sweep x model x quant.
+-- Inputs: v1.manifest.
+-- Rules: quants of a session are ranked by precision, 1 = least precise. Measured bits
+-- per weight (file bits / weights) decide only if all quants of the session have them,
+-- else the catalogue's nominal ones for all; then the catalogue's order, then the tag.
+-- A quant that the basis in use does not know has no rank.
+
+CREATE VIEW v1.quant AS
+WITH entries AS (
+    SELECT
+        manifest.sweep_id,
+        quant.entry.model_id AS model_id,
+        quant.entry.quant_tag AS quant_tag,
+        quant.entry.quant_key AS quant_key,
+        quant.entry.quant_family AS quant_family,
+        quant.entry.catalogue_order AS catalogue_order,
+        quant.entry.nominal_bpw_milli AS nominal_bpw_milli,
+        quant.entry.model_bytes AS model_bytes,
+        quant.entry.parameters AS parameters,
+        quant.entry.model_digest AS model_digest,
+        quant.entry.reported_quant AS reported_quant,
+        v1.micro(
+            CAST(quant.entry.model_bytes AS HUGEINT) * 8, quant.entry.parameters
+        ) AS measured_bpw_micro
+    FROM v1.manifest AS manifest
+    CROSS JOIN unnest(manifest.quants) AS quant (entry)
+),
+
+based AS (
+    SELECT
+        *,
+        bool_and(measured_bpw_micro IS NOT NULL) OVER session AS all_measured
+    FROM entries
+    WINDOW session AS (PARTITION BY sweep_id, model_id)
+),
+
+placed AS (
+    SELECT
+        *,
+        CASE
+            WHEN all_measured THEN measured_bpw_micro
+            ELSE nominal_bpw_milli * 1000
+        END AS rank_bpw_micro
+    FROM based
+)
+
+SELECT
+    sweep_id,
+    model_id,
+    quant_tag,
+    quant_key,
+    quant_family,
+    catalogue_order,
+    nominal_bpw_milli,
+    model_bytes,
+    parameters,
+    model_digest,
+    reported_quant,
+    measured_bpw_micro,
+    CASE
+        WHEN measured_bpw_micro IS NOT NULL THEN measured_bpw_micro
+        ELSE nominal_bpw_milli * 1000
+    END AS bits_per_weight_micro,
+    CASE
+        WHEN measured_bpw_micro IS NOT NULL THEN 'measured'
+        WHEN nominal_bpw_milli IS NOT NULL THEN 'nominal'
+    END AS bits_per_weight_source,
+    rank_bpw_micro IS NOT NULL AS rank_known,
+    CASE
+        WHEN rank_bpw_micro IS NOT NULL THEN CAST(
+            row_number() OVER (
+                PARTITION BY sweep_id, model_id, rank_bpw_micro IS NOT NULL
+                ORDER BY rank_bpw_micro, catalogue_order NULLS FIRST, quant_tag
+            ) AS BIGINT
+        )
+    END AS quant_rank
+FROM placed;
+
+COMMENT ON VIEW v1.quant IS 'Identity and precision rank of each quant. One row per sweep, model and quant.';
+COMMENT ON COLUMN v1.quant.sweep_id IS 'Sweep';
+COMMENT ON COLUMN v1.quant.model_id IS 'Model';
+COMMENT ON COLUMN v1.quant.quant_tag IS 'Quant, as the preset names it';
+COMMENT ON COLUMN v1.quant.quant_key IS 'Canonical tag in the quant catalogue, NULL if it knows none';
+COMMENT ON COLUMN v1.quant.quant_family IS 'Family in the catalogue';
+COMMENT ON COLUMN v1.quant.catalogue_order IS 'Place in the catalogue, 1 = least precise';
+COMMENT ON COLUMN v1.quant.nominal_bpw_milli IS 'Nominal bits per weight, 1/1000';
+COMMENT ON COLUMN v1.quant.model_bytes IS 'Size of the weights, bytes';
+COMMENT ON COLUMN v1.quant.parameters IS 'Number of weights';
+COMMENT ON COLUMN v1.quant.model_digest IS 'Identity of the weights';
+COMMENT ON COLUMN v1.quant.reported_quant IS 'Quant by the server''s word';
+COMMENT ON COLUMN v1.quant.measured_bpw_micro IS 'File bits / weights, 1e-6';
+COMMENT ON COLUMN v1.quant.bits_per_weight_micro IS 'Measured bits per weight, else nominal, 1e-6';
+COMMENT ON COLUMN v1.quant.bits_per_weight_source IS 'measured or nominal';
+COMMENT ON COLUMN v1.quant.rank_known IS 'Whether the session''s basis knows this quant';
+COMMENT ON COLUMN v1.quant.quant_rank IS 'Precision rank in the session, 1 = least precise, NULL if not known';

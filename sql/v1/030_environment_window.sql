@@ -1,0 +1,190 @@
+-- Grain: attempt.
+-- Inputs: v1.attempts, v1.policy, v1.telemetry.
+-- Rules: CPU clocks tick at 10 ms, so a run of at least counter_window_ns is its own
+-- window. Shorter ones share a window of their block: the slots of that length from the
+-- block's first start, and an incomplete last slot joins the one before. A window spans
+-- from its first start to its last end; its deltas are the last reading after minus the
+-- first reading before. A counter that is missing or ran backwards gives NULL: that is
+-- an error of the sensor, not of the run.
+
+CREATE VIEW v1.environment_window AS
+WITH blocks AS (
+    SELECT
+        attempts.sweep_id,
+        attempts.attempt_id,
+        attempts.model_id,
+        attempts.executor_started_at,
+        attempts.retry_pass,
+        attempts.block_index,
+        attempts.order_index,
+        attempts.started_ns,
+        attempts.ended_ns,
+        attempts.before,
+        attempts.after,
+        telemetry.internal_ns,
+        policy.counter_window_ns,
+        attempts.ended_ns - attempts.started_ns >= policy.counter_window_ns AS is_own,
+        min(attempts.started_ns) OVER block AS block_start_ns
+    FROM v1.attempts AS attempts
+    INNER JOIN v1.policy AS policy
+        ON policy.sweep_id = attempts.sweep_id
+        AND policy.model_id = attempts.model_id
+    INNER JOIN v1.telemetry AS telemetry
+        ON telemetry.sweep_id = attempts.sweep_id
+        AND telemetry.attempt_id = attempts.attempt_id
+    WINDOW block AS (
+        PARTITION BY
+            attempts.sweep_id,
+            attempts.executor_started_at,
+            attempts.retry_pass,
+            attempts.block_index
+    )
+),
+
+slots AS (
+    SELECT
+        *,
+        CASE
+            WHEN NOT is_own
+                THEN (started_ns - block_start_ns) // nullif(counter_window_ns, 0)
+        END AS slot
+    FROM blocks
+),
+
+lasts AS (
+    SELECT
+        *,
+        max(slot) OVER block AS last_slot,
+        max(ended_ns) FILTER (WHERE NOT is_own) OVER block AS block_end_ns
+    FROM slots
+    WINDOW block AS (
+        PARTITION BY sweep_id, executor_started_at, retry_pass, block_index
+    )
+),
+
+befores AS (
+    SELECT
+        *,
+        max(slot) FILTER (WHERE slot < last_slot) OVER block AS slot_before_last
+    FROM lasts
+    WINDOW block AS (
+        PARTITION BY sweep_id, executor_started_at, retry_pass, block_index
+    )
+),
+
+named AS (
+    SELECT
+        *,
+        CASE
+            WHEN is_own THEN 'run:' || attempt_id
+            ELSE
+                'block:'
+                || CAST(block_index AS VARCHAR)
+                || '/'
+                || CAST(retry_pass AS VARCHAR)
+                || ':'
+                || CAST(
+                    CASE
+                        WHEN
+                            slot = last_slot
+                            AND slot_before_last IS NOT NULL
+                            AND block_end_ns
+                            < block_start_ns + (last_slot + 1) * counter_window_ns
+                            THEN slot_before_last
+                        ELSE slot
+                    END AS VARCHAR
+                )
+        END AS window_id
+    FROM befores
+),
+
+spans AS (
+    SELECT
+        sweep_id,
+        executor_started_at,
+        window_id,
+        count(*) AS window_runs,
+        max(ended_ns) - min(started_ns) AS window_ns,
+        first(before ORDER BY started_ns, order_index, attempt_id) AS opened,
+        first(after ORDER BY ended_ns DESC, order_index DESC, attempt_id DESC) AS closed,
+        -- One unknown internal time makes the sum unknown.
+        CASE
+            WHEN count(internal_ns) = count(*) THEN sum(internal_ns)
+        END AS window_internal_ns
+    FROM named
+    GROUP BY sweep_id, executor_started_at, window_id
+),
+
+deltas AS (
+    SELECT
+        sweep_id,
+        executor_started_at,
+        window_id,
+        window_runs,
+        window_ns,
+        window_internal_ns,
+        closed.host_total_ns - opened.host_total_ns AS host_total_ns,
+        closed.host_busy_ns - opened.host_busy_ns AS host_busy_ns,
+        closed.host_steal_ns - opened.host_steal_ns AS host_steal_ns,
+        closed.server_cpu_ns - opened.server_cpu_ns AS server_cpu_ns,
+        closed.client_cpu_ns - opened.client_cpu_ns AS client_cpu_ns,
+        closed.psi_memory_full_us - opened.psi_memory_full_us AS psi_memory_full_us,
+        closed.cgroup_throttled_ns - opened.cgroup_throttled_ns AS quota_throttled_ns,
+        (closed.swap_in_bytes - opened.swap_in_bytes) AS swap_in_bytes,
+        (closed.swap_out_bytes - opened.swap_out_bytes) AS swap_out_bytes,
+        closed.server_major_faults - opened.server_major_faults AS major_faults,
+        closed.thermal_throttle_count - opened.thermal_throttle_count AS thermal_count,
+        closed.thermal_throttled_ns - opened.thermal_throttled_ns AS thermal_ns
+    FROM spans
+)
+
+SELECT
+    named.sweep_id,
+    named.attempt_id,
+    deltas.window_id,
+    deltas.window_runs,
+    deltas.window_ns,
+    deltas.window_ns < named.counter_window_ns AS is_short,
+    CAST(deltas.window_internal_ns AS BIGINT) AS window_internal_ns,
+    if(deltas.host_total_ns >= 0, deltas.host_total_ns, NULL) AS host_total_ns,
+    if(deltas.host_busy_ns >= 0, deltas.host_busy_ns, NULL) AS host_busy_ns,
+    if(deltas.host_steal_ns >= 0, deltas.host_steal_ns, NULL) AS host_steal_ns,
+    if(deltas.server_cpu_ns >= 0, deltas.server_cpu_ns, NULL) AS server_cpu_ns,
+    if(deltas.client_cpu_ns >= 0, deltas.client_cpu_ns, NULL) AS client_cpu_ns,
+    if(deltas.psi_memory_full_us >= 0, deltas.psi_memory_full_us, NULL)
+        AS psi_memory_full_us,
+    if(deltas.quota_throttled_ns >= 0, deltas.quota_throttled_ns, NULL)
+        AS quota_throttled_ns,
+    if(
+        deltas.swap_in_bytes >= 0 AND deltas.swap_out_bytes >= 0,
+        deltas.swap_in_bytes + deltas.swap_out_bytes,
+        NULL
+    ) AS swap_bytes,
+    if(deltas.major_faults >= 0, deltas.major_faults, NULL) AS major_faults,
+    if(deltas.thermal_count >= 0, deltas.thermal_count, NULL) AS thermal_count,
+    if(deltas.thermal_ns >= 0, deltas.thermal_ns, NULL) AS thermal_ns
+FROM named
+INNER JOIN deltas
+    ON deltas.sweep_id = named.sweep_id
+    AND deltas.executor_started_at = named.executor_started_at
+    AND deltas.window_id = named.window_id;
+
+COMMENT ON VIEW v1.environment_window IS 'Counter deltas of the window in which each run is judged. One row per attempt.';
+COMMENT ON COLUMN v1.environment_window.sweep_id IS 'Sweep';
+COMMENT ON COLUMN v1.environment_window.attempt_id IS 'Attempt';
+COMMENT ON COLUMN v1.environment_window.window_id IS 'The window: run:<attempt>, or block:<block>/<retry pass>:<slot>';
+COMMENT ON COLUMN v1.environment_window.window_runs IS 'Runs judged by this window';
+COMMENT ON COLUMN v1.environment_window.window_ns IS 'First start to last end, ns';
+COMMENT ON COLUMN v1.environment_window.is_short IS 'Shorter than counter_window_ns: a CPU share also needs an excess of CPU time';
+COMMENT ON COLUMN v1.environment_window.window_internal_ns IS 'Model-internal time of all its runs, NULL if one is unknown, ns';
+COMMENT ON COLUMN v1.environment_window.host_total_ns IS 'CPU time of all CPUs, ns';
+COMMENT ON COLUMN v1.environment_window.host_busy_ns IS 'Of these, busy, ns';
+COMMENT ON COLUMN v1.environment_window.host_steal_ns IS 'Of these, stolen by the hypervisor, ns';
+COMMENT ON COLUMN v1.environment_window.server_cpu_ns IS 'CPU time of the server''s process tree, ns';
+COMMENT ON COLUMN v1.environment_window.client_cpu_ns IS 'CPU time of the client''s process tree, ns';
+COMMENT ON COLUMN v1.environment_window.psi_memory_full_us IS 'Time in which all tasks waited for memory, us';
+COMMENT ON COLUMN v1.environment_window.quota_throttled_ns IS 'Time held back by a CPU quota, ns';
+COMMENT ON COLUMN v1.environment_window.swap_bytes IS 'Swap traffic, bytes';
+COMMENT ON COLUMN v1.environment_window.major_faults IS 'Major faults of the server';
+COMMENT ON COLUMN v1.environment_window.thermal_count IS 'Thermal throttle events';
+COMMENT ON COLUMN v1.environment_window.thermal_ns IS 'Time throttled for heat, ns';

@@ -1,0 +1,413 @@
+-- Grain: attempt.
+-- Inputs: v1.attempts, v1.telemetry, v1.environment_window, v1.anchor_drift, v1.session,
+-- v1.manifest, v1.policy, raw.sweeps (each executor's load average).
+-- Rules: a run is POLLUTED when a polluting reason holds, else CLEAN. A reason whose input
+-- is NULL never holds: it is listed in unobserved_reasons. A busy machine is polluted by
+-- others: the time of the server and of the client is subtracted. Each reason stands
+-- beside its evidence, and every limit comes from the policy.
+
+CREATE VIEW v1.run_quality AS
+WITH executors AS (
+    SELECT
+        sweep_id,
+        started_at,
+        max(executor_load1_milli) AS load1_milli
+    FROM raw.sweeps
+    GROUP BY sweep_id, started_at
+),
+
+block_tokens AS (
+    -- Token counters may be read once a block: the server's growth against our own.
+    SELECT
+        sweep_id,
+        executor_started_at,
+        retry_pass,
+        block_index,
+        last(after.server_tokens_generated ORDER BY ended_ns)
+            FILTER (WHERE after.server_tokens_generated IS NOT NULL)
+        - first(before.server_tokens_generated ORDER BY started_ns)
+            FILTER (WHERE before.server_tokens_generated IS NOT NULL) AS server_tokens,
+        CASE
+            WHEN count(completion_tokens) = count(*) THEN sum(completion_tokens)
+        END AS own_tokens
+    FROM v1.attempts
+    GROUP BY sweep_id, executor_started_at, retry_pass, block_index
+),
+
+facts AS (
+    SELECT
+        attempts.*,
+        telemetry.token_metrics_status,
+        telemetry.internal_ns,
+        telemetry.cached_tokens,
+        telemetry.cache_hit,
+        environment.window_id,
+        environment.window_runs,
+        environment.window_ns,
+        environment.is_short,
+        environment.window_internal_ns,
+        environment.host_total_ns,
+        environment.host_busy_ns,
+        environment.host_steal_ns,
+        environment.server_cpu_ns,
+        environment.client_cpu_ns,
+        environment.host_busy_ns - environment.server_cpu_ns - environment.client_cpu_ns
+            AS foreign_cpu_ns,
+        environment.psi_memory_full_us,
+        environment.quota_throttled_ns,
+        environment.swap_bytes,
+        environment.major_faults,
+        environment.thermal_count,
+        environment.thermal_ns,
+        drift.has_drifted,
+        drift.drift_micro,
+        session.cpu_only,
+        session.capabilities.token_counts IS TRUE AS counts_promised,
+        session.capabilities.internal_timings IS TRUE AS timings_promised,
+        coalesce(
+            try_cast(attempts.effective.threads AS BIGINT), session.compute_threads
+        ) AS compute_threads,
+        executors.load1_milli AS executor_load1_milli,
+        manifest.hardware.logical_cpus AS logical_cpus,
+        len(manifest.hardware.gpus) = 0 AS has_no_gpu,
+        coalesce(
+            attempts.after.server_tokens_generated
+            - attempts.before.server_tokens_generated
+            - attempts.completion_tokens,
+            block_tokens.server_tokens - block_tokens.own_tokens
+        ) AS foreign_tokens,
+        greatest(
+            attempts.before.server_requests_processing,
+            attempts.after.server_requests_processing
+        ) AS foreign_requests,
+        policy.* EXCLUDE (sweep_id, model_id)
+    FROM v1.attempts AS attempts
+    INNER JOIN v1.telemetry AS telemetry
+        ON telemetry.sweep_id = attempts.sweep_id
+        AND telemetry.attempt_id = attempts.attempt_id
+    INNER JOIN v1.policy AS policy
+        ON policy.sweep_id = attempts.sweep_id
+        AND policy.model_id = attempts.model_id
+    INNER JOIN v1.session AS session
+        ON session.sweep_id = attempts.sweep_id
+        AND session.model_id = attempts.model_id
+    INNER JOIN v1.manifest AS manifest
+        ON manifest.sweep_id = attempts.sweep_id
+    INNER JOIN v1.environment_window AS environment
+        ON environment.sweep_id = attempts.sweep_id
+        AND environment.attempt_id = attempts.attempt_id
+    LEFT JOIN v1.anchor_drift AS drift
+        ON drift.sweep_id = attempts.sweep_id
+        AND drift.attempt_id = attempts.attempt_id
+    LEFT JOIN executors
+        ON executors.sweep_id = attempts.sweep_id
+        AND executors.started_at = attempts.executor_started_at
+    LEFT JOIN block_tokens
+        ON block_tokens.sweep_id = attempts.sweep_id
+        AND block_tokens.executor_started_at = attempts.executor_started_at
+        AND block_tokens.retry_pass = attempts.retry_pass
+        AND block_tokens.block_index = attempts.block_index
+),
+
+judged AS (
+    -- true: the reason holds; false: it does not; NULL: it could not be observed.
+    SELECT
+        *,
+        wall_ns - internal_ns - coalesce(load_ns, 0) AS unexplained_ns,
+        outcome <> 'OK' AS run_failed,
+        token_metrics_status IN (
+            'TOKEN_COUNT_UNAVAILABLE', 'TOKEN_AND_TIMING_UNAVAILABLE'
+        ) AS counts_missing,
+        token_metrics_status IN (
+            'TIMING_UNAVAILABLE', 'TOKEN_AND_TIMING_UNAVAILABLE'
+        ) AS timings_missing,
+        (
+            requested.seed IS NULL
+            OR requested.threads IS NULL
+            OR requested.affinity IS NULL
+            OR requested.warmup IS NULL
+        ) AS controls_missing,
+        (
+            coalesce(effective.seed <> requested.seed, false)
+            OR coalesce(effective.temperature_milli <> requested.temperature_milli, false)
+            OR coalesce(
+                requested.threads <> 'server' AND effective.threads <> requested.threads,
+                false
+            )
+            OR coalesce(
+                requested.affinity <> 'server'
+                AND effective.affinity <> requested.affinity,
+                false
+            )
+            OR coalesce(effective.context_tokens <> requested.context_tokens, false)
+            OR coalesce(effective.batch_tokens <> requested.batch_tokens, false)
+            OR coalesce(effective.thinking <> requested.thinking, false)
+        ) AS control_not_honoured,
+        len(unsupported_controls) > 0 AS control_unsupported,
+        CASE
+            WHEN phase = 'warmup' THEN false
+            ELSE load_ns > max_load_ns
+        END AS model_loaded_in_run,
+        host_total_ns IS NULL OR host_busy_ns IS NULL OR server_cpu_ns IS NULL
+            AS environment_unobserved,
+        (
+            v1.exceeds_ppm(foreign_cpu_ns, host_total_ns, max_foreign_cpu_ppm)
+            AND (
+                NOT is_short
+                OR CAST(foreign_cpu_ns AS HUGEINT) * 1000000
+                - CAST(host_total_ns AS HUGEINT) * max_foreign_cpu_ppm
+                > CAST(foreign_cpu_excess_ns AS HUGEINT) * 1000000
+            )
+        ) AS high_foreign_cpu,
+        (
+            v1.exceeds_ppm(host_steal_ns, host_total_ns, max_steal_ppm)
+            AND (
+                NOT is_short
+                OR CAST(host_steal_ns AS HUGEINT) * 1000000
+                - CAST(host_total_ns AS HUGEINT) * max_steal_ppm
+                > CAST(foreign_cpu_excess_ns AS HUGEINT) * 1000000
+            )
+        ) AS cpu_steal,
+        CASE
+            WHEN foreign_cpu_ns IS NOT NULL THEN false
+            ELSE executor_load1_milli > logical_cpus * max_load_per_cpu_milli
+        END AS high_system_load,
+        v1.exceeds_ppm(quota_throttled_ns, window_ns, max_quota_throttle_ppm)
+            AS cpu_quota_throttled,
+        v1.exceeds_ppm(thermal_ns, window_ns, max_thermal_throttle_ppm)
+            AS thermal_throttle,
+        thermal_ns IS NULL AND thermal_count > 0 AS thermal_events,
+        CAST(swap_bytes AS HUGEINT) * 1000000000
+        > CAST(window_ns AS HUGEINT) * max_swap_bytes_per_second AS swap_activity,
+        coalesce(before.on_battery OR after.on_battery, before.on_battery, after.on_battery)
+            AS battery_power,
+        abs(realtime_ns - wall_ns) > max_clock_jump_ns AS clock_jump,
+        internal_ns > wall_ns + greatest(
+            clock_slack_ns,
+            CAST(wall_ns AS HUGEINT) * clock_slack_ppm // 1000000
+        ) AS clock_inconsistent,
+        CASE
+            WHEN foreign_requests > 0 OR foreign_tokens > 0 THEN true
+            WHEN foreign_requests IS NOT NULL OR foreign_tokens IS NOT NULL THEN false
+        END AS server_shared,
+        CASE
+            WHEN cpu_only IS FALSE THEN false
+            WHEN cpu_only
+                THEN CAST(server_cpu_ns AS HUGEINT) * 1000000
+                < CAST(window_internal_ns AS HUGEINT) * compute_threads * stalled_ppm
+        END AS server_stalled,
+        coalesce(
+            cpu_only
+            AND CAST(server_cpu_ns AS HUGEINT) * 1000000
+            < CAST(window_internal_ns AS HUGEINT) * compute_threads * stalled_advisory_ppm,
+            false
+        ) AS server_slow,
+        CASE
+            WHEN
+                v1.exceeds_ppm(
+                    CAST(psi_memory_full_us AS HUGEINT) * 1000,
+                    window_ns,
+                    max_memory_pressure_ppm
+                )
+                OR (
+                    phase <> 'warmup'
+                    AND CAST(major_faults AS HUGEINT) * 1000000000
+                    > CAST(window_ns AS HUGEINT) * max_major_faults_per_second
+                )
+                THEN true
+            WHEN psi_memory_full_us IS NOT NULL OR major_faults IS NOT NULL THEN false
+        END AS memory_pressure,
+        CASE
+            WHEN has_no_gpu THEN false
+            WHEN
+                after.gpu_foreign_busy
+                OR greatest(
+                    before.gpu_memory_foreign_bytes, after.gpu_memory_foreign_bytes
+                ) > max_gpu_foreign_bytes
+                THEN true
+            WHEN
+                after.gpu_foreign_busy IS NOT NULL
+                OR after.gpu_memory_foreign_bytes IS NOT NULL
+                THEN false
+        END AS gpu_foreign_process,
+        CASE
+            WHEN has_no_gpu THEN false
+            ELSE
+                (
+                    (
+                        coalesce(before.gpu_throttle_reasons, 0)
+                        | after.gpu_throttle_reasons
+                    )
+                    & gpu_throttle_mask
+                ) <> 0
+        END AS gpu_throttled,
+        len(other_models_resident) > 0 AS other_model_resident
+    FROM facts
+),
+
+overheads AS (
+    SELECT
+        *,
+        v1.exceeds_ppm(unexplained_ns, wall_ns, max_overhead_ppm)
+        AND unexplained_ns > overhead_floor_ns AS high_overhead
+    FROM judged
+),
+
+listed AS (
+    SELECT
+        *,
+        v1.codes([
+            if(run_failed, 'RUN_FAILED', NULL),
+            if(counts_missing AND counts_promised, 'MISSING_TOKEN_COUNTS', NULL),
+            if(timings_missing AND timings_promised, 'MISSING_TIMINGS', NULL),
+            if(controls_missing, 'MISSING_EXPERIMENTAL_CONTROLS', NULL),
+            if(control_not_honoured, 'CONTROL_NOT_HONOURED', NULL),
+            if(model_loaded_in_run, 'MODEL_LOADED_IN_RUN', NULL),
+            if(high_foreign_cpu, 'HIGH_FOREIGN_CPU', NULL),
+            if(cpu_steal, 'CPU_STEAL', NULL),
+            if(high_system_load, 'HIGH_SYSTEM_LOAD', NULL),
+            if(cpu_quota_throttled, 'CPU_QUOTA_THROTTLED', NULL),
+            if(thermal_throttle, 'THERMAL_THROTTLE', NULL),
+            if(swap_activity, 'SWAP_ACTIVITY', NULL),
+            if(high_overhead, 'HIGH_ORCHESTRATION_OVERHEAD', NULL),
+            if(clock_inconsistent, 'CLOCK_INCONSISTENT', NULL),
+            if(clock_jump, 'CLOCK_JUMP', NULL),
+            if(cache_hit, 'PROMPT_CACHE_HIT', NULL),
+            if(server_shared, 'SERVER_SHARED', NULL),
+            if(server_stalled, 'SERVER_STALLED', NULL),
+            if(memory_pressure, 'MEMORY_PRESSURE', NULL),
+            if(gpu_foreign_process, 'GPU_FOREIGN_PROCESS', NULL),
+            if(gpu_throttled, 'GPU_THROTTLED', NULL),
+            if(other_model_resident, 'OTHER_MODEL_RESIDENT', NULL),
+            if(has_drifted, 'DRIFT_SINCE_ANCHOR', NULL),
+            if(
+                environment_unobserved AND NOT allow_unobserved,
+                'ENVIRONMENT_UNOBSERVED',
+                NULL
+            )
+        ]) AS run_quality_reasons,
+        v1.codes([
+            if(cache_hit IS NULL, 'PROMPT_CACHE_HIT', NULL),
+            if(clock_inconsistent IS NULL, 'CLOCK_INCONSISTENT', NULL),
+            if(clock_jump IS NULL, 'CLOCK_JUMP', NULL),
+            if(cpu_quota_throttled IS NULL, 'CPU_QUOTA_THROTTLED', NULL),
+            if(cpu_steal IS NULL, 'CPU_STEAL', NULL),
+            if(phase = 'matrix' AND has_drifted IS NULL, 'DRIFT_SINCE_ANCHOR', NULL),
+            if(gpu_foreign_process IS NULL, 'GPU_FOREIGN_PROCESS', NULL),
+            if(gpu_throttled IS NULL, 'GPU_THROTTLED', NULL),
+            if(high_foreign_cpu IS NULL, 'HIGH_FOREIGN_CPU', NULL),
+            if(high_overhead IS NULL, 'HIGH_ORCHESTRATION_OVERHEAD', NULL),
+            if(high_system_load IS NULL, 'HIGH_SYSTEM_LOAD', NULL),
+            if(memory_pressure IS NULL, 'MEMORY_PRESSURE', NULL),
+            if(model_loaded_in_run IS NULL, 'MODEL_LOADED_IN_RUN', NULL),
+            if(battery_power IS NULL, 'ON_BATTERY', NULL),
+            if(other_model_resident IS NULL, 'OTHER_MODEL_RESIDENT', NULL),
+            if(server_shared IS NULL, 'SERVER_SHARED', NULL),
+            if(server_stalled IS NULL, 'SERVER_STALLED', NULL),
+            if(swap_activity IS NULL, 'SWAP_ACTIVITY', NULL),
+            if(thermal_throttle IS NULL, 'THERMAL_THROTTLE', NULL)
+        ]) AS unobserved_reasons
+    FROM overheads
+)
+
+SELECT
+    sweep_id,
+    attempt_id,
+    run_id,
+    phase,
+    model_id,
+    quant_tag,
+    test_id,
+    repetition,
+    if(len(run_quality_reasons) > 0, 'POLLUTED', 'CLEAN') AS run_quality_status,
+    run_quality_reasons,
+    v1.codes([
+        if(counts_missing AND NOT counts_promised, 'COUNTS_NOT_OFFERED', NULL),
+        if(timings_missing AND NOT timings_promised, 'TIMINGS_NOT_OFFERED', NULL),
+        if(control_unsupported, 'CONTROL_UNSUPPORTED', NULL),
+        if(
+            environment_unobserved AND allow_unobserved, 'ENVIRONMENT_UNOBSERVED', NULL
+        ),
+        if(battery_power, 'ON_BATTERY', NULL),
+        if(stop_reason = 'length', 'OUTPUT_TRUNCATED', NULL),
+        -- Facts of the machine; a timing or a cache share is the provider's to tell.
+        if(
+            list_has_any(
+                unobserved_reasons,
+                [
+                    'CPU_QUOTA_THROTTLED', 'CPU_STEAL', 'GPU_FOREIGN_PROCESS',
+                    'GPU_THROTTLED', 'MEMORY_PRESSURE', 'ON_BATTERY', 'SWAP_ACTIVITY',
+                    'THERMAL_THROTTLE'
+                ]
+            ),
+            'PARTIALLY_OBSERVED',
+            NULL
+        ),
+        if(
+            coalesce(server_slow, false) AND NOT coalesce(server_stalled, false),
+            'SERVER_STALLED',
+            NULL
+        ),
+        if(thermal_events, 'THERMAL_THROTTLE', NULL)
+    ]) AS advisories,
+    unobserved_reasons,
+    window_id,
+    window_runs,
+    window_ns,
+    v1.micro(foreign_cpu_ns, host_total_ns) AS foreign_cpu_micro,
+    v1.micro(host_steal_ns, host_total_ns) AS steal_micro,
+    v1.micro(server_cpu_ns, window_internal_ns * compute_threads) AS server_cpu_micro,
+    v1.micro(quota_throttled_ns, window_ns) AS quota_throttled_micro,
+    v1.micro(thermal_ns, window_ns) AS thermal_throttled_micro,
+    v1.micro(CAST(psi_memory_full_us AS HUGEINT) * 1000, window_ns)
+        AS memory_pressure_micro,
+    CAST(v1.scaled(swap_bytes, window_ns, 1000000000) AS BIGINT)
+        AS swap_bytes_per_second,
+    CAST(v1.scaled(major_faults, window_ns, 1000000000) AS BIGINT)
+        AS major_faults_per_second,
+    unexplained_ns,
+    v1.micro(unexplained_ns, wall_ns) AS unexplained_micro,
+    realtime_ns - wall_ns AS clock_jump_ns,
+    internal_ns - wall_ns AS internal_beyond_wall_ns,
+    cached_tokens,
+    load_ns,
+    executor_load1_milli,
+    foreign_tokens,
+    foreign_requests,
+    drift_micro
+FROM listed;
+
+COMMENT ON VIEW v1.run_quality IS 'May this run count, and why not. One row per attempt.';
+COMMENT ON COLUMN v1.run_quality.sweep_id IS 'Sweep';
+COMMENT ON COLUMN v1.run_quality.attempt_id IS 'Attempt';
+COMMENT ON COLUMN v1.run_quality.run_id IS 'Planned run';
+COMMENT ON COLUMN v1.run_quality.phase IS 'warmup, canary, matrix or anchor';
+COMMENT ON COLUMN v1.run_quality.model_id IS 'Model';
+COMMENT ON COLUMN v1.run_quality.quant_tag IS 'Quant';
+COMMENT ON COLUMN v1.run_quality.test_id IS 'bank/task';
+COMMENT ON COLUMN v1.run_quality.repetition IS 'From 1';
+COMMENT ON COLUMN v1.run_quality.run_quality_status IS 'CLEAN or POLLUTED';
+COMMENT ON COLUMN v1.run_quality.run_quality_reasons IS 'Polluting reasons that hold, sorted';
+COMMENT ON COLUMN v1.run_quality.advisories IS 'What is worth a note but does not pollute, sorted';
+COMMENT ON COLUMN v1.run_quality.unobserved_reasons IS 'Reasons that could not be observed, sorted';
+COMMENT ON COLUMN v1.run_quality.window_id IS 'The window that the environment was judged in';
+COMMENT ON COLUMN v1.run_quality.window_runs IS 'Runs judged by this window';
+COMMENT ON COLUMN v1.run_quality.window_ns IS 'Length of the window, ns';
+COMMENT ON COLUMN v1.run_quality.foreign_cpu_micro IS 'CPU share of other processes, 1e-6';
+COMMENT ON COLUMN v1.run_quality.steal_micro IS 'CPU share stolen by the hypervisor, 1e-6';
+COMMENT ON COLUMN v1.run_quality.server_cpu_micro IS 'Server CPU time / (internal time x threads), 1e-6';
+COMMENT ON COLUMN v1.run_quality.quota_throttled_micro IS 'Share of the window held back by a CPU quota, 1e-6';
+COMMENT ON COLUMN v1.run_quality.thermal_throttled_micro IS 'Share of the window throttled for heat, 1e-6';
+COMMENT ON COLUMN v1.run_quality.memory_pressure_micro IS 'Share of the window stalled on memory, 1e-6';
+COMMENT ON COLUMN v1.run_quality.swap_bytes_per_second IS 'Swap traffic, bytes/s';
+COMMENT ON COLUMN v1.run_quality.major_faults_per_second IS 'Major faults of the server, 1/s';
+COMMENT ON COLUMN v1.run_quality.unexplained_ns IS 'wall - internal - load, ns';
+COMMENT ON COLUMN v1.run_quality.unexplained_micro IS 'The same as a share of the wall time, 1e-6';
+COMMENT ON COLUMN v1.run_quality.clock_jump_ns IS 'Wall clock minus monotonic clock, ns';
+COMMENT ON COLUMN v1.run_quality.internal_beyond_wall_ns IS 'internal - wall, ns';
+COMMENT ON COLUMN v1.run_quality.cached_tokens IS 'Prompt tokens taken from a cache';
+COMMENT ON COLUMN v1.run_quality.load_ns IS 'Model load inside the call, ns';
+COMMENT ON COLUMN v1.run_quality.executor_load1_milli IS 'Load average before the executor''s first call, 1/1000';
+COMMENT ON COLUMN v1.run_quality.foreign_tokens IS 'Tokens the server generated beyond our own';
+COMMENT ON COLUMN v1.run_quality.foreign_requests IS 'Requests of others in the server';
+COMMENT ON COLUMN v1.run_quality.drift_micro IS 'The next anchor''s time against the canary''s, 1e-6';

@@ -1,0 +1,69 @@
+-- Macros of version 1: exact integer arithmetic, and text from scaled integers.
+-- Nothing here knows a threshold.
+
+-- n * scale / d as an integer, rounded half up (also below zero); NULL when d is not
+-- positive. Cast before multiplying: a squared nanosecond count leaves BIGINT.
+CREATE MACRO v1.scaled(n, d, scale) AS
+    CASE
+        WHEN d > 0 THEN (
+            (2 * CAST(n AS HUGEINT) * CAST(scale AS HUGEINT) + CAST(d AS HUGEINT))
+            - (
+                (
+                    (2 * CAST(n AS HUGEINT) * CAST(scale AS HUGEINT) + CAST(d AS HUGEINT))
+                    % (2 * CAST(d AS HUGEINT))
+                )
+                + 2 * CAST(d AS HUGEINT)
+            )
+            % (2 * CAST(d AS HUGEINT))
+        ) // (2 * CAST(d AS HUGEINT))
+    END;
+
+-- The same for 1e-6 units, as BIGINT: the usual form of an exported ratio.
+CREATE MACRO v1.micro(n, d) AS CAST(v1.scaled(n, d, 1000000) AS BIGINT);
+
+-- Whether n / d exceeds ppm parts per million, exactly; NULL when an input is.
+CREATE MACRO v1.exceeds_ppm(n, d, ppm) AS
+    CAST(n AS HUGEINT) * 1000000 > CAST(d AS HUGEINT) * CAST(ppm AS HUGEINT);
+
+-- A list without its NULLs, sorted by bytes.
+CREATE MACRO v1.codes(list_of_codes) AS
+    list_sort(list_filter(list_of_codes, lambda code: code IS NOT NULL));
+
+-- Variation of a population in 1e-6 units from its exact sums: sqrt(n*q - s*s) / s.
+-- The square root is the only inexact step, and it is correctly rounded everywhere.
+CREATE MACRO v1.cv_micro(n, s, q) AS
+    CASE
+        WHEN n >= 2 AND s > 0 THEN CAST(
+            floor(
+                sqrt(
+                    CAST(
+                        CAST(n AS HUGEINT) * CAST(q AS HUGEINT)
+                        - CAST(s AS HUGEINT) * CAST(s AS HUGEINT) AS DOUBLE
+                    )
+                )
+                / CAST(s AS DOUBLE) * 1000000 + 0.5
+            ) AS BIGINT
+        )
+    END;
+
+-- A scaled integer as plain decimal text: decimal_text(1234567, 6, 3) is 1.235.
+CREATE MACRO v1.decimal_text(units, unit_digits, shown_digits) AS
+    CAST(
+        v1.scaled(
+            units,
+            CAST(pow(10, unit_digits) AS HUGEINT),
+            CAST(pow(10, shown_digits) AS HUGEINT)
+        ) // CAST(pow(10, shown_digits) AS HUGEINT) AS VARCHAR
+    )
+    || '.'
+    || lpad(
+        CAST(
+            v1.scaled(
+                units,
+                CAST(pow(10, unit_digits) AS HUGEINT),
+                CAST(pow(10, shown_digits) AS HUGEINT)
+            ) % CAST(pow(10, shown_digits) AS HUGEINT) AS VARCHAR
+        ),
+        shown_digits,
+        '0'
+    );
