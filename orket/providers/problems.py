@@ -3,7 +3,7 @@
 Error classes: HTTP_<status> · CONNECTION_REFUSED · CONNECTION_FAILED ·
 CONNECTION_LOST · TLS_ERROR · TIMEOUT · PROTOCOL_ERROR · LINE_TOO_LONG ·
 RESPONSE_TOO_LONG · STREAM_ERROR · STREAM_INCOMPLETE · CONTEXT_EXCEEDED ·
-SERVER_DIED · IDENTITY_MISMATCH
+SERVER_DIED · ENGINE_NOT_STARTED · IDENTITY_MISMATCH
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from orket.errors import ServerError
+from orket.errors import EngineError, ServerError
 from orket.providers.figures import storable
 
 MAX_MESSAGE_CHARS = 300
@@ -57,6 +57,16 @@ class IdentityMismatch(ProviderError):
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message, hint, "IDENTITY_MISMATCH")
+
+
+class EngineFailure(EngineError):
+    """An engine that Orket starts itself did not start, or died."""
+
+    def __init__(
+        self, message: str, hint: str | None = None, error_class: str = "SERVER_DIED"
+    ) -> None:
+        super().__init__(message, hint)
+        self.error_class = error_class
 
 
 def one_line(message: str) -> str:

@@ -8,7 +8,6 @@ repeated behind the caller's back.
 from __future__ import annotations
 
 import ssl
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import httpcore
 import httpx
 
 from orket import __version__
+from orket.machine.clock import SystemClock
 from orket.providers.endpoint import Endpoint
 from orket.providers.framing import (
     FRAMINGS,
@@ -47,16 +47,6 @@ MAX_ERROR_BYTES = 65_536
 CONNECT_SECONDS = 10.0
 ASK_SECONDS = 10.0
 """Deadline of a question that makes the server generate nothing."""
-
-
-class SystemWallClock:
-    """The machine's clocks."""
-
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
-
-    def realtime_ns(self) -> int:
-        return time.time_ns()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +199,7 @@ class Transport:
         clock: WallClock | None = None,
     ) -> None:
         self.endpoint = endpoint
-        self.clock = clock or SystemWallClock()
+        self.clock = clock or SystemClock()
         self.tls_verified = (not insecure) if endpoint.secure else None
         self._backend = TimedBackend()
         headers = {
