@@ -924,8 +924,12 @@ class TaskEntry(Record, kw_only=True):
     bucket: Annotated[Name, _about("logic, refactor or mixed")]
     tier: Annotated[Count, _about("Difficulty, 1 to 3", "count")] = 1
     task_revision: Annotated[Name, _about("Hash of the task's content")]
-    checks_total: Annotated[Count, _about("Checks of the task", "count")]
-    max_tokens: Annotated[Count, _about("Output budget", "tokens")]
+    checks_total: Annotated[
+        Count | None, _about("Checks of the task; NULL where not known", "count")
+    ]
+    max_tokens: Annotated[
+        Count | None, _about("Output budget; NULL where not known", "tokens")
+    ]
 
 
 class PlannedRun(Record, kw_only=True):
