@@ -73,15 +73,28 @@ class LMStudioDialect(Dialect):
         model = engine.profile.model(str(request.body.get("model", "")))
         if model is None:
             return Reply(self.error(404, self.complaint(404, request)), 404)
-        config = request.body.get("config")
-        asked = config.get("context_length") if isinstance(config, dict) else None
+        given = request.body.get("config", request.body)
+        asked = given.get("context_length") if isinstance(given, dict) else None
         waited = engine.load(model, asked if type(asked) is int else None)
         held = engine.resident[model.name]
-        body = {
-            "model_instance_id": held.instance,
-            "config": _config(held.context_tokens),
-            "load_time_seconds": waited / NS,
-        }
+        config = _config(held.context_tokens)
+        seconds = waited / NS
+        if "config" in request.body:
+            # The shape of the first documents of this route.
+            body = {
+                "model_instance_id": held.instance,
+                "config": config,
+                "load_time_seconds": seconds,
+            }
+        else:
+            body = {
+                "type": "llm",
+                "instance_id": held.instance,
+                "load_time_seconds": seconds,
+                "status": "loaded",
+            }
+            if request.flag("echo_load_config", False):
+                body["load_config"] = config
         return Reply(body, due_ns=time.monotonic_ns() + waited)
 
     def _unload(self, request: Request, engine: Engine) -> Reply:

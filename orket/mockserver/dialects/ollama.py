@@ -173,7 +173,7 @@ class OllamaDialect(Dialect):
         version = parse_version(self.version(engine))
         generated, decode_ns = work.generated, work.decode_ns
         prompt, prefill_ns = work.prompt_tokens, work.prefill_ns
-        cached = 0
+        cached: int | None = None
         if work.model.file_format == "safetensors":
             # The first token falls inside the decode clock and the end of sequence
             # is not counted.
@@ -190,12 +190,15 @@ class OllamaDialect(Dialect):
             "total_duration": work.total_ns,
             "load_duration": work.load_ns,
             "prompt_eval_count": prompt,
-            "prompt_eval_cached_count": cached,
             "prompt_eval_duration": prefill_ns,
             "eval_count": generated,
             "eval_duration": decode_ns,
         }
-        return {key: value for key, value in metrics.items() if value}
+        shown = {key: value for key, value in metrics.items() if value}
+        if cached is not None:
+            # A pointer in Go: left out where unknown, not where it is 0.
+            shown["prompt_eval_cached_count"] = cached
+        return shown
 
 
 def _events(work: Work, chat: bool, final: dict[str, Any]) -> Iterator[Event]:

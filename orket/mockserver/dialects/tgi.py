@@ -160,7 +160,7 @@ def _headers(work: Work, prompt: str) -> dict[str, str]:
 def _events(work: Work, details: dict[str, Any] | None) -> Iterator[Event]:
     """One event a token; the last one carries the whole text and the details."""
     pieces = [*work.reasoning, *work.pieces]
-    if work.eos:
+    if work.eos or not pieces:
         pieces.append("<eos>")
     due = work.first_token_at
     for index, piece in enumerate(pieces, 1):
@@ -169,7 +169,7 @@ def _events(work: Work, details: dict[str, Any] | None) -> Iterator[Event]:
             "id": index,
             "text": piece,
             "logprob": -0.1,
-            "special": work.eos and last,
+            "special": piece == "<eos>",
         }
         yield Event(
             {
@@ -180,7 +180,7 @@ def _events(work: Work, details: dict[str, Any] | None) -> Iterator[Event]:
             },
             due,
             final=last,
-            shows_text=not (work.eos and last),
+            shows_text=piece != "<eos>",
         )
         due += work.step_ns
 
