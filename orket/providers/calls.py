@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from orket.providers.contract import Generation
+from orket.providers.counts import drop_default_zeros
 from orket.providers.figures import storable
 from orket.providers.problems import Problem
 from orket.providers.transport import Timing
@@ -73,7 +74,10 @@ def build_facts(
     notes: Iterable[str] = (),
 ) -> CallFacts:
     """The facts of one call. A failed one keeps what came in before it failed."""
-    text = answer.text()
+    text, reasoning = answer.text(), answer.reasoning_text()
+    prompt_tokens, completion_tokens = drop_default_zeros(
+        figures.prompt_tokens, figures.completion_tokens, not text and not reasoning
+    )
     return CallFacts(
         outcome=problem.outcome if problem else "OK",
         error_class=problem.error_class if problem else None,
@@ -82,12 +86,12 @@ def build_facts(
         retry_after_ns=problem.retry_after_ns if problem else None,
         call_notes=sorted(set(notes)),
         answer_text=text if text or problem is None else None,
-        reasoning_text=answer.reasoning_text(),
+        reasoning_text=reasoning,
         stop_reason=answer.stop_reason,
         reported_model=answer.model,
-        prompt_tokens=figures.prompt_tokens,
+        prompt_tokens=prompt_tokens,
         cached_prompt_tokens=figures.cached_prompt_tokens,
-        completion_tokens=figures.completion_tokens,
+        completion_tokens=completion_tokens,
         reasoning_tokens=figures.reasoning_tokens,
         count_note=figures.count_note,
         prefill_ns=figures.prefill_ns,

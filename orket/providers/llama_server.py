@@ -13,8 +13,9 @@ from orket.providers.contract import (
     ServerInfo,
     ServerLoad,
 )
+from orket.providers.discover import UNKNOWN_QUANT, split_name
 from orket.providers.endpoint import read_endpoint
-from orket.providers.gguf import hash_file
+from orket.providers.gguf import hash_file, normalise_ftype
 from orket.providers.identity import require_bits
 from orket.providers.llamacpp import (
     HeldModel,
@@ -103,6 +104,16 @@ class LlamaServerAdapter:
             and (name := figures.text(entry.get("id"))) is not None
         ]
         return sorted(set(loaded) - set(self._held.names))
+
+    def installed_models(self) -> list[ModelRef]:
+        """The model this server holds; its quant by the server's word."""
+        held = self._await_model()
+        if not held.names:
+            return []
+        name = held.names[0]
+        model_id, named = split_name(Path(name).stem if "/" in name else name)
+        found = normalise_ftype(held.ftype) if held.ftype else None
+        return [ModelRef(model_id, found or named or UNKNOWN_QUANT, name)]
 
     def server_load(self) -> ServerLoad | None:
         """The server's counters; None when it shows none."""
