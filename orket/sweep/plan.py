@@ -129,7 +129,9 @@ def build_plan(
     )
     repetitions = 0 if purpose == CANARY_ONLY else table.repetitions or 1
     order = table.order or "rotated"
-    gate = table.canary.enabled is not False and not skip_canary
+    gate = purpose == CANARY_ONLY or (
+        table.canary.enabled is not False and not skip_canary
+    )
     canary = (
         tuple(_canary_cell(preset, model, entries) for model in models)
         if gate and purpose != DETERMINISM

@@ -11,7 +11,7 @@ import difflib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,11 @@ class Change:
     key: str
     """Dotted key, as it is recorded."""
     value: Any
-    paths: tuple[tuple[str | int, ...], ...] = field(default=())
+    paths: tuple[tuple[str | int, ...], ...] = ()
     """Where it goes in the content; empty means the key itself."""
+    shown: Any = None
+    """Recorded in place of the value and of the preset's, where they are long."""
+    shown_before: Any = None
 
 
 def user_folder() -> Path:
@@ -108,7 +111,11 @@ def override(preset: Preset, changes: Sequence[Change]) -> Preset:
         for path in paths:
             _set(content, path, change.value)
         own = before[0] if all(value == before[0] for value in before) else before
-        if own != change.value:
+        if own == change.value:
+            continue
+        if change.shown is not None:
+            records.append(_record(change.key, change.shown, change.shown_before))
+        else:
             records.append(_record(change.key, change.value, own))
     table = check_table(PresetTable, content, "command line")
     _require(table, preset.path)

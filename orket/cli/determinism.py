@@ -1,0 +1,156 @@
+"""`orket determinism`: does the same request give the same answer?"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orket.cli import messages
+from orket.cli.options import format_option, output_option, warehouse_option
+from orket.cli.output import print_line, print_rows
+from orket.cli.rejudge import read_decimal
+from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_options
+from orket.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from orket.sweep.plan import Plan
+
+DEFAULT_RUNS = 5
+
+_COLUMNS = (
+    ("model_id", "model"),
+    ("quant_tag", "quant"),
+    ("test_id", "task"),
+    "bucket",
+    ("attempts", "runs"),
+    ("distinct_answers", "answers"),
+    ("is_deterministic", "deterministic"),
+    ("first_divergence", "first difference"),
+)
+
+
+@click.command()
+@click.argument("preset")
+@sweep_options
+@click.option(
+    "--require",
+    "required",
+    callback=read_decimal,
+    metavar="RATE",
+    help="Exit with 4 below this rate of deterministic tasks, e.g. 1.0.",
+)
+@click.option("--all", "show_all", is_flag=True, help="List deterministic tasks too.")
+@format_option
+@output_option
+@warehouse_option
+@click.pass_context
+def determinism(
+    ctx: click.Context,
+    preset: str,
+    chosen: SweepOptions,
+    required: Decimal | None,
+    show_all: bool,
+    output_format: str | None,
+    output: str | None,
+    warehouse: str | None,
+) -> None:
+    """Repeat each task of PRESET under fixed controls and say which answers differ.
+
+    Each task and quant is run --runs times (5 unless given) with one and the same
+    prompt. `first difference` is the first character, from 1, in which answers differ.
+    """
+    from orket.cli.canary import new_id
+    from orket.cli.run import explain_interrupt, run_plan
+    from orket.exports.json_text import render_json
+    from orket.exports.load import write_file
+    from orket.sweep.judge import count_determinism, read_determinism
+    from orket.sweep.plan import DETERMINISM, build_plan
+    from orket.sweep.policy import RATIO
+    from orket.sweep.preset import Change, override
+    from orket.warehouse import Warehouse
+
+    resolved = load_chosen_preset(preset, chosen)
+    if chosen.runs is None:
+        resolved = override(resolved, [Change("repetitions", DEFAULT_RUNS)])
+    store = Warehouse.open(warehouse)
+    plan = build_plan(resolved, new_id(resolved.name), purpose=DETERMINISM)
+    outcome = run_plan(plan, store)
+    if outcome.status == "INTERRUPTED":
+        ctx.exit(explain_interrupt(plan.sweep_id, store, outcome.calls, None))
+    rows = read_determinism(store, plan.sweep_id)
+    counts = count_determinism(
+        store, plan.sweep_id, int((required or Decimal(0)) * RATIO)
+    )
+    report = _report(plan, rows, counts, required)
+    if output and output != "-":
+        write_file(Path(output), render_json(report).encode() + b"\n")
+        messages.note(f"wrote {output}")
+    if output_format == "json" or output == "-":
+        click.echo(render_json(report))
+    else:
+        differing = [row for row in rows if show_all or not row["is_deterministic"]]
+        if differing:
+            print_rows(differing, _COLUMNS, output_format)
+        print_line(_sentence(counts))
+    _require(required, counts)
+
+
+def _report(
+    plan: Plan,
+    rows: list[dict[str, Any]],
+    counts: dict[str, Any],
+    required: Decimal | None,
+) -> dict[str, Any]:
+    return {
+        "sweep_id": plan.sweep_id,
+        "preset": plan.preset,
+        "plan_hash": plan.plan_hash,
+        "runs_per_task": plan.repetitions,
+        "groups": counts["groups"],
+        "deterministic": counts["deterministic"],
+        "determinism_rate": _ratio(counts["rate_micro"]),
+        "required_rate": required,
+        "met": counts["is_met"] if required is not None else None,
+        "tasks": [
+            {
+                "model_id": row["model_id"],
+                "quant_tag": row["quant_tag"],
+                "test_id": row["test_id"],
+                "bucket": row["bucket"],
+                "seed": row["seed"],
+                "runs": row["attempts"],
+                "distinct_answers": row["distinct_answers"],
+                "deterministic": row["is_deterministic"],
+                "first_divergence": row["first_divergence"],
+                "answer_hashes": row["answer_hashes"],
+            }
+            for row in rows
+        ],
+    }
+
+
+def _ratio(micro: int | None) -> Decimal | None:
+    return None if micro is None else Decimal(micro) / 10**6
+
+
+def _sentence(counts: dict[str, Any]) -> str:
+    if not counts["groups"]:
+        return "Nothing was repeated: no task has two answers to compare."
+    return (
+        f"{counts['deterministic']} of {counts['groups']} tasks and quants gave one "
+        f"answer to equal requests ({counts['rate_micro'] / 10_000:.2f} %)."
+    )
+
+
+def _require(required: Decimal | None, counts: dict[str, Any]) -> None:
+    if required is None or counts["is_met"]:
+        return
+    rate = counts["rate_micro"]
+    found = "was not measured" if rate is None else f"is {rate / 10**6}"
+    raise CheckFailed(
+        f"the determinism rate {found}, required is {required}",
+        "fix the seed, set temperature to 0, and let nobody else use the server",
+    )

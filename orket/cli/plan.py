@@ -1,0 +1,48 @@
+"""`orket plan`: what a sweep would do; runs nothing and needs no server."""
+
+from __future__ import annotations
+
+import click
+
+from orket.cli.options import warehouse_option
+from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_options
+
+PLACEHOLDER = "<sweep>"
+
+
+@click.command()
+@click.argument("preset")
+@sweep_options
+@click.option("--no-canary", is_flag=True, help="Plan without the gate.")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(("table", "json")),
+    default="table",
+    show_default=True,
+)
+@warehouse_option
+def plan(
+    preset: str,
+    chosen: SweepOptions,
+    no_canary: bool,
+    output_format: str,
+    warehouse: str | None,
+) -> None:
+    """Show the resolved plan of PRESET: matrix, controls, order, hash, estimate.
+
+    The plan hash depends on all that can change a result and on nothing else.
+    """
+    from orket.cli.plan_table import plan_document, print_plan
+    from orket.exports.json_text import render_json
+    from orket.sweep.plan import build_plan
+    from orket.warehouse import Warehouse
+
+    store = Warehouse.open(warehouse)
+    resolved = build_plan(
+        load_chosen_preset(preset, chosen), PLACEHOLDER, skip_canary=no_canary
+    )
+    if output_format == "json":
+        click.echo(render_json(plan_document(resolved, store, "sweep_summary.json")))
+        return
+    print_plan(resolved, store, "sweep_summary.json")

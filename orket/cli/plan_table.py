@@ -1,0 +1,216 @@
+"""A plan for a person, and the same as JSON."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from orket.cli.output import print_line, print_rows
+
+if TYPE_CHECKING:
+    from orket.sweep.plan import Plan
+    from orket.warehouse import Warehouse
+
+
+def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
+    """The resolved plan as plain values."""
+    from orket.records import Controls
+    from orket.sweep.estimate import ASSUMPTIONS, estimate_plan
+    from orket.sweep.policy import changed_policy
+
+    estimate = estimate_plan(plan)
+    phases = [run.phase for run in plan.runs]
+    return {
+        "preset": plan.preset,
+        "plan_hash": plan.plan_hash,
+        "policy_hash": plan.policy_hash,
+        "provider": {
+            "name": plan.server.provider,
+            "url": plan.server.url,
+            "streaming": plan.server.streaming,
+        },
+        "control_profile": plan.profile.name,
+        "order": plan.order,
+        "repetitions": plan.repetitions,
+        "polluted_retries": plan.polluted_retries,
+        "task_bank": sorted({entry.bank for entry in plan.task_entries}),
+        "tasks": len(plan.tasks),
+        "buckets": sorted({entry.bucket for entry in plan.task_entries}),
+        "calls": {
+            "warmup": phases.count("warmup"),
+            "canary": phases.count("canary"),
+            "matrix": phases.count("matrix"),
+            "total": len(phases),
+        },
+        "canary": [
+            {"model": cell.model_id, "quant": cell.quant_tag, "task": cell.test_id}
+            for cell in plan.canary
+        ],
+        "models": [
+            {
+                "id": model.model_id,
+                "controls": {
+                    name: getattr(model.controls, name)
+                    for name in Controls.__struct_fields__
+                },
+                "changed_thresholds": {
+                    key: {"value": value, "default": default}
+                    for key, (value, default) in changed_policy(model.policy).items()
+                },
+                "quants": [
+                    {
+                        "quant": target.ref.quant_tag,
+                        "name": target.ref.name,
+                        "url": target.url,
+                        "file": str(target.ref.path) if target.ref.path else None,
+                        "digest": target.digest,
+                        "bytes": target.model_bytes,
+                        "missing": target.missing,
+                    }
+                    for target in model.targets
+                ],
+            }
+            for model in plan.models
+        ],
+        "blocks": [
+            _block(index, list(runs))
+            for index, runs in groupby(plan.runs, key=lambda run: run.block_index)
+        ],
+        "labels": {label.key: label.value for label in plan.labels},
+        "overrides": {entry.key: entry.value for entry in plan.overrides},
+        "artifacts": _artifacts(plan, store, summary),
+        "estimate": {
+            "seconds": None if estimate.seconds is None else round(estimate.seconds),
+            "warehouse_bytes": estimate.warehouse_bytes,
+            "largest_model_bytes": estimate.largest_model_bytes,
+            "assumptions": ASSUMPTIONS,
+        },
+    }
+
+
+def print_plan(plan: Plan, store: Warehouse, summary: str) -> None:
+    """Print a plan: what runs, under which controls, and what it leaves behind."""
+    document = plan_document(plan, store, summary)
+    print_line(
+        f"Plan of preset {plan.preset}" + (f": {plan.title}" if plan.title else "")
+    )
+    for title, value in _headlines(document):
+        print_line(f"  {title:<16} {value}")
+    for model in document["models"]:
+        _print_model(model)
+    _print_order(document["blocks"])
+    print_line()
+    print_line("Will write:")
+    for path in document["artifacts"]:
+        print_line(f"  {path}")
+    print_line()
+    print_line(_estimate_line(document["estimate"]))
+    for missing in plan.missing():
+        print_line(f"Not runnable here: {missing}")
+
+
+def _headlines(document: dict[str, Any]) -> list[tuple[str, str]]:
+    calls = document["calls"]
+    gate = ", ".join(f"{c['quant']} on {c['task']}" for c in document["canary"])
+    provider = document["provider"]
+    lines = [
+        ("provider", " ".join(filter(None, (provider["name"], provider["url"])))),
+        ("control profile", document["control_profile"]),
+        (
+            "tasks",
+            f"{document['tasks']} of bank {', '.join(document['task_bank'])} "
+            f"({', '.join(document['buckets'])})",
+        ),
+        (
+            "order",
+            f"{document['order']}, {document['repetitions']} repetitions, at most "
+            f"{document['polluted_retries']} retry passes for polluted runs",
+        ),
+        ("canary", gate or "none"),
+        (
+            "calls",
+            f"{calls['total']}: {calls['warmup']} warm-up, {calls['canary']} canary, "
+            f"{calls['matrix']} matrix",
+        ),
+        ("plan hash", document["plan_hash"]),
+        ("policy hash", document["policy_hash"]),
+    ]
+    for key, value in document["overrides"].items():
+        lines.append(("overridden", f"{key} = {value}"))
+    return lines
+
+
+def _print_model(model: dict[str, Any]) -> None:
+    print_line()
+    print_line(f"Model {model['id']}")
+    controls = {
+        name: "not set" if value is None else value
+        for name, value in model["controls"].items()
+    }
+    print_line("  controls  " + ", ".join(f"{k} {v}" for k, v in controls.items()))
+    for key, change in model["changed_thresholds"].items():
+        print_line(
+            f"  threshold {key} = {change['value']} (default {change['default']})"
+        )
+    rows = [
+        {
+            "quant": quant["quant"],
+            "name": quant["name"] or "whatever is served",
+            "identity": (quant["digest"] or "asked of the server")[:23],
+            "MiB": None if quant["bytes"] is None else round(quant["bytes"] / 2**20, 1),
+            "at": quant["file"] or quant["url"],
+        }
+        for quant in model["quants"]
+    ]
+    print_rows(rows, ["quant", "name", "identity", "MiB", "at"], "table")
+
+
+def _print_order(blocks: list[dict[str, Any]]) -> None:
+    print_line("Order of blocks (each opens with its warm-ups):")
+    passes: dict[tuple[str, str, int], list[str]] = {}
+    for block in blocks:
+        key = (block["phase"], block["model"], block["repetition"])
+        passes.setdefault(key, []).append(block["quant"])
+    for (phase, model, repetition), quants in passes.items():
+        title = f"repetition {repetition}" if phase == "matrix" else phase
+        print_line(f"  {model}  {title}: {' > '.join(quants)}")
+
+
+def _block(index: int, runs: list[Any]) -> dict[str, Any]:
+    last = runs[-1]
+    return {
+        "block": index,
+        "phase": last.phase,
+        "model": last.model_id,
+        "quant": last.quant_tag,
+        "repetition": last.repetition if last.phase == "matrix" else 0,
+        "calls": len(runs),
+    }
+
+
+def _artifacts(plan: Plan, store: Warehouse, summary: str) -> list[str]:
+    datasets = ["sweeps", "runs", *(["sidecars"] if plan.sidecar else [])]
+    paths = [
+        str(store.path / dataset / "sweep_id=<sweep>" / "part-*.parquet")
+        for dataset in datasets
+    ]
+    return [*paths, str(store.path / "events" / "part-*.parquet"), summary]
+
+
+def _estimate_line(estimate: dict[str, Any]) -> str:
+    disk = f"{estimate['warehouse_bytes'] / 2**20:.1f} MiB in the warehouse"
+    if estimate["seconds"] is None:
+        return f"Estimate: time unknown (sizes are the server's to say), {disk}"
+    largest = estimate["largest_model_bytes"] / 2**30
+    return (
+        f"Estimate: about {_duration(estimate['seconds'])}, {disk}, largest model "
+        f"{largest:.2f} GiB; {estimate['assumptions']}"
+    )
+
+
+def _duration(seconds: int) -> str:
+    if seconds < 120:
+        return f"{seconds} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

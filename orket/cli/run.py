@@ -1,0 +1,181 @@
+"""`orket run`: a whole sweep, from the preset to the recommendation."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orket.cli import messages
+from orket.cli.options import output_option, warehouse_option
+from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_options
+from orket.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from orket.sweep.execute import Outcome
+    from orket.sweep.plan import Plan
+    from orket.sweep.preset import Preset
+    from orket.warehouse import Warehouse
+
+EXIT_INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("preset")
+@sweep_options
+@click.option("--no-canary", is_flag=True, help="Skip the gate; the summary says so.")
+@click.option(
+    "--sidecar",
+    metavar="TOOL",
+    help="Run this diagnostic tool after the matrix, e.g. llama-bench.",
+)
+@click.option("--resume", metavar="SWEEP", help="Go on with a sweep that stopped.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and run nothing.")
+@click.option(
+    "--save-baseline", is_flag=True, help="Keep the clean results as baselines."
+)
+@click.option(
+    "--require-recommendation",
+    is_flag=True,
+    help="Exit with 4 when no quant can be recommended.",
+)
+@warehouse_option
+@output_option
+@click.pass_context
+def run(
+    ctx: click.Context,
+    preset: str,
+    chosen: SweepOptions,
+    no_canary: bool,
+    sidecar: str | None,
+    resume: str | None,
+    dry_run: bool,
+    save_baseline: bool,
+    require_recommendation: bool,
+    warehouse: str | None,
+    output: str | None,
+) -> None:
+    """Run the sweep of PRESET and say which quant to use.
+
+    PRESET is a name (see orket presets) or the path of a TOML file. Options win over
+    the preset, and the summary records them. Writes sweep_summary.json, or -o FILE.
+    """
+    from orket.warehouse import Warehouse
+
+    resolved = _with_sidecar(load_chosen_preset(preset, chosen), sidecar)
+    store = Warehouse.open(warehouse)
+    plan = _build(resolved, store, resume, no_canary)
+    if dry_run:
+        from orket.cli.plan_table import print_plan
+
+        print_plan(plan, store, output or "sweep_summary.json")
+        return
+    outcome = run_plan(plan, store, resume is not None)
+    if outcome.status == "INTERRUPTED":
+        line = _resume_line(plan.sweep_id)
+        ctx.exit(explain_interrupt(plan.sweep_id, store, outcome.calls, line))
+    if outcome.status == "CANARY_FAILED":
+        from orket.cli.canary_words import gate_failure
+
+        _write(store, plan.sweep_id, output)
+        raise gate_failure(store, plan.sweep_id, outcome.failed_canaries)
+    if plan.sidecar is not None:
+        from orket.cli.sidecar_step import run_sidecar
+
+        run_sidecar(plan, store)
+    if save_baseline:
+        from orket.cli.baseline_step import save_baselines
+
+        save_baselines(store, plan.sweep_id)
+    _show(store, plan, output, require_recommendation)
+
+
+def run_plan(plan: Plan, store: Warehouse, resume: bool = False) -> Outcome:
+    """Execute a plan under the live display; an early Ctrl-C records nothing."""
+    from orket.cli.sweep_progress import SweepProgress
+    from orket.sweep.execute import INTERRUPTED, Outcome, run_sweep
+    from orket.sweep.interrupts import Interrupted
+
+    with SweepProgress() as progress:
+        try:
+            return run_sweep(plan, store, progress, resume=resume)
+        except Interrupted:
+            return Outcome(plan.sweep_id, INTERRUPTED, 0)
+
+
+def explain_interrupt(
+    sweep_id: str, store: Warehouse, calls: int, resume_line: str | None
+) -> int:
+    """Say what was kept and how to go on, where one can; the exit code."""
+    if sweep_id not in store.sweep_ids():
+        messages.note("interrupted before the first call; nothing was recorded")
+        return EXIT_INTERRUPTED
+    messages.note(f"interrupted; {calls} calls of sweep {sweep_id} are kept")
+    if resume_line:
+        messages.note(f"go on with: {resume_line}")
+    return EXIT_INTERRUPTED
+
+
+def _resume_line(sweep_id: str) -> str:
+    given = sys.argv[1:]
+    kept = [
+        part
+        for place, part in enumerate(given)
+        if not part.startswith("--resume") and given[place - 1 : place] != ["--resume"]
+    ]
+    return f"orket {shlex.join([*kept, '--resume', sweep_id])}"
+
+
+def _build(
+    preset: Preset, store: Warehouse, resume: str | None, no_canary: bool
+) -> Plan:
+    from datetime import UTC, datetime
+
+    from orket.sweep.identity import new_sweep_id
+    from orket.sweep.plan import build_plan
+
+    sweep_id = (
+        store.resolve(resume)
+        if resume
+        else new_sweep_id(preset.name, datetime.now(UTC))
+    )
+    return build_plan(preset, sweep_id, skip_canary=no_canary)
+
+
+def _with_sidecar(preset: Preset, tool: str | None) -> Preset:
+    from orket.sweep.preset import Change, override
+
+    return override(preset, [Change("sidecar.tool", tool)]) if tool else preset
+
+
+def _write(store: Warehouse, sweep_id: str, output: str | None) -> Path:
+    from orket.exports.load import write_summary
+
+    path = Path(output or "sweep_summary.json")
+    write_summary(store, sweep_id, path)
+    return path
+
+
+def _show(
+    store: Warehouse, plan: Plan, output: str | None, require_recommendation: bool
+) -> None:
+    from orket.cli.sweep_table import print_sweep
+    from orket.exports.load import load_summary
+
+    path = _write(store, plan.sweep_id, output)
+    summary = load_summary(store, plan.sweep_id)
+    print_sweep(summary)
+    messages.note(f"wrote {path}")
+    without = [
+        session["model_id"]
+        for session in summary["sessions"]
+        if session["efficiency_frontier"]["minimum_viable_quant_tag"] is None
+    ]
+    if without and require_recommendation:
+        raise CheckFailed(
+            f"no quant of {', '.join(without)} can be recommended",
+            "the reasons stand in the table",
+        )

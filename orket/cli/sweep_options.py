@@ -1,0 +1,287 @@
+"""The options by which a preset is bent on the command line, and what they mean."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from orket.cli.options import rejudge_options
+from orket.cli.rejudge import Rejudge
+from orket.errors import UsageError
+
+if TYPE_CHECKING:
+    from orket.sweep.preset import Change, Preset
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOptions:
+    """What the command line says about a preset; empty or None leaves it as it is."""
+
+    models: tuple[str, ...] = ()
+    quants: tuple[str, ...] = ()
+    runs: int | None = None
+    tasks: tuple[str, ...] = ()
+    buckets: tuple[str, ...] = ()
+    provider: str | None = None
+    urls: tuple[str, ...] = ()
+    engine: str | None = None
+    profile: str | None = None
+    seed: int | None = None
+    threads: str | None = None
+    affinity: str | None = None
+    warmup: int | None = None
+    context: int | None = None
+    sandbox: str | None = None
+    runtime_target: str | None = None
+    execution_mode: str | None = None
+    labels: tuple[str, ...] = ()
+    rejudge: Rejudge = Rejudge()
+
+
+def sweep_options(command: _Command) -> _Command:
+    """The options of `SweepOptions`, together as `chosen: SweepOptions`."""
+
+    @functools.wraps(command)
+    def gather(*args: Any, **options: Any) -> Any:
+        values = {name: options.pop(name) for name in _FIELDS}
+        for name in ("models", "quants", "buckets", "tasks"):
+            values[name] = _split(values[name])
+        return command(*args, chosen=SweepOptions(**values), **options)
+
+    for option in reversed(_OPTIONS):
+        gather = option(gather)
+    return cast(_Command, rejudge_options(gather))
+
+
+def load_chosen_preset(name: str, chosen: SweepOptions) -> Preset:
+    """The preset with the options over it. Raises UsageError."""
+    from orket.sweep.preset import load_preset, override
+
+    preset = load_preset(name)
+    # Models first: the paths of the other options count them.
+    preset = override(preset, _model_changes(preset, chosen))
+    return override(preset, _changes(preset, chosen))
+
+
+def _split(values: Sequence[str]) -> tuple[str, ...]:
+    parts = (part.strip() for value in values for part in value.split(","))
+    return tuple(part for part in parts if part)
+
+
+def _model_changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
+    from orket.sweep.preset import Change
+
+    if not chosen.models:
+        return []
+    known = [model.id for model in preset.table.models]
+    first = preset.table.models[0]
+    if len(known) == len(chosen.models) == 1 and first.any_id:
+        return [Change("models.0.id", chosen.models[0], (("models", 0, "id"),))]
+    unknown = [model for model in chosen.models if model not in known]
+    if unknown:
+        raise UsageError(
+            f"the preset {preset.name} has no model {unknown[0]!r}",
+            f"it has {', '.join(known)}",
+        )
+    kept = [table for table in preset.content["models"] if table["id"] in chosen.models]
+    return [Change("models", kept, shown=list(chosen.models), shown_before=known)]
+
+
+def _changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
+    from orket.sweep.preset import Change
+
+    pairs, urls = _read_urls(chosen.urls)
+    changes = [
+        Change(key, value)
+        for key, value in (
+            ("repetitions", chosen.runs),
+            ("control_profile", chosen.profile),
+            ("provider.name", chosen.provider),
+            ("provider.url", urls[0] if urls else None),
+            ("provider.engine", chosen.engine),
+            ("tasks.buckets", list(chosen.buckets) or None),
+            ("tasks.sandbox", chosen.sandbox),
+            ("runtime_target", chosen.runtime_target),
+            ("execution_mode", chosen.execution_mode),
+        )
+        if value is not None
+    ]
+    count = len(preset.table.models)
+    quants = list(chosen.quants or pairs)
+    if quants:
+        places = tuple(("models", index, "quants") for index in range(count))
+        changes.append(Change("quants", quants, places))
+    if pairs:
+        provider = chosen.provider or preset.table.provider.name or ""
+        changes += [
+            Change("urls", pairs, (("models", index, "names", provider, "urls"),))
+            for index in range(count)
+        ]
+    changes += _task_changes(chosen)
+    changes += _layered(preset, "controls", _controls(chosen))
+    changes += _layered(preset, "policy", _policy(chosen.rejudge))
+    changes += [
+        Change(f"labels.{key}", value, (("labels", key),))
+        for key, value in map(_read_label, chosen.labels)
+    ]
+    return changes
+
+
+def _task_changes(chosen: SweepOptions) -> list[Change]:
+    from orket.sweep.preset import Change
+
+    numbers = [task for task in chosen.tasks if task.isdecimal()]
+    names = [task for task in chosen.tasks if not task.isdecimal()]
+    changes = [Change("tasks.limit", int(number)) for number in numbers[-1:]]
+    if names:
+        changes.append(Change("tasks.select", names))
+    return changes
+
+
+def _layered(preset: Preset, table: str, values: dict[str, Any]) -> list[Change]:
+    """Values for the preset's own table and for each model's that says otherwise."""
+    from orket.sweep.preset import Change
+
+    changes = []
+    for key, value in values.items():
+        places: list[tuple[str | int, ...]] = [(table, key)]
+        for index, model in enumerate(preset.content["models"]):
+            if key in model.get(table, {}):
+                places.append(("models", index, table, key))
+        changes.append(Change(f"{table}.{key}", value, tuple(places)))
+    return changes
+
+
+def _controls(chosen: SweepOptions) -> dict[str, Any]:
+    threads = chosen.threads
+    values = {
+        "seed": chosen.seed,
+        "threads": int(threads) if threads and threads.isdecimal() else threads,
+        "affinity": chosen.affinity,
+        "warmup": chosen.warmup,
+        "context": chosen.context,
+    }
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _policy(rejudge: Rejudge) -> dict[str, Any]:
+    values = {
+        "adherence_threshold": rejudge.adherence_threshold,
+        "latency_ceiling_seconds": rejudge.latency_ceiling,
+        "include_polluted": rejudge.include_polluted,
+        "allow_unobserved": rejudge.allow_unobserved,
+    }
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _read_urls(given: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Servers by quant (QUANT=URL), and plain URLs."""
+    pairs: dict[str, str] = {}
+    plain: list[str] = []
+    for text in given:
+        quant, equals, url = text.partition("=")
+        if equals and "/" not in quant and ":" not in quant:
+            pairs[quant] = url
+        else:
+            plain.append(text)
+    if len(plain) > 1 or (plain and pairs):
+        raise UsageError(
+            "several servers need a quant each",
+            "write --url Q8_0=http://host:8081 --url Q4_K_M=http://host:8082",
+        )
+    return pairs, plain
+
+
+def _read_label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--label {text} is not a label", "write it as KEY=VALUE")
+    return key, value
+
+
+_OPTIONS = (
+    click.option(
+        "--model", "models", multiple=True, metavar="ID", help="Only these models."
+    ),
+    click.option(
+        "--quants", multiple=True, metavar="LIST", help="Quants, e.g. Q8_0,Q4_K_M."
+    ),
+    click.option(
+        "--runs",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Repetitions of each task.",
+    ),
+    click.option(
+        "--tasks",
+        multiple=True,
+        metavar="N|LIST",
+        help="So many tasks, or these: ids, patterns or a selection of the bank.",
+    ),
+    click.option(
+        "--bucket",
+        "buckets",
+        multiple=True,
+        metavar="LIST",
+        help="Only these buckets: logic, refactor, mixed.",
+    ),
+    click.option("--provider", metavar="NAME", help="Adapter: see orket providers."),
+    click.option(
+        "--url",
+        "urls",
+        multiple=True,
+        metavar="[QUANT=]URL",
+        help="The server; with a server for each quant, repeat QUANT=URL.",
+    ),
+    click.option(
+        "--engine",
+        metavar="FILE",
+        help="A llama-server binary to start instead of the embedded one.",
+    ),
+    click.option(
+        "--profile", metavar="NAME", help="Control profile: quiet, desktop, shared, ..."
+    ),
+    click.option("--seed", type=int, metavar="N", help="Sampling seed."),
+    click.option("--threads", metavar="N|server", help="Threads of the server."),
+    click.option(
+        "--affinity",
+        metavar="POLICY",
+        help="CPU affinity: none, compact, spread, or a list like 0,2-3.",
+    ),
+    click.option(
+        "--warmup",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Recorded warm-up calls at the head of each block.",
+    ),
+    click.option(
+        "--context", type=click.IntRange(min=1), metavar="N", help="Context in tokens."
+    ),
+    click.option(
+        "--sandbox",
+        type=click.Choice(("monty", "process")),
+        help="Where code answers are run.",
+    ),
+    click.option(
+        "--runtime-target", "--venue", metavar="NAME", help="Where it runs, as a label."
+    ),
+    click.option(
+        "--execution-mode", "--flow", metavar="NAME", help="How it runs, as a label."
+    ),
+    click.option(
+        "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label to keep."
+    ),
+)
+_FIELDS = tuple(name for name in SweepOptions.__dataclass_fields__)
+
+
+def summary_path(output: str | None) -> Path:
+    """Where the summary of a run goes."""
+    return Path(output or "sweep_summary.json")

@@ -1,0 +1,117 @@
+"""The live state of a sweep on stderr; in a pipe only what a person must know."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from orket.cli import messages
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from orket.records import RunRecord
+    from orket.sweep.plan import Plan
+
+
+class SweepProgress:
+    """A reporter that draws a progress line while the sweep runs."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._total = 0
+        self._calls = 0
+        self._failed = 0
+        self._polluted: int | None = None
+        self._place = ""
+
+    def __enter__(self) -> SweepProgress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def started(self, plan: Plan, total: int) -> None:
+        """Open the display, where stderr is a terminal."""
+        self._total = total
+        messages.note(
+            f"sweep {plan.sweep_id}: {total} calls, control profile {plan.profile.name}"
+        )
+        if sys.stderr.isatty():
+            self._progress = _open_display()
+            self._task = self._progress.add_task("starting", total=total, state="")
+            self._progress.start()
+
+    def loading(self, model_id: str, quant_tag: str) -> None:
+        """Show what is being made resident."""
+        self._place = f"{model_id} {quant_tag}"
+        self._draw(f"loading {self._place}")
+
+    def extended(self, calls: int) -> None:
+        """More (or fewer) calls than planned lie ahead."""
+        self._total += calls
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, total=self._total)
+
+    def recorded(self, row: RunRecord) -> None:
+        """Move on by one call."""
+        self._calls += 1
+        self._failed += row.call.outcome != "OK"
+        number = f" retry {row.retry_pass}" if row.retry_pass else ""
+        repetition = f" repetition {row.repetition}" if row.phase == "matrix" else ""
+        self._draw(f"{row.phase} {self._place}{repetition}{number}", advance=1)
+
+    def judged(self, polluted: int) -> None:
+        """Show how many runs the view calls polluted so far."""
+        self._polluted = polluted
+        self._draw(None)
+
+    def note(self, text: str) -> None:
+        """Say a line above the display."""
+        messages.note(text)
+
+    def _draw(self, description: str | None, advance: int = 0) -> None:
+        if self._progress is None or self._task is None:
+            return
+        states = [f"{self._failed} failed"] if self._failed else []
+        if self._polluted is not None:
+            states.append(f"{self._polluted} polluted")
+        self._progress.update(
+            self._task,
+            advance=advance,
+            description=description,
+            state=", ".join(states),
+        )
+
+
+def _open_display() -> Progress:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        # Names of models are not ours: no markup.
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[state]}", markup=False),
+        console=Console(stderr=True, markup=False, emoji=False, highlight=False),
+        refresh_per_second=4,
+        transient=True,
+    )

@@ -1,0 +1,218 @@
+"""Runs one block: load, recorded warm-ups, timed calls, one row for each.
+
+A failure of the server is a row, never the end of the sweep: a call that lost its
+server makes it be loaded again, a bounded number of times; what can then not be run is
+recorded as failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from orket.errors import OrketError
+from orket.machine.servers import find_server
+from orket.providers.contract import Generation, LoadedModel, ServerInfo
+from orket.providers.problems import IdentityMismatch
+from orket.records import CallFacts, CheckFacts, Controls, Counters
+from orket.sweep.context import Call, Context
+from orket.sweep.interrupts import Interrupted
+from orket.sweep.prompts import NONCE, Prompt, cache_mode, make_prompt, nonce_ordinal
+from orket.sweep.rows import Ready, RowWriter, Timed, extra_warmups
+from orket.sweep.schedule import warmup_steps
+from orket.sweep.targets import Target
+from orket.tasks.bank import Task
+from orket.tasks.checkers import check_answer
+from orket.tasks.sandbox import open_sandbox
+
+MAX_RELOADS = 2
+"""Times a server that was lost is loaded again within one block."""
+LONG_RUN_NS = 200_000_000
+"""After a run this long the server's own traffic counters, which cost 1 ms, are
+read around each run; after shorter ones at both ends of the block."""
+LOST_SERVER = frozenset(
+    {"CONNECTION_REFUSED", "CONNECTION_FAILED", "CONNECTION_LOST", "SERVER_DIED"}
+)
+"""Failures after which the model may be gone from its server."""
+
+
+class BlockRunner:
+    """Runs blocks one after the other, on whatever servers the plan names."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._sandbox = open_sandbox(context.plan.sandbox)
+        self._last_wall_ns = 0
+        self._last_prompt: str | None = None
+        self.calls = 0
+        """Calls made so far."""
+
+    def run(
+        self, target: Target, calls: Sequence[Call], block: int, retry_pass: int = 0
+    ) -> None:
+        """Run the calls of one block on one target; its warm-ups come first in them."""
+        context = self._context
+        controls = context.plan.model(target.ref.model_id).controls
+        writer = RowWriter(context, target, controls, block, retry_pass)
+        waiting = list(calls)
+        reloads = 0
+        try:
+            ready = self._load(target, controls)
+            while waiting:
+                call = waiting.pop(0)
+                is_edge = call is calls[0], not waiting
+                lost = self._run_call(writer, ready, call, is_edge)
+                if not lost or not waiting:
+                    continue
+                context.servers.forget(target)
+                if reloads == MAX_RELOADS:
+                    raise OrketError(f"the server was lost {reloads + 1} times")
+                reloads += 1
+                context.reporter.note(
+                    f"{target.ref.quant_tag}: server lost, restarting"
+                )
+                ready = self._load(target, controls)
+                warmups = extra_warmups(context, target, waiting[0].test_id)
+                context.reporter.extended(len(warmups))
+                waiting[:0] = warmups
+        except OrketError as error:
+            context.servers.forget(target)
+            context.reporter.note(f"{target.ref.quant_tag}: {error}")
+            for call in waiting:
+                writer.write_failure(call, error)
+        context.journal.fold()
+
+    def _load(self, target: Target, controls: Controls) -> Ready:
+        """Make the target resident and watch its server. Raises OrketError."""
+        context = self._context
+        context.reporter.loading(target.ref.model_id, target.ref.quant_tag)
+        with context.interrupts.allowed():
+            info = context.servers.info(target)
+            loaded = context.servers.load(target, controls)
+        _check_identity(target, loaded)
+        adapter = context.servers.adapter(target)
+        context.observer.attach(_server_pids(info, loaded), info.locality)
+        effective = loaded.effective
+        if effective.warmup is None:
+            # Warm-ups are this executor's own doing: nobody else could confirm them.
+            steps = str(warmup_steps(controls))
+            effective = msgspec.structs.replace(effective, warmup=steps)
+        return Ready(
+            target,
+            adapter,
+            info,
+            loaded,
+            effective,
+            cache_mode(info.capabilities),
+            adapter.other_models(),
+        )
+
+    def _run_call(
+        self,
+        writer: RowWriter,
+        ready: Ready,
+        call: Call,
+        is_edge: tuple[bool, bool],
+    ) -> bool:
+        """Make one call and record it; whether it lost its server."""
+        context = self._context
+        task = context.tasks[call.test_id]
+        prompt = make_prompt(
+            task,
+            context.revisions[call.test_id],
+            ready.cache_mode,
+            nonce_ordinal(call.phase, call.repetition, context.plan.nonce_rule),
+        )
+        if ready.cache_mode == NONCE and prompt.sha256 == self._last_prompt:
+            self._run_filler(writer, ready, call)
+        return self._make_call(writer, ready, call, task, prompt, is_edge)
+
+    def _run_filler(self, writer: RowWriter, ready: Ready, call: Call) -> None:
+        """A warm-up call in between, so that a repeated prompt is not found cached."""
+        (filler,) = extra_warmups(self._context, ready.target, call.test_id, steps=1)
+        self._context.reporter.extended(1)
+        self._run_call(writer, ready, filler, (False, False))
+
+    def _make_call(
+        self,
+        writer: RowWriter,
+        ready: Ready,
+        call: Call,
+        task: Task,
+        prompt: Prompt,
+        is_edge: tuple[bool, bool],
+    ) -> bool:
+        context = self._context
+        plan = context.plan
+        request = Generation(
+            model=ready.loaded.model,
+            prompt=prompt.text,
+            max_tokens=task.max_tokens,
+            controls=writer.controls,
+            stream=plan.server.streaming
+            and ready.info.capabilities.streaming is not False,
+            system=prompt.system,
+            prompt_cache=ready.cache_mode,
+            timeout_seconds=plan.server.timeout_seconds,
+        )
+        before = self._read(ready, is_edge[0])
+        started_at, started_ns = context.clock.now(), context.clock.monotonic_ns()
+        interrupted = False
+        try:
+            with context.interrupts.allowed():
+                facts = ready.adapter.generate(request)
+        except Interrupted:
+            interrupted = True
+            facts = CallFacts(
+                outcome="CANCELLED",
+                error_class="INTERRUPTED",
+                error_message="stopped by the user",
+                prompt_cache=ready.cache_mode,
+            )
+        ended_ns = context.clock.monotonic_ns()
+        after = self._read(ready, is_edge[1])
+        self._last_wall_ns = ended_ns - started_ns
+        self._last_prompt = prompt.sha256
+        self.calls += 1
+        timed = Timed(started_at, started_ns, ended_ns, before, after)
+        writer.write(call, prompt, facts, self._check(call, task, facts), ready, timed)
+        if interrupted:
+            raise Interrupted
+        return _has_lost_server(facts)
+
+    def _read(self, ready: Ready, is_edge: bool) -> Counters:
+        asks = is_edge or self._last_wall_ns >= LONG_RUN_NS
+        load = ready.adapter.server_load() if asks else None
+        return self._context.observer.read(load)
+
+    def _check(self, call: Call, task: Task, facts: CallFacts) -> CheckFacts | None:
+        if call.phase == "warmup" or facts.outcome != "OK":
+            return None
+        return check_answer(task, facts.answer_text, self._sandbox, facts.stop_reason)
+
+
+def _check_identity(target: Target, loaded: LoadedModel) -> None:
+    """Raise where the server holds other weights than the file that was planned."""
+    planned, found = (
+        digest.removeprefix("sha256:").lower() if digest else None
+        for digest in (target.digest, loaded.digest)
+    )
+    if planned and found and planned != found:
+        raise IdentityMismatch(
+            f"{target.ref.name}: the server holds weights {found[:12]}, "
+            f"planned were {planned[:12]}",
+            "load the planned file, or plan the served one",
+        )
+
+
+def _server_pids(info: ServerInfo, loaded: LoadedModel) -> tuple[int, ...]:
+    """Root processes of the server; none where it is remote or cannot be found."""
+    if loaded.pids or info.locality != "loopback" or not info.endpoint:
+        return loaded.pids
+    found = find_server(info.endpoint)
+    return tuple(found.pids) if found else ()
+
+
+def _has_lost_server(facts: CallFacts) -> bool:
+    return facts.outcome == "FAILED" and facts.error_class in LOST_SERVER

@@ -1,0 +1,131 @@
+"""What every part of a running sweep shares: plan, warehouse, clocks, counters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from orket.machine.clock import Clock
+from orket.machine.observer import Observer
+from orket.records import PlannedRun, RunRecord
+from orket.sweep.interrupts import Interrupts
+from orket.sweep.plan import Plan
+from orket.sweep.servers import Servers
+from orket.tasks.bank import Task
+from orket.warehouse import Warehouse
+from orket.warehouse.journal import Journal
+
+
+class Reporter(Protocol):
+    """Who is told how the sweep goes; the command line draws it."""
+
+    def started(self, plan: Plan, total: int) -> None:
+        """The sweep begins with this many calls ahead."""
+        ...
+
+    def loading(self, model_id: str, quant_tag: str) -> None:
+        """A model is being made resident."""
+        ...
+
+    def extended(self, calls: int) -> None:
+        """So many calls more than planned lie ahead: a retry pass, an anchor."""
+        ...
+
+    def recorded(self, row: RunRecord) -> None:
+        """A call is durable."""
+        ...
+
+    def judged(self, polluted: int) -> None:
+        """So many planned runs have no clean attempt yet, by the view."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something a person should know, in one line."""
+        ...
+
+
+class Silence:
+    """A reporter that says nothing."""
+
+    def started(self, plan: Plan, total: int) -> None:
+        return
+
+    def loading(self, model_id: str, quant_tag: str) -> None:
+        return
+
+    def extended(self, calls: int) -> None:
+        return
+
+    def recorded(self, row: RunRecord) -> None:
+        return
+
+    def judged(self, polluted: int) -> None:
+        return
+
+    def note(self, text: str) -> None:
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call that is going to be made and recorded."""
+
+    run_id: str
+    phase: str
+    test_id: str
+    repetition: int
+    order_index: int | None = None
+    """None: whatever comes next after the plan."""
+
+
+@dataclass(slots=True)
+class Context:
+    """The state of one executor of one sweep."""
+
+    plan: Plan
+    warehouse: Warehouse
+    journal: Journal
+    servers: Servers
+    observer: Observer
+    clock: Clock
+    interrupts: Interrupts
+    reporter: Reporter
+    started_at: datetime
+    tasks: dict[str, Task] = field(init=False)
+    revisions: dict[str, str] = field(init=False)
+    attempts: dict[str, int] = field(default_factory=dict)
+    """Attempts made so far, by planned run."""
+    next_order: int = 0
+    next_block: int = 0
+    warmups: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    """Warm-ups so far or planned, by cell: each needs an identity of its own."""
+
+    def __post_init__(self) -> None:
+        self.tasks = {task.test_id: task for task in self.plan.tasks}
+        self.revisions = {
+            entry.test_id: entry.task_revision for entry in self.plan.task_entries
+        }
+        runs = self.plan.runs
+        self.next_order = max(self.next_order, len(runs))
+        for run in runs:
+            if run.phase == "warmup":
+                cell = (run.model_id, run.quant_tag, run.test_id)
+                self.warmups[cell] = max(self.warmups.get(cell, 0), run.repetition)
+        planned_blocks = runs[-1].block_index + 1 if runs else 0
+        self.next_block = max(self.next_block, planned_blocks)
+
+    def take_block(self) -> int:
+        """A block number that no block of the plan has."""
+        self.next_block += 1
+        return self.next_block - 1
+
+    def take_order(self) -> int:
+        """The next place in the order of execution after the plan."""
+        self.next_order += 1
+        return self.next_order - 1
+
+
+def planned_call(run: PlannedRun) -> Call:
+    """The call that a planned run asks for."""
+    return Call(run.run_id, run.phase, run.test_id, run.repetition, run.order_index)

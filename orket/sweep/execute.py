@@ -1,0 +1,276 @@
+"""Walks a plan: gate, matrix, anchors, retries of polluted runs; one call at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from orket.errors import OrketError, UsageError, WarehouseError
+from orket.machine.clock import Clock, SystemClock
+from orket.machine.fingerprint import read_fingerprint
+from orket.machine.observer import Observer
+from orket.providers.contract import LoadedModel, ServerInfo
+from orket.records import EventRow, PlannedRun
+from orket.sweep.anchors import Anchors
+from orket.sweep.blocks import BlockRunner
+from orket.sweep.context import Call, Context, Reporter, Silence, planned_call
+from orket.sweep.interrupts import Interrupted, Interrupts
+from orket.sweep.judge import DRIFT, PollutedRun, list_polluted, read_canary
+from orket.sweep.manifest import RESUME, START, build_manifest
+from orket.sweep.plan import MATRIX, Plan
+from orket.sweep.resume import Progress, read_progress
+from orket.sweep.rows import extra_warmups
+from orket.sweep.servers import Servers
+from orket.sweep.targets import Target
+from orket.warehouse import Warehouse
+from orket.warehouse.parts import time_ordered_id
+
+COMPLETED, INTERRUPTED, CANARY_FAILED = "COMPLETED", "INTERRUPTED", "CANARY_FAILED"
+
+RETRY_WAIT_SECONDS = 2.0
+"""Before a retry pass: what disturbed a run of milliseconds has often gone by then."""
+COOL_DOWN_SECONDS = 60.0
+"""Before a retry pass after drift: a machine that got hot needs longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a sweep ended."""
+
+    sweep_id: str
+    status: str
+    calls: int
+    """Calls recorded by this executor."""
+    failed_canaries: tuple[dict[str, Any], ...] = ()
+
+
+def run_sweep(
+    plan: Plan,
+    warehouse: Warehouse,
+    reporter: Reporter | None = None,
+    clock: Clock | None = None,
+    resume: bool = False,
+) -> Outcome:
+    """Execute a plan; every call is durable at once, and its row is kept.
+
+    Raises UsageError, ServerError or EngineError before anything is recorded, and
+    WarehouseError when the warehouse can take no more.
+    """
+    if missing := plan.missing():
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise UsageError(missing[0] + more)
+    with Interrupts() as interrupts, Servers(plan) as servers, Observer() as observer:
+        executor = _Executor(
+            plan,
+            warehouse,
+            servers,
+            observer,
+            clock or SystemClock(),
+            interrupts,
+            reporter or Silence(),
+        )
+        return executor.run(resume)
+
+
+class _Executor:
+    def __init__(
+        self,
+        plan: Plan,
+        warehouse: Warehouse,
+        servers: Servers,
+        observer: Observer,
+        clock: Clock,
+        interrupts: Interrupts,
+        reporter: Reporter,
+    ) -> None:
+        self._plan = plan
+        self._warehouse = warehouse
+        self._servers = servers
+        self._context = Context(
+            plan,
+            warehouse,
+            warehouse.journal(plan.sweep_id),
+            servers,
+            observer,
+            clock,
+            interrupts,
+            reporter,
+            clock.now(),
+        )
+        self._blocks = BlockRunner(self._context)
+        self._anchors = Anchors(self._context, self._blocks)
+
+    def run(self, resume: bool) -> Outcome:
+        context = self._context
+        fingerprint = read_fingerprint()
+        infos = self._meet_servers()
+        progress = Progress()
+        if resume:
+            progress = read_progress(self._warehouse, self._plan, fingerprint.id)
+            self._take_up(progress)
+        loaded = self._load_first()
+        manifest = build_manifest(
+            self._plan,
+            RESUME if resume else START,
+            context.started_at,
+            fingerprint,
+            infos,
+            loaded,
+            context.observer.host_load(),
+        )
+        self._warehouse.append("sweeps", [manifest], self._plan.sweep_id)
+        try:
+            return self._walk(progress)
+        except Interrupted:
+            return self._abort(INTERRUPTED)
+        except WarehouseError:
+            # The rows that were confirmed are on the disk; the journal is folded later.
+            raise
+        except Exception as error:
+            self._abort(f"ERROR {type(error).__name__}")
+            raise
+
+    def _meet_servers(self) -> dict[str, list[ServerInfo]]:
+        """Ask every server what it is. Raises ServerError when one is not there."""
+        with self._context.interrupts.allowed():
+            return {
+                model.model_id: [self._servers.info(target) for target in model.targets]
+                for model in self._plan.models
+            }
+
+    def _load_first(self) -> dict[str, LoadedModel]:
+        """Load the quant that each model starts with: the manifest tells what it found.
+
+        A quant that cannot be loaded is recorded by its block, not here.
+        """
+        loaded: dict[str, LoadedModel] = {}
+        for run in self._plan.runs:
+            if run.model_id in loaded:
+                continue
+            target = self._plan.target(run.model_id, run.quant_tag)
+            controls = self._plan.model(run.model_id).controls
+            try:
+                with self._context.interrupts.allowed():
+                    loaded[run.model_id] = self._servers.load(target, controls)
+            except OrketError as error:
+                self._context.reporter.note(str(error))
+                break
+        return loaded
+
+    def _take_up(self, progress: Progress) -> None:
+        context = self._context
+        context.attempts = progress.attempts
+        context.next_order = max(context.next_order, progress.next_order)
+        context.next_block = max(context.next_block, progress.next_block)
+        for cell, ordinal in progress.warmups.items():
+            context.warmups[cell] = max(context.warmups.get(cell, 0), ordinal)
+        self._anchors.take_up(progress.anchors)
+
+    def _walk(self, progress: Progress) -> Outcome:
+        gate = _blocks_of(self._plan, "canary")
+        matrix = _blocks_of(self._plan, "matrix")
+        total = sum(len(block) for block in (*gate, *matrix))
+        self._context.reporter.started(self._plan, total)
+        for block in gate:
+            self._run_block(block, progress)
+        if failed := self._failed_canaries():
+            return self._abort(CANARY_FAILED, failed)
+        self._anchors.start()
+        for block in matrix:
+            self._run_block(block, progress)
+            self._anchors.run_if_due(block[0].model_id)
+        self._anchors.close()
+        self._retry(progress.retry_pass)
+        self._record_event("SWEEP_FINISHED", None)
+        return Outcome(self._plan.sweep_id, COMPLETED, self._blocks.calls)
+
+    def _failed_canaries(self) -> list[dict[str, Any]]:
+        if not self._plan.canary:
+            return []
+        rows = read_canary(self._warehouse, self._plan.sweep_id)
+        return [row for row in rows if row["verdict"] != "PASSED"]
+
+    def _run_block(self, block: Sequence[PlannedRun], progress: Progress) -> None:
+        """Run a block of the plan, or what is missing of it."""
+        target = self._plan.target(block[0].model_id, block[0].quant_tag)
+        missing = [run for run in block if run.run_id not in progress.done]
+        if len(missing) == len(block):
+            calls = [planned_call(run) for run in block]
+            self._blocks.run(target, calls, block[0].block_index)
+            return
+        self._context.reporter.extended(len(missing) - len(block))
+        work = [run for run in missing if run.phase != "warmup"]
+        if work:
+            self._run_again(target, work, retry_pass=0)
+
+    def _run_again(
+        self, target: Target, runs: Sequence[PlannedRun], retry_pass: int
+    ) -> None:
+        """Run planned runs in a block of their own, behind warm-ups of their own."""
+        warmups = extra_warmups(self._context, target, runs[0].test_id)
+        calls = [
+            *warmups,
+            *(Call(run.run_id, run.phase, run.test_id, run.repetition) for run in runs),
+        ]
+        self._context.reporter.extended(len(warmups))
+        self._blocks.run(target, calls, self._context.take_block(), retry_pass)
+
+    def _retry(self, passes_begun: int) -> None:
+        """Run polluted planned runs again, as often as the preset allows."""
+        if self._plan.purpose != MATRIX:
+            return
+        by_id = {run.run_id: run for run in self._plan.runs}
+        for number in range(passes_begun + 1, self._plan.polluted_retries + 1):
+            polluted = list_polluted(self._warehouse, self._plan.sweep_id)
+            self._context.reporter.judged(len(polluted))
+            curable = [run for run in polluted if run.is_curable]
+            if not curable:
+                return
+            self._wait(curable)
+            runs = [by_id[run.run_id] for run in curable]
+            self._context.reporter.extended(len(runs))
+            for target, group in self._by_target(runs):
+                self._run_again(target, group, number)
+                self._anchors.run_if_due(target.ref.model_id)
+            self._anchors.close()
+
+    def _wait(self, polluted: Sequence[PollutedRun]) -> None:
+        drifted = any(DRIFT in run.reasons for run in polluted)
+        with self._context.interrupts.allowed():
+            self._context.clock.sleep(
+                COOL_DOWN_SECONDS if drifted else RETRY_WAIT_SECONDS
+            )
+
+    def _by_target(
+        self, runs: Sequence[PlannedRun]
+    ) -> list[tuple[Target, list[PlannedRun]]]:
+        """Runs by model and quant, so that each quant is loaded once."""
+        groups: dict[tuple[str, str], list[PlannedRun]] = {}
+        for run in runs:
+            groups.setdefault((run.model_id, run.quant_tag), []).append(run)
+        return [(self._plan.target(*key), group) for key, group in groups.items()]
+
+    def _abort(self, reason: str, failed: Sequence[dict[str, Any]] = ()) -> Outcome:
+        self._context.journal.fold()
+        self._record_event("SWEEP_ABORTED", reason)
+        return Outcome(self._plan.sweep_id, reason, self._blocks.calls, tuple(failed))
+
+    def _record_event(self, event: str, reason: str | None) -> None:
+        row = EventRow(
+            event_id=time_ordered_id(),
+            recorded_at=self._context.clock.now(),
+            event=event,
+            sweep_id=self._plan.sweep_id,
+            reason=reason,
+        )
+        self._warehouse.append("events", [row])
+
+
+def _blocks_of(plan: Plan, phase: str) -> list[list[PlannedRun]]:
+    """The blocks whose timed runs are of this phase, in order, warm-ups included."""
+    blocks = [
+        list(runs) for _, runs in groupby(plan.runs, key=lambda run: run.block_index)
+    ]
+    return [block for block in blocks if block[-1].phase == phase]

@@ -1,0 +1,123 @@
+"""What the executor asks the views: it decides nothing about quality by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orket.sweep.policy import build_policy
+from orket.sweep.preset import known_profiles, load_profile
+from orket.warehouse import Warehouse
+
+INCURABLE = (
+    "CONTROL_NOT_HONOURED",
+    "ENVIRONMENT_UNOBSERVED",
+    "MISSING_EXPERIMENTAL_CONTROLS",
+    "MISSING_TIMINGS",
+    "MISSING_TOKEN_COUNTS",
+)
+"""Reasons that another attempt on the same server cannot cure."""
+DRIFT = "DRIFT_SINCE_ANCHOR"
+
+
+@dataclass(frozen=True, slots=True)
+class PollutedRun:
+    """A planned run without a clean attempt."""
+
+    run_id: str
+    reasons: tuple[str, ...]
+
+    @property
+    def is_curable(self) -> bool:
+        """Whether another attempt could be clean."""
+        return not set(self.reasons) & set(INCURABLE)
+
+
+def list_polluted(warehouse: Warehouse, sweep_id: str) -> list[PollutedRun]:
+    """Planned matrix runs that were tried and have no clean attempt, in plan order."""
+    with warehouse.session(sweep_id) as session:
+        rows = session.rows(
+            "SELECT run_id, run_quality_reasons FROM v1.runs "
+            "WHERE sweep_id = ? AND phase = 'matrix' AND attempts > 0 "
+            "AND run_quality_status <> 'CLEAN' ORDER BY order_index",
+            [sweep_id],
+        )
+    return [
+        PollutedRun(row["run_id"], tuple(row["run_quality_reasons"])) for row in rows
+    ]
+
+
+def read_canary(warehouse: Warehouse, sweep_id: str) -> list[dict[str, Any]]:
+    """The gate's rows, one for each model."""
+    with warehouse.session(sweep_id) as session:
+        return session.rows(
+            "SELECT * FROM v1.canary WHERE sweep_id = ? ORDER BY model_id", [sweep_id]
+        )
+
+
+def find_passing_profile(warehouse: Warehouse, sweep_id: str) -> str | None:
+    """The strictest known profile under which this sweep's canary would have passed.
+
+    The gate's own view judges, with each profile's thresholds in place.
+    """
+    for name, limit_ppm in sorted(_latency_limits().items(), key=lambda item: item[1]):
+        overrides = {"canary_max_latency_cv_ppm": limit_ppm}
+        with warehouse.session(sweep_id, overrides) as session:
+            failed = session.rows(
+                "SELECT model_id FROM v1.canary WHERE sweep_id = ? "
+                "AND verdict <> 'PASSED'",
+                [sweep_id],
+            )
+        if not failed:
+            return name
+    return None
+
+
+def read_determinism(warehouse: Warehouse, sweep_id: str) -> list[dict[str, Any]]:
+    """Whether equal requests gave equal answers, one row for each task and quant."""
+    with warehouse.session(sweep_id) as session:
+        return session.rows(
+            "SELECT * FROM v1.determinism WHERE sweep_id = ? "
+            "ORDER BY model_id, quant_tag, test_id, seed, prompt_sha256",
+            [sweep_id],
+        )
+
+
+def count_determinism(
+    warehouse: Warehouse, sweep_id: str, required_ppm: int
+) -> dict[str, Any]:
+    """Groups of equal requests, how many gave one answer, and is that enough.
+
+    `rate_micro` and `is_met` are None where nothing was repeated.
+    """
+    with warehouse.session(sweep_id) as session:
+        (row,) = session.rows(
+            "SELECT count(is_deterministic) AS groups, "
+            "count(*) FILTER (WHERE is_deterministic) AS deterministic, "
+            "v1.micro(count(*) FILTER (WHERE is_deterministic), "
+            "nullif(count(is_deterministic), 0)) AS rate_micro, "
+            "CASE WHEN count(is_deterministic) > 0 THEN "
+            "count(*) FILTER (WHERE is_deterministic) * 1000000 "
+            ">= count(is_deterministic) * CAST(? AS BIGINT) END AS is_met "
+            "FROM v1.determinism WHERE sweep_id = ?",
+            [required_ppm, sweep_id],
+        )
+    return row
+
+
+def _latency_limits() -> dict[str, int]:
+    profiles = {name: load_profile(name).table for name in known_profiles()}
+    return {
+        name: build_policy(table.policy).canary_max_latency_cv_ppm
+        for name, table in profiles.items()
+    }
+
+
+def count_reasons(runs: Sequence[PollutedRun]) -> dict[str, int]:
+    """How many runs each reason holds for, most frequent first."""
+    counts: dict[str, int] = {}
+    for run in runs:
+        for reason in run.reasons:
+            counts[reason] = counts.get(reason, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

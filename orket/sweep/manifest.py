@@ -1,0 +1,153 @@
+"""The manifest row of a sweep: what is planned, on what machine, with which servers."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime
+
+from orket import __version__
+from orket.machine.fingerprint import Fingerprint
+from orket.providers.contract import LoadedModel, ServerInfo
+from orket.quants import find_quant
+from orket.records import Capabilities, ModelEntry, QuantEntry, SweepRow
+from orket.sweep.plan import Plan
+from orket.sweep.schedule import PlannedModel
+from orket.sweep.targets import Target
+from orket.tasks.checkers import CHECKER_VERSION
+from orket.warehouse.parts import time_ordered_id
+
+START, RESUME = "START", "RESUME"
+_GIT_SECONDS = 5
+
+
+def build_manifest(
+    plan: Plan,
+    kind: str,
+    started_at: datetime,
+    fingerprint: Fingerprint,
+    infos: Mapping[str, list[ServerInfo]],
+    loaded: Mapping[str, LoadedModel],
+    load1_milli: int | None,
+) -> SweepRow:
+    """The manifest; `infos` and `loaded` tell of the servers, by model."""
+    return SweepRow(
+        sweep_id=plan.sweep_id,
+        manifest_id=time_ordered_id(),
+        kind=kind,
+        started_at=started_at,
+        orket_version=__version__,
+        commit_sha=read_commit(),
+        preset=plan.preset,
+        plan_hash=plan.plan_hash,
+        policy_hash=plan.policy_hash,
+        labels=list(plan.labels),
+        overrides=list(plan.overrides),
+        runtime_target=plan.runtime_target,
+        execution_mode=plan.execution_mode,
+        hardware_fingerprint=fingerprint.id,
+        fingerprint_version=fingerprint.version,
+        hardware=fingerprint.hardware,
+        order=plan.order,
+        repetitions=plan.repetitions,
+        polluted_retries=plan.polluted_retries,
+        canary_planned=bool(plan.canary),
+        sidecar_planned=plan.sidecar is not None,
+        sandbox=plan.sandbox,
+        checker_version=CHECKER_VERSION,
+        executor_load1_milli=load1_milli,
+        models=[
+            _model_entry(plan, model, infos[model.model_id], loaded.get(model.model_id))
+            for model in plan.models
+        ],
+        quants=[
+            quant_entry(target, loaded.get(model.model_id))
+            for model in plan.models
+            for target in model.targets
+        ],
+        tasks=list(plan.task_entries),
+        plan=list(plan.runs),
+    )
+
+
+def quant_entry(target: Target, loaded: LoadedModel | None = None) -> QuantEntry:
+    """What is known of a quant before it runs: its file, the catalogue, its server."""
+    ref = target.ref
+    known = loaded if loaded and loaded.model == ref else None
+    entry = find_quant(ref.quant_tag)
+    return QuantEntry(
+        model_id=ref.model_id,
+        quant_tag=ref.quant_tag,
+        quant_key=entry.key if entry else None,
+        quant_family=entry.family if entry else None,
+        catalogue_order=entry.order if entry else None,
+        nominal_bpw_milli=entry.nominal_bpw_milli if entry else None,
+        model_bytes=target.model_bytes or (known.model_bytes if known else None),
+        parameters=target.parameters or (known.parameters if known else None),
+        model_digest=target.digest or (known.digest if known else None),
+        reported_quant=known.reported_quant if known else None,
+    )
+
+
+def read_commit() -> str | None:
+    """Commit of the checkout the sweep is started from; None outside of one."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    try:
+        done = subprocess.run(
+            [git, "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=_GIT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def _model_entry(
+    plan: Plan,
+    model: PlannedModel,
+    infos: list[ServerInfo],
+    loaded: LoadedModel | None,
+) -> ModelEntry:
+    first = infos[0]
+    endpoints = dict.fromkeys(info.endpoint for info in infos if info.endpoint)
+    return ModelEntry(
+        model_id=model.model_id,
+        provider=first.provider,
+        provider_version=first.version,
+        endpoint=", ".join(endpoints) or None,
+        streaming=plan.server.streaming,
+        locality=_agreed([info.locality for info in infos]),
+        tls_verified=all(info.tls_verified for info in infos)
+        if any(info.tls_verified is not None for info in infos)
+        else None,
+        server_logical_cpus=loaded.compute_threads if loaded else None,
+        cpu_only=loaded.cpu_only if loaded else None,
+        capabilities=_common([info.capabilities for info in infos]),
+        controls=model.controls,
+        control_profile=plan.profile.name,
+        policy=model.policy,
+    )
+
+
+def _agreed(values: list[str]) -> str:
+    """The one locality of all servers; remote where they differ."""
+    return values[0] if len(set(values)) == 1 else "remote"
+
+
+def _common(capabilities: list[Capabilities]) -> Capabilities:
+    """What every server of a model can do; None where they differ."""
+    first = capabilities[0]
+    return Capabilities(
+        **{
+            name: getattr(first, name)
+            if all(getattr(c, name) == getattr(first, name) for c in capabilities)
+            else None
+            for name in Capabilities.__struct_fields__
+        }
+    )

@@ -1,0 +1,92 @@
+"""Takes up a sweep that stopped: what is recorded counts, what is missing is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from orket.errors import UsageError
+from orket.sweep.plan import Plan
+from orket.warehouse import Warehouse
+
+
+@dataclass(slots=True)
+class Progress:
+    """What earlier executors of a sweep recorded."""
+
+    done: set[str] = field(default_factory=set)
+    """Planned runs with an attempt that was not cancelled."""
+    attempts: dict[str, int] = field(default_factory=dict)
+    next_order: int = 0
+    next_block: int = 0
+    warmups: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    anchors: dict[str, int] = field(default_factory=dict)
+    """Anchor calls so far, by model."""
+    retry_pass: int = 0
+    """The last retry pass that was begun."""
+
+
+def read_progress(
+    warehouse: Warehouse, plan: Plan, hardware_fingerprint: str | None
+) -> Progress:
+    """What is recorded of the plan's sweep.
+
+    Raises UsageError where the plan, the policy or the machine is another one: rows of
+    two experiments must not be mixed.
+    """
+    warehouse.journal(plan.sweep_id).fold()
+    with warehouse.session(plan.sweep_id) as session:
+        manifests = session.rows(
+            "SELECT plan_hash, policy_hash, hardware_fingerprint FROM raw.sweeps "
+            "WHERE sweep_id = ? ORDER BY started_at, manifest_id LIMIT 1",
+            [plan.sweep_id],
+        )
+        if not manifests:
+            raise UsageError(
+                f"sweep {plan.sweep_id} has no manifest", "start a new sweep"
+            )
+        _refuse_other(manifests[0], plan, hardware_fingerprint)
+        rows = session.rows(
+            "SELECT run_id, phase, model_id, quant_tag, test_id, outcome, repetition, "
+            "attempt_number, order_index, block_index, retry_pass "
+            "FROM v1.attempts WHERE sweep_id = ?",
+            [plan.sweep_id],
+        )
+    progress = Progress()
+    for row in rows:
+        run = row["run_id"]
+        if row["outcome"] != "CANCELLED":
+            progress.done.add(run)
+        progress.attempts[run] = max(
+            progress.attempts.get(run, 0), row["attempt_number"]
+        )
+        progress.next_order = max(progress.next_order, row["order_index"] + 1)
+        progress.next_block = max(progress.next_block, row["block_index"] + 1)
+        progress.retry_pass = max(progress.retry_pass, row["retry_pass"])
+        if row["phase"] == "warmup":
+            cell = (row["model_id"], row["quant_tag"], row["test_id"])
+            progress.warmups[cell] = max(
+                progress.warmups.get(cell, 0), row["repetition"]
+            )
+        if row["phase"] == "anchor":
+            model = row["model_id"]
+            progress.anchors[model] = max(
+                progress.anchors.get(model, 0), row["repetition"]
+            )
+    return progress
+
+
+def _refuse_other(
+    manifest: dict[str, str], plan: Plan, hardware_fingerprint: str | None
+) -> None:
+    now = {
+        "plan": (manifest["plan_hash"], plan.plan_hash),
+        "policy": (manifest["policy_hash"], plan.policy_hash),
+        "machine": (manifest["hardware_fingerprint"], hardware_fingerprint),
+    }
+    changed = [name for name, (before, after) in now.items() if before != after]
+    if changed:
+        raise UsageError(
+            f"sweep {plan.sweep_id} cannot be resumed: another {' and '.join(changed)}",
+            "give the preset and options it was started with, on the same machine, or "
+            "start a new sweep",
+        )

@@ -1,0 +1,82 @@
+"""The servers of a sweep: one adapter per URL, described once, closed at the end."""
+
+from __future__ import annotations
+
+from orket.providers.contract import Adapter, LoadedModel, ServerInfo
+from orket.providers.registry import ServerOptions, create_adapter
+from orket.records import Controls
+from orket.sweep.plan import Plan, ServerPlan
+from orket.sweep.targets import Target
+
+
+class Servers:
+    """Adapters by URL, and what is resident at each."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan.server
+        self._adapters: dict[str | None, Adapter] = {}
+        self._infos: dict[str | None, ServerInfo] = {}
+        self._resident: dict[str | None, tuple[Target, Controls, LoadedModel]] = {}
+
+    def __enter__(self) -> Servers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def adapter(self, target: Target) -> Adapter:
+        """The adapter that serves a target, created on first use."""
+        if target.url not in self._adapters:
+            self._adapters[target.url] = create_adapter(
+                self._plan.provider, _options(self._plan, target.url)
+            )
+        return self._adapters[target.url]
+
+    def info(self, target: Target) -> ServerInfo:
+        """What the target's server says of itself. Raises ServerError."""
+        if target.url not in self._infos:
+            self._infos[target.url] = self.adapter(target).describe()
+        return self._infos[target.url]
+
+    def load(self, target: Target, controls: Controls) -> LoadedModel:
+        """Make a target resident; what is known to be resident is not loaded again.
+
+        Raises ServerError or EngineError.
+        """
+        known = self._resident.get(target.url)
+        if known and known[0] == target and known[1] == controls:
+            return known[2]
+        self.forget(target)
+        loaded = self.adapter(target).load(target.ref, controls)
+        self._resident[target.url] = target, controls, loaded
+        return loaded
+
+    def forget(self, target: Target) -> None:
+        """Take nothing at the target's server for resident any more."""
+        self._resident.pop(target.url, None)
+
+    def close(self) -> None:
+        """Let go of every server, whatever one of them says to it."""
+        adapters = list(self._adapters.values())
+        self._adapters.clear()
+        self._resident.clear()
+        failure: Exception | None = None
+        for adapter in adapters:
+            try:
+                adapter.close()
+            except Exception as error:
+                failure = error
+        if failure:
+            raise failure
+
+
+def _options(plan: ServerPlan, url: str | None) -> ServerOptions:
+    return ServerOptions(
+        url=url,
+        engine=plan.engine,
+        api_key_env=plan.api_key_env,
+        api_key_file=plan.api_key_file,
+        insecure=plan.insecure,
+        streaming=plan.streaming,
+        unload_others=plan.unload_others,
+    )
