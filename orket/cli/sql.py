@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from orket.cli.options import format_option, warehouse_option
@@ -37,7 +39,7 @@ def sql(
         ]
         print_rows(rows, ("view", "column", "type", "meaning"), output_format)
         return
-    text = click.get_text_stream("stdin").read() if query == "-" else query
+    text = sys.stdin.read() if query == "-" else query
     with store.locked_session(sweep_id) as session:
         frame = session.query(text)
     print_rows(frame.to_dicts(), frame.columns, output_format)

@@ -37,7 +37,9 @@ def print_sweep(summary: Document) -> None:
     for session in summary["sessions"]:
         print_line()
         print_line(_session_line(session))
+        print_line()
         print_table(_session_table(session))
+        print_line()
         for line in _session_words(session):
             print_line(line)
     for line in _policy_words(summary):
@@ -71,7 +73,7 @@ def _session_table(session: Document) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for header in _HEADERS:
         table.add_column(Text(header), justify="left" if header in _LEFT else "right")
     best = session["efficiency_frontier"]["best_value_quant_tag"]

@@ -1,0 +1,203 @@
+"""The frame of the command line: verbs, errors, exit codes, streams."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import click
+import pytest
+
+from orket.cli import main as cli_main
+from orket.cli.main import cli, installed_verbs, run_command
+from orket.cli.messages import escape_text
+from orket.errors import CheckFailed, GateFailed, UsageError, WarehouseError
+
+HEAVY = ("duckdb", "polars", "pyarrow", "httpx", "pydantic", "psutil", "rich")
+
+
+def run_orket(*args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "orket", *args]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def failing_verb(monkeypatch):
+    """A verb that raises what it is given."""
+
+    def install(failure: BaseException | Callable[[], None]) -> None:
+        @click.command("fail")
+        def fail() -> None:
+            if isinstance(failure, BaseException):
+                raise failure
+            failure()
+
+        monkeypatch.setattr(cli, "get_command", lambda ctx, name: fail)
+
+    return install
+
+
+def test_help_imports_nothing_heavy():
+    probe = (
+        "import sys; from orket.cli.main import run_command\n"
+        "run_command(['--help'])\n"
+        f"print(*sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0
+    assert "Usage: orket" in done.stdout
+    assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("verb", installed_verbs())
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_every_verb_has_help(verb, option, capsys):
+    assert run_command([verb, option]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"Usage: orket {verb}")
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize("verb", installed_verbs())
+def test_help_lists_every_verb_with_a_line(verb, capsys):
+    run_command(["-h"])
+    line = next(
+        line for line in capsys.readouterr().out.splitlines() if f"  {verb} " in line
+    )
+    assert line.strip().endswith(".") or line.strip().endswith("?")
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "line"),
+    [
+        (UsageError("bad key", "say good"), 2, "orket: error: bad key: say good"),
+        (WarehouseError("disk full"), 1, "orket: error: disk full"),
+        (GateFailed("not fit", "wait"), 3, "orket: error: not fit: wait"),
+        (CheckFailed("not met"), 4, "orket: error: not met"),
+        (KeyboardInterrupt(), 130, "orket: interrupted"),
+        (
+            PermissionError(13, "Permission denied", "/x/y"),
+            1,
+            "orket: error: Permission denied: /x/y",
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_errors_are_one_line_with_their_code(failure, code, line, failing_verb, capsys):
+    failing_verb(failure)
+    assert run_command(["fail"]) == code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.strip().splitlines() == [line]
+
+
+def test_a_fault_of_our_own_is_one_line_too(failing_verb, capsys):
+    failing_verb(KeyError("lost"))
+    assert run_command(["fail"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("orket: error: unexpected KeyError: 'lost'")
+    assert "--debug" in line
+
+
+def test_debug_shows_the_traceback_anywhere(failing_verb, capsys):
+    failing_verb(UsageError("bad key"))
+    assert run_command(["fail", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+    assert run_command(["--debug", "fail"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_messages_cannot_drive_a_terminal(failing_verb, capsys):
+    failing_verb(UsageError("server said \x1b[2J\nand more"))
+    run_command(["fail"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "orket: error: server said \\x1b[2J and more"
+
+
+def test_an_exit_code_of_a_verb_is_kept(failing_verb):
+    failing_verb(lambda: click.get_current_context().exit(4))
+    assert run_command(["fail"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["shwo"], "no verb 'shwo': did you mean show?"),
+        (["zzz"], "no verb 'zzz': see orket -h"),
+        (["show", "--wherehouse", "x"], "No such option"),
+        (["show", "a", "b"], "see orket show -h"),
+        (["sweeps", "--format", "xml"], "see orket sweeps -h"),
+        (["export", "--latency-ceiling", "fast"], "'fast' is not a number"),
+        (["export", "--adherence-threshold=-1"], "'-1' is not a number from 0"),
+    ],
+)
+def test_bad_usage_is_one_line_and_code_2(args, said, capsys):
+    assert run_command(args) == 2
+    shown = capsys.readouterr()
+    (line,) = shown.err.splitlines()
+    assert line.startswith("orket: error: ")
+    assert said in line
+    assert shown.out == ""
+
+
+def test_without_arguments_it_shows_help_and_code_2(capsys):
+    assert run_command([]) == 2
+    assert "Usage: orket" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    assert run_command(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("orket ")
+
+
+def test_verbs_without_a_module_are_not_listed(monkeypatch, capsys):
+    table = {"show": cli_main.VERBS["show"], "ghost": ("orket.cli.ghost:ghost", "Boo.")}
+    monkeypatch.setattr(cli_main, "VERBS", table)
+    assert installed_verbs() == ["show"]
+    assert run_command(["ghost"]) == 2
+    assert "no verb 'ghost'" in capsys.readouterr().err
+
+
+def test_module_and_program_are_the_same():
+    done = run_orket("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("orket ")
+
+
+def test_a_closed_pipe_is_quiet(tmp_path):
+    probe = (
+        "import sys; from orket.cli.main import main\n"
+        "sys.argv = ['orket', 'sql', '-w', sys.argv[1]]; main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", probe, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    process.wait(timeout=60)
+    assert errors == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("größe 量子", "größe 量子"),
+        ("a\x1b[31mb", "a\\x1b[31mb"),
+        ("a\nb\tc\rd", "a\\nb\\tc\\rd"),
+        ("\u202eevil", "\\u202eevil"),
+        ("\x9b", "\\x9b"),
+        ("\ud800", "\\ud800"),
+        ("[bold]x[/bold]", "[bold]x[/bold]"),
+    ],
+)
+def test_text_of_others_is_escaped(text, shown):
+    assert escape_text(text) == shown

@@ -1,0 +1,45 @@
+"""Generated pages are as the code says; commands in the docs exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tools.docs.build import BLOCKS, COMMAND, FILES, ROOT, build_documents
+
+GENERATED = sorted({*FILES, *(page for page, _ in BLOCKS)})
+PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").glob("**/*.md")})
+LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)[^)]*\)")
+
+
+@pytest.fixture(scope="module")
+def documents():
+    return build_documents()
+
+
+@pytest.mark.parametrize("path", GENERATED)
+def test_generated_pages_are_fresh(path, documents):
+    current = (ROOT / path).read_text(encoding="utf-8")
+    assert current == documents[path], f"{path} is stale: run {COMMAND}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page):
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_verbs_in_the_docs_exist(page):
+    from orket.cli.main import installed_verbs
+
+    named = re.findall(r"^(?:\$ )?orket ([a-z-]+)", _code(page), re.MULTILINE)
+    unknown = sorted({verb for verb in named if not verb.startswith("-")})
+    assert set(unknown) <= set(installed_verbs())
+
+
+def _code(page: Path) -> str:
+    """What stands in the fenced blocks of a page."""
+    return "\n".join(re.findall(r"```\w*\n(.*?)```", page.read_text("utf-8"), re.S))

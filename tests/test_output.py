@@ -1,0 +1,83 @@
+"""Rows as table, JSON and CSV; untrusted text cannot drive the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from orket.cli.output import print_line, print_rows, show_value
+
+EVIL = '[red]\x1b[2J[/red]\nsecond, "line"'
+ROWS = [
+    {"name": "a", "count": 1, "ratio": Decimal("0.50"), "when": None},
+    {"name": EVIL, "count": 20, "when": datetime(2026, 1, 31, 12, tzinfo=UTC)},
+]
+COLUMNS = ("name", ("count", "how many"), "ratio", "when")
+
+
+@pytest.fixture
+def printed(capsys):
+    def run(output_format, rows=ROWS, columns=COLUMNS):
+        print_rows(rows, columns, output_format)
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_csv_reads_back(printed):
+    text = printed("csv")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["count"] for row in rows] == ["1", "20"]
+    assert rows[1]["name"] == '[red]\\x1b[2J[/red]\nsecond, "line"'
+    assert rows[1]["ratio"] == ""
+    assert "\x1b" not in text
+
+
+def test_json_carries_the_values(printed):
+    rows = json.loads(printed("json"))
+    assert rows[0] == {"name": "a", "count": 1, "ratio": 0.5, "when": None}
+    assert rows[1]["name"] == EVIL
+    assert rows[1]["when"] == "2026-01-31T12:00:00.000000Z"
+
+
+def test_json_of_no_rows_is_an_empty_list(printed):
+    assert printed("json", rows=[]) == "[]\n"
+
+
+def test_a_pipe_gets_csv_by_default(printed):
+    assert printed(None) == printed("csv")
+
+
+def test_table_is_uncut_plain_and_escaped(printed):
+    text = printed("table", rows=[*ROWS, {"name": "x" * 500}])
+    assert "x" * 500 in text
+    assert '[red]\\x1b[2J[/red]\\nsecond, "line"' in text
+    assert "how many" in text
+    assert "\x1b" not in text
+    assert all(line == line.rstrip() for line in text.splitlines())
+
+
+def test_a_line_of_result_is_escaped(capsys):
+    print_line(EVIL)
+    assert capsys.readouterr().out == '[red]\\x1b[2J[/red]\\nsecond, "line"\n'
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "-"),
+        (True, "true"),
+        (Decimal("1E+3"), "1000"),
+        ([1, None, "a\x07"], '[1, null, "a\\u0007"]'),
+        ({"k": Decimal("0.10")}, '{"k": 0.1}'),
+        (b"\x00\xff", "00ff"),
+        (datetime(2026, 1, 31, 12, 0, 0, 999), "2026-01-31 12:00:00Z"),
+    ],
+)
+def test_values_as_text(value, shown):
+    assert show_value(value, "-") == shown

@@ -1,0 +1,99 @@
+"""The terminal view of one sweep, as a person reads it."""
+
+from __future__ import annotations
+
+import pytest
+from summary_rows import summary_row
+
+from orket.cli.advice import ADVICE
+from orket.cli.sweep_table import print_sweep, seconds, size
+from orket.exports.summary import summary_document
+
+
+@pytest.fixture
+def shown(capsys):
+    def run(**changes):
+        row = summary_row() | changes
+        print_sweep(summary_document(row))
+        return capsys.readouterr().out
+
+    return run
+
+
+def line_with(text, word):
+    return next(line for line in text.splitlines() if word in line)
+
+
+def test_quants_stand_in_order_with_their_marks(shown):
+    text = shown()
+    assert text.index("F16") < text.index("Q4_K_M") < text.index("Q2_K")
+    best = next(line for line in text.splitlines() if line.startswith("Q4_K_M"))
+    assert "yes: best value, minimum viable" in best
+    assert "98.5 % (90 % to 100 %)" in best
+    assert "7/7" in best
+    out = next(line for line in text.splitlines() if line.startswith("Q2_K"))
+    assert "no: adherence below threshold, run failures" in out
+    assert "POLLUTED" in out
+
+
+def test_the_recommendation_and_its_confidence_follow(shown):
+    text = shown()
+    assert "Use Q4_K_M." in text.splitlines()
+    assert line_with(text, "Confidence: confidence, on 7 tasks")
+    assert "Canary: passed" in text
+
+
+def test_what_disturbed_the_machine_comes_with_advice(shown):
+    text = shown()
+    busy = line_with(text, "HIGH_FOREIGN_CPU (4 runs)")
+    assert "close them" in busy
+    assert text.index("CPU_STEAL") < text.index("HIGH_FOREIGN_CPU")
+
+
+def test_a_looser_policy_is_said(shown):
+    strict = shown()
+    assert "Policy:" not in strict
+    loose = shown(
+        include_polluted="fill",
+        allow_unobserved=True,
+        overrides=[{"key": "adherence_threshold_ppm", "value": "900000"}],
+    )
+    assert "Policy: polluted runs may count (fill)." in loose
+    assert "not observed may count" in loose
+    assert "adherence_threshold=0.9" in loose
+
+
+def test_every_reason_that_can_pollute_has_advice():
+    import re
+
+    from orket.resources import shipped
+
+    (view,) = (shipped("sql") / "v1").glob("*_run_quality.sql")
+    codes = set(re.findall(r"'([A-Z]+(?:_[A-Z]+)+)'", view.read_text("utf-8")))
+    statuses = {code for code in codes if code.endswith("_UNAVAILABLE")}
+    advisories = {
+        "CONTROL_UNSUPPORTED",
+        "COUNTS_NOT_OFFERED",
+        "ON_BATTERY",
+        "OUTPUT_TRUNCATED",
+        "PARTIALLY_OBSERVED",
+        "TIMINGS_NOT_OFFERED",
+    }
+    assert codes - statuses - advisories <= set(ADVICE)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "-"), (0.0123, "12.3 ms"), (12.346, "12.35 s")]
+)
+def test_durations(value, text):
+    from decimal import Decimal
+
+    assert seconds(None if value is None else Decimal(str(value))) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (3 * 2**20, "3.0 MiB"), (5 * 2**30, "5.00 GiB")],
+)
+def test_sizes(value, text):
+    assert size(value) == text

@@ -1,0 +1,61 @@
+"""The catalogue of views, from their `COMMENT ON`."""
+
+from __future__ import annotations
+
+import tempfile
+
+from orket.warehouse import Warehouse
+from orket.warehouse.session import view_files
+from tools.docs.pages import markdown_table
+
+_LONGEST_TYPE = 40
+"""Characters; a longer type is a struct, and its comment says what is in it."""
+
+
+def view_columns() -> str:
+    """A section for each view: its header comment and its columns."""
+    with (
+        tempfile.TemporaryDirectory() as empty,
+        Warehouse.open(empty).session() as session,
+    ):
+        notes = session.notes()
+    sections = []
+    for name, path in view_files().items():
+        headers = ["column", "type", "meaning"]
+        rows = [
+            [f"`{note.column}`", _short_type(note.type), note.comment]
+            for note in notes
+            if note.view == name
+        ]
+        rules = _header_comment(path.read_text(encoding="utf-8"))
+        sections.append(f"## {name}\n\n{rules}\n\n{markdown_table(headers, rows)}")
+    return "\n\n".join(sections)
+
+
+def _header_comment(text: str) -> str:
+    """The comment that opens a view's file, one paragraph per entry."""
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("--"):
+            break
+        lines.append(line.removeprefix("--").strip())
+    entries: list[str] = []
+    for line in lines:
+        head = line.partition(":")[0]
+        if head in ("Grain", "Inputs", "Rules") or not entries:
+            entries.append(line)
+        else:
+            entries[-1] += f" {line}"
+    return "\n\n".join(
+        f"**{head}:** {rest.strip()}" for head, _, rest in map(_split, entries)
+    )
+
+
+def _split(entry: str) -> tuple[str, str, str]:
+    return entry.partition(":")
+
+
+def _short_type(text: str) -> str:
+    if len(text) <= _LONGEST_TYPE:
+        return text
+    return "STRUCT[]" if text.endswith("[]") else text.partition("(")[0]
