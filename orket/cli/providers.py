@@ -1,0 +1,211 @@
+"""`orket providers`: which model servers answer here, and what each can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from orket.cli import messages
+from orket.cli.options import format_option
+from orket.cli.output import print_rows
+
+if TYPE_CHECKING:
+    from orket.providers.contract import Adapter, ModelRef, ServerInfo
+    from orket.providers.registry import ServerOptions
+
+EMBEDDED = "embedded"
+
+_CAPABILITIES = (
+    ("streaming", "streams"),
+    ("token_counts", "tokens"),
+    ("cached_counts", "cached"),
+    ("internal_timings", "times"),
+    ("seed", "seed"),
+    ("context_control", "context"),
+    ("thread_control", "threads"),
+    ("batch_control", "batch"),
+    ("quant_identity", "quant"),
+    ("memory_report", "memory"),
+    ("cache_control", "cache off"),
+)
+_COLUMNS = ("provider", "url", "version", *_CAPABILITIES, "note")
+_FINDINGS = ("question", "answer", "evidence")
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@click.group(invoke_without_command=True)
+@format_option
+@click.pass_context
+def providers(context: click.Context, output_format: str | None) -> None:
+    """List the model servers that answer here, and what each can tell.
+
+    Asks the default port of each kind of server; `-` stands for not found out. Any
+    other server: orket providers probe URL
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from orket.providers.recognise import scan_default_ports
+    from orket.providers.registry import ServerOptions
+
+    rows = [_describe_embedded()]
+    for found in scan_default_ports():
+        if found.provider is None:
+            note = "answers, but is no known server"
+            rows.append({"url": found.url, "note": note})
+        else:
+            rows.append(_describe(found.provider, ServerOptions(url=found.url)))
+    print_rows(rows, _COLUMNS, output_format)
+    if len(rows) == 1:
+        messages.note("no model server answers on its default port")
+
+
+def server_options(command: _Command) -> _Command:
+    """What it takes to reach a server."""
+    for option in (
+        click.option("--insecure", is_flag=True, help="Do not verify its certificate."),
+        click.option("--api-key-file", metavar="FILE", help="File of the API key."),
+        click.option(
+            "--api-key-env", metavar="NAME", help="Variable that holds the API key."
+        ),
+        click.option("--provider", metavar="NAME", help="[default: found out]"),
+    ):
+        command = option(command)
+    return command
+
+
+@providers.command()
+@click.argument("url", required=False)
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="Model to ask, as the server names it; a GGUF file for the embedded engine. "
+    "[default: the first installed]",
+)
+@server_options
+@format_option
+def probe(
+    url: str | None,
+    model: str | None,
+    provider: str | None,
+    api_key_env: str | None,
+    api_key_file: str | None,
+    insecure: bool,
+    output_format: str | None,
+) -> None:
+    """Find out whether the server at URL does what it is told and says what it does.
+
+    Makes some twenty short calls: does it ignore unknown options, cache silently,
+    honour the seed, cut long prompts, agree between streamed and whole answers?
+    """
+    from orket.providers.registry import ServerOptions, create_adapter
+
+    options = ServerOptions(
+        url=url,
+        api_key_env=api_key_env,
+        api_key_file=api_key_file,
+        insecure=insecure,
+    )
+    name = provider or _find_provider(options)
+    adapter = create_adapter(name, options)
+    try:
+        rows = _probe(adapter, options, model)
+    finally:
+        adapter.close()
+    print_rows(rows, _FINDINGS, output_format)
+
+
+def _probe(
+    adapter: Adapter, options: ServerOptions, model: str | None
+) -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    from orket.providers.endpoint import read_endpoint
+    from orket.providers.probe import probe as ask_all
+    from orket.providers.transport import Transport
+
+    ref = _choose_model(adapter, model)
+    if options.url is None:
+        report = ask_all(adapter, ref)
+    else:
+        endpoint = read_endpoint(
+            options.url.rstrip("/").removesuffix("/v1"),
+            options.api_key_env,
+            options.api_key_file,
+        )
+        with Transport(endpoint, options.insecure) as transport:
+            report = ask_all(adapter, ref, transport)
+    version = report.info.version or "unknown version"
+    messages.note(f"asked {ref.name} of {adapter.name} ({version})")
+    for note in report.info.notes:
+        messages.note(note)
+    return [asdict(finding) for finding in report.findings]
+
+
+def _choose_model(adapter: Adapter, model: str | None) -> ModelRef:
+    from orket.errors import UsageError
+    from orket.providers.contract import ModelRef
+    from orket.providers.discover import UNKNOWN_QUANT, ListsModels
+    from orket.providers.probe import choose_model
+
+    if adapter.name == EMBEDDED:
+        if model is None:
+            raise UsageError("no file to probe", "give a GGUF file with --model")
+        path = Path(model)
+        return ModelRef(path.stem, UNKNOWN_QUANT, path.stem, path)
+    found = adapter.installed_models() if isinstance(adapter, ListsModels) else []
+    return choose_model(found, model, adapter.name)
+
+
+def _find_provider(options: ServerOptions) -> str:
+    from orket.errors import UsageError
+    from orket.providers.recognise import recognise
+
+    if options.url is None:
+        raise UsageError(
+            "no server to probe", "give its URL: orket providers probe URL"
+        )
+    found = recognise(options)
+    if found.provider is None:
+        raise UsageError(
+            f"{found.url} answers, but it is no server that Orket knows",
+            "name the provider it is spoken to by with --provider",
+        )
+    return found.provider
+
+
+def _describe_embedded() -> dict[str, Any]:
+    from orket.providers.registry import ServerOptions
+
+    return _describe(EMBEDDED, ServerOptions())
+
+
+def _describe(provider: str, options: ServerOptions) -> dict[str, Any]:
+    """One row: what the server says of itself, or why it says nothing."""
+    from orket.errors import OrketError
+    from orket.providers.registry import create_adapter
+
+    try:
+        adapter = create_adapter(provider, options)
+        try:
+            return _info_row(adapter.describe())
+        finally:
+            adapter.close()
+    except OrketError as error:
+        return {"provider": provider, "url": options.url, "note": str(error)}
+
+
+def _info_row(info: ServerInfo) -> dict[str, Any]:
+    said: Mapping[str, Any] = {
+        key: getattr(info.capabilities, key) for key, _ in _CAPABILITIES
+    }
+    return {
+        "provider": info.provider,
+        "url": info.endpoint,
+        "version": info.version,
+        "note": "; ".join(info.notes) or None,
+        **said,
+    }
