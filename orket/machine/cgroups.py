@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from orket.machine.readings import read_number, read_text
+from orket.machine.readings import is_folder, is_there, read_number, read_text
 
 NO_LIMIT_BYTES = 1 << 62
 """cgroup v1 says "no limit" by a number near 2**63."""
@@ -40,21 +40,21 @@ def find_place(root: Path, pid: int | str, controller: str) -> CgroupPlace | Non
             unified = path
     if unified is None:
         return None
-    mount = base if (base / "cgroup.controllers").exists() else base / "unified"
+    mount = base if is_there(base / "cgroup.controllers") else base / "unified"
     return _climb(2, mount, unified)
 
 
 def _find_v1_mount(base: Path, names: str, controller: str) -> Path:
     joined = base / names
-    return joined if joined.is_dir() else base / controller
+    return joined if is_folder(joined) else base / controller
 
 
 def _climb(version: int, mount: Path, path: str) -> CgroupPlace | None:
     parts = [part for part in path.split("/") if part]
     levels = [mount.joinpath(*parts[:end]) for end in range(len(parts), -1, -1)]
-    seen = tuple(level for level in levels if level.is_dir())
+    seen = tuple(level for level in levels if is_folder(level))
     if ".." in parts or not seen:
-        seen = (mount,) if mount.is_dir() else ()
+        seen = (mount,) if is_folder(mount) else ()
     return CgroupPlace(version, seen) if seen else None
 
 
@@ -100,13 +100,19 @@ def read_memory_limit_bytes(root: Path, pid: int | str = "self") -> int | None:
 def find_throttle_files(root: Path, pid: int) -> list[Path] | None:
     """The cpu.stat of each level that can be throttled; None without control groups.
 
-    A level without the CPU controller has no quota, so it is left out.
+    A level without the CPU controller has no quota, so it is left out; one that may
+    not be read stays in, so that its reading is missed.
     """
     place = find_place(root, pid, "cpu")
     if place is None:
         return None
     files = [level / "cpu.stat" for level in place.levels]
-    return [path for path in files if "throttled" in (read_text(path) or "")]
+    return [path for path in files if _tells_throttling(path)]
+
+
+def _tells_throttling(path: Path) -> bool:
+    text = read_text(path)
+    return is_there(path) if text is None else "throttled" in text
 
 
 def parse_throttled_ns(content: bytes) -> int | None:

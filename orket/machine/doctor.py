@@ -12,6 +12,7 @@ from pathlib import Path
 from orket.machine.findings import OK, UNFIT, UNKNOWN, WARN, Finding
 from orket.machine.live_checks import check_sample, take_sample
 from orket.machine.observer import Observer
+from orket.machine.readings import is_folder
 from orket.machine.settings_checks import (
     check_clock,
     check_container,
@@ -43,7 +44,7 @@ def examine(
         observer.attach((), "loopback")
         sample = take_sample(observer, sample_seconds)
     findings = check_sample(sample, Policy(), cpus)
-    if (root / "sys/devices/system/cpu").is_dir():
+    if is_folder(root / "sys/devices/system/cpu"):
         findings += [
             check_cpus(root, allowed),
             check_governor(root),

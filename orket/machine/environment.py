@@ -14,7 +14,7 @@ from pathlib import Path
 
 from orket.machine.cgroups import find_place, read_memory_limit_bytes
 from orket.machine.hardware_state import list_cpus
-from orket.machine.readings import list_names, read_number, read_text
+from orket.machine.readings import is_there, list_names, read_number, read_text
 
 Facts = dict[str, str | int | bool]
 
@@ -98,7 +98,7 @@ def find_container(root: Path) -> str | None:
         ("run/.containerenv", "podman"),
         ("var/run/secrets/kubernetes.io", "kubernetes"),
     ):
-        if (root / path).exists():
+        if is_there(root / path):
             return kind
     named = (
         (os.environ.get("container") or "").strip()  # noqa: SIM112 (its real name)

@@ -19,7 +19,7 @@ from pathlib import Path
 from orket.machine.cgroups import read_quota_milli
 from orket.machine.environment import read_environment
 from orket.machine.gpu import list_gpus
-from orket.machine.readings import read_text
+from orket.machine.readings import is_there, read_text
 from orket.machine.topology import read_cores
 from orket.records import Hardware
 
@@ -64,7 +64,7 @@ def hash_hardware(hardware: Hardware) -> str:
 
 def read_hardware(root: Path = Path("/")) -> Hardware:
     """What the fingerprint is made of; None in a part that cannot be read."""
-    linux = (root / "proc/cpuinfo").exists()
+    linux = is_there(root / "proc/cpuinfo")
     cores = read_cores(root) if linux else {}
     return Hardware(
         os="Linux" if linux else platform.system() or None,

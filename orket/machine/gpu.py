@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import importlib
 import os
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from orket.machine.readings import Readings, list_names, read_number, read_text
+from orket.machine.readings import (
+    Readings,
+    is_folder,
+    list_names,
+    read_number,
+    read_text,
+)
 from orket.machine.registry import ABSENT, DENIED, ERROR, UNAVAILABLE
 
 GPU_FIELDS = (
@@ -59,7 +66,8 @@ class NvmlGpus:
         count = nvml.nvmlDeviceGetCount()
         self._devices = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(count)]
         self._server_pids: frozenset[int] = frozenset()
-        self._seen_us = [0] * count
+        # Samples carry the wall clock; those from before this moment are not ours.
+        self._seen_us = [time.time_ns() // 1000] * count
 
     def attach(self, pids: Iterable[int]) -> None:
         """Attribute memory and work to these processes; all others are foreign."""
@@ -67,46 +75,42 @@ class NvmlGpus:
 
     def read(self, into: Readings) -> None:
         nvml = self._nvml
-        clock_kind = nvml.NVML_CLOCK_SM
-        sensor = nvml.NVML_TEMPERATURE_GPU
-        reasons = getattr(
-            nvml,
-            "nvmlDeviceGetCurrentClocksEventReasons",
-            nvml.nvmlDeviceGetCurrentClocksThrottleReasons,
-        )
-        self._put(
-            into,
-            "gpu_utilisation_ppm",
-            lambda d: nvml.nvmlDeviceGetUtilizationRates(d).gpu * PERCENT_TO_PPM,
-            max,
-        )
-        self._put(
-            into,
-            "gpu_memory_used_bytes",
-            lambda d: nvml.nvmlDeviceGetMemoryInfo(d).used,
-            sum,
-        )
-        self._put(
-            into,
-            "gpu_temperature_milli_c",
-            lambda d: nvml.nvmlDeviceGetTemperature(d, sensor) * 1000,
-            max,
-        )
+        self._put(into, "gpu_utilisation_ppm", self._read_utilisation_ppm, max)
+        self._put(into, "gpu_memory_used_bytes", self._read_used_bytes, sum)
+        self._put(into, "gpu_temperature_milli_c", self._read_milli_c, max)
         self._put(into, "gpu_power_mw", nvml.nvmlDeviceGetPowerUsage, sum)
-        self._put(
-            into,
-            "gpu_energy_uj",
-            lambda d: nvml.nvmlDeviceGetTotalEnergyConsumption(d) * 1000,
-            sum,
-        )
-        self._put(
-            into,
-            "gpu_sm_clock_mhz",
-            lambda d: nvml.nvmlDeviceGetClockInfo(d, clock_kind),
-            min,
-        )
-        self._put(into, "gpu_throttle_reasons", reasons, _join_bits)
+        self._put(into, "gpu_energy_uj", self._read_energy_uj, sum)
+        self._put(into, "gpu_sm_clock_mhz", self._read_clock_mhz, min)
+        self._put(into, "gpu_throttle_reasons", self._read_reasons, _join_bits)
         self._read_processes(into)
+
+    def _read_utilisation_ppm(self, device: Any) -> int:
+        rates = self._nvml.nvmlDeviceGetUtilizationRates(device)
+        return int(rates.gpu) * PERCENT_TO_PPM
+
+    def _read_used_bytes(self, device: Any) -> int:
+        return int(self._nvml.nvmlDeviceGetMemoryInfo(device).used)
+
+    def _read_milli_c(self, device: Any) -> int:
+        nvml = self._nvml
+        return 1000 * int(
+            nvml.nvmlDeviceGetTemperature(device, nvml.NVML_TEMPERATURE_GPU)
+        )
+
+    def _read_energy_uj(self, device: Any) -> int:
+        return 1000 * int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(device))
+
+    def _read_clock_mhz(self, device: Any) -> int:
+        nvml = self._nvml
+        return int(nvml.nvmlDeviceGetClockInfo(device, nvml.NVML_CLOCK_SM))
+
+    def _read_reasons(self, device: Any) -> int:
+        nvml = self._nvml
+        try:
+            return int(nvml.nvmlDeviceGetCurrentClocksEventReasons(device))
+        except (AttributeError, nvml.NVMLError):
+            # Drivers before 535 know them by this name only.
+            return int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(device))
 
     def _put(
         self,
@@ -160,23 +164,17 @@ class NvmlGpus:
         nvml = self._nvml
         busy = False
         for index, device in enumerate(self._devices):
+            since_us = self._seen_us[index]
             try:
-                samples = nvml.nvmlDeviceGetProcessUtilization(
-                    device, self._seen_us[index]
-                )
+                listed = nvml.nvmlDeviceGetProcessUtilization(device, since_us)
             except nvml.NVMLError as error:
                 if error.value == nvml.NVML_ERROR_NOT_FOUND:
                     continue
                 return into.miss("gpu_foreign_busy", self._status_of(error))
-            since_us, self._seen_us[index] = (
-                self._seen_us[index],
-                max([s.timeStamp for s in samples], default=self._seen_us[index]),
-            )
+            fresh = [sample for sample in listed if sample.timeStamp > since_us]
+            self._seen_us[index] = max([since_us, *(s.timeStamp for s in fresh)])
             busy = busy or any(
-                s.smUtil > 0
-                and s.timeStamp > since_us > 0
-                and s.pid not in self._server_pids
-                for s in samples
+                s.smUtil > 0 and s.pid not in self._server_pids for s in fresh
             )
         into.put("gpu_foreign_busy", busy)
 
@@ -214,9 +212,9 @@ def _import_nvml() -> ModuleType | None:
 
 def has_gpu(root: Path) -> bool:
     """Whether Linux shows any GPU that could compute; elsewhere one is assumed."""
-    if (root / "proc/driver/nvidia").is_dir():
+    if is_folder(root / "proc/driver/nvidia"):
         return True
-    if not (root / "sys/class").is_dir():
+    if not is_folder(root / "sys/class"):
         return True
     vendors = {
         read_text(root / "sys/class/drm" / name / "device/vendor")
@@ -230,7 +228,7 @@ def _sees_all_pids(root: Path) -> bool:
         return os.readlink(root / "proc/self/ns/pid") == INIT_PID_NAMESPACE
     except OSError:
         # No such namespaces outside Linux: every process is seen.
-        return not (root / "proc").is_dir()
+        return not is_folder(root / "proc")
 
 
 def _join_bits(values: list[int]) -> int:
@@ -245,7 +243,7 @@ def list_gpus(root: Path) -> list[str] | None:
 
     Read without the extra `nvidia` too, so that installing it changes no fingerprint.
     """
-    if not (root / "sys/class").is_dir():
+    if not is_folder(root / "sys/class"):
         return _list_nvml_gpus() if root == Path("/") else None
     driver = root / "proc/driver/nvidia/gpus"
     gpus = [

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orket.machine.readings import KeptFile, Readings, list_names, read_text
+from orket.machine.readings import (
+    KeptFile,
+    Readings,
+    is_folder,
+    is_there,
+    list_names,
+    read_text,
+)
 from orket.machine.registry import ERROR, UNAVAILABLE
 
 MS_TO_NS = 1_000_000
@@ -45,7 +52,7 @@ class Throttling:
         bases = [
             folder / f"cpu{cpu}/thermal_throttle" / level
             for cpu, level in places
-            if (folder / f"cpu{cpu}/thermal_throttle").is_dir()
+            if is_folder(folder / f"cpu{cpu}/thermal_throttle")
         ]
         self._counts = [KeptFile(Path(f"{base}_throttle_count")) for base in bases]
         self._times = [
@@ -96,7 +103,7 @@ class Frequency:
         paths = [
             folder / f"cpu{cpu}/cpufreq/scaling_cur_freq" for cpu in list_cpus(root)
         ]
-        self._files = [KeptFile(path) for path in paths if path.exists()]
+        self._files = [KeptFile(path) for path in paths if is_there(path)]
 
     def read(self, into: Readings) -> None:
         if not self._files:
@@ -124,7 +131,7 @@ class Power:
 
     def __init__(self, root: Path) -> None:
         folder = root / "sys/class/power_supply"
-        self._present = folder.is_dir()
+        self._present = is_folder(folder)
         self._mains: list[KeptFile] = []
         self._batteries: list[KeptFile] = []
         for name in list_names(folder):
@@ -132,7 +139,7 @@ class Power:
             if kind == "Battery":
                 if read_text(folder / name / "scope") != "Device":
                     self._batteries.append(KeptFile(folder / name / "status"))
-            elif (folder / name / "online").exists():
+            elif is_there(folder / name / "online"):
                 self._mains.append(KeptFile(folder / name / "online"))
 
     def read(self, into: Readings) -> None:

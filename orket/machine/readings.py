@@ -109,6 +109,16 @@ def read_number(path: Path) -> int | None:
         return None
 
 
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder, as far as this user can see; never raises."""
+    return os.path.isdir(path)
+
+
+def is_there(path: Path) -> bool:
+    """Whether `path` exists, as far as this user can see; never raises."""
+    return os.path.exists(path)
+
+
 def list_names(folder: Path) -> list[str]:
     """Names in a folder, sorted; none where it cannot be read."""
     try:

@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from orket.machine.processes import find_tree, read_parents
-from orket.machine.readings import list_names, read_text
+from orket.machine.readings import is_there, list_names, read_text
 
 LISTEN = "0A"
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -28,7 +28,8 @@ FORWARDERS = frozenset(
 )
 """Programs that pass a connection on: the model server is elsewhere."""
 SERVER_PROGRAMS = re.compile(
-    r"(?:^|[/\\ ])(?:ollama(?:_llama_server)?|llama-server|llama-box|llamafile"
+    r"(?:^|[/\\ ])(?:ollama(?! (?:run|pull|push|list|ls|ps|show|create|cp|rm|stop)\b)"
+    r"(?:_llama_server)?|llama-server|llama-box|llamafile"
     r"|lm[ -]?studio|llmster|lms|koboldcpp|local-ai|text-generation-(?:launcher|server"
     r"|router)|vllm|sglang|mlx_lm[.]server|aphrodite|tabbyapi)"
     r"(?:[.](?:exe|appimage|py))?(?:[ :.]|$)"
@@ -57,7 +58,7 @@ def find_server(url: str, root: Path = Path("/")) -> ServerProcess | None:
     port = _read_loopback_port(url)
     if port is None:
         return None
-    if not (root / "proc/net/tcp").exists():
+    if not is_there(root / "proc/net/tcp"):
         return _find_portable(port)
     listeners = _list_listeners(root, port)
     if not listeners:

@@ -14,7 +14,13 @@ from orket.machine.environment import (
 )
 from orket.machine.findings import OK, UNKNOWN, WARN, Finding
 from orket.machine.hardware_state import Power, list_cpus
-from orket.machine.readings import Readings, list_names, read_number, read_text
+from orket.machine.readings import (
+    Readings,
+    is_there,
+    list_names,
+    read_number,
+    read_text,
+)
 from orket.machine.topology import format_cpu_list, parse_cpu_list
 
 GIB = 1 << 30
@@ -51,7 +57,7 @@ def check_turbo(root: Path) -> Finding:
     switch = "sys/devices/system/cpu/intel_pstate/no_turbo"
     command = (
         f"echo 1 | sudo tee /{switch}"
-        if (root / switch).exists()
+        if is_there(root / switch)
         else "echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost"
     )
     return Finding(
