@@ -1,0 +1,167 @@
+-- Grain: sweep x model.
+-- Inputs: v1.session, v1.manifest, v1.attempts, v1.telemetry, v1.run_quality, v1.policy,
+-- v1.planned_run.
+-- Rules: the gate before the matrix, over the repetitions of one cell. It passes when the
+-- adherence does not vary, the time varies less than the control profile allows
+-- (population standard deviation / mean, the first repetition left out if the policy says
+-- so), telemetry is there as far as the server promises it, and no run failed. Where the
+-- server offers no timings the wall time is judged, and latency_basis says so.
+
+CREATE VIEW v1.canary AS
+WITH measured AS (
+    SELECT
+        attempts.sweep_id,
+        attempts.model_id,
+        attempts.quant_tag,
+        attempts.test_id,
+        attempts.outcome,
+        CASE
+            WHEN attempts.outcome = 'OK'
+                THEN v1.scaled(attempts.checks_passed, attempts.checks_total, 1000000000)
+        END AS adherence_nano,
+        list_has_any(
+            quality.run_quality_reasons, ['MISSING_TOKEN_COUNTS', 'MISSING_TIMINGS']
+        ) AS is_missing,
+        CASE
+            WHEN attempts.outcome <> 'OK' THEN NULL
+            WHEN session.capabilities.internal_timings IS TRUE THEN telemetry.internal_ns
+            ELSE telemetry.wall_ns
+        END AS time_ns,
+        row_number() OVER (
+            PARTITION BY attempts.sweep_id, attempts.model_id
+            ORDER BY attempts.started_at, attempts.order_index, attempts.attempt_id
+        ) AS place
+    FROM v1.attempts AS attempts
+    INNER JOIN v1.telemetry AS telemetry
+        ON telemetry.sweep_id = attempts.sweep_id
+        AND telemetry.attempt_id = attempts.attempt_id
+    INNER JOIN v1.run_quality AS quality
+        ON quality.sweep_id = attempts.sweep_id
+        AND quality.attempt_id = attempts.attempt_id
+    INNER JOIN v1.session AS session
+        ON session.sweep_id = attempts.sweep_id
+        AND session.model_id = attempts.model_id
+    WHERE attempts.phase = 'canary'
+),
+
+sums AS (
+    SELECT
+        measured.sweep_id,
+        measured.model_id,
+        min(measured.quant_tag) AS quant_tag,
+        min(measured.test_id) AS test_id,
+        count(*) AS runs,
+        count(*) FILTER (WHERE measured.outcome <> 'OK') AS failed_runs,
+        count(*) FILTER (WHERE measured.is_missing) AS missing_runs,
+        max(measured.adherence_nano) - min(measured.adherence_nano) AS adherence_range_nano,
+        count(measured.time_ns) FILTER (WHERE is_counted) AS times,
+        sum(CAST(measured.time_ns AS HUGEINT)) FILTER (WHERE is_counted) AS time_sum,
+        sum(CAST(measured.time_ns AS HUGEINT) * measured.time_ns)
+            FILTER (WHERE is_counted) AS time_squares
+    FROM (
+        SELECT
+            measured.*,
+            NOT (policy.canary_drop_first AND measured.place = 1) AS is_counted
+        FROM measured
+        INNER JOIN v1.policy AS policy
+            ON policy.sweep_id = measured.sweep_id
+            AND policy.model_id = measured.model_id
+    ) AS measured
+    GROUP BY measured.sweep_id, measured.model_id
+),
+
+judged AS (
+    SELECT
+        session.sweep_id,
+        session.model_id,
+        session.control_profile,
+        session.capabilities.internal_timings IS TRUE AS is_internal,
+        sums.quant_tag,
+        sums.test_id,
+        coalesce(sums.runs, 0) AS runs,
+        coalesce(sums.failed_runs, 0) AS failed_runs,
+        coalesce(sums.missing_runs, 0) AS missing_runs,
+        sums.adherence_range_nano,
+        v1.cv_micro(sums.times, sums.time_sum, sums.time_squares) AS latency_cv_micro,
+        policy.canary_repetitions,
+        policy.canary_max_latency_cv_ppm,
+        policy.canary_max_missing_ppm,
+        manifest.canary_planned OR sums.runs > 0 AS is_planned,
+        -- cv < limit, exactly: variance * 1e12 < limit_ppm^2 * mean^2.
+        coalesce(sums.times, 0) >= 2 AND sums.time_sum > 0 AS cv_known,
+        (
+            (sums.times * sums.time_squares - sums.time_sum * sums.time_sum)
+            * 1000000000000
+            >= CAST(policy.canary_max_latency_cv_ppm AS HUGEINT)
+            * policy.canary_max_latency_cv_ppm
+            * sums.time_sum * sums.time_sum
+        ) AS cv_too_high
+    FROM v1.session AS session
+    INNER JOIN v1.manifest AS manifest
+        ON manifest.sweep_id = session.sweep_id
+    INNER JOIN v1.policy AS policy
+        ON policy.sweep_id = session.sweep_id
+        AND policy.model_id = session.model_id
+    LEFT JOIN sums
+        ON sums.sweep_id = session.sweep_id
+        AND sums.model_id = session.model_id
+),
+
+listed AS (
+    SELECT
+        *,
+        v1.codes([
+            if(adherence_range_nano > 0, 'ADHERENCE_VARIANCE_NON_ZERO', NULL),
+            if(failed_runs > 0, 'CANARY_RUN_FAILED', NULL),
+            if(cv_known AND cv_too_high, 'LATENCY_VARIANCE_THRESHOLD_EXCEEDED', NULL),
+            if(NOT cv_known, 'LATENCY_VARIANCE_UNAVAILABLE', NULL),
+            if(
+                v1.exceeds_ppm(missing_runs, runs, canary_max_missing_ppm),
+                'MISSING_TELEMETRY_RATE_EXCEEDED',
+                NULL
+            ),
+            if(runs < canary_repetitions, 'TOO_FEW_CANARY_RUNS', NULL)
+        ]) AS reasons
+    FROM judged
+)
+
+SELECT
+    sweep_id,
+    model_id,
+    CASE
+        WHEN NOT is_planned THEN 'NOT_RUN'
+        WHEN len(reasons) = 0 THEN 'PASSED'
+        ELSE 'FAILED'
+    END AS verdict,
+    if(is_planned, reasons, CAST([] AS VARCHAR[])) AS failed_reasons,
+    quant_tag,
+    test_id,
+    runs,
+    failed_runs,
+    CAST(adherence_range_nano AS BIGINT) AS adherence_variance_nano,
+    latency_cv_micro,
+    canary_max_latency_cv_ppm AS latency_cv_limit_ppm,
+    if(is_planned, if(is_internal, 'internal', 'wall'), NULL) AS latency_basis,
+    v1.micro(missing_runs, runs) AS missing_telemetry_micro,
+    canary_max_missing_ppm AS missing_telemetry_limit_ppm,
+    canary_repetitions AS repetitions_required,
+    control_profile
+FROM listed;
+
+COMMENT ON VIEW v1.canary IS 'The gate before the matrix. One row per sweep and model.';
+COMMENT ON COLUMN v1.canary.sweep_id IS 'Sweep';
+COMMENT ON COLUMN v1.canary.model_id IS 'Model';
+COMMENT ON COLUMN v1.canary.verdict IS 'PASSED, FAILED or NOT_RUN';
+COMMENT ON COLUMN v1.canary.failed_reasons IS 'Why it failed, sorted';
+COMMENT ON COLUMN v1.canary.quant_tag IS 'Quant of the canary cell';
+COMMENT ON COLUMN v1.canary.test_id IS 'Task of the canary cell';
+COMMENT ON COLUMN v1.canary.runs IS 'Canary runs';
+COMMENT ON COLUMN v1.canary.failed_runs IS 'Of these, failed';
+COMMENT ON COLUMN v1.canary.adherence_variance_nano IS 'Largest minus smallest adherence ratio, 1e-9';
+COMMENT ON COLUMN v1.canary.latency_cv_micro IS 'Variation of the time, 1e-6';
+COMMENT ON COLUMN v1.canary.latency_cv_limit_ppm IS 'Its limit, ppm';
+COMMENT ON COLUMN v1.canary.latency_basis IS 'internal, or wall where the server offers no timings';
+COMMENT ON COLUMN v1.canary.missing_telemetry_micro IS 'Share of runs without the telemetry that the server promises, 1e-6';
+COMMENT ON COLUMN v1.canary.missing_telemetry_limit_ppm IS 'Its limit, ppm';
+COMMENT ON COLUMN v1.canary.repetitions_required IS 'Canary runs that the policy asks for';
+COMMENT ON COLUMN v1.canary.control_profile IS 'Control profile, which bounds every latency claim of the sweep';

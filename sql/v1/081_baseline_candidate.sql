@@ -1,0 +1,215 @@
+-- Grain: sweep x model x quant x test x stored baseline of that test.
+-- Inputs: v1.manifest, v1.session, v1.task_aggregate, v1.quant, v1.policy,
+-- v1.baseline_pin, raw.events.
+-- Rules: events are folded up to the sweep's own start (or as_of), so that a later pin or
+-- prune does not change an old summary; a sweep is never its own baseline. Candidates
+-- narrow stage by stage; dropped_by is the first stage that takes one out. A pin of the
+-- same test, model, quant and machine restricts the candidates first. The newest wins.
+
+CREATE VIEW v1.baseline_candidate AS
+WITH cells AS (
+    SELECT
+        tasks.sweep_id,
+        tasks.model_id,
+        tasks.quant_tag,
+        tasks.test_id,
+        tasks.task_revision,
+        manifest.hardware_fingerprint,
+        manifest.fingerprint_version,
+        quant.model_digest,
+        session.control_profile,
+        session.controls,
+        coalesce(what_if.as_of, manifest.started_at) AS folded_at,
+        policy.baseline_max_age_us
+    FROM v1.task_aggregate AS tasks
+    INNER JOIN v1.manifest AS manifest
+        ON manifest.sweep_id = tasks.sweep_id
+    INNER JOIN v1.session AS session
+        ON session.sweep_id = tasks.sweep_id
+        AND session.model_id = tasks.model_id
+    INNER JOIN v1.quant AS quant
+        ON quant.sweep_id = tasks.sweep_id
+        AND quant.model_id = tasks.model_id
+        AND quant.quant_tag = tasks.quant_tag
+    INNER JOIN v1.policy AS policy
+        ON policy.sweep_id = tasks.sweep_id
+        AND policy.model_id = tasks.model_id
+    CROSS JOIN raw.policy_override AS what_if
+),
+
+appends AS (
+    SELECT *
+    FROM raw.events AS events
+    WHERE event = 'BASELINE_APPEND'
+    QUALIFY
+        row_number() OVER (
+            PARTITION BY event_id ORDER BY recorded_at, sha256(CAST(events AS VARCHAR))
+        ) = 1
+),
+
+prune_targets AS (
+    SELECT
+        target.event_id AS target_event_id,
+        prune.event_id,
+        prune.recorded_at
+    FROM raw.events AS prune
+    CROSS JOIN unnest(
+        list_concat(
+            coalesce(prune.target_event_ids, []),
+            if(prune.target_event_id IS NULL, [], [prune.target_event_id])
+        )
+    ) AS target (event_id)
+    WHERE prune.event = 'BASELINE_PRUNE'
+),
+
+pruned AS (
+    -- A prune counts from its moment on, until the moment it is undone.
+    SELECT DISTINCT
+        cells.sweep_id,
+        prune.target_event_id
+    FROM (SELECT DISTINCT sweep_id, folded_at FROM cells) AS cells
+    INNER JOIN prune_targets AS prune
+        ON prune.recorded_at <= cells.folded_at
+    LEFT JOIN raw.events AS undo
+        ON undo.event = 'BASELINE_PRUNE_UNDONE'
+        AND undo.target_event_id = prune.event_id
+        AND undo.recorded_at <= cells.folded_at
+    WHERE undo.event_id IS NULL
+),
+
+candidates AS (
+    SELECT
+        cells.*,
+        record.event_id,
+        record.measured_at,
+        record.source_run_ids,
+        record.runs,
+        record.checks_passed,
+        record.checks_total,
+        record.latency_median_ns,
+        record.latency_mad_ns,
+        record.memory_bytes,
+        record.run_quality_status,
+        epoch_us(cells.folded_at) - epoch_us(record.measured_at) AS age_us,
+        coalesce(ruling.target_event_id = record.event_id, false) AS pinned,
+        record.hardware_fingerprint IS NOT DISTINCT FROM cells.hardware_fingerprint
+        AND record.hardware_fingerprint IS NOT NULL
+        AND record.fingerprint_version IS NOT DISTINCT FROM cells.fingerprint_version
+        AND record.fingerprint_version IS DISTINCT FROM 'legacy' AS same_hardware,
+        record.task_revision IS NOT DISTINCT FROM cells.task_revision AS same_revision,
+        record.model_id IS NOT DISTINCT FROM cells.model_id AS same_model,
+        record.quant_tag IS NOT DISTINCT FROM cells.quant_tag AS same_quant,
+        coalesce(record.model_digest <> cells.model_digest, false) AS other_weights,
+        record.control_profile IS NOT DISTINCT FROM cells.control_profile
+        AND record.controls IS NOT DISTINCT FROM cells.controls AS same_controls,
+        ruling.target_event_id IS NOT NULL
+        AND ruling.target_event_id <> record.event_id AS outside_pin
+    FROM cells
+    INNER JOIN appends AS record
+        ON record.test_id = cells.test_id
+        AND record.recorded_at <= cells.folded_at
+        AND record.sweep_id IS DISTINCT FROM cells.sweep_id
+    LEFT JOIN pruned
+        ON pruned.sweep_id = cells.sweep_id
+        AND pruned.target_event_id = record.event_id
+    LEFT JOIN v1.baseline_pin AS ruling
+        ON ruling.sweep_id = cells.sweep_id
+        AND ruling.model_id = cells.model_id
+        AND ruling.quant_tag = cells.quant_tag
+        AND ruling.test_id = cells.test_id
+    WHERE pruned.target_event_id IS NULL
+),
+
+staged AS (
+    -- Stages in their order; 9 = none takes it out.
+    SELECT
+        *,
+        CASE
+            WHEN outside_pin THEN 1
+            WHEN NOT same_hardware THEN 2
+            WHEN NOT same_revision THEN 3
+            WHEN NOT same_model OR (same_quant AND other_weights) THEN 4
+            WHEN NOT same_quant THEN 5
+            WHEN run_quality_status IS DISTINCT FROM 'CLEAN' THEN 6
+            WHEN NOT pinned AND coalesce(age_us > baseline_max_age_us, true) THEN 7
+            ELSE 9
+        END AS stage
+    FROM candidates
+),
+
+ranked AS (
+    SELECT
+        *,
+        row_number() OVER (
+            PARTITION BY sweep_id, model_id, quant_tag, test_id
+            ORDER BY
+                stage DESC,
+                measured_at DESC NULLS LAST,
+                source_run_ids[1],
+                event_id
+        ) AS nearness
+    FROM staged
+)
+
+SELECT
+    sweep_id,
+    model_id,
+    quant_tag,
+    test_id,
+    event_id,
+    nearness = 1 AND stage = 9 AS chosen,
+    CASE
+        WHEN stage = 1 THEN 'PIN'
+        WHEN stage = 2 THEN 'HW_MISMATCH'
+        WHEN stage = 3 THEN 'REV_MISMATCH'
+        WHEN stage = 4 THEN 'MODEL_MISMATCH'
+        WHEN stage = 5 THEN 'QUANT_MISMATCH'
+        WHEN stage = 6 THEN 'POLLUTED_BASELINE'
+        WHEN stage = 7 THEN 'STALE_BASELINE'
+        WHEN nearness > 1 THEN 'OLDER'
+    END AS dropped_by,
+    v1.codes([
+        if(same_controls, NULL, 'controls'),
+        if(same_hardware, NULL, 'hardware_fingerprint'),
+        if(coalesce(age_us <= baseline_max_age_us, false), NULL, 'age'),
+        if(same_model AND same_quant AND other_weights, 'model_digest', NULL),
+        if(same_model, NULL, 'model_id'),
+        if(same_quant, NULL, 'quant_tag'),
+        if(run_quality_status IS NOT DISTINCT FROM 'CLEAN', NULL, 'run_quality_status'),
+        if(same_revision, NULL, 'task_revision')
+    ]) AS differing,
+    same_controls,
+    pinned,
+    measured_at,
+    age_us,
+    nearness,
+    source_run_ids,
+    runs,
+    checks_passed,
+    checks_total,
+    latency_median_ns,
+    latency_mad_ns,
+    memory_bytes
+FROM ranked;
+
+COMMENT ON VIEW v1.baseline_candidate IS 'The stored baselines of each test, and what took each out. One row per sweep, model, quant, test and stored baseline.';
+COMMENT ON COLUMN v1.baseline_candidate.sweep_id IS 'Sweep';
+COMMENT ON COLUMN v1.baseline_candidate.model_id IS 'Model';
+COMMENT ON COLUMN v1.baseline_candidate.quant_tag IS 'Quant';
+COMMENT ON COLUMN v1.baseline_candidate.test_id IS 'bank/task';
+COMMENT ON COLUMN v1.baseline_candidate.event_id IS 'The stored baseline (its append)';
+COMMENT ON COLUMN v1.baseline_candidate.chosen IS 'This is the matched baseline';
+COMMENT ON COLUMN v1.baseline_candidate.dropped_by IS 'The first stage that takes it out: PIN, HW_, REV_, MODEL_ or QUANT_MISMATCH, POLLUTED_BASELINE, STALE_BASELINE, or OLDER than the chosen one';
+COMMENT ON COLUMN v1.baseline_candidate.differing IS 'Fields that differ from this cell, sorted';
+COMMENT ON COLUMN v1.baseline_candidate.same_controls IS 'Controls and their profile are the same';
+COMMENT ON COLUMN v1.baseline_candidate.pinned IS 'Pinned at the sweep''s start';
+COMMENT ON COLUMN v1.baseline_candidate.measured_at IS 'When it was measured, UTC';
+COMMENT ON COLUMN v1.baseline_candidate.age_us IS 'Age at the sweep''s start, us';
+COMMENT ON COLUMN v1.baseline_candidate.nearness IS '1 = nearest candidate of the cell';
+COMMENT ON COLUMN v1.baseline_candidate.source_run_ids IS 'Runs it is made of';
+COMMENT ON COLUMN v1.baseline_candidate.runs IS 'Number of them';
+COMMENT ON COLUMN v1.baseline_candidate.checks_passed IS 'Checks passed over them';
+COMMENT ON COLUMN v1.baseline_candidate.checks_total IS 'Checks tried over them';
+COMMENT ON COLUMN v1.baseline_candidate.latency_median_ns IS 'Median wall time, ns';
+COMMENT ON COLUMN v1.baseline_candidate.latency_mad_ns IS 'Median absolute deviation of it, ns';
+COMMENT ON COLUMN v1.baseline_candidate.memory_bytes IS 'Peak memory, bytes';
