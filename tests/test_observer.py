@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -168,17 +170,41 @@ def test_a_sensor_that_talks_nonsense_is_in_error(observer, laptop, name):
     assert gaps_of(observer)[field] == "error"
 
 
-def test_without_any_permission_every_field_says_so(laptop):
+def test_without_permission_for_any_file_every_field_says_so():
+    with tempfile.TemporaryDirectory() as folder:
+        root = write_machine(Path(folder), laptop_files())
+        # Folders can be looked into, as in /proc and /sys; no file can be opened.
+        root.chmod(0o755)
+        with no_permission(root), Observer(root, "linux") as observer:
+            observer.attach([SERVER_PID], "loopback")
+            found = observer.read()
+            gaps = gaps_of(observer)
+            assert observer.peak() == (None, None)
+    known = {
+        name for name in Counters.__struct_fields__ if getattr(found, name) is not None
+    }
+    assert known == {"client_cpu_ns"}
+    told = {field for field, status in gaps.items() if status == "denied"}
+    assert told >= {
+        "host_total_ns",
+        "load1_milli",
+        "psi_memory_full_us",
+        "swap_in_bytes",
+        "available_memory_bytes",
+        "thermal_throttle_count",
+        "thermal_throttled_ns",
+        "cpu_frequency_khz",
+        "on_battery",
+        "server_cpu_ns",
+        "server_rss_bytes",
+    }
+
+
+def test_a_machine_that_cannot_even_be_listed_has_only_gaps(laptop):
     with no_permission(laptop), Observer(laptop, "linux") as observer:
         observer.attach([SERVER_PID], "loopback")
-        found = observer.read()
-        gaps = gaps_of(observer)
-    known = {name for name in Counters.__struct_fields__ if getattr(found, name)}
-    assert known == {"client_cpu_ns"}
-    for field in ("host_total_ns", "psi_memory_full_us", "swap_in_bytes"):
-        assert gaps[field] == "denied"
-    for field in ("server_cpu_ns", "load1_milli", "available_memory_bytes"):
-        assert gaps[field] == "denied"
+        assert observer.read().host_total_ns is None
+        assert len(observer.gaps) == len(list_sensors()) - 1
 
 
 def test_an_empty_machine_has_only_gaps(tmp_path):

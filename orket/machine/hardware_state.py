@@ -12,7 +12,7 @@ from orket.machine.readings import (
     list_names,
     read_text,
 )
-from orket.machine.registry import ERROR, UNAVAILABLE
+from orket.machine.registry import DENIED, ERROR, UNAVAILABLE
 
 MS_TO_NS = 1_000_000
 
@@ -132,10 +132,12 @@ class Power:
     def __init__(self, root: Path) -> None:
         folder = root / "sys/class/power_supply"
         self._present = is_folder(folder)
+        self._hidden = False
         self._mains: list[KeptFile] = []
         self._batteries: list[KeptFile] = []
         for name in list_names(folder):
             kind = read_text(folder / name / "type")
+            self._hidden = self._hidden or kind is None
             if kind == "Battery":
                 if read_text(folder / name / "scope") != "Device":
                     self._batteries.append(KeptFile(folder / name / "status"))
@@ -145,6 +147,8 @@ class Power:
     def read(self, into: Readings) -> None:
         if not self._present:
             return into.miss("on_battery")
+        if self._hidden:
+            return into.miss("on_battery", DENIED)
         if any(kept.read_int() for kept in self._mains):
             return into.put("on_battery", False)
         states = [kept.read(64) for kept in self._batteries]
