@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -236,7 +237,7 @@ def test_tasks_are_selected_by_bucket_id_pattern_and_selection() -> None:
         ({"buckets": ["logic"], "ids": ["t01"]}, "exclude each other"),
     ],
 )
-def test_a_selection_of_nothing_is_refused(wanted: dict, said: str) -> None:
+def test_a_selection_of_nothing_is_refused(wanted: dict[str, Any], said: str) -> None:
     with pytest.raises(
         UsageError, match=said.replace("?", r"\?").replace(r"0\?", "0?")
     ):

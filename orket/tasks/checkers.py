@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -25,31 +24,21 @@ from orket.tasks.answer import (
     whole_number,
 )
 from orket.tasks.bank import Task
+from orket.tasks.code_checks import try_code
 from orket.tasks.damage import find_damage
+from orket.tasks.finding import FAILED, PASSED, Finding, verdict
+from orket.tasks.sandbox import Sandbox
 
 CHECKER_VERSION = "1"
 """Changes whenever an answer could be judged differently than before."""
 
-PASSED = "passed"
-FAILED = "failed"
-UNSUPPORTED = "unsupported"
-
 UNPARSEABLE_REASONS = ("JSON_INVALID", "JSON_TOO_DEEP", "CODE_INVALID")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found. A failed one has a reason code."""
-
-    status: str
-    reason: str | None = None
-    detail: dict[str, Any] | None = None
 
 
 def check_answer(
     task: Task,
     text: str | None,
-    sandbox: Any = None,
+    sandbox: Sandbox | None = None,
     stop_reason: str | None = None,
 ) -> CheckFacts:
     """Try every check of the task on an answer; None is an empty answer."""
@@ -86,11 +75,10 @@ def check_answer(
     )
 
 
-def try_check(check: kinds.Check, answer: Answer, sandbox: Any = None) -> Finding:
+def try_check(check: kinds.Check, answer: Answer, sandbox: Sandbox | None) -> Finding:
     """Try one check."""
-    if check.needs_sandbox and sandbox is None:
-        return Finding(UNSUPPORTED, "NO_SANDBOX")
-    return _TRIALS[type(check)](check, answer)
+    trial = _TRIALS.get(type(check))
+    return trial(check, answer) if trial else try_code(check, answer, sandbox)
 
 
 def _describe(task: Task, findings: list[Finding]) -> str:
@@ -107,10 +95,6 @@ def _describe(task: Task, findings: list[Finding]) -> str:
     return json.dumps(entries, separators=(",", ":"))
 
 
-def _verdict(passed: bool, reason: str) -> Finding:
-    return Finding(PASSED) if passed else Finding(FAILED, reason)
-
-
 def _clean(text: str) -> str:
     """A text as `exact` compares it: no white space at the ends of lines."""
     return "\n".join(line.rstrip() for line in normalise(text).strip().split("\n"))
@@ -122,7 +106,7 @@ def _try_exact(check: kinds.Exact, answer: Answer) -> Finding:
         found, expected = strip_decoration(found), strip_decoration(expected)
     if check.ignore_case:
         found, expected = found.casefold(), expected.casefold()
-    return _verdict(found == expected, "DIFFERENT_TEXT")
+    return verdict(found == expected, "DIFFERENT_TEXT")
 
 
 def _contains(check: kinds.Contains | kinds.Excludes, answer: Answer) -> bool:
@@ -133,12 +117,12 @@ def _contains(check: kinds.Contains | kinds.Excludes, answer: Answer) -> bool:
 
 
 def _try_contains(check: kinds.Contains, answer: Answer) -> Finding:
-    return _verdict(_contains(check, answer), "TEXT_MISSING")
+    return verdict(_contains(check, answer), "TEXT_MISSING")
 
 
 def _try_excludes(check: kinds.Excludes, answer: Answer) -> Finding:
     # An empty answer has nothing of anything; that is no merit.
-    return _verdict(
+    return verdict(
         bool(answer.text) and not _contains(check, answer),
         "TEXT_PRESENT" if answer.text else "NO_ANSWER",
     )
@@ -146,7 +130,7 @@ def _try_excludes(check: kinds.Excludes, answer: Answer) -> Finding:
 
 def _try_regex(check: kinds.Regex, answer: Answer) -> Finding:
     found = kinds.is_found(normalise(check.expected), answer.text)
-    return _verdict(found, "PATTERN_MISSING")
+    return verdict(found, "PATTERN_MISSING")
 
 
 def _try_numeric(check: kinds.Numeric, answer: Answer) -> Finding:
@@ -159,7 +143,7 @@ def _try_numeric(check: kinds.Numeric, answer: Answer) -> Finding:
     allowed = max(
         _decimal(check.tolerance), _decimal(check.relative_tolerance) * abs(expected)
     )
-    return _verdict(abs(found - expected) <= allowed, "DIFFERENT_NUMBER")
+    return verdict(abs(found - expected) <= allowed, "DIFFERENT_NUMBER")
 
 
 def _decimal(number: int | float) -> Fraction:
@@ -172,7 +156,7 @@ def _try_json_equal(check: kinds.JsonEqual, answer: Answer) -> Finding:
         found = read_json(answer)
     except ValueError as error:
         return Finding(FAILED, str(error))
-    return _verdict(same_json(found, json.loads(check.expected)), "DIFFERENT_JSON")
+    return verdict(same_json(found, json.loads(check.expected)), "DIFFERENT_JSON")
 
 
 def _try_json_schema(check: kinds.JsonSchema, answer: Answer) -> Finding:
@@ -182,7 +166,7 @@ def _try_json_schema(check: kinds.JsonSchema, answer: Answer) -> Finding:
         found = read_json(answer)
     except ValueError as error:
         return Finding(FAILED, str(error))
-    return _verdict(fits_schema(check.expected, found), "SCHEMA_VIOLATED")
+    return verdict(fits_schema(check.expected, found), "SCHEMA_VIOLATED")
 
 
 _TRIALS: dict[type[kinds.Check], Callable[[Any, Answer], Finding]] = {
