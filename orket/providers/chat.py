@@ -17,7 +17,7 @@ from orket.providers.dialects import FIGURE_KEYS
 from orket.providers.figures import mapping, sequence, text
 from orket.providers.framing import Event
 from orket.providers.problems import Problem, stream_problem
-from orket.providers.transport import Reply, Stream, Timing, Transport
+from orket.providers.transport import Stream, Timing, Transport
 
 CHAT_PATH = "/v1/chat/completions"
 
@@ -90,24 +90,25 @@ def _ask_whole(
     if not reply.valid_utf8:
         result.notes.add(calls.INVALID_UTF8)
     if result.problem is None:
-        result.problem = _redacted(transport, _read_whole(result, reply.json, reply))
+        read_document(result, reply.json)
+    result.problem = _redacted(transport, result.problem)
     return result
 
 
-def _read_whole(result: ChatResult, body: Any, reply: Reply) -> Problem | None:
+def read_document(result: ChatResult, body: Any) -> None:
+    """Take all that a whole response says, or why it is no answer."""
+    status = result.http_status
     if not isinstance(body, dict):
-        return Problem(
-            "PROTOCOL_ERROR", "the answer is not a JSON object", reply.status
-        )
-    problem = stream_problem(body, reply.status)
-    if problem is not None:
-        return problem
+        problem = Problem("PROTOCOL_ERROR", "the answer is not a JSON object", status)
+        result.problem = problem
+        return
+    result.problem = stream_problem(body, status)
+    if result.problem is not None:
+        return
     _take(result, body, "message")
     if not result.saw_text:
-        return Problem(
-            "PROTOCOL_ERROR", "the response has no answer in it", reply.status
-        )
-    return None
+        problem = Problem("PROTOCOL_ERROR", "the response has no answer in it", status)
+        result.problem = problem
 
 
 def _ask_streamed(
