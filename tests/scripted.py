@@ -105,7 +105,10 @@ def read_request(connection: socket.socket) -> bytes:
     connection.settimeout(5)
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65_536)
+        part = connection.recv(65_536)
+        if not part or part.startswith(b"\x16"):
+            return data  # gone again, or a TLS greeting: no request will come
+        data += part
     head, _, body = data.partition(b"\r\n\r\n")
     for line in head.lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):

@@ -143,9 +143,10 @@ def test_an_unknown_host():
 
 def test_a_server_without_tls_behind_https():
     with ScriptedServer(hang_up) as server:
-        with open_at(server.url.replace("http", "https")) as transport:
-            assert class_of(transport.get("/x").problem) == "TLS_ERROR"
-            assert transport.tls_verified is True
+        transport = open_at(server.url.replace("http", "https"))
+        assert class_of(transport.get("/x").problem) == "TLS_ERROR"
+        assert transport.tls_verified is True
+        transport.close()
 
 
 @pytest.mark.parametrize("start", [SSE, b"", b"HTTP/1.1 200 OK\r\nX: "])
@@ -199,9 +200,9 @@ def test_pings_and_unicode_line_breaks_pass():
 def test_invalid_utf8_is_told():
     _, opened = read_stream(SSE + b"data: \xff\n\n")
     assert not opened.valid_utf8
-    with ScriptedServer(respond(200, b'{"a":"\xff"}')) as server:
-        with open_at(server.url) as transport:
-            reply = transport.get("/x")
+    answer = respond(200, b'{"a":"\xff"}')
+    with ScriptedServer(answer) as server, open_at(server.url) as transport:
+        reply = transport.get("/x")
     assert reply.json == {"a": "\ufffd"}
     assert not reply.valid_utf8
 
@@ -223,11 +224,11 @@ def test_ndjson_is_read_line_by_line():
 
 def test_time_runs_from_the_request_to_the_last_byte_by_the_given_clock():
     with ScriptedServer(stream({"a": 1})) as server:
-        with Transport(read_endpoint(server.url), clock=SteppedClock()) as transport:
-            with transport.stream("/x", {}, 5.0) as opened:
-                for event in opened:
-                    opened.mark_token(event)
-                timing = opened.timing
+        transport = Transport(read_endpoint(server.url), clock=SteppedClock())
+        with transport, transport.stream("/x", {}, 5.0) as opened:
+            for event in opened:
+                opened.mark_token(event)
+            timing = opened.timing
     assert timing.wall_ns is not None and timing.ttft_ns is not None
     assert 0 < timing.ttft_ns <= timing.wall_ns
     assert timing.realtime_ns == 2 * timing.wall_ns
@@ -264,9 +265,9 @@ def test_a_proxy_of_the_environment_is_not_asked_for_loopback(monkeypatch):
     with ScriptedServer(respond(500, {})) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.setenv("all_proxy", proxy.url)
-        with ScriptedServer(respond(200, {})) as server:
-            with open_at(server.url) as transport:
-                assert transport.get("/x").ok
+        answer = respond(200, {})
+        with ScriptedServer(answer) as server, open_at(server.url) as transport:
+            assert transport.get("/x").ok
         assert proxy.requests == []
 
 
