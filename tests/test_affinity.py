@@ -7,7 +7,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded_machine import laptop_files, write_machine
+from tests.recorded_machine import laptop_files, write_machine
 
 from orket.errors import UsageError
 from orket.machine.affinity import (

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from recorded_machine import write_machine
+from tests.recorded_machine import write_machine
 
 from orket.machine.cgroups import (
     find_throttle_files,

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 
 import pytest
-from recorded_machine import laptop_files, no_permission, write_machine
+from tests.recorded_machine import laptop_files, no_permission, write_machine
 
 from orket.machine import doctor, settings_checks
 from orket.machine.findings import Finding

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from recorded_machine import laptop_files, write_machine
+from tests.recorded_machine import laptop_files, write_machine
 
 from orket.machine.fingerprint import read_fingerprint, round_ram_bytes
 

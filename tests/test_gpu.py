@@ -8,7 +8,7 @@ from types import SimpleNamespace as Facts
 from typing import Any, cast
 
 import pytest
-from recorded_machine import laptop_files, write_machine
+from tests.recorded_machine import laptop_files, write_machine
 
 from orket.machine.gpu import GPU_FIELDS, INIT_PID_NAMESPACE, has_gpu, open_gpus
 from orket.machine.readings import Readings

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recorded_machine import (
+from tests.recorded_machine import (
     PAGE_BYTES,
     RUNNER_PID,
     SERVER_PID,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from recorded_machine import BURNER, TICK_NS, burner_command
+from tests.recorded_machine import BURNER, TICK_NS, burner_command
 
 from orket.machine.observer import Observer
 from orket.records import Counters

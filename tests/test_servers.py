@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from recorded_machine import process_stat, write_machine
+from tests.recorded_machine import process_stat, write_machine
 
 from orket.machine.servers import (
     SERVER_PROGRAMS,

@@ -1,0 +1,1 @@
+"""Measurements of Orket itself. Each script says what it needs and what it costs."""
