@@ -131,7 +131,8 @@ def _session_words(session: Document) -> Iterator[str]:
     if detail["confidence"]:
         yield f"Confidence: {detail['confidence']}{_evidence(detail)}"
     if detail["rivals"]:
-        yield "Within noise of it on speed: " + ", ".join(detail["rivals"])
+        rivals = ", ".join(rival["quant_tag"] for rival in detail["rivals"])
+        yield f"Within noise of the best value on speed: {rivals}"
     polluted = detail["if_polluted_included"]
     if polluted and polluted["best_value_quant"]:
         yield (

@@ -13,7 +13,7 @@ is. Numbers in the view are integers whose suffix tells the scale:
     _ns2                   square nanosecond      square seconds, 12 digits
     _bytes                 byte                   bytes; `ram_gib` in GiB, 2 digits
 
-Maps are DuckDB MAPs or lists of (key, value); lists keep the order of the view. A group
+Maps are DuckDB MAPs or lists of two-field structs; lists keep the order of the view. A group
 that reads policy or controls takes the whole struct and picks its fields from it.
 
 Fields are only ever added within a major `schema_version`, with a default; codes are
@@ -520,6 +520,17 @@ class EfficiencyFrontier(Part):
     """Why there is no frontier."""
 
 
+class Rival(Part):
+    """An eligible quant that the best value does not clearly beat on speed."""
+
+    quant_tag: str
+    """Quant."""
+    pairs: int
+    """Runs of both, paired by task and repetition."""
+    wins: int
+    """Pairs in which the best value was faster."""
+
+
 class IfPollutedIncluded(Part):
     """What the answer would be if polluted runs counted."""
 
@@ -538,7 +549,7 @@ class RecommendationDetail(Part):
     """The eligible quant of highest utility."""
     best_value_status: str | None
     """CLEAR or WITHIN_NOISE."""
-    rivals: list[str]
+    rivals: list[Rival]
     """Quants whose speed cannot be told from the best value's."""
     confidence: str | None
     """SUPPORTED, NEEDS_MORE_TASKS or PROVISIONAL."""

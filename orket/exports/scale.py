@@ -62,12 +62,12 @@ def scale(value: int, divisor: int, digits: int) -> Decimal:
 
 
 def as_mapping(value: Any) -> dict[str, Any]:
-    """A MAP as the engine returns it, a dict or a list of pairs, sorted by bytes."""
+    """A MAP, or a list of structs of key and value, as a dict sorted by bytes."""
     if value is None:
         return {}
     pairs = (
         value.items()
         if isinstance(value, Mapping)
-        else ((item["key"], item["value"]) for item in value)
+        else (tuple(item.values()) for item in value)
     )
     return dict(sorted(pairs, key=lambda pair: str(pair[0]).encode()))

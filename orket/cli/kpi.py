@@ -1,0 +1,129 @@
+"""`orket kpi`: stability KPIs of one sweep or of the history, held against SLOs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orket.cli import messages
+from orket.cli.options import format_option, warehouse_option
+from orket.cli.output import print_rows, show_value
+from orket.errors import CheckFailed
+from orket.exports.scale import MICRO, scale
+
+if TYPE_CHECKING:
+    from orket.warehouse import Warehouse
+
+_KPIS = (
+    ("determinism_rate", "deterministic_groups", "determinism_groups"),
+    ("slo_determinism_rate", "slo_deterministic_groups", "slo_determinism_groups"),
+    ("missing_telemetry_rate", "missing_telemetry_runs", "attempts"),
+    ("polluted_run_rate", "polluted_runs", "attempts"),
+    ("failed_run_rate", "failed_runs", "attempts"),
+    ("frontier_success_rate", "recommended_sessions", "sessions"),
+)
+"""KPI, with the columns of its count and of what it is a share of."""
+
+_SLO_OF = {"slo_determinism_rate": "determinism_rate", "determinism_rate": None}
+"""The determinism objective reads bucket logic under a fixed seed, not all groups."""
+
+_COLUMNS = ("kpi", "value", "count", "of", "objective", "target", "met")
+
+
+@click.command()
+@click.argument("sweep", required=False)
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    metavar="DATE",
+    help="Sweeps that started on or after this date, UTC.",
+)
+@click.option("--check", is_flag=True, help="Exit with 4 unless every SLO is met.")
+@warehouse_option
+@format_option
+def kpi(
+    sweep: str | None,
+    since: datetime | None,
+    check: bool,
+    warehouse: str | None,
+    output_format: str | None,
+) -> None:
+    """Show stability KPIs of SWEEP, or of the whole history, each with its counts.
+
+    A history is weighted by runs, not by sweeps, and judged by the newest targets. What
+    was not measured never passes.
+    """
+    from orket.warehouse import Warehouse
+
+    if sweep and since:
+        raise click.UsageError("give a sweep or --since, not both")
+    store = Warehouse.open(warehouse)
+    row = _one_sweep(store, sweep) if sweep else _history(store, since)
+    if row is None:
+        if check:
+            raise CheckFailed("no objective was measured", "there is no such sweep")
+        messages.note(f"there is no such sweep in {store.path}")
+        return
+    print_rows(list(_kpi_rows(row)), _COLUMNS, output_format)
+    if check:
+        _check(row["slo"])
+
+
+def _one_sweep(store: Warehouse, name: str) -> dict[str, Any] | None:
+    sweep_id = store.resolve(name)
+    query = "SELECT * FROM v1.stability_kpi WHERE sweep_id = ?"
+    with store.session(sweep_id) as session:
+        rows = session.rows(query, [sweep_id])
+    return rows[0] if rows else None
+
+
+def _history(store: Warehouse, since: datetime | None) -> dict[str, Any] | None:
+    # The row of the first sweep on or after the date holds the totals from there on.
+    query = (
+        "SELECT * FROM v1.kpi_history WHERE since >= ? "
+        "ORDER BY since, since_sweep_id LIMIT 1"
+    )
+    with store.session() as session:
+        rows = session.rows(query, [since or datetime(1970, 1, 1)])
+    if rows:
+        messages.note(f"{rows[0]['sweeps']} sweeps since {rows[0]['since_sweep_id']}")
+    return rows[0] if rows else None
+
+
+def _kpi_rows(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    objectives = {slo["name"]: slo for slo in row["slo"]}
+    for name, count, total in _KPIS:
+        slo = objectives.get(_SLO_OF.get(name, name) or "")
+        yield {
+            "kpi": name,
+            "value": _ratio(row[f"{name}_micro"]),
+            "count": row[count],
+            "of": row[total],
+            "objective": slo["comparison"] if slo else None,
+            "target": _ratio(slo["target_ppm"]) if slo else None,
+            "met": slo["met"] if slo else None,
+        }
+
+
+def _ratio(value: int | None) -> Any:
+    return None if value is None else scale(value, MICRO, 6).normalize()
+
+
+def _check(slos: list[Mapping[str, Any]]) -> None:
+    """Raise CheckFailed naming every objective that is not met."""
+    missed = [_missed(slo) for slo in slos if slo["met"] is not True]
+    if missed:
+        raise CheckFailed("; ".join(missed), "see docs/runbook.md")
+
+
+def _missed(slo: Mapping[str, Any]) -> str:
+    if slo["met"] is None:
+        return f"{slo['name']} is not measured"
+    value, target = _ratio(slo["value_micro"]), _ratio(slo["target_ppm"])
+    return (
+        f"{slo['name']} is {show_value(value)}, "
+        f"must be {slo['comparison']} {show_value(target)}"
+    )
