@@ -69,7 +69,10 @@ def measure(
         _ = observer.gaps
 
     call()
-    bare_ns, watched_ns, alone_ns, alone_cpu_ns = [], [], [], []
+    bare_ns: list[int] = []
+    watched_ns: list[int] = []
+    alone_ns: list[int] = []
+    alone_cpu_ns: list[int] = []
     for turn in range(calls):
         # In turns, and each first every other time, so that neither meets a warmer
         # machine.

@@ -7,7 +7,6 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.recorded_machine import laptop_files, write_machine
 
 from orket.errors import UsageError
 from orket.machine.affinity import (
@@ -17,6 +16,7 @@ from orket.machine.affinity import (
     resolve_affinity,
 )
 from orket.machine.topology import format_cpu_list, parse_cpu_list
+from tests.recorded_machine import laptop_files, write_machine
 
 linux = pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity"), reason="the mask of a process is Linux's"

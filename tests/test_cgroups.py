@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.recorded_machine import write_machine
 
 from orket.machine.cgroups import (
     find_throttle_files,
@@ -10,6 +9,7 @@ from orket.machine.cgroups import (
     read_quota_milli,
 )
 from orket.machine.observer import Observer
+from tests.recorded_machine import write_machine
 
 V2 = {
     "proc/self/cgroup": "0::/kubepods/pod7/box\n",

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Mapping
 
 import pytest
-from tests.recorded_machine import laptop_files, no_permission, write_machine
 
 from orket.machine import doctor, settings_checks
 from orket.machine.findings import Finding
 from orket.machine.live_checks import Sample, check_sample, check_sensors
 from orket.records import Counters, Policy
+from tests.recorded_machine import laptop_files, no_permission, write_machine
 
 NS = 1_000_000_000
 

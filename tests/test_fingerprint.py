@@ -4,9 +4,9 @@ import json
 import re
 
 import pytest
-from tests.recorded_machine import laptop_files, write_machine
 
 from orket.machine.fingerprint import read_fingerprint, round_ram_bytes
+from tests.recorded_machine import laptop_files, write_machine
 
 GIB = 1 << 30
 

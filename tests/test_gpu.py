@@ -8,11 +8,11 @@ from types import SimpleNamespace as Facts
 from typing import Any, cast
 
 import pytest
-from tests.recorded_machine import laptop_files, write_machine
 
 from orket.machine.gpu import GPU_FIELDS, INIT_PID_NAMESPACE, has_gpu, open_gpus
 from orket.machine.readings import Readings
 from orket.machine.registry import list_sensors
+from tests.recorded_machine import laptop_files, write_machine
 
 MIB = 1 << 20
 OWN, OTHER = 4242, 777

@@ -9,6 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from orket.machine.observer import Observer, Paced
+from orket.machine.readings import Readings
+from orket.machine.registry import list_sensors
+from orket.providers.contract import ServerLoad
+from orket.records import INT64_MAX, Counters
 from tests.recorded_machine import (
     PAGE_BYTES,
     RUNNER_PID,
@@ -20,12 +26,6 @@ from tests.recorded_machine import (
     process_stat,
     write_machine,
 )
-
-from orket.machine.observer import Observer, Paced
-from orket.machine.readings import Readings
-from orket.machine.registry import list_sensors
-from orket.providers.contract import ServerLoad
-from orket.records import INT64_MAX, Counters
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.recorded_machine import BURNER, TICK_NS, burner_command
 
 from orket.machine.observer import Observer
 from orket.records import Counters
+from tests.recorded_machine import BURNER, TICK_NS, burner_command
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="reads the /proc of Linux"

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-from tests.recorded_machine import process_stat, write_machine
 
 from orket.machine.servers import (
     SERVER_PROGRAMS,
@@ -14,6 +13,7 @@ from orket.machine.servers import (
     find_server,
     is_loopback,
 )
+from tests.recorded_machine import process_stat, write_machine
 
 LISTENER = """
 import os, socket, sys
