@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from orket.providers.contract import ModelRef
 from orket.providers.problems import IdentityMismatch, Problem
+from orket.records import Controls
 
 UNKNOWN_QUANTS = frozenset({"", "UNKNOWN", "NONE", "NULL", "N/A"})
 BITS_FACTOR = 2.0
@@ -60,6 +62,16 @@ def require_bits(
             f" {model.quant_tag}",
             "correct the name or the quant in the preset",
         )
+
+
+def find_unsupported(controls: Controls, names: Iterable[str]) -> tuple[str, ...]:
+    """Which of the controls `names` are asked for; `none` and `server` ask nothing."""
+    asked = (
+        name
+        for name in names
+        if getattr(controls, name) not in (None, "server", "none")
+    )
+    return tuple(sorted(asked))
 
 
 def nominal_bits(quant: str) -> float | None:

@@ -28,6 +28,7 @@ from orket.providers.contract import (
 )
 from orket.providers.counts import drop_default_zeros
 from orket.providers.dialects import read_figures
+from orket.providers.discover import split_name
 from orket.providers.endpoint import read_endpoint
 from orket.providers.figures import (
     count,
@@ -39,7 +40,12 @@ from orket.providers.figures import (
     size_bytes,
     text,
 )
-from orket.providers.identity import plain_quant, require_quant, same_name
+from orket.providers.identity import (
+    find_unsupported,
+    plain_quant,
+    require_quant,
+    same_name,
+)
 from orket.providers.problems import Problem, ProviderError, stream_problem
 from orket.providers.redaction import redact_problem
 from orket.providers.registry import DEFAULT_URLS, ServerOptions
@@ -174,7 +180,7 @@ class LmStudioAdapter:
             name = text(row.get("key")) or text(row.get("id"))
             quant = _quant_of(row)
             if name and quant and row.get("type") != "embedding":
-                found.append(ModelRef(name.partition("@")[0], quant, name))
+                found.append(ModelRef(split_name(name)[0], quant, name))
         return sorted(found, key=lambda ref: ref.name)
 
     def unload(self) -> None:
@@ -305,15 +311,12 @@ class LmStudioAdapter:
         )
 
     def _unsupported(self, controls: Controls) -> tuple[str, ...]:
-        named = []
-        if controls.seed is not None and not self._has_route("v0"):
-            named.append("seed")
-        if controls.threads not in (None, "server"):
-            named.append("threads")
+        lacking = ["affinity", "threads"]
+        if not self._has_route("v0"):
+            lacking.append("seed")
         if not self._has_v1():
-            named += ["context_tokens"] if controls.context_tokens is not None else []
-            named += ["batch_tokens"] if controls.batch_tokens is not None else []
-        return tuple(named)
+            lacking += ["context_tokens", "batch_tokens"]
+        return find_unsupported(controls, lacking)
 
     def _switch_thinking(
         self, model: ModelRef, row: Mapping[str, Any], controls: Controls

@@ -20,9 +20,11 @@ from orket.providers.contract import (
     ServerInfo,
     ServerLoad,
 )
+from orket.providers.discover import split_name
 from orket.providers.endpoint import read_endpoint
 from orket.providers.figures import count, mapping, sequence, size_bytes, text
 from orket.providers.identity import (
+    find_unsupported,
     model_mismatch,
     plain_quant,
     require_bits,
@@ -146,6 +148,7 @@ class OllamaAdapter:
                 context_tokens=count(row.get("context_length")),
                 thinking=_known_thinking(shown),
             ),
+            unsupported=find_unsupported(controls, ("affinity",)),
             digest=_digest(row) or _digest(listed),
             model_bytes=weights_bytes,
             parameters=parameters,
@@ -189,7 +192,8 @@ class OllamaAdapter:
             name = _name_of(row)
             level = text(mapping(row.get("details")).get("quantization_level"))
             if name and level:
-                found.append(ModelRef(name.partition(":")[0], level, name))
+                model_id = split_name(name)[0].removesuffix(":latest")
+                found.append(ModelRef(model_id, level, name))
         return sorted(found, key=lambda ref: ref.name)
 
     def unload(self) -> None:

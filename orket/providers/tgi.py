@@ -37,7 +37,7 @@ from orket.providers.figures import (
     sequence,
     text,
 )
-from orket.providers.identity import same_name
+from orket.providers.identity import find_unsupported, same_name
 from orket.providers.problems import IdentityMismatch, Problem, stream_problem
 from orket.providers.prometheus import Samples, grown, grown_count, whole
 from orket.providers.redaction import redact_problem
@@ -114,6 +114,8 @@ class TgiAdapter:
         """Nothing is loaded: the server is checked for serving this model."""
         info = self._info()
         served = text(info.get("model_id"))
+        if served is not None and not model.name:
+            model = replace(model, name=served)
         if served is None or not same_name(model.name, served):
             raise IdentityMismatch(
                 f"TGI at {self._http.endpoint.url} serves {served or 'nothing'}, not"
@@ -122,16 +124,11 @@ class TgiAdapter:
             )
         self._bos = self._find_doubled_bos()
         revision = text(info.get("model_sha"))
-        wanted = {
-            "threads": controls.threads,
-            "batch_tokens": controls.batch_tokens,
-            "thinking": controls.thinking,
-        }
         return LoadedModel(
             model=model,
             effective=Controls(context_tokens=count(info.get("max_total_tokens"))),
-            unsupported=tuple(
-                name for name, value in wanted.items() if value not in (None, "server")
+            unsupported=find_unsupported(
+                controls, ("affinity", "batch_tokens", "thinking", "threads")
             ),
             digest=f"revision:{revision}" if revision else None,
         )

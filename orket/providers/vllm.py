@@ -28,7 +28,7 @@ from orket.providers.figures import (
     sequence,
     text,
 )
-from orket.providers.identity import model_mismatch
+from orket.providers.identity import find_unsupported, model_mismatch
 from orket.providers.problems import IdentityMismatch
 from orket.providers.prometheus import Samples, grown, grown_count, whole
 from orket.providers.registry import DEFAULT_URLS, ServerOptions
@@ -56,6 +56,7 @@ class VllmAdapter:
             options.api_key_file,
         )
         self._http = Transport(endpoint, options.insecure, options.clock)
+        self._served = ""
         self._says_times = False
         """Whether a response carried per-request metrics."""
 
@@ -95,6 +96,8 @@ class VllmAdapter:
     def load(self, model: ModelRef, controls: Controls) -> LoadedModel:
         """Nothing is loaded: the server is checked for serving this model."""
         cards = self._list()
+        if not model.name and len(cards) == 1:
+            model = replace(model, name=_id_of(cards[0]))
         card = next((c for c in cards if _id_of(c) == model.name), None)
         if card is None:
             served = ", ".join(_id_of(c) for c in cards) or "nothing"
@@ -102,12 +105,12 @@ class VllmAdapter:
                 f"vLLM at {self._http.endpoint.url} serves {served}, not {model.name}",
                 "name the served model in the preset, or start vLLM for this one",
             )
-        wanted = {"threads": controls.threads, "batch_tokens": controls.batch_tokens}
+        self._served = model.name
         return LoadedModel(
             model=model,
             effective=Controls(context_tokens=count(card.get("max_model_len"))),
-            unsupported=tuple(
-                name for name, value in wanted.items() if value not in (None, "server")
+            unsupported=find_unsupported(
+                controls, ("affinity", "batch_tokens", "threads")
             ),
         )
 
@@ -117,11 +120,10 @@ class VllmAdapter:
         before = None if self._says_times else self._read_metrics()
         result = ask_chat(self._http, payload, request.timeout_seconds)
         problem = result.problem or model_mismatch(
-            request.model.name, result.answer.model, result.http_status
+            request.model.name or self._served, result.answer.model, result.http_status
         )
         figures = read_figures(result.figures)
-        if mapping(result.figures.get("metrics")):
-            self._says_times = True
+        self._says_times |= figures.prefill_ns is not None
         empty = not result.answer.parts and not result.answer.reasoning
         prompt, completion = drop_default_zeros(
             figures.prompt_tokens, figures.completion_tokens, empty
@@ -165,6 +167,7 @@ class VllmAdapter:
 
     def _payload(self, request: Generation, stream: bool) -> dict[str, Any]:
         payload = chat_payload(request, stream)
+        payload["model"] = request.model.name or self._served
         thinking = bool(request.controls.thinking)
         payload["chat_template_kwargs"] = {"enable_thinking": thinking}
         if request.prompt_cache == "disabled":
