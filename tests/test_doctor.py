@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -130,7 +130,7 @@ def test_a_machine_that_shows_nothing_is_unknown_and_not_unfit(tmp_path):
     assert found["governor"].status == "unknown"
 
 
-QUIET = {
+QUIET: dict[str, int | None] = {
     "host_total_ns": 2 * NS,
     "host_busy_ns": NS // 20,
     "client_cpu_ns": NS // 50,
@@ -143,12 +143,13 @@ QUIET = {
 }
 
 
-def sample_of(changes: Mapping[str, int | None]) -> Sample:
-    grown = QUIET | changes
-    opened = {field: 0 if value is not None else None for field, value in grown.items()}
-    return Sample(
-        Counters(**opened), Counters(**grown), NS, {}, (("cc1 (pid 7)", 700_000),)
-    )
+def sample_of(changes: dict[str, int | None]) -> Sample:
+    grown: dict[str, Any] = QUIET | changes
+    opened: dict[str, Any] = {
+        field: 0 if value is not None else None for field, value in grown.items()
+    }
+    consumers = (("cc1 (pid 7)", 700_000),)
+    return Sample(Counters(**opened), Counters(**grown), NS, {}, consumers)
 
 
 @pytest.mark.parametrize(

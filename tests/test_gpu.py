@@ -59,7 +59,7 @@ class Nvml:
         return index
 
     def __getattr__(self, name: str) -> Any:
-        readings = {
+        readings: dict[str, list[Any]] = {
             "nvmlDeviceGetUtilizationRates": [Facts(gpu=40), Facts(gpu=90)],
             "nvmlDeviceGetMemoryInfo": [Facts(used=1000 * MIB), Facts(used=500 * MIB)],
             "nvmlDeviceGetTemperature": [61, 72],
