@@ -107,14 +107,14 @@ def _build_profile(
     settings: dict[str, Any],
 ) -> Profile:
     from orket.mockserver.profile import (
+        DEMO,
         ECHO,
         CannedAnswer,
-        Profile,
         check_profile,
         load_profile,
     )
 
-    profile = load_profile(path) if path else Profile()
+    profile = load_profile(path) if path else DEMO
     renamed = {
         "prefill_rate": "prefill_rate",
         "decode_rate": "decode_rate",

@@ -78,9 +78,9 @@ class Profile:
     """One pretended server. Rates are tokens per second, times are seconds."""
 
     models: tuple[MockModel, ...] = (
-        MockModel("demo:q8_0", "Q8_0", decode_rate=120.0),
-        MockModel("demo:q4_K_M", "Q4_K_M", decode_rate=200.0),
-        MockModel("demo:q2_K", "Q2_K", decode_rate=260.0),
+        MockModel("demo:q8_0", "Q8_0"),
+        MockModel("demo:q4_K_M", "Q4_K_M"),
+        MockModel("demo:q2_K", "Q2_K"),
     )
     prefill_rate: float = 2_000.0
     decode_rate: float = 200.0
@@ -121,6 +121,16 @@ class Profile:
             if re.search(canned.pattern, prompt):
                 return canned.text
         return prompt if self.mode == ECHO else self.text
+
+
+DEMO = Profile(
+    models=(
+        MockModel("demo:q8_0", "Q8_0", decode_rate=120.0),
+        MockModel("demo:q4_K_M", "Q4_K_M", decode_rate=200.0),
+        MockModel("demo:q2_K", "Q2_K", decode_rate=260.0),
+    ),
+)
+"""What the command line serves unless told otherwise: smaller quants are faster."""
 
 
 def load_profile(path: Path) -> Profile:
