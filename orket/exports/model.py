@@ -13,8 +13,8 @@ is. Numbers in the view are integers whose suffix tells the scale:
     _ns2                   square nanosecond      square seconds, 12 digits
     _bytes                 byte                   bytes; `ram_gib` in GiB, 2 digits
 
-Maps are DuckDB MAPs or lists of two-field structs; lists keep the order of the view. A group
-that reads policy or controls takes the whole struct and picks its fields from it.
+Maps are DuckDB MAPs or lists of two-field structs; lists keep the order of the view. A
+group that reads policy or controls takes the whole struct and picks its fields from it.
 
 Fields are only ever added within a major `schema_version`, with a default; codes are
 plain strings, so that a new one does not break old readers.
