@@ -212,6 +212,8 @@ def test_the_installed_language_models_are_listed(server: ReplayServer) -> None:
         ({"total_output_tokens": 11, "tokens_per_second": 10.0}, 1_000_000_000),
         ({"total_output_tokens": 1, "tokens_per_second": 10.0}, None),
         ({"total_output_tokens": 11, "tokens_per_second": 0}, None),
+        ({"total_output_tokens": 11, "tokens_per_second": 1e300}, None),
+        ({"total_output_tokens": 11, "tokens_per_second": 1e-300}, None),
         ({"total_output_tokens": 11}, None),
         ({"tokens_per_second": 10.0}, None),
     ],

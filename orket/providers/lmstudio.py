@@ -57,6 +57,8 @@ V0_CHAT = "/api/v0/chat/completions"
 LOAD_SECONDS = 600.0
 UNLOAD_SECONDS = 30.0
 POLL_SECONDS = 0.1
+MAX_RATE = 1e7
+"""Tokens per second above this are a defect of the server, not a figure."""
 
 SEEDED_BY_V0 = "SEEDED_BY_V0"
 """Made whole by REST v0, since v1 takes no seed and v0 streams no figures."""
@@ -579,6 +581,8 @@ def read_v1_stats(stats: Mapping[str, Any], empty_answer: bool) -> Figures:
     )
     speed = rate(stats.get("tokens_per_second"))
     decode_ns = None
+    if speed is not None and speed > MAX_RATE:
+        speed = None
     if speed is not None and completion is not None and completion > 1:
         decode_ns = nanoseconds_from_seconds((completion - 1) / speed)
     prefill_ns = nanoseconds_from_seconds(stats.get("time_to_first_token_seconds"))
