@@ -17,21 +17,20 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 HEALTH_POLL_SECONDS = 0.02
 STOP_SECONDS = 5.0
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Serve until stdin closes; the exit code of a failed engine is its own."""
     settings = json.loads(sys.stdin.buffer.readline())
     if settings["cpus"]:
         bind_to(settings["cpus"])
     if settings["binary"]:
-        return serve_binary(settings)
+        serve_binary(settings)
     serve_wheel(settings)
-    return 0
 
 
 def bind_to(cpus: Sequence[int]) -> None:
@@ -44,7 +43,7 @@ def bind_to(cpus: Sequence[int]) -> None:
         psutil.Process().cpu_affinity(list(cpus))
 
 
-def serve_wheel(settings: dict[str, Any]) -> None:
+def serve_wheel(settings: dict[str, Any]) -> NoReturn:
     """Run the server that the xllamacpp wheel carries, in this very process."""
     import xllamacpp
 
@@ -90,8 +89,8 @@ def list_devices(xllamacpp: Any) -> list[str] | None:
         return None
 
 
-def serve_binary(settings: dict[str, Any]) -> int:
-    """Run a llama-server binary below this process; returns its exit code."""
+def serve_binary(settings: dict[str, Any]) -> NoReturn:
+    """Run a llama-server binary below this process, and end with its exit code."""
     port = settings["port"] or find_free_port()
     started_ns = time.perf_counter_ns()
     server = subprocess.Popen(
@@ -105,7 +104,10 @@ def serve_binary(settings: dict[str, Any]) -> int:
         time.sleep(HEALTH_POLL_SECONDS)
     if server.poll() is None:
         announce(address, time.perf_counter_ns() - started_ns, None)
-    return server.wait()
+    code = server.wait()
+    sys.stderr.flush()
+    # The thread still reads stdin, which Python's own exit would stumble over.
+    os._exit(code if code >= 0 else 1)
 
 
 def binary_command(settings: dict[str, Any], port: int) -> list[str]:
@@ -179,4 +181,4 @@ def announce(address: str, load_ns: int, devices: list[str] | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
