@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
-from fixture_files import Payload
+from tests.fixture_files import Payload
 
 
 class ReplayServer:

@@ -13,7 +13,6 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from summary_rows import summary_row
 
 import orket
 from orket.errors import OrketError, WarehouseError
@@ -22,6 +21,7 @@ from orket.exports.load import write_file
 from orket.exports.model import json_schema
 from orket.exports.scale import as_mapping, scale
 from orket.exports.summary import render_summary, summary_document
+from tests.summary_rows import summary_row
 
 GOLDEN_SUMMARIES = Path(__file__).parent / "golden" / "summaries"
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from fixture_files import Payload, payload
-from replay_server import ReplayServer
-from token_status import TelemetryView
 
 from orket.mockserver import MockServer, Profile
 from orket.providers.contract import Generation, ModelRef
@@ -15,6 +12,9 @@ from orket.providers.lmstudio import SEEDED_BY_V0, LmStudioAdapter, read_v1_stat
 from orket.providers.problems import IdentityMismatch, ProviderError
 from orket.providers.registry import ServerOptions
 from orket.records import CallFacts, Controls
+from tests.fixture_files import Payload, payload
+from tests.replay_server import ReplayServer
+from tests.token_status import TelemetryView
 
 MODEL = ModelRef("qwen3-4b", "Q4_K_M", "qwen/qwen3-4b-2507")
 MOCKED = ModelRef("demo", "Q4_K_M", "demo:q4_K_M")

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from fixture_files import payload
-from replay_server import ReplayServer
-from token_status import TelemetryView
 
 from orket.mockserver import MockModel, MockServer, Profile
 from orket.providers.contract import Generation, ModelRef
@@ -16,6 +13,9 @@ from orket.providers.ollama_eras import find_era, parse_version
 from orket.providers.problems import IdentityMismatch, ProviderError
 from orket.providers.registry import ServerOptions
 from orket.records import CallFacts, Controls
+from tests.fixture_files import payload
+from tests.replay_server import ReplayServer
+from tests.token_status import TelemetryView
 
 MODEL = ModelRef("llama3.2", "Q4_K_M", "llama3.2:3b-instruct-q4_K_M")
 FAST = Profile(prefill_rate=1e6, decode_rate=1e5, load_seconds=0.0)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from token_status import TelemetryView
 
 from orket.mockserver import FAULTS, Fault, MockServer, Profile
 from orket.mockserver.faults import STATE_FAULTS
@@ -17,6 +16,7 @@ from orket.providers.contract import Adapter, Generation, ModelRef
 from orket.providers.problems import IdentityMismatch
 from orket.providers.registry import ServerOptions, create_adapter
 from orket.records import CallFacts, Controls
+from tests.token_status import TelemetryView
 
 MODEL = ModelRef("demo", "Q8_0", "demo:q8_0")
 OUTCOMES = {

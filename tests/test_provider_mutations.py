@@ -15,16 +15,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from fixture_files import Payload, payload
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from replay_server import ReplayServer
 
 from orket.providers.contract import Adapter, Generation, ModelRef
 from orket.providers.ollama_eras import FIGURE_KEYS, find_era, read_figures
 from orket.providers.prometheus import Samples
 from orket.providers.registry import ServerOptions, create_adapter
 from orket.records import CallFacts, Controls
+from tests.fixture_files import Payload, payload
+from tests.replay_server import ReplayServer
 
 FIGURES = (
     "prompt_tokens",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from summary_rows import summary_row
 
 from orket.cli.advice import ADVICE
 from orket.cli.sweep_table import print_sweep, seconds, size
 from orket.exports.summary import summary_document
+from tests.summary_rows import summary_row
 
 
 @pytest.fixture

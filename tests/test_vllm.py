@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from fixture_files import Payload, payload
-from replay_server import ReplayServer
-from token_status import TelemetryView
 
 from orket.providers.contract import Generation, ModelRef, ServerLoad
 from orket.providers.problems import IdentityMismatch
 from orket.providers.registry import ServerOptions
 from orket.providers.vllm import VllmAdapter
 from orket.records import CallFacts, Controls
+from tests.fixture_files import Payload, payload
+from tests.replay_server import ReplayServer
+from tests.token_status import TelemetryView
 
 MODEL = ModelRef("qwen3-4b", "AWQ", "Qwen/Qwen3-4B-AWQ")
 CHAT = "POST /v1/chat/completions"
