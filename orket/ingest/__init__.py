@@ -1,0 +1,1 @@
+"""Foreign files -> raw rows: strict about every row, and never twice."""

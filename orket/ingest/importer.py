@@ -1,0 +1,148 @@
+"""Ingests files: finds the format, judges every row, keeps good ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from orket.errors import UsageError
+from orket.ingest.detect import FORMATS, detect_format
+from orket.ingest.determinism import parse_determinism
+from orket.ingest.guidellm import parse_guidellm
+from orket.ingest.legacy_baseline import parse_baselines
+from orket.ingest.llama_bench import parse_llama_bench
+from orket.ingest.lm_eval import parse_lm_eval
+from orket.ingest.manifest import write_manifest
+from orket.ingest.origin import Origin, SourceOptions
+from orket.ingest.orket_file import ingest_orket_rows
+from orket.ingest.orket_rows import prove
+from orket.ingest.parsed import Parsed
+from orket.ingest.reading import BadDocument
+from orket.ingest.rejection import Rejection, explain_invalid
+from orket.ingest.sink import Sink
+from orket.warehouse import Warehouse
+
+_PARSERS: dict[str, Callable[[Path, SourceOptions], Parsed]] = {
+    "llama-bench": parse_llama_bench,
+    "determinism": parse_determinism,
+    "baseline": parse_baselines,
+    "lm-eval": parse_lm_eval,
+    "guidellm": parse_guidellm,
+}
+
+
+@dataclass(slots=True)
+class FileReport:
+    """What became of one file."""
+
+    path: Path
+    format: str
+    accepted: dict[str, int] = field(default_factory=dict)
+    """Rows taken, by dataset."""
+    rejected: int = 0
+    sweeps: list[str] = field(default_factory=list)
+    rejects_path: Path | None = None
+
+
+def ingest_file(
+    warehouse: Warehouse,
+    path: Path,
+    *,
+    format_name: str = "auto",
+    options: SourceOptions | None = None,
+    rejects_path: Path | None = None,
+    workers: int = 1,
+) -> FileReport:
+    """Ingest one file; what is rejected goes to a file beside it, as JSON lines.
+
+    Several files may share one `rejects_path`: it is appended to.
+
+    `workers` processes judge a large file of Orket's own rows. Raises UsageError for a
+    file that cannot be read or whose format is not known.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file", "name files, not folders")
+    name = detect_format(path) if format_name == "auto" else format_name
+    if name not in FORMATS:
+        raise UsageError(f"no format {name!r}", f"there are: {', '.join(FORMATS)}")
+    report = FileReport(path, name)
+    rejects = _RejectsFile(rejects_path, path)
+    origin: Origin | None = None
+    try:
+        with Sink(warehouse, path) as sink:
+            if name == "orket":
+                found: Iterator[Rejection] = ingest_orket_rows(path, sink, workers)
+            else:
+                found, origin = _ingest_foreign(name, path, options, sink)
+            for rejection in found:
+                rejects.write(rejection)
+                report.rejected += 1
+    finally:
+        rejects.close()
+    report.accepted = dict(sorted(sink.accepted.items()))
+    report.rejects_path = rejects.path if report.rejected else None
+    touched = sink.sweeps.get("runs", set()) | sink.sweeps.get("sidecars", set())
+    report.sweeps = sorted(touched | sink.sweeps.get("sweeps", set()))
+    for sweep_id in sorted(touched):
+        write_manifest(warehouse, sweep_id, origin)
+    return report
+
+
+def rejects_beside(path: Path) -> Path:
+    """Where the rejected rows of a file go unless told otherwise."""
+    return path.with_name(path.name + ".rejects.jsonl")
+
+
+def _ingest_foreign(
+    name: str, path: Path, options: SourceOptions | None, sink: Sink
+) -> tuple[Iterator[Rejection], Origin | None]:
+    try:
+        parsed = _PARSERS[name](path, options or SourceOptions())
+    except BadDocument as error:
+        rejection = Rejection(error.line, error.field, error.reason)
+        return iter([rejection]), None
+    return _take(parsed, sink), parsed.origin
+
+
+def _take(parsed: Parsed, sink: Sink) -> Iterator[Rejection]:
+    for line, row in parsed.items:
+        if isinstance(row, Rejection):
+            yield row
+            continue
+        try:
+            sink.add(prove(row))
+        except msgspec.ValidationError as error:
+            yield explain_invalid(line, msgspec.json.encode(row), error)
+
+
+class _RejectsFile:
+    """Rejected rows as JSON lines; the file is made when the first one comes."""
+
+    def __init__(self, shared: Path | None, source: Path) -> None:
+        self.path = shared or rejects_beside(source)
+        self._is_shared = shared is not None
+        self._source = source
+        self._file: IO[bytes] | None = None
+
+    def write(self, rejection: Rejection) -> None:
+        if self._file is None:
+            self._file = self._open()
+        line = {"file": str(self._source), **asdict(rejection)}
+        self._file.write(msgspec.json.encode(line) + b"\n")
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _open(self) -> IO[bytes]:
+        try:
+            return self.path.open("ab" if self._is_shared else "wb")
+        except OSError as error:
+            raise UsageError(
+                f"cannot write the rejected rows to {self.path} ({error.strerror})",
+                "name another place with --rejects",
+            ) from error

@@ -1,0 +1,285 @@
+"""Judges Orket's own JSONL rows, line by line, at the declared types.
+
+A line is a row of runs, sidecars, events or sweeps. Which one is told by its identity
+key (`attempt_id`, `sidecar_id`, `event_id`, `manifest_id`), or for the whole file by
+its first line, `{"dataset": "runs"}`.
+
+A line that Orket wrote itself is stored as it stands: its bytes are what encoding the
+row gives again, which also proves that no key stands twice and none is left out. Such
+lines are judged a block at a time and never copied.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from orket.ingest.reading import MAX_LINE_BYTES
+from orket.ingest.rejection import Rejection, explain_invalid, shorten
+from orket.records import (
+    DATASETS,
+    EventRow,
+    Record,
+    RunRecord,
+    SidecarRow,
+    SweepRow,
+    checked,
+)
+
+OUTCOMES = frozenset({"OK", "FAILED", "TIMEOUT", "CANCELLED"})
+PHASES = frozenset({"warmup", "canary", "matrix", "anchor"})
+
+_LINES = re.compile(rb"[^\n]*\n|[^\n]+")
+_IDENTITY_KEYS = {
+    "attempt_id": "runs",
+    "sidecar_id": "sidecars",
+    "event_id": "events",
+    "manifest_id": "sweeps",
+}
+_MOMENTS: dict[type[Record], tuple[str, ...]] = {
+    RunRecord: ("executor_started_at", "recorded_at", "started_at"),
+    SidecarRow: ("recorded_at",),
+    EventRow: ("recorded_at", "measured_at"),
+    SweepRow: ("started_at",),
+}
+_DATASET_OF = {row_type: name for name, row_type in DATASETS.items()}
+_DECODERS = {
+    name: msgspec.json.Decoder(row_type, strict=True)
+    for name, row_type in DATASETS.items()
+}
+_ENCODER = msgspec.json.Encoder()
+
+
+class Proven(NamedTuple):
+    """A row that passed, as the bytes that are stored."""
+
+    dataset: str
+    sweep_id: str | None
+    line: bytes
+
+
+def prove(row: Record) -> Proven:
+    """A row built by a parser, proven valid. Raises msgspec.ValidationError."""
+    row = _in_utc(row)
+    if isinstance(row, RunRecord) and (fault := _find_fault(row)):
+        raise msgspec.ValidationError(f"{fault[1]} - at `$.{fault[0]}`")
+    dataset = _DATASET_OF[type(row)]
+    sweep_id = None if dataset == "events" else getattr(row, "sweep_id", None)
+    return Proven(dataset, sweep_id, checked(row))
+
+
+@dataclass(slots=True)
+class Span:
+    """Neighbouring lines of one dataset and sweep that are stored as they stand."""
+
+    dataset: str
+    sweep_id: str | None
+    start: int
+    end: int
+    rows: int
+
+
+@dataclass(slots=True)
+class Judged:
+    """What was found in one stretch of a file. Offsets are bytes of the file."""
+
+    lines: int = 0
+    spans: list[Span] = field(default_factory=list)
+    rewritten: list[Proven] = field(default_factory=list)
+    """Rows whose stored bytes are not those of the file."""
+    rejections: list[Rejection] = field(default_factory=list)
+    """Line numbers count from the start of the stretch."""
+
+    def add_span(self, span: Span) -> None:
+        last = self.spans[-1] if self.spans else None
+        key = (span.dataset, span.sweep_id)
+        if last and last.end == span.start and key == (last.dataset, last.sweep_id):
+            last.end = span.end
+            last.rows += span.rows
+        else:
+            self.spans.append(span)
+
+
+def header_dataset(line: bytes) -> str | None:
+    """The dataset a header line names for its file, or None when it is no header."""
+    try:
+        fields = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if isinstance(fields, dict) and fields.keys() == {"dataset"}:
+        name = fields["dataset"]
+        return name if name in DATASETS else None
+    return None
+
+
+def judge_stretch(blocks: Iterable[tuple[int, bytes]], dataset: str | None) -> Judged:
+    """Judge blocks of whole lines, each with its offset in the file.
+
+    `dataset` is what the header names; None leaves it to the keys of each line.
+    """
+    judged = Judged()
+    kind = dataset or "runs"
+    for offset, block in blocks:
+        span = _judge_block(block, offset, kind)
+        if span is not None:
+            judged.add_span(span)
+            judged.lines += span.rows
+            continue
+        for line in _LINES.findall(block):
+            judged.lines += 1
+            kind = _judge_line(line, offset, kind, dataset is not None, judged)
+            offset += len(line)
+    return judged
+
+
+def _judge_block(block: bytes, offset: int, dataset: str) -> Span | None:
+    """One span for a block of good lines of one sweep that stand as stored; or None."""
+    try:
+        rows: list[Any] = _DECODERS[dataset].decode_lines(block)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if not rows or _ENCODER.encode_lines(rows) != block:
+        return None
+    if dataset == "runs":
+        if not all(map(_is_plain_run, rows)):
+            return None
+    elif not all(map(_is_in_utc, rows)):
+        return None
+    sweeps = {None} if dataset == "events" else {row.sweep_id for row in rows}
+    if len(sweeps) != 1:
+        return None
+    return Span(dataset, sweeps.pop(), offset, offset + len(block), len(rows))
+
+
+def _judge_line(
+    line: bytes, offset: int, dataset: str, is_fixed: bool, judged: Judged
+) -> str:
+    """Judge one line into `judged`. Returns the dataset to try on the next one."""
+    text = line.strip()
+    if not text:
+        return dataset
+    found, dataset = _judge_text(judged.lines, text, dataset, is_fixed)
+    if isinstance(found, Rejection):
+        judged.rejections.append(found)
+    elif line == found.line + b"\n":
+        judged.add_span(
+            Span(found.dataset, found.sweep_id, offset, offset + len(line), 1)
+        )
+    else:
+        judged.rewritten.append(found)
+    return dataset
+
+
+def _judge_text(
+    number: int, text: bytes, dataset: str, is_fixed: bool
+) -> tuple[Proven | Rejection, str]:
+    if len(text) > MAX_LINE_BYTES:
+        reason = f"the line is longer than {MAX_LINE_BYTES} bytes"
+        return Rejection(number, None, reason, shorten(text)), dataset
+    try:
+        row = _DECODERS[dataset].decode(text)
+    except msgspec.ValidationError as error:
+        other = None if is_fixed else _dataset_by_keys(text)
+        if other is not None and other != dataset:
+            return _judge_text(number, text, other, True)[0], other
+        return explain_invalid(number, text, error), dataset
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = _syntax_reason(error)
+        return Rejection(number, None, reason, shorten(text)), dataset
+    return _finish(number, text, dataset, row), dataset
+
+
+def _finish(number: int, line: bytes, dataset: str, row: Any) -> Proven | Rejection:
+    """What the types alone do not tell: vocabulary, order, repeated keys, zones."""
+    if dataset == "runs" and (fault := _find_fault(row)):
+        return Rejection(number, fault[0], fault[1], shorten(line))
+    try:
+        row = _in_utc(row)
+    except OverflowError:
+        return Rejection(number, None, "a moment out of range", shorten(line))
+    stored = _ENCODER.encode(row)
+    if stored != line and (key := _repeated_key(line)) is not None:
+        return Rejection(number, key, "the key stands twice", shorten(line))
+    return Proven(dataset, None if dataset == "events" else row.sweep_id, stored)
+
+
+def _find_fault(row: RunRecord) -> tuple[str, str] | None:
+    """Field and reason of a run whose values cannot be true together."""
+    if row.call.outcome not in OUTCOMES:
+        return "call.outcome", f"not an outcome: {row.call.outcome!r:.40}"
+    if row.phase not in PHASES:
+        return "phase", f"not a phase: {row.phase!r:.40}"
+    start, end = row.started_ns, row.ended_ns
+    if start is not None and end is not None and end < start:
+        return "ended_ns", "a negative duration: it ended before started_ns"
+    checks = row.checks
+    if checks is not None and checks.checks_passed > checks.checks_total:
+        return "checks.checks_passed", "more checks passed than there are"
+    return None
+
+
+def _is_plain_run(row: RunRecord) -> bool:
+    """No fault and every moment in UTC, in one cheap look: bulk files have millions."""
+    checks, start, end = row.checks, row.started_ns, row.ended_ns
+    return (
+        row.call.outcome in OUTCOMES
+        and row.phase in PHASES
+        and (checks is None or checks.checks_passed <= checks.checks_total)
+        and (start is None or end is None or start <= end)
+        and row.started_at.tzinfo is UTC
+        and row.recorded_at.tzinfo is UTC
+        and row.executor_started_at.tzinfo is UTC
+    )
+
+
+def _is_in_utc(row: Any) -> bool:
+    return all(
+        (moment := getattr(row, name)) is None or moment.tzinfo is UTC
+        for name in _MOMENTS[type(row)]
+    )
+
+
+def _in_utc(row: Any) -> Any:
+    """The row with every moment in UTC, which is how they are stored."""
+    shifted: dict[str, datetime] = {}
+    for name in _MOMENTS[type(row)]:
+        moment = getattr(row, name)
+        if moment is not None and moment.tzinfo is not UTC:
+            shifted[name] = moment.astimezone(UTC)
+    return msgspec.structs.replace(row, **shifted) if shifted else row
+
+
+def _dataset_by_keys(line: bytes) -> str | None:
+    """The dataset an invalid line was meant for, by the identity key it carries."""
+    fields = msgspec.json.decode(line)
+    if not isinstance(fields, dict):
+        return None
+    found = [name for key, name in _IDENTITY_KEYS.items() if key in fields]
+    return found[0] if len(found) == 1 else None
+
+
+def _syntax_reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 (byte {error.object[error.start]:#04x})"
+    if "truncated" in str(error):
+        return "cut short: the line ends inside the row"
+    return f"not JSON ({error})"
+
+
+def _repeated_key(line: bytes) -> str | None:
+    """A key that stands twice in one object of the line."""
+    found: list[str] = []
+
+    def check_pairs(pairs: list[tuple[str, Any]]) -> None:
+        names = [key for key, _ in pairs]
+        if len(names) != len(set(names)):
+            found.extend(name for name in names if names.count(name) > 1)
+
+    json.loads(line, object_pairs_hook=check_pairs)
+    return found[0] if found else None
