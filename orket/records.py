@@ -831,6 +831,15 @@ class Override(Record, kw_only=True):
     preset_value: Annotated[str | None, _about("Value of the preset, as JSON")] = None
 
 
+class ProfileLimit(Record, kw_only=True):
+    """What a known control profile allows, as of the start of a sweep."""
+
+    name: Annotated[Name, _about("Control profile")]
+    canary_max_latency_cv_ppm: Annotated[
+        Count, _about("Variation of the canary's time it allows", "ppm")
+    ]
+
+
 class Hardware(Record, kw_only=True):
     """What the hardware fingerprint is made of, and what stands beside it."""
 
@@ -981,6 +990,9 @@ class SweepRow(Record, kw_only=True):
         Count | None,
         _about("Load average before the executor's first call", "1/1000", "observer"),
     ] = None
+    control_profiles: Annotated[
+        list[ProfileLimit], _about("Control profiles known at the start")
+    ] = []
     models: Annotated[list[ModelEntry], _about("Models")]
     quants: Annotated[list[QuantEntry], _about("Quants of each model")]
     tasks: Annotated[list[TaskEntry], _about("Tasks")]

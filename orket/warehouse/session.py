@@ -6,10 +6,12 @@ was written before a column existed, and an empty warehouse, read like any other
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -45,6 +47,7 @@ def _macro_file() -> Path:
     return shipped("sql") / VIEW_VERSION / "macros.sql"
 
 
+@cache
 def view_files() -> dict[str, Path]:
     """View name -> SQL file, in dependency order."""
     files = sorted((shipped("sql") / VIEW_VERSION).glob("*.sql"))
@@ -70,6 +73,7 @@ class Session:
     ) -> None:
         self._warehouse = warehouse
         self._sweep_id = sweep_id
+        self._overrides = dict(overrides)
         self._staged: set[str] = set()
         self._connection = duckdb.connect(":memory:", config={"threads": threads})
         try:
@@ -135,6 +139,7 @@ class Session:
 
     def notes(self) -> list[ColumnNote]:
         """Every column of every view with its comment, in order."""
+        self._comment()
         rows = self.rows(
             "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() "
             "WHERE schema_name = ? ORDER BY table_name, column_index",
@@ -164,8 +169,8 @@ class Session:
         for dataset in DATASETS:
             self._bind_raw(dataset)
         self._bind_overrides(overrides)
-        for path in (_macro_file(), *view_files().values()):
-            run(path.read_text(encoding="utf-8"))
+        self._bind_what_if(overrides)
+        run(_macro_file().read_text(encoding="utf-8"))
 
     def _bind_raw(self, dataset: str) -> None:
         columns = duckdb_columns(DATASETS[dataset])
@@ -219,53 +224,77 @@ class Session:
                 f"SELECT {columns}, CAST({as_of} AS TIMESTAMP) AS as_of"
             )
 
-    def _stage_for(self, query: str) -> None:
-        """Turn the views a query needs into tables, each computed once.
-
-        Nested views would be computed again for every reference; staged ones give
-        the same rows in one pass each.
-        """
-        names = self.view_names()
-        wanted = [
-            place
-            for place, name in enumerate(names)
-            if re.search(rf"\b{VIEW_VERSION}\s*\.\s*\"?{name}\b", query, re.IGNORECASE)
-        ]
-        if wanted:
-            self.stage(names[: max(wanted) + 1])
-
-    def stage(self, names: Sequence[str]) -> None:
-        """Compute these views, in order, and keep their rows."""
-        for name in names:
-            if name in self._staged:
-                continue
-            try:
-                self._connection.execute(
-                    f"CREATE TABLE staged.{name} AS SELECT * FROM {VIEW_VERSION}.{name}"
-                )
-                self._swap(name)
-            except duckdb.Error as error:
-                raise self._explain(error) from error
-            self._staged.add(name)
-
-    def _swap(self, name: str) -> None:
-        """Point a view at its staged rows, and keep its comments."""
+    def _bind_what_if(self, overrides: Mapping[str, object]) -> None:
+        """What the summary tells of a what-if, and room for its answer on pollution."""
         run = self._connection.execute
-        notes = run(
-            "SELECT column_name, comment FROM duckdb_columns() WHERE schema_name = ? "
-            "AND table_name = ? AND comment IS NOT NULL",
-            [VIEW_VERSION, name],
-        ).fetchall()
-        view_note = run(
-            "SELECT comment FROM duckdb_views() WHERE schema_name = ? AND view_name = ?",
-            [VIEW_VERSION, name],
+        run("CREATE TABLE raw.what_if (key VARCHAR, value VARCHAR)")
+        for key, value in overrides.items():
+            plain = value.isoformat() if isinstance(value, datetime) else value
+            run("INSERT INTO raw.what_if VALUES (?, ?)", [key, json.dumps(plain)])
+        run(
+            "CREATE TABLE raw.recommendation_if_polluted (sweep_id VARCHAR, "
+            "model_id VARCHAR, minimum_viable_quant VARCHAR, best_value_quant VARCHAR)"
+        )
+
+    def _ask_if_polluted(self) -> None:
+        """Where pollution alone keeps a quant out, judge once more with it included."""
+        run = self._connection.execute
+        asked = run(
+            f"SELECT 1 FROM {VIEW_VERSION}.recommendation "
+            "WHERE quants_out_by_pollution > 0 LIMIT 1"
         ).fetchone()
+        if not asked:
+            return
+        what_if = {**self._overrides, "include_polluted": "fill"}
+        with Session(self._warehouse, self._sweep_id, what_if, threads=1) as other:
+            answers = other.rows(
+                "SELECT sweep_id, model_id, minimum_viable_quant, best_value_quant "
+                f"FROM {VIEW_VERSION}.recommendation"
+            )
+        for answer in answers:
+            run(
+                "INSERT INTO raw.recommendation_if_polluted VALUES (?, ?, ?, ?)",
+                list(answer.values()),
+            )
+
+    def _stage_for(self, query: str) -> None:
+        """Compute the views a query names, and those they stand on."""
+        self.stage(_views_named(query))
+
+    def stage(self, names: Iterable[str]) -> None:
+        """Create these views and all they stand on, each on kept rows of the others.
+
+        Views nested to the ground would be bound and computed again for every
+        reference, which grows exponentially with their depth.
+        """
+        files = view_files()
+        needed = set(names)
+        for name in reversed(files):
+            if name in needed:
+                needed |= _views_named(_split_comments(files[name])[0]) - {name}
+        for name, path in files.items():
+            if name in needed and name not in self._staged:
+                try:
+                    self._stage_one(name, path)
+                except duckdb.Error as error:
+                    raise self._explain(error) from error
+                self._staged.add(name)
+
+    def _stage_one(self, name: str, path: Path) -> None:
+        if name == "summary":
+            self._ask_if_polluted()
+        run = self._connection.execute
         view = f"{VIEW_VERSION}.{name}"
+        code, _ = _split_comments(path)
+        run(code)
+        run(f"CREATE TABLE staged.{name} AS SELECT * FROM {view}")
         run(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM staged.{name}")
-        if view_note and view_note[0]:
-            run(f"COMMENT ON VIEW {view} IS {_quoted(view_note[0])}")
-        for column, comment in notes:
-            run(f'COMMENT ON COLUMN {view}."{column}" IS {_quoted(comment)}')
+
+    def _comment(self) -> None:
+        """Apply the comments of all views; replacing a view drops them."""
+        self.stage(self.view_names())
+        for path in view_files().values():
+            self._connection.execute(_split_comments(path)[1])
 
     def _explain(self, error: duckdb.Error) -> WarehouseError | UsageError:
         """Name the torn part, if one is the cause; else say what DuckDB says."""
@@ -298,13 +327,14 @@ class LockedSession(Session):
         overrides: Mapping[str, object],
     ) -> None:
         super().__init__(warehouse, sweep_id, overrides, threads=1)
-        self.stage(self.view_names())
+        self._comment()
         run = self._connection.execute
         for dataset in DATASETS:
             # The raw views still point at files: an unlocked way to the disk.
             run(f"CREATE TABLE staged.raw_{dataset} AS SELECT * FROM raw.{dataset}")
             run(
-                f"CREATE OR REPLACE VIEW raw.{dataset} AS SELECT * FROM staged.raw_{dataset}"
+                f"CREATE OR REPLACE VIEW raw.{dataset} AS "
+                f"SELECT * FROM staged.raw_{dataset}"
             )
         run("SET enable_external_access = false")
         run("SET lock_configuration = true")
@@ -360,6 +390,19 @@ def open_warehouse(path: str | Path | None = None) -> OpenWarehouse:
     from orket.warehouse.store import Warehouse
 
     return OpenWarehouse(Warehouse.open(path))
+
+
+def _split_comments(path: Path) -> tuple[str, str]:
+    """The statement that makes a view, and the COMMENT ON statements behind it."""
+    code, mark, comments = path.read_text(encoding="utf-8").partition("COMMENT ON VIEW")
+    lines = [line for line in code.splitlines() if not line.lstrip().startswith("--")]
+    return "\n".join(lines), mark + comments
+
+
+def _views_named(text: str) -> set[str]:
+    """The views of version 1 that a text refers to."""
+    named = re.findall(rf'\b{VIEW_VERSION}"?\s*\.\s*"?(\w+)', text, re.IGNORECASE)
+    return {name.lower() for name in named} & set(view_files())
 
 
 def _column_or_null(name: str, present: set[str]) -> str:

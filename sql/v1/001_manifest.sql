@@ -28,6 +28,7 @@ SELECT
     sidecar_planned,
     sandbox,
     checker_version,
+    control_profiles,
     models,
     quants,
     tasks,
@@ -59,6 +60,7 @@ COMMENT ON COLUMN v1.manifest.canary_planned IS 'Whether the canary gate is in t
 COMMENT ON COLUMN v1.manifest.sidecar_planned IS 'Whether a sidecar is in the plan';
 COMMENT ON COLUMN v1.manifest.sandbox IS 'Sandbox for code answers';
 COMMENT ON COLUMN v1.manifest.checker_version IS 'Version of the checkers';
+COMMENT ON COLUMN v1.manifest.control_profiles IS 'Control profiles known at the start, with the variation they allow';
 COMMENT ON COLUMN v1.manifest.models IS 'Models with their server, controls and policy';
 COMMENT ON COLUMN v1.manifest.quants IS 'Quants with their identity';
 COMMENT ON COLUMN v1.manifest.tasks IS 'Tasks';

@@ -86,7 +86,8 @@ judged AS (
         policy.canary_repetitions,
         policy.canary_max_latency_cv_ppm,
         policy.canary_max_missing_ppm,
-        manifest.canary_planned OR sums.runs > 0 AS is_planned,
+        manifest.canary_planned OR coalesce(sums.runs, 0) > 0 AS is_planned,
+        manifest.control_profiles,
         -- cv < limit, exactly: variance * 1e12 < limit_ppm^2 * mean^2.
         coalesce(sums.times, 0) >= 2 AND sums.time_sum > 0 AS cv_known,
         (
@@ -145,7 +146,19 @@ SELECT
     v1.micro(missing_runs, runs) AS missing_telemetry_micro,
     canary_max_missing_ppm AS missing_telemetry_limit_ppm,
     canary_repetitions AS repetitions_required,
-    control_profile
+    control_profile,
+    -- The strictest known profile whose limit this variation keeps.
+    list_sort(
+        list_transform(
+            list_filter(
+                control_profiles,
+                lambda known: known.canary_max_latency_cv_ppm > latency_cv_micro
+            ),
+            lambda known: {
+                'limit': known.canary_max_latency_cv_ppm, 'name': known.name
+            }
+        )
+    )[1].name AS passing_profile
 FROM listed;
 
 COMMENT ON VIEW v1.canary IS 'The gate before the matrix. One row per sweep and model.';
@@ -165,3 +178,4 @@ COMMENT ON COLUMN v1.canary.missing_telemetry_micro IS 'Share of runs without th
 COMMENT ON COLUMN v1.canary.missing_telemetry_limit_ppm IS 'Its limit, ppm';
 COMMENT ON COLUMN v1.canary.repetitions_required IS 'Canary runs that the policy asks for';
 COMMENT ON COLUMN v1.canary.control_profile IS 'Control profile, which bounds every latency claim of the sweep';
+COMMENT ON COLUMN v1.canary.passing_profile IS 'The strictest known control profile whose limit this variation keeps';

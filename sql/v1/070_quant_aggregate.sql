@@ -403,9 +403,7 @@ SELECT
     latency_p50_ns,
     latency_p95_ns,
     CAST(v1.scaled(cv_sum_micro, cv_tasks, 1) AS BIGINT) AS latency_cv_micro,
-    -- ns^2 to 1e-12 s^2.
-    CAST(v1.scaled(variance_sum_ns2, CAST(cv_tasks AS HUGEINT) * 1000000, 1) AS BIGINT)
-        AS latency_variance_pico,
+    v1.scaled(variance_sum_ns2, cv_tasks, 1) AS latency_variance_ns2,
     CAST(v1.scaled(internal_sum_ns, internal_tasks, 1) AS BIGINT) AS internal_ns,
     CAST(v1.scaled(ttft_sum_ns, ttft_tasks, 1) AS BIGINT) AS ttft_ns,
     length_tasks,
@@ -495,7 +493,7 @@ COMMENT ON COLUMN v1.quant_aggregate.total_latency_ns IS 'Mean wall time, every 
 COMMENT ON COLUMN v1.quant_aggregate.latency_p50_ns IS 'Median wall time of the valid runs by nearest rank, ns';
 COMMENT ON COLUMN v1.quant_aggregate.latency_p95_ns IS '95th percentile, NULL below p95_min_runs runs, ns';
 COMMENT ON COLUMN v1.quant_aggregate.latency_cv_micro IS 'Variation of the wall time within a cell, averaged over tasks, 1e-6';
-COMMENT ON COLUMN v1.quant_aggregate.latency_variance_pico IS 'Variance of the wall time within a cell, averaged over tasks, 1e-12 s^2';
+COMMENT ON COLUMN v1.quant_aggregate.latency_variance_ns2 IS 'Variance of the wall time within a cell, averaged over tasks, ns^2';
 COMMENT ON COLUMN v1.quant_aggregate.internal_ns IS 'Mean model-internal time, every task weighing the same, ns';
 COMMENT ON COLUMN v1.quant_aggregate.ttft_ns IS 'Mean client-observed time to first token, ns';
 COMMENT ON COLUMN v1.quant_aggregate.length_tasks IS 'Tasks with a completion length';

@@ -1,0 +1,133 @@
+-- Grain: sweep, as the start of a history.
+-- Inputs: v1.manifest, v1.stability_kpi.
+-- Rules: the totals over this sweep and all that started after it, so that "since a date"
+-- is the row of the first sweep on or after it. Counts are summed before they are divided:
+-- a history is weighted by runs, not by sweeps. The newest sweep's targets rule.
+
+CREATE VIEW v1.kpi_history AS
+WITH kpis AS (
+    SELECT
+        manifest.started_at,
+        kpi.*
+    FROM v1.stability_kpi AS kpi
+    INNER JOIN v1.manifest AS manifest
+        ON manifest.sweep_id = kpi.sweep_id
+),
+
+totals AS (
+    SELECT
+        sweep_id AS since_sweep_id,
+        started_at AS since,
+        count(*) OVER onwards AS sweeps,
+        CAST(sum(attempts) OVER onwards AS BIGINT) AS attempts,
+        CAST(sum(missing_telemetry_runs) OVER onwards AS BIGINT) AS missing_telemetry_runs,
+        CAST(sum(polluted_runs) OVER onwards AS BIGINT) AS polluted_runs,
+        CAST(sum(failed_runs) OVER onwards AS BIGINT) AS failed_runs,
+        CAST(sum(determinism_groups) OVER onwards AS BIGINT) AS determinism_groups,
+        CAST(sum(deterministic_groups) OVER onwards AS BIGINT) AS deterministic_groups,
+        CAST(sum(slo_determinism_groups) OVER onwards AS BIGINT) AS slo_determinism_groups,
+        CAST(sum(slo_deterministic_groups) OVER onwards AS BIGINT) AS slo_deterministic_groups,
+        CAST(sum(sessions) OVER onwards AS BIGINT) AS sessions,
+        CAST(sum(recommended_sessions) OVER onwards AS BIGINT) AS recommended_sessions,
+        first_value(slo_determinism_ppm) OVER onwards AS slo_determinism_ppm,
+        first_value(slo_frontier_ppm) OVER onwards AS slo_frontier_ppm,
+        first_value(slo_missing_telemetry_ppm) OVER onwards AS slo_missing_telemetry_ppm,
+        first_value(slo_polluted_ppm) OVER onwards AS slo_polluted_ppm
+    FROM kpis
+    WINDOW onwards AS (
+        ORDER BY started_at DESC, sweep_id DESC
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    )
+)
+
+SELECT
+    since_sweep_id,
+    since,
+    sweeps,
+    attempts,
+    missing_telemetry_runs,
+    polluted_runs,
+    failed_runs,
+    determinism_groups,
+    deterministic_groups,
+    slo_determinism_groups,
+    slo_deterministic_groups,
+    sessions,
+    recommended_sessions,
+    v1.micro(deterministic_groups, determinism_groups) AS determinism_rate_micro,
+    v1.micro(slo_deterministic_groups, slo_determinism_groups)
+        AS slo_determinism_rate_micro,
+    v1.micro(missing_telemetry_runs, attempts) AS missing_telemetry_rate_micro,
+    v1.micro(polluted_runs, attempts) AS polluted_run_rate_micro,
+    v1.micro(failed_runs, attempts) AS failed_run_rate_micro,
+    v1.micro(recommended_sessions, sessions) AS frontier_success_rate_micro,
+    -- Exact comparisons of counts; a denominator of 0 is NULL and never met.
+    [
+        {
+            'name': 'determinism_rate',
+            'value_micro': v1.micro(slo_deterministic_groups, slo_determinism_groups),
+            'target_ppm': slo_determinism_ppm,
+            'comparison': '>=',
+            'met': CASE
+                WHEN slo_determinism_groups > 0
+                    THEN CAST(slo_deterministic_groups AS HUGEINT) * 1000000
+                    >= CAST(slo_determinism_groups AS HUGEINT) * slo_determinism_ppm
+            END
+        },
+        {
+            'name': 'frontier_success_rate',
+            'value_micro': v1.micro(recommended_sessions, sessions),
+            'target_ppm': slo_frontier_ppm,
+            'comparison': '>=',
+            'met': CASE
+                WHEN sessions > 0
+                    THEN CAST(recommended_sessions AS HUGEINT) * 1000000
+                    >= CAST(sessions AS HUGEINT) * slo_frontier_ppm
+            END
+        },
+        {
+            'name': 'missing_telemetry_rate',
+            'value_micro': v1.micro(missing_telemetry_runs, attempts),
+            'target_ppm': slo_missing_telemetry_ppm,
+            'comparison': '<',
+            'met': CASE
+                WHEN attempts > 0
+                    THEN CAST(missing_telemetry_runs AS HUGEINT) * 1000000
+                    < CAST(attempts AS HUGEINT) * slo_missing_telemetry_ppm
+            END
+        },
+        {
+            'name': 'polluted_run_rate',
+            'value_micro': v1.micro(polluted_runs, attempts),
+            'target_ppm': slo_polluted_ppm,
+            'comparison': '<',
+            'met': CASE
+                WHEN attempts > 0
+                    THEN CAST(polluted_runs AS HUGEINT) * 1000000
+                    < CAST(attempts AS HUGEINT) * slo_polluted_ppm
+            END
+        }
+    ] AS slo
+FROM totals;
+
+COMMENT ON VIEW v1.kpi_history IS 'KPIs over the history from one sweep on. One row per sweep.';
+COMMENT ON COLUMN v1.kpi_history.since_sweep_id IS 'The first sweep of this history';
+COMMENT ON COLUMN v1.kpi_history.since IS 'Its start, UTC';
+COMMENT ON COLUMN v1.kpi_history.sweeps IS 'Sweeps in it';
+COMMENT ON COLUMN v1.kpi_history.attempts IS 'Attempts of the phases canary and matrix';
+COMMENT ON COLUMN v1.kpi_history.missing_telemetry_runs IS 'Of these, without full telemetry';
+COMMENT ON COLUMN v1.kpi_history.polluted_runs IS 'Of these, polluted';
+COMMENT ON COLUMN v1.kpi_history.failed_runs IS 'Of these, failed';
+COMMENT ON COLUMN v1.kpi_history.determinism_groups IS 'Groups of equal requests with at least two attempts';
+COMMENT ON COLUMN v1.kpi_history.deterministic_groups IS 'Of these, with one distinct answer';
+COMMENT ON COLUMN v1.kpi_history.slo_determinism_groups IS 'Such groups of bucket logic under a fixed seed';
+COMMENT ON COLUMN v1.kpi_history.slo_deterministic_groups IS 'Of these, with one distinct answer';
+COMMENT ON COLUMN v1.kpi_history.sessions IS 'Sessions';
+COMMENT ON COLUMN v1.kpi_history.recommended_sessions IS 'Of these, with a recommendation';
+COMMENT ON COLUMN v1.kpi_history.determinism_rate_micro IS 'Deterministic groups / groups, 1e-6; NULL without any';
+COMMENT ON COLUMN v1.kpi_history.slo_determinism_rate_micro IS 'The same over bucket logic under a fixed seed, 1e-6';
+COMMENT ON COLUMN v1.kpi_history.missing_telemetry_rate_micro IS 'Attempts without full telemetry / attempts, 1e-6';
+COMMENT ON COLUMN v1.kpi_history.polluted_run_rate_micro IS 'Polluted attempts / attempts, 1e-6';
+COMMENT ON COLUMN v1.kpi_history.failed_run_rate_micro IS 'Failed attempts / attempts, 1e-6';
+COMMENT ON COLUMN v1.kpi_history.frontier_success_rate_micro IS 'Sessions with a recommendation / sessions, 1e-6';
+COMMENT ON COLUMN v1.kpi_history.slo IS 'Objectives by name, each with value, target and verdict; met is NULL when not measured';
