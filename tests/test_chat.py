@@ -26,7 +26,9 @@ LISTED = respond(200, {"object": "list", "data": [{"id": "m-q4"}]})
 
 
 @contextmanager
-def adapter(*answers: bytes | Script, **options: Any) -> Iterator[tuple[Any, Any]]:
+def adapter(
+    *answers: bytes | Script, **options: Any
+) -> Iterator[tuple[OpenAiAdapter, ScriptedServer]]:
     with ScriptedServer(*answers) as server:
         opened = OpenAiAdapter(ServerOptions(url=server.url, **options))
         try:

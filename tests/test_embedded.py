@@ -16,7 +16,6 @@ import psutil
 import pytest
 
 from orket.errors import EngineError, MissingExtra, UsageError
-from orket.providers import engine as engine_module
 from orket.providers.contract import Generation, ModelRef
 from orket.providers.embedded import EmbeddedAdapter
 from orket.providers.engine import find_engine, read_version
@@ -170,7 +169,7 @@ def test_the_embedded_engine_is_on_this_machine():
 
 
 def test_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(engine_module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(MissingExtra, match=r"orket\[embedded\]"):
         find_engine(None)
@@ -185,7 +184,7 @@ def test_describe_names_the_engine(adapter):
 
 
 @pytest.fixture
-def binary(tmp_path) -> Path:
+def binary(tmp_path: Path) -> Path:
     """A program with the command line of llama-server, around the real engine."""
     path = tmp_path / "llama-server"
     path.write_text(f"#!{sys.executable}\n{BINARY}")

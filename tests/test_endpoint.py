@@ -4,7 +4,7 @@ import pytest
 
 from orket.errors import UsageError
 from orket.providers.endpoint import is_loopback, read_endpoint, read_key
-from orket.providers.transport import find_proxy
+from orket.providers.wire import find_proxy
 
 KEY = "sk-verysecretkey"
 

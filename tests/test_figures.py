@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,18 @@ from hypothesis import strategies as st
 
 from orket.providers import figures
 
-UNUSABLE = [None, True, False, "12", "", -1, -0.5, math.nan, math.inf, -math.inf]
+UNUSABLE: list[Any] = [
+    None,
+    True,
+    False,
+    "12",
+    "",
+    -1,
+    -0.5,
+    math.nan,
+    math.inf,
+    -math.inf,
+]
 UNUSABLE += [10**30, 1e300, [], {}, [12]]
 
 json_values = st.recursive(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -125,10 +126,11 @@ def test_the_ladder_of_a_server_is_what_it_holds(llama):
     assert discover(llama) == [MODEL]
 
 
-def invoke(*args: str) -> list[dict[str, str]]:
+def invoke(*args: str) -> list[dict[str, Any]]:
     done = CliRunner().invoke(providers, [*args, "--format", "json"])
     assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    return rows
 
 
 def test_the_honesty_probe_over_the_command_line(llama_url):  # noqa: F811

@@ -7,7 +7,8 @@ import pytest
 from orket.providers.endpoint import read_endpoint
 from orket.providers.framing import MAX_LINE_BYTES
 from orket.providers.problems import Problem
-from orket.providers.transport import MAX_BODY_BYTES, Stream, Timing, Transport
+from orket.providers.responses import MAX_BODY_BYTES
+from orket.providers.transport import Stream, Timing, Transport
 from tests.scripted import SSE, Script, ScriptedServer, drip, reset, respond, stream
 
 KEY = "sk-verysecretkey"

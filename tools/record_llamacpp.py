@@ -33,7 +33,7 @@ def chat(prompt: str = PROMPT, **options: Any) -> dict[str, Any]:
     }
 
 
-STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 POSTS: dict[str, tuple[str, dict[str, Any]]] = {
     "chat.json": ("/v1/chat/completions", chat()),
     "chat_cached.json": ("/v1/chat/completions", chat(cache_prompt=True)),

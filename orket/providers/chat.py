@@ -17,6 +17,7 @@ from orket.providers.dialects import FIGURE_KEYS
 from orket.providers.figures import mapping, sequence, text
 from orket.providers.framing import Event
 from orket.providers.problems import Problem, stream_problem
+from orket.providers.redaction import redact_problem
 from orket.providers.transport import Stream, Timing, Transport
 
 CHAT_PATH = "/v1/chat/completions"
@@ -91,7 +92,7 @@ def _ask_whole(
         result.notes.add(calls.INVALID_UTF8)
     if result.problem is None:
         read_document(result, reply.json)
-    result.problem = _redacted(transport, result.problem)
+    result.problem = redact_problem(transport.endpoint, result.problem)
     return result
 
 
@@ -117,7 +118,7 @@ def _ask_streamed(
     result = ChatResult()
     with transport.stream(path, dict(payload), timeout_seconds) as stream:
         _read_stream(result, stream)
-        result.problem = _redacted(transport, stream.problem)
+        result.problem = redact_problem(transport.endpoint, stream.problem)
         result.timing = stream.timing
         result.http_status = stream.status
         result.headers = stream.headers
@@ -201,14 +202,3 @@ def _take_text(result: ChatResult, said: Mapping[str, Any]) -> bool:
     told = "content" in said and isinstance(said["content"], (str, type(None)))
     result.saw_text |= told or reasoning is not None or tools
     return content is not None or reasoning is not None or tools
-
-
-def _redacted(transport: Transport, problem: Problem | None) -> Problem | None:
-    if problem is None:
-        return None
-    return Problem(
-        problem.error_class,
-        transport.endpoint.redact(problem.message),
-        problem.http_status,
-        problem.retry_after_ns,
-    )

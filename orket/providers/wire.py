@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterable
+import urllib.request
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import httpcore
+import httpx
+
+from orket.providers.endpoint import Endpoint
 
 
 class WallClock(Protocol):
@@ -122,23 +126,70 @@ class TimedStream(httpcore.NetworkStream):
         return self._inner.get_extra_info(info)
 
 
-class PoolTransport:
-    """Builds the connection pool of a server: no connection is kept alive.
+class TimedPool(httpx.BaseTransport):
+    """The connections of one server as an httpx transport: none is kept alive.
 
     A kept connection that the server closes after a stream loses the next call; a
     new one costs a fraction of a millisecond on loopback.
     """
 
-    @staticmethod
-    def open(
-        backend: TimedBackend, ssl_context: ssl.SSLContext | None, proxy: str | None
-    ) -> httpcore.ConnectionPool:
+    def __init__(
+        self, backend: TimedBackend, context: ssl.SSLContext | None, proxy: str | None
+    ) -> None:
         options: dict[str, Any] = {
-            "ssl_context": ssl_context,
+            "ssl_context": context,
             "max_keepalive_connections": 0,
             "retries": 0,
             "network_backend": backend,
         }
-        if proxy is None:
-            return httpcore.ConnectionPool(**options)
-        return httpcore.HTTPProxy(proxy_url=proxy, **options)
+        self._pool = (
+            httpcore.ConnectionPool(**options)
+            if proxy is None
+            else httpcore.HTTPProxy(proxy_url=proxy, **options)
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = self._pool.handle_request(
+            httpcore.Request(
+                method=request.method,
+                url=httpcore.URL(
+                    scheme=request.url.raw_scheme,
+                    host=request.url.raw_host,
+                    port=request.url.port,
+                    target=request.url.raw_path,
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions=request.extensions,
+            )
+        )
+        return httpx.Response(
+            status_code=response.status,
+            headers=response.headers,
+            stream=_Body(response),
+            extensions=response.extensions,
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def find_proxy(endpoint: Endpoint) -> str | None:
+    """The proxy that the environment names for this server; never one for loopback."""
+    if endpoint.locality == "loopback" or urllib.request.proxy_bypass(endpoint.host):
+        return None
+    scheme = "https" if endpoint.secure else "http"
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(scheme) or proxies.get("all")
+    return proxy if proxy and proxy.startswith(("http://", "https://")) else None
