@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -151,24 +151,25 @@ def _with_sidecar(preset: Preset, tool: str | None) -> Preset:
     return override(preset, [Change("sidecar.tool", tool)]) if tool else preset
 
 
-def _write(store: Warehouse, sweep_id: str, output: str | None) -> Path:
-    from orket.exports.load import write_summary
+def _write(store: Warehouse, sweep_id: str, output: str | None) -> dict[str, Any]:
+    """Write sweep_summary.json; its content."""
+    from orket.exports.load import load_summary_row, write_file
+    from orket.exports.summary import render_summary, summary_document
 
+    row = load_summary_row(store, sweep_id)
     path = Path(output or "sweep_summary.json")
-    write_summary(store, sweep_id, path)
-    return path
+    write_file(path, render_summary(row))
+    messages.note(f"wrote {path}")
+    return summary_document(row)
 
 
 def _show(
     store: Warehouse, plan: Plan, output: str | None, require_recommendation: bool
 ) -> None:
     from orket.cli.sweep_table import print_sweep
-    from orket.exports.load import load_summary
 
-    path = _write(store, plan.sweep_id, output)
-    summary = load_summary(store, plan.sweep_id)
+    summary = _write(store, plan.sweep_id, output)
     print_sweep(summary)
-    messages.note(f"wrote {path}")
     without = [
         session["model_id"]
         for session in summary["sessions"]

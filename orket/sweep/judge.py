@@ -30,8 +30,11 @@ class PollutedRun:
 
     @property
     def is_curable(self) -> bool:
-        """Whether another attempt could be clean."""
-        return not set(self.reasons) & set(INCURABLE)
+        """Whether another attempt could be clean.
+
+        A failed run also lacks whatever its server would have told.
+        """
+        return "RUN_FAILED" in self.reasons or not set(self.reasons) & set(INCURABLE)
 
 
 def list_polluted(warehouse: Warehouse, sweep_id: str) -> list[PollutedRun]:
