@@ -63,7 +63,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of every raw row and every group inside one."""
 
 
-class Counters(Record, kw_only=True):
+class Counters(Record, frozen=True, kw_only=True):
     """Readings of the machine and the server at one moment: the sensor registry.
 
     Every field that a platform lacks, or that was denied, is None; the run's
@@ -387,7 +387,7 @@ class Counters(Record, kw_only=True):
     ] = None
 
 
-class Controls(Record, kw_only=True):
+class Controls(Record, frozen=True, kw_only=True):
     """Experimental controls, as requested or as found effective.
 
     As requested, None means that no value was given; the words `none` and `server`
@@ -413,7 +413,7 @@ class Controls(Record, kw_only=True):
     ] = None
 
 
-class CallFacts(Record, kw_only=True):
+class CallFacts(Record, frozen=True, kw_only=True):
     """What one model call said, normalised to one contract at the adapter's edge."""
 
     outcome: Annotated[
@@ -528,7 +528,7 @@ class CallFacts(Record, kw_only=True):
     ] = 0
 
 
-class CheckFacts(Record, kw_only=True):
+class CheckFacts(Record, frozen=True, kw_only=True):
     """What the checkers found in one answer. None of it is a judgement on the run."""
 
     checks_passed: Annotated[Count, _about("Checks passed", "count", "checker")]
@@ -560,7 +560,7 @@ class CheckFacts(Record, kw_only=True):
     ] = None
 
 
-class RunRecord(Record, kw_only=True):
+class RunRecord(Record, frozen=True, kw_only=True):
     """One model call: one attempt at one planned run."""
 
     sweep_id: Annotated[Name, _about("Sweep")]
@@ -643,7 +643,7 @@ class RunRecord(Record, kw_only=True):
     ] = []
 
 
-class Capabilities(Record, kw_only=True):
+class Capabilities(Record, frozen=True, kw_only=True):
     """What a server can tell and be told. None means that it was not found out."""
 
     streaming: Annotated[bool | None, _about("Streams its answers")] = None
@@ -663,7 +663,7 @@ class Capabilities(Record, kw_only=True):
     ] = None
 
 
-class Policy(Record, kw_only=True):
+class Policy(Record, frozen=True, kw_only=True):
     """Every threshold a view compares with. Ratios in parts per million.
 
     The values here are the defaults; a preset or a control profile sets others, and
@@ -816,14 +816,14 @@ class Policy(Record, kw_only=True):
     ] = 800_000
 
 
-class Label(Record, kw_only=True):
+class Label(Record, frozen=True, kw_only=True):
     """A free-form key and value."""
 
     key: Annotated[Name, _about("Key")]
     value: Annotated[str, _about("Value")]
 
 
-class Override(Record, kw_only=True):
+class Override(Record, frozen=True, kw_only=True):
     """One preset value that the command line or a what-if replaced."""
 
     key: Annotated[Name, _about("Dotted key of the preset")]
@@ -831,7 +831,7 @@ class Override(Record, kw_only=True):
     preset_value: Annotated[str | None, _about("Value of the preset, as JSON")] = None
 
 
-class ProfileLimit(Record, kw_only=True):
+class ProfileLimit(Record, frozen=True, kw_only=True):
     """What a known control profile allows, as of the start of a sweep."""
 
     name: Annotated[Name, _about("Control profile")]
@@ -840,7 +840,7 @@ class ProfileLimit(Record, kw_only=True):
     ]
 
 
-class Hardware(Record, kw_only=True):
+class Hardware(Record, frozen=True, kw_only=True):
     """What the hardware fingerprint is made of, and what stands beside it."""
 
     os: Annotated[str | None, _about("Operating system", source="platform")] = None
@@ -869,7 +869,7 @@ class Hardware(Record, kw_only=True):
     ] = None
 
 
-class ModelEntry(Record, kw_only=True):
+class ModelEntry(Record, frozen=True, kw_only=True):
     """One model of a sweep: its server, controls and policy."""
 
     model_id: Annotated[Name, _about("Model, as the preset names it")]
@@ -895,7 +895,7 @@ class ModelEntry(Record, kw_only=True):
     policy: Annotated[Policy, _about("Thresholds in force")]
 
 
-class QuantEntry(Record, kw_only=True):
+class QuantEntry(Record, frozen=True, kw_only=True):
     """One quant of a model, with all that is known of its identity."""
 
     model_id: Annotated[Name, _about("Model")]
@@ -924,7 +924,7 @@ class QuantEntry(Record, kw_only=True):
     ] = None
 
 
-class TaskEntry(Record, kw_only=True):
+class TaskEntry(Record, frozen=True, kw_only=True):
     """One task of a sweep."""
 
     test_id: Annotated[Name, _about("bank/task")]
@@ -941,7 +941,7 @@ class TaskEntry(Record, kw_only=True):
     ]
 
 
-class PlannedRun(Record, kw_only=True):
+class PlannedRun(Record, frozen=True, kw_only=True):
     """One entry of the plan, in the order of execution."""
 
     run_id: Annotated[Name, _about("Hash of the planned run's identity")]
@@ -954,7 +954,7 @@ class PlannedRun(Record, kw_only=True):
     block_index: Annotated[Count, _about("Block", "count")]
 
 
-class SweepRow(Record, kw_only=True):
+class SweepRow(Record, frozen=True, kw_only=True):
     """The manifest of a sweep: one row per start or resume. The first one rules."""
 
     sweep_id: Annotated[Name, _about("Sweep")]
@@ -999,7 +999,7 @@ class SweepRow(Record, kw_only=True):
     plan: Annotated[list[PlannedRun], _about("Planned runs, in order")]
 
 
-class SidecarRow(Record, kw_only=True):
+class SidecarRow(Record, frozen=True, kw_only=True):
     """One sidecar measurement of one model and quant. Diagnostic, never a gate."""
 
     sweep_id: Annotated[Name, _about("Sweep")]
@@ -1047,7 +1047,7 @@ class SidecarRow(Record, kw_only=True):
     )
 
 
-class EventRow(Record, kw_only=True):
+class EventRow(Record, frozen=True, kw_only=True):
     """One act of governance, or the end of a sweep. Events are never edited."""
 
     event_id: Annotated[Name, _about("This row, time-ordered")]
