@@ -1,0 +1,481 @@
+"""`orket baseline`: govern stored baselines; every act is an event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from orket.cli import messages
+from orket.cli.options import format_option, warehouse_option
+from orket.cli.output import Column, print_line, print_rows
+from orket.errors import UsageError
+
+if TYPE_CHECKING:
+    from orket.baselines import Selection
+    from orket.warehouse import Warehouse
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_RECORD_COLUMNS: list[Column] = [
+    ("event_id", "baseline"),
+    "test_id",
+    "model_id",
+    ("quant_tag", "quant"),
+    "runs",
+    "adherence",
+    ("latency_seconds", "latency s"),
+    "measured_at",
+    ("age_days", "age d"),
+    ("hardware_fingerprint", "machine"),
+    ("control_profile", "profile"),
+    ("run_quality_status", "quality"),
+    "state",
+]
+
+
+def selection_options(command: _Command) -> _Command:
+    """`--test`, `--model`, `--quant`."""
+    for name, help_text in (
+        ("quant", "Only this quant."),
+        ("model", "Only this model."),
+        ("test", "Only this test (bank/task)."),
+    ):
+        command = click.option(f"--{name}", metavar="NAME", help=help_text)(command)
+    return command
+
+
+@click.group()
+def baseline() -> None:
+    """Govern stored baselines: what later sweeps are compared with."""
+
+
+@baseline.command()
+@click.argument("sweep", default="latest")
+@click.option(
+    "--override",
+    "reason",
+    metavar="REASON",
+    help="Store cells that are not CLEAN and complete too; the reason is kept.",
+)
+@selection_options
+@warehouse_option
+@format_option
+def append(
+    sweep: str,
+    reason: str | None,
+    test: str | None,
+    model: str | None,
+    quant: str | None,
+    warehouse: str | None,
+    output_format: str | None,
+) -> None:
+    """Store the cells of a finished sweep as baselines."""
+    from orket.baselines import append_from_sweep
+
+    store = _open(warehouse)
+    if reason is not None and not reason.strip():
+        raise UsageError("an override needs a reason", "say why: --override REASON")
+    result = append_from_sweep(
+        store, store.resolve(sweep), reason, _selection(test, model, quant)
+    )
+    rows = [
+        *(_appended_row(cell, "stored") for cell in result.stored),
+        *(_appended_row(cell, "already stored") for cell in result.already),
+        *(_appended_row(cell, "blocked") for cell in result.blocked),
+    ]
+    cell = ["test_id", "model_id", "quant_tag", "runs", "planned_runs"]
+    print_rows(rows, [*cell, "result", "blocked_reasons"], output_format)
+    explain_append(len(result.stored), len(result.already), len(result.blocked))
+    if not result.stored and not result.already:
+        raise UsageError(
+            "no cell of this sweep could be stored",
+            "store it nevertheless with: --override REASON",
+        )
+
+
+def explain_append(stored: int, already: int, blocked: int) -> None:
+    """Say on stderr what an append did."""
+    messages.note(
+        f"{stored} baselines stored, {already} were stored already, "
+        f"{blocked} blocked because they are not CLEAN and complete"
+    )
+
+
+@baseline.command(name="list")
+@click.option("--all", "with_pruned", is_flag=True, help="Pruned ones too.")
+@selection_options
+@warehouse_option
+@format_option
+def list_command(
+    with_pruned: bool,
+    test: str | None,
+    model: str | None,
+    quant: str | None,
+    warehouse: str | None,
+    output_format: str | None,
+) -> None:
+    """List stored baselines."""
+    from orket.baselines import list_records
+
+    records = list_records(
+        _open(warehouse), _selection(test, model, quant), with_pruned
+    )
+    print_rows(map(_record_row, records), _RECORD_COLUMNS, output_format)
+
+
+@baseline.command()
+@click.argument("reference", metavar="BASELINE")
+@warehouse_option
+@format_option
+def show(reference: str, warehouse: str | None, output_format: str | None) -> None:
+    """Show one stored baseline with all its facts and its history."""
+    from orket.baselines import find_record, record_history
+
+    store = _open(warehouse)
+    record = find_record(store, reference)
+    history = record_history(store, record["event_id"])
+    rows = [{"fact": name, "value": value} for name, value in record.items()]
+    rows += [
+        {
+            "fact": act["event"],
+            "value": f"{act['recorded_at']:%Y-%m-%d %H:%M:%S}Z {act['event_id']}"
+            + (f" ({act['reason']})" if act["reason"] else ""),
+        }
+        for act in history
+    ]
+    print_rows(rows, ["fact", "value"], output_format)
+
+
+@baseline.command()
+@click.argument("sweep", default="latest")
+@selection_options
+@warehouse_option
+@format_option
+def resolve(
+    sweep: str,
+    test: str | None,
+    model: str | None,
+    quant: str | None,
+    warehouse: str | None,
+    output_format: str | None,
+) -> None:
+    """Show which baseline each cell of a sweep is compared with, and why.
+
+    One row per candidate: chosen, or the first stage that took it out.
+    """
+    from orket.baselines import resolve as resolve_cells
+
+    store = _open(warehouse)
+    decisions, candidates = resolve_cells(
+        store, store.resolve(sweep), _selection(test, model, quant)
+    )
+    if not decisions:
+        raise UsageError("no such cell in this sweep", "see its cells with: orket show")
+    rows = _resolved_rows(decisions, candidates)
+    columns: list[Column] = [
+        "test_id",
+        "model_id",
+        ("quant_tag", "quant"),
+        ("decision", "decision"),
+        "verdict",
+        "candidate",
+        ("fate", "candidate is"),
+        "differing",
+        "pinned",
+        "measured_at",
+        ("age_days", "age d"),
+    ]
+    print_rows(rows, columns, output_format)
+
+
+@baseline.command()
+@click.argument("reference", metavar="BASELINE")
+@click.option("--reason", metavar="TEXT", help="Why; kept with the event.")
+@warehouse_option
+def pin(reference: str, reason: str | None, warehouse: str | None) -> None:
+    """Pin a baseline: sweeps of its test, model and quant use it alone."""
+    from orket.baselines import pin as pin_record
+
+    print_line(f"pinned {pin_record(_open(warehouse), reference, reason)}")
+
+
+@baseline.command()
+@click.argument("reference", metavar="BASELINE")
+@click.option("--reason", metavar="TEXT", help="Why; kept with the event.")
+@warehouse_option
+def unpin(reference: str, reason: str | None, warehouse: str | None) -> None:
+    """Take the pin off a baseline."""
+    from orket.baselines import unpin as unpin_record
+
+    print_line(f"unpinned {unpin_record(_open(warehouse), reference, reason)}")
+
+
+def limit_options(command: _Command) -> _Command:
+    """`--max-stale` and the like."""
+    for name in ("duplicate", "orphaned", "incompatible", "stale"):
+        command = click.option(
+            f"--max-{name}",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help=f"Exit with 4 when more than N are {name}.",
+        )(command)
+    return command
+
+
+@baseline.command()
+@click.option("--check", is_flag=True, help="Limits not given are 0.")
+@limit_options
+@warehouse_option
+@format_option
+def health(
+    check: bool,
+    max_stale: int | None,
+    max_incompatible: int | None,
+    max_orphaned: int | None,
+    max_duplicate: int | None,
+    warehouse: str | None,
+    output_format: str | None,
+) -> None:
+    """Find stale, incompatible, orphaned and duplicate baselines."""
+    from orket.baselines import health as read_health
+    from orket.baselines import require_health
+
+    given = {
+        "stale": max_stale,
+        "incompatible": max_incompatible,
+        "orphaned": max_orphaned,
+        "duplicate": max_duplicate,
+    }
+    limits = {
+        name: 0 if limit is None else limit
+        for name, limit in given.items()
+        if limit is not None or check
+    }
+    totals, problems, passed = read_health(_open(warehouse), limits)
+    columns: list[Column] = [
+        ("event_id", "baseline"),
+        "kind",
+        "test_id",
+        "model_id",
+        ("quant_tag", "quant"),
+        "problems",
+        "incompatible_reasons",
+        "duplicate_of",
+        ("age_days", "age d"),
+    ]
+    print_rows(map(_problem_row, problems), columns, output_format)
+    counts = ", ".join(
+        f"{totals[name]} {name}"
+        for name in ("stale", "incompatible", "orphaned", "duplicate")
+    )
+    messages.note(f"{totals['records']} stored baselines: {counts}")
+    require_health(totals, passed)
+
+
+@baseline.command()
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="Newest records of each key that stay.",
+)
+@click.option(
+    "--older-than",
+    type=click.IntRange(min=0),
+    metavar="DAYS",
+    help="Of the others, only those older than this go.",
+)
+@click.option("--machine", metavar="FINGERPRINT", help="Records of this machine.")
+@click.option("--all-machines", is_flag=True, help="Records of every machine.")
+@click.option("--apply", "is_applied", is_flag=True, help="Do it; else only show it.")
+@click.option(
+    "--undo", metavar="PRUNE", help="Undo a prune: latest, an id or a prefix."
+)
+@click.option("--reason", metavar="TEXT", help="Why; kept with the event.")
+@selection_options
+@warehouse_option
+@format_option
+def prune(
+    keep: int,
+    older_than: int | None,
+    machine: str | None,
+    all_machines: bool,
+    is_applied: bool,
+    undo: str | None,
+    reason: str | None,
+    test: str | None,
+    model: str | None,
+    quant: str | None,
+    warehouse: str | None,
+    output_format: str | None,
+) -> None:
+    """Take old baselines out: shown first, done with --apply, undone with --undo.
+
+    Pinned ones, those a sweep was compared with, and other machines' records stay.
+    """
+    from orket.baselines import PruneRule, apply_prune, plan_prune, undo_prune
+
+    store = _open(warehouse)
+    if undo is not None:
+        event_id, count = undo_prune(store, undo, reason)
+        print_line(f"undone {event_id}: {count} baselines are back")
+        return
+    if machine is None and not all_machines:
+        from orket.machine.fingerprint import read_fingerprint
+
+        machine = read_fingerprint().id
+    rule = PruneRule(
+        keep_last=keep,
+        older_than_days=older_than,
+        fingerprint=machine,
+        all_machines=all_machines,
+    )
+    planned = plan_prune(store, rule, _selection(test, model, quant))
+    going = [row["event_id"] for row in planned if row["kept_because"] is None]
+    rows = [_prune_row(row) for row in planned]
+    columns: list[Column] = [("fate", "prune"), *_RECORD_COLUMNS[:-1]]
+    print_rows(rows, columns, output_format)
+    if not going:
+        messages.note("nothing to prune")
+    elif is_applied:
+        event_id = apply_prune(store, going, reason)
+        messages.note(
+            f"{len(going)} baselines pruned; undo it with: "
+            f"orket baseline prune --undo {event_id}"
+        )
+    else:
+        messages.note(f"{len(going)} baselines would go; do it with --apply")
+
+
+@baseline.command(name="import")
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."
+)
+@click.option("--allow-rejects", is_flag=True, help="Exit with 0 despite rejects.")
+@warehouse_option
+@click.pass_context
+def import_command(
+    context: click.Context,
+    files: tuple[Path, ...],
+    allow_rejects: bool,
+    warehouse: str | None,
+) -> None:
+    """Import {test_id}.json files of the earlier Orket."""
+    from orket.cli.ingest import ingest
+
+    context.invoke(
+        ingest,
+        files=files,
+        format_name="baseline",
+        allow_rejects=allow_rejects,
+        warehouse=warehouse,
+    )
+
+
+@baseline.command(name="export")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@selection_options
+@warehouse_option
+def export_command(
+    folder: Path,
+    test: str | None,
+    model: str | None,
+    quant: str | None,
+    warehouse: str | None,
+) -> None:
+    """Write stored baselines as {test_id}.json files of the earlier Orket."""
+    from orket.baselines import export_legacy
+
+    for path in export_legacy(_open(warehouse), folder, _selection(test, model, quant)):
+        print_line(str(path))
+
+
+def _open(warehouse: str | None) -> Warehouse:
+    from orket.warehouse import Warehouse
+
+    return Warehouse.open(warehouse)
+
+
+def _selection(test: str | None, model: str | None, quant: str | None) -> Selection:
+    from orket.baselines import Selection
+
+    return Selection(test, model, quant)
+
+
+def _appended_row(cell: Mapping[str, Any], result: str) -> dict[str, Any]:
+    return {**cell, "result": result}
+
+
+def _record_row(record: Mapping[str, Any]) -> dict[str, Any]:
+    passed, total = record["checks_passed"], record["checks_total"]
+    state = "pruned" if record["pruned"] else "stale" if record["stale"] else ""
+    return {
+        **record,
+        "adherence": _ratio(passed, total),
+        "latency_seconds": _seconds(record["latency_median_ns"]),
+        "age_days": _days(record["age_us"]),
+        "state": "pinned" if record["pinned"] and not record["pruned"] else state,
+    }
+
+
+def _prune_row(record: Mapping[str, Any]) -> dict[str, Any]:
+    kept = record["kept_because"]
+    return {**_record_row(record), "fate": f"keep: {kept}" if kept else "PRUNE"}
+
+
+def _problem_row(problem: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("stale", "incompatible", "orphaned", "duplicate")
+    return {
+        **problem,
+        "problems": [name for name in names if problem[f"is_{name}"]],
+        "age_days": _days(problem["age_us"]),
+    }
+
+
+def _resolved_rows(
+    decisions: Sequence[Mapping[str, Any]], candidates: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """A row per candidate; a cell without any is one row too."""
+    key = ("model_id", "quant_tag", "test_id")
+    by_cell: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for candidate in candidates:
+        cell = tuple(candidate[name] for name in key)
+        by_cell.setdefault(cell, []).append(candidate)
+    rows: list[dict[str, Any]] = []
+    for decision in decisions:
+        head = {name: decision[name] for name in key}
+        head["decision"] = decision["reason"] or decision["status"]
+        head["verdict"] = decision["verdict"]
+        cell = tuple(decision[name] for name in key)
+        for candidate in by_cell.get(cell, [{}]):
+            rows.append({**head, **_candidate_cells(candidate)})
+    return rows
+
+
+def _candidate_cells(candidate: Mapping[str, Any]) -> dict[str, Any]:
+    if not candidate:
+        return {}
+    return {
+        "candidate": candidate["event_id"],
+        "fate": "CHOSEN" if candidate["chosen"] else candidate["dropped_by"],
+        "differing": candidate["differing"],
+        "pinned": candidate["pinned"],
+        "measured_at": candidate["measured_at"],
+        "age_days": _days(candidate["age_us"]),
+    }
+
+
+def _ratio(passed: int | None, total: int | None) -> str | None:
+    return None if not total or passed is None else f"{passed / total:.3f}"
+
+
+def _seconds(nanoseconds: int | None) -> str | None:
+    return None if nanoseconds is None else f"{nanoseconds / 1e9:.3f}"
+
+
+def _days(microseconds: int | None) -> str | None:
+    return None if microseconds is None else f"{microseconds / 86_400_000_000:.1f}"
