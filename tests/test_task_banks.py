@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from orket.tasks.bank import (
     select_tasks,
 )
 from orket.tasks.checkers import check_answer
+from orket.tasks.monty_sandbox import MontySandbox
+from orket.tasks.process_sandbox import ProcessSandbox
+from orket.tasks.sandbox import Sandbox
 
 BANK = """\
 schema_version = 1
@@ -120,7 +124,7 @@ def test_a_mistake_names_its_line_and_a_way_out(
 
 
 def test_an_unknown_bank_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="known are .*quickstart"):
+    with pytest.raises(UsageError, match="known are .*core"):
         load_bank("coer")
 
 
@@ -252,18 +256,53 @@ def needs_sandbox(task: Task) -> bool:
 
 
 PLAIN = [task for task in SHIPPED if not needs_sandbox(task)]
+CODE = [task for task in SHIPPED if needs_sandbox(task)]
+
+
+def try_samples(task: Task, sandbox: Sandbox | None) -> None:
+    for sample in task.samples.passing:
+        facts = check_answer(task, sample, sandbox)
+        assert facts.checks_passed == len(task.checks), (sample, facts.check_details)
+        assert facts.format_damage is None
+    for sample in task.samples.failing:
+        facts = check_answer(task, sample, sandbox)
+        assert facts.checks_passed < facts.checks_total, sample
+        assert facts.checks_unsupported == 0
 
 
 @pytest.mark.parametrize("task", PLAIN, ids=lambda task: task.test_id)
 def test_shipped_samples_are_judged_as_they_say(task: Task) -> None:
-    for sample in task.samples.passing:
-        facts = check_answer(task, sample)
-        assert facts.checks_passed == len(task.checks), (sample, facts.check_details)
-    for sample in task.samples.failing:
-        facts = check_answer(task, sample)
-        assert facts.checks_passed < facts.checks_total, sample
+    try_samples(task, None)
+
+
+@pytest.fixture(scope="module", params=["monty", "process"])
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    opened: Sandbox = (
+        MontySandbox(call_seconds=1)
+        if request.param == "monty"
+        else ProcessSandbox(seconds=3)
+    )
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("task", CODE, ids=lambda task: task.test_id)
+def test_shipped_code_samples_are_judged_alike_in_every_sandbox(
+    task: Task, sandbox: Sandbox
+) -> None:
+    try_samples(task, sandbox)
 
 
 def test_prompts_of_different_banks_differ() -> None:
     prompts = [(task.system, task.prompt) for task in SHIPPED]
     assert len(set(prompts)) == len(prompts)
+
+
+def test_the_core_bank_is_broad_enough_to_support_a_claim() -> None:
+    bank = load_bank("core")
+    for bucket in BUCKETS:
+        tasks = select_tasks(bank, buckets=[bucket])
+        assert len(tasks) >= 36
+        assert {task.tier for task in tasks} == set(TIERS)
+    assert {task.language for task in bank.tasks} >= {"de", "fr", "es", "zh", "ja"}
+    assert len(select_tasks(bank, ids=["first-look"])) == 12

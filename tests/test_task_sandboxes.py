@@ -286,6 +286,7 @@ OWN_ERRORS = {
     "a method that nobody has": "return 'a'.nosuchmethod()",
     "a package": "import numpy",
     "a length of something without": "return len(3)",
+    "a missing argument": "return (lambda a, b: a)(1)",
     "an assertion": "assert False, 'not yet supported'",
 }
 

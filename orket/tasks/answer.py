@@ -28,7 +28,7 @@ _THOUGHT_START = "<think>"
 # Digits joined by . , : / ^ _ are one token, so that no part of a date, a time, a
 # fraction or a decimal comma is mistaken for a number.
 _NUMBER_TOKEN = re.compile(
-    r"(?<![0-9A-Za-z_.])"
+    r"(?<![0-9A-Za-z_.^])"
     r"(?:(?<![\w)\]])[+\-\u2212])?"
     r"(?:[0-9]+(?:[.,:/^_][0-9]+)*|\.[0-9]+)"
     r"(?:[eE][+-]?[0-9]{1,3}(?![0-9A-Za-z_]))?"

@@ -144,7 +144,7 @@ def _judge_error(error: Any, code: str) -> Outcome:
     if isinstance(raised, MemoryError) and "limit exceeded" in message:
         is_print = message.endswith(f"> {OUTPUT_BYTES} bytes")
         return Outcome(STOPPED, reason="OUTPUT_LIMIT" if is_print else "MEMORY_LIMIT")
-    if _is_from_parser(error):
+    if isinstance(raised, NotImplementedError) and _is_from_parser(error):
         return Outcome(UNSUPPORTED, reason="SYNTAX")
     if not _is_raised_by(error, code) and (lacks := _find_lack(raised, message, code)):
         return Outcome(UNSUPPORTED, reason=lacks)
