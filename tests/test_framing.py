@@ -88,7 +88,9 @@ def test_ndjson_passes_over_empty_lines():
     assert event.arrived_ns == 5
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "{", "", '{"a":'])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "[" * 500 + "]" * 500, "{", "", '{"a":']
+)
 def test_broken_json_is_a_value_error(text):
     with pytest.raises(ValueError):
         read_json(text)

@@ -10,11 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orket.providers.chat import ChatResult, read_document
 from orket.providers.contract import Generation, ModelRef, ServerLoad
+from orket.providers.endpoint import read_endpoint
 from orket.providers.llama_server import LlamaServerAdapter
 from orket.providers.llamacpp import (
     HeldModel,
+    LlamaCppServer,
     build_payload,
+    chat_facts,
     read_held_model,
     read_metrics,
     require_name,
@@ -22,7 +26,8 @@ from orket.providers.llamacpp import (
 )
 from orket.providers.problems import IdentityMismatch, ProviderError
 from orket.providers.registry import ServerOptions
-from orket.records import Controls
+from orket.providers.transport import Transport
+from orket.records import Controls, checked
 from tests.scripted import SSE, ScriptedServer, respond
 
 FOLDER = Path(__file__).parent / "fixtures/providers/llamacpp"
@@ -273,3 +278,89 @@ def test_a_prompt_beyond_the_context_is_a_class_of_its_own():
     assert (facts.outcome, facts.error_class) == ("FAILED", "CONTEXT_EXCEEDED")
     assert facts.http_status == 400
     assert "512 tokens" in (facts.error_message or "")
+
+
+Place = tuple[str | int, ...]
+
+
+def paths_in(document: Any, start: Place = ()) -> list[Place]:
+    """Every place in a document."""
+    inner: list[tuple[str | int, Any]] = []
+    if isinstance(document, dict):
+        inner = list(document.items())
+    elif isinstance(document, list):
+        inner = list(enumerate(document))
+    found = [start] if start else []
+    return found + [p for key, value in inner for p in paths_in(value, (*start, key))]
+
+
+def put(document: Any, path: Place, value: object) -> None:
+    for key in path[:-1]:
+        try:
+            document = document[key]
+        except (KeyError, IndexError, TypeError):
+            return
+    if isinstance(document, dict):
+        document[path[-1]] = value
+
+
+FIGURES = (
+    "prompt_tokens",
+    "cached_prompt_tokens",
+    "completion_tokens",
+    "prefill_ns",
+    "decode_ns",
+    "answer_text",
+    "stop_reason",
+    "reported_model",
+)
+CHAT_PATHS = paths_in(load("chat_cached.json"))
+nonsense: st.SearchStrategy[object] = st.one_of(
+    st.sampled_from([None, True, -1, 1e300, 10**40, float("nan")]),
+    st.builds(list),
+    st.builds(dict),
+)
+
+
+def read(document: Any) -> Any:
+    result = ChatResult(http_status=200, streamed=False)
+    read_document(result, document)
+    return chat_facts(asked(stream=False), result)
+
+
+@given(st.dictionaries(st.sampled_from(CHAT_PATHS), nonsense, max_size=4))
+def test_a_damaged_answer_says_less_and_nothing_else(changes):
+    truth, document = read(load("chat_cached.json")), load("chat_cached.json")
+    for path, value in changes.items():
+        put(document, path, value)
+    facts = read(document)
+    checked(facts)
+    assert facts.outcome in ("OK", "FAILED")
+    for name in FIGURES:
+        assert getattr(facts, name) in (None, "", getattr(truth, name)), name
+
+
+@pytest.mark.parametrize(
+    ("template", "found"),
+    [({"prompt": "same"}, None), (None, None)],
+)
+def test_a_template_without_a_switch_leaves_thinking_unverified(template, found):
+    answer = respond(404, {}) if template is None else respond(200, template)
+    routes = recorded() | {"/apply-template": answer}
+    with RecordedServer(routes) as server:
+        adapter = LlamaServerAdapter(ServerOptions(url=f"{server.url}/v1"))
+        loaded = adapter.load(asked().model, Controls(thinking=False))
+        adapter.close()
+    assert loaded.effective.thinking is found
+
+
+def test_a_template_with_a_switch_verifies_thinking():
+    def script(connection, request):
+        word = "on" if b'"enable_thinking":true' in request else "off"
+        connection.sendall(respond(200, {"prompt": word}))
+
+    with ScriptedServer(script) as server:
+        transport = Transport(read_endpoint(server.url))
+        echoed = LlamaCppServer(transport).echoed_controls(Controls(thinking=False))
+        transport.close()
+    assert echoed.thinking is False

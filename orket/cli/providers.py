@@ -123,7 +123,7 @@ def _probe(
 ) -> list[dict[str, Any]]:
     from dataclasses import asdict
 
-    from orket.providers.endpoint import read_endpoint
+    from orket.providers.endpoint import read_endpoint, without_version
     from orket.providers.probe import probe as ask_all
     from orket.providers.transport import Transport
 
@@ -132,7 +132,7 @@ def _probe(
         report = ask_all(adapter, ref)
     else:
         endpoint = read_endpoint(
-            options.url.rstrip("/").removesuffix("/v1"),
+            without_version(options.url),
             options.api_key_env,
             options.api_key_file,
         )

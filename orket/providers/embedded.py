@@ -23,7 +23,13 @@ from orket.providers.engine import (
     find_engine,
     read_version,
 )
-from orket.providers.gguf import BadGguf, GgufHeader, hash_file, read_header
+from orket.providers.gguf import (
+    BadGguf,
+    GgufHeader,
+    file_parts,
+    hash_file,
+    read_header,
+)
 from orket.providers.llamacpp import LlamaCppServer, require_quant
 from orket.providers.problems import EngineFailure
 from orket.providers.registry import ServerOptions
@@ -163,12 +169,13 @@ class EmbeddedAdapter:
             effective=Controls(
                 seed=echoed.seed,
                 temperature_milli=echoed.temperature_milli,
+                thinking=echoed.thinking,
                 threads=None if threads is None else str(threads),
                 affinity=affinity,
                 context_tokens=held.context_tokens,
             ),
             digest=hash_file(header.path),
-            model_bytes=header.file_bytes,
+            model_bytes=sum(part.stat().st_size for part in file_parts(header.path)),
             parameters=held.parameters or header.parameters,
             reported_quant=held.ftype,
             cpu_only=engine.cpu_only,

@@ -81,6 +81,11 @@ def read_endpoint(
     )
 
 
+def without_version(url: str) -> str:
+    """The URL without the `/v1` that people copy from OpenAI-style base URLs."""
+    return url.strip().rstrip("/").removesuffix("/v1")
+
+
 def read_key(env: str | None, file: Path | str | None) -> str | None:
     """The API key, from the named environment variable or file; None without both.
 

@@ -20,7 +20,7 @@ import threading
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from orket.errors import MissingExtra, UsageError
 from orket.providers.figures import mapping, nanoseconds, sequence, text
@@ -93,14 +93,20 @@ class EngineProcess:
     def __init__(self, settings: EngineSettings) -> None:
         """Start the server and wait until it answers. Raises EngineFailure."""
         self.settings = settings
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", str(_CHILD)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            **_own_session(),
-        )
+        handle, name = tempfile.mkstemp(prefix="orket-engine-", suffix=".log")
+        self._log_path, self._log = Path(name), os.fdopen(handle, "rb")
+        # Opened anew, to append: reading it must not move where the engine writes.
+        with self._log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(_CHILD)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                **_own_session(),
+            )
+        with _quiet():
+            # Gone with the last process that holds it; Windows refuses until then.
+            self._log_path.unlink()
         try:
             said = self._hear()
         except BaseException:
@@ -160,6 +166,8 @@ class EngineProcess:
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._log.close()
+        with _quiet():
+            self._log_path.unlink(missing_ok=True)
         if not gone:
             raise EngineFailure(
                 f"the engine process {self.pid} does not end", "end it by hand"
@@ -203,15 +211,12 @@ class EngineProcess:
         return one_line(lines[-1]) if lines else None
 
     def _read_log(self) -> str:
+        """The beginning and the end of the engine's log."""
         with _quiet():
-            size = self._log.seek(0, os.SEEK_END)
             self._log.seek(0)
             head = self._log.read(LOG_BYTES)
-            tail_from = max(len(head), size - LOG_BYTES)
-            self._log.seek(tail_from)
-            tail = self._log.read(LOG_BYTES)
-            self._log.seek(0, os.SEEK_END)
-            return (head + tail).decode("utf-8", "replace")
+            self._log.seek(max(len(head), self._log.seek(0, os.SEEK_END) - LOG_BYTES))
+            return (head + self._log.read(LOG_BYTES)).decode("utf-8", "replace")
         return ""
 
     def _end_session(self) -> None:

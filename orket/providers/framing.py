@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
 """Longest line accepted; the longest honest ones hold a whole answer."""
+
+
+MAX_DEPTH = 100
+"""Deepest JSON accepted; answers of servers nest less than ten times."""
 
 
 class LineTooLong(Exception):
@@ -46,12 +50,32 @@ class Event:
 def read_json(source: str | bytes) -> Any:
     """JSON as servers write it: NaN passes (the figure readers refuse it).
 
-    Raises ValueError, also for what is nested too deeply.
+    Raises ValueError, also for what is nested too deeply to be walked through.
     """
     try:
-        return json.loads(source, parse_int=_read_int)
+        document = json.loads(source, parse_int=_read_int)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    _require_shallow(document)
+    return document
+
+
+def _require_shallow(document: Any) -> None:
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        level = [child for parent in level for child in _containers(parent)]
+        if not level:
+            return
+    raise ValueError("nested too deeply")
+
+
+def _containers(parent: Any) -> list[Any]:
+    values: Iterable[Any] = ()
+    if isinstance(parent, dict):
+        values = parent.values()
+    elif isinstance(parent, list):
+        values = parent
+    return [value for value in values if isinstance(value, (dict, list))]
 
 
 def _read_int(digits: str) -> int | float:

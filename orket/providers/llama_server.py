@@ -14,7 +14,7 @@ from orket.providers.contract import (
     ServerLoad,
 )
 from orket.providers.discover import UNKNOWN_QUANT, split_name
-from orket.providers.endpoint import read_endpoint
+from orket.providers.endpoint import read_endpoint, without_version
 from orket.providers.gguf import hash_file, normalise_ftype
 from orket.providers.identity import require_bits
 from orket.providers.llamacpp import (
@@ -39,7 +39,7 @@ class LlamaServerAdapter:
 
     def __init__(self, options: ServerOptions) -> None:
         endpoint = read_endpoint(
-            options.url or DEFAULT_URLS[self.name],
+            without_version(options.url or DEFAULT_URLS[self.name]),
             options.api_key_env,
             options.api_key_file,
         )
@@ -76,6 +76,7 @@ class LlamaServerAdapter:
             effective=Controls(
                 seed=echoed.seed,
                 temperature_milli=echoed.temperature_milli,
+                thinking=echoed.thinking,
                 context_tokens=held.context_tokens,
             ),
             unsupported=_unsupported(controls, held),

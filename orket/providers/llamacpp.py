@@ -81,7 +81,7 @@ class LlamaCppServer:
         return ServerLoad(sum(busy), None)
 
     def echoed_controls(self, controls: Controls) -> Controls:
-        """Seed and temperature as the server understood them, by a call of one token.
+        """The controls as the server understood them, by a call of one token.
 
         The chat route does not echo them; the native one does, and reads them alike.
         """
@@ -98,7 +98,22 @@ class LlamaCppServer:
         return Controls(
             seed=_echoed_seed(controls.seed, settings.get("seed")),
             temperature_milli=_milli(settings.get("temperature")),
+            thinking=self._thinking(controls.thinking),
         )
+
+    def _thinking(self, asked: bool | None) -> bool | None:
+        """The asked word, where the model's template has a switch for thinking."""
+        if asked is None:
+            return None
+        prompts = set()
+        for word in (True, False):
+            payload = {
+                "messages": [{"role": "user", "content": "a"}],
+                "chat_template_kwargs": {"enable_thinking": word},
+            }
+            reply = self.transport.post("/apply-template", payload)
+            prompts.add(figures.text(figures.mapping(reply.json).get("prompt")))
+        return asked if len(prompts) == 2 and None not in prompts else None
 
 
 def require_quant(model: ModelRef, held: HeldModel, where: str) -> None:

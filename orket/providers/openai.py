@@ -24,7 +24,7 @@ from orket.providers.contract import (
 )
 from orket.providers.dialects import read_figures
 from orket.providers.discover import UNKNOWN_QUANT, split_name
-from orket.providers.endpoint import read_endpoint
+from orket.providers.endpoint import read_endpoint, without_version
 from orket.providers.problems import IdentityMismatch
 from orket.providers.registry import DEFAULT_URLS, ServerOptions
 from orket.providers.transport import Transport
@@ -41,9 +41,8 @@ class OpenAiAdapter:
     name = "openai"
 
     def __init__(self, options: ServerOptions) -> None:
-        url = options.url or DEFAULT_URLS[self.name]
         endpoint = read_endpoint(
-            url.rstrip("/").removesuffix("/v1"),
+            without_version(options.url or DEFAULT_URLS[self.name]),
             options.api_key_env,
             options.api_key_file,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orket.providers.endpoint import Endpoint, read_endpoint
+from orket.providers.endpoint import Endpoint, read_endpoint, without_version
 from orket.providers.figures import mapping, sequence
 from orket.providers.problems import Problem
 from orket.providers.registry import DEFAULT_URLS, ServerOptions
@@ -30,7 +30,7 @@ class Found:
 def recognise(options: ServerOptions) -> Found:
     """Find out which server answers. Raises ProviderError when none does."""
     endpoint = read_endpoint(
-        options.url or "", options.api_key_env, options.api_key_file
+        without_version(options.url or ""), options.api_key_env, options.api_key_file
     )
     with Transport(endpoint, options.insecure, options.clock) as transport:
         first = transport.get("/v1/models", ASK_SECONDS)
