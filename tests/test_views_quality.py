@@ -1,0 +1,384 @@
+"""Rules of v1.telemetry and v1.run_quality, one hand-checked situation each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from orket.records import Capabilities, Policy
+from tests.raw_rows import CONTROLS, MS, VERIFIED, Sweep, quiet_counters
+
+
+def judged(tmp_path, sweep: Sweep, view: str = "run_quality") -> list[dict[str, Any]]:
+    warehouse = sweep.store(tmp_path / "warehouse")
+    with warehouse.session(sweep.sweep_id) as session:
+        return session.rows(f"SELECT * FROM v1.{view} ORDER BY attempt_id")
+
+
+def one_run(
+    tmp_path, *, view: str = "run_quality", sweep: Sweep | None = None, **facts
+):
+    sweep = sweep or Sweep(quants=("F16",), tasks=("t1",))
+    sweep.add("F16", "t1", **facts)
+    (row,) = judged(tmp_path, sweep, view)
+    return row
+
+
+def test_quiet_run_is_clean_and_says_what_it_could_not_see(tmp_path):
+    row = one_run(tmp_path)
+    assert row["run_quality_status"] == "CLEAN"
+    assert row["run_quality_reasons"] == []
+    assert row["advisories"] == []
+    assert row["unobserved_reasons"] == ["DRIFT_SINCE_ANCHOR", "MODEL_LOADED_IN_RUN"]
+    assert row["foreign_cpu_micro"] == 0
+
+
+@pytest.mark.parametrize(
+    ("facts", "status"),
+    [
+        ({}, "OK"),
+        ({"prompt_tokens": None}, "TOKEN_COUNT_UNAVAILABLE"),
+        ({"completion_tokens": None}, "TOKEN_COUNT_UNAVAILABLE"),
+        ({"prefill_ns": None}, "TIMING_UNAVAILABLE"),
+        ({"decode_ns": None}, "TIMING_UNAVAILABLE"),
+        ({"prompt_tokens": None, "decode_ns": None}, "TOKEN_AND_TIMING_UNAVAILABLE"),
+        ({"completion_tokens": 1, "decode_ns": None}, "OK"),
+        ({"completion_tokens": 1, "decode_ns": 0}, "OK"),
+        ({"completion_tokens": 0, "decode_ns": None}, "OK"),
+        ({"completion_tokens": 2, "decode_ns": None}, "TIMING_UNAVAILABLE"),
+        (
+            {"completion_tokens": 1, "decode_ns": None, "decode_clock": "prefill_end"},
+            "TIMING_UNAVAILABLE",
+        ),
+        (
+            {"completion_tokens": 1, "decode_ns": None, "prompt_tokens": None},
+            "TOKEN_COUNT_UNAVAILABLE",
+        ),
+    ],
+)
+def test_token_status(tmp_path, facts, status):
+    assert (
+        one_run(tmp_path, view="telemetry", **facts)["token_metrics_status"] == status
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "rate", "reason"),
+    [
+        # 20 tokens after the first in 0.4 s; 21 where the first is inside the clock.
+        ({"completion_tokens": 21, "decode_ns": 400 * MS}, 50_000, None),
+        (
+            {
+                "completion_tokens": 21,
+                "decode_ns": 400 * MS,
+                "decode_clock": "prefill_end",
+            },
+            52_500,
+            None,
+        ),
+        ({"completion_tokens": 0}, None, "ZERO_COMPLETION_TOKENS"),
+        ({"completion_tokens": 1}, None, "SINGLE_TOKEN_COMPLETION"),
+        ({"decode_ns": 0}, None, "ZERO_DURATION"),
+        ({"decode_ns": None}, None, "TIMING_UNAVAILABLE"),
+        ({"completion_tokens": None}, None, "TOKEN_COUNT_UNAVAILABLE"),
+        ({"decode_clock": None}, None, "DECODE_CLOCK_UNKNOWN"),
+        # The prompt count is not part of this rate.
+        (
+            {"prompt_tokens": None, "completion_tokens": 21, "decode_ns": 400 * MS},
+            50_000,
+            None,
+        ),
+    ],
+)
+def test_generation_rate(tmp_path, facts, rate, reason):
+    row = one_run(tmp_path, view="telemetry", **facts)
+    assert row["generation_tokens_per_second_milli"] == rate
+    assert row["generation_rate_reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("facts", "rate", "reason"),
+    [
+        ({"prompt_tokens": 40, "prefill_ns": 100 * MS}, 400_000, None),
+        # A template's first tokens always hit: 16 of 40 leave 24 new ones.
+        (
+            {"prompt_tokens": 40, "cached_prompt_tokens": 16, "prefill_ns": 100 * MS},
+            240_000,
+            None,
+        ),
+        ({"cached_prompt_tokens": 17}, None, "PROMPT_CACHE_HIT"),
+        # 5 % of 1000 is 50.
+        (
+            {
+                "prompt_tokens": 1000,
+                "cached_prompt_tokens": 50,
+                "prefill_ns": 100 * MS,
+            },
+            9_500_000,
+            None,
+        ),
+        (
+            {"prompt_tokens": 1000, "cached_prompt_tokens": 51},
+            None,
+            "PROMPT_CACHE_HIT",
+        ),
+        ({"cached_prompt_tokens": None}, None, "CACHED_SHARE_UNKNOWN"),
+        (
+            {
+                "cached_prompt_tokens": None,
+                "prompt_cache": "absent",
+                "prefill_ns": 100 * MS,
+            },
+            400_000,
+            None,
+        ),
+        ({"prefill_ns": 0}, None, "ZERO_DURATION"),
+        ({"prefill_ns": None}, None, "TIMING_UNAVAILABLE"),
+    ],
+)
+def test_prompt_rate(tmp_path, facts, rate, reason):
+    row = one_run(tmp_path, view="telemetry", **facts)
+    assert row["prompt_tokens_per_second_milli"] == rate
+    assert row["prompt_rate_reason"] == reason
+
+
+def test_overhead_is_not_clamped(tmp_path):
+    row = one_run(
+        tmp_path, view="telemetry", wall_ms=100, prefill_ns=60 * MS, decode_ns=60 * MS
+    )
+    assert row["orchestration_overhead_micro"] == -200_000
+
+
+def end(start_ms: int = 0, wall_ms: int = 600, **changes):
+    """Counters at the end of a run of 600 ms that starts the block."""
+    return quiet_counters((start_ms + wall_ms) * MS, **changes)
+
+
+# A run of 600 ms on two CPUs: 1200 ms of CPU time.
+REASONS = [
+    ({"outcome": "FAILED"}, "RUN_FAILED"),
+    ({"prompt_tokens": None}, "MISSING_TOKEN_COUNTS"),
+    ({"decode_ns": None}, "MISSING_TIMINGS"),
+    ({"load_ns": 501 * MS}, "MODEL_LOADED_IN_RUN"),
+    (
+        {"after": end(host_busy_ns=1_200 * MS * 96 // 100 + 121 * MS)},
+        "HIGH_FOREIGN_CPU",
+    ),
+    ({"after": end(host_steal_ns=25 * MS)}, "CPU_STEAL"),
+    ({"after": end(cgroup_throttled_ns=31 * MS)}, "CPU_QUOTA_THROTTLED"),
+    ({"after": end(thermal_throttled_ns=31 * MS)}, "THERMAL_THROTTLE"),
+    ({"after": end(swap_in_bytes=400_000, swap_out_bytes=400_000)}, "SWAP_ACTIVITY"),
+    ({"prefill_ns": 0, "decode_ns": 400 * MS}, "HIGH_ORCHESTRATION_OVERHEAD"),
+    ({"prefill_ns": 0, "decode_ns": 607 * MS}, "CLOCK_INCONSISTENT"),
+    ({"realtime_ns": 851 * MS}, "CLOCK_JUMP"),
+    ({"realtime_ns": 0}, "CLOCK_JUMP"),
+    ({"cached_prompt_tokens": 17}, "PROMPT_CACHE_HIT"),
+    ({"after": end(server_requests_processing=1)}, "SERVER_SHARED"),
+    (
+        {
+            "before": quiet_counters(0, server_tokens_generated=100),
+            "after": end(server_tokens_generated=122),
+        },
+        "SERVER_SHARED",
+    ),
+    (
+        {"after": end(server_cpu_ns=590 * MS, host_busy_ns=600 * MS)},
+        "SERVER_STALLED",
+    ),
+    ({"after": end(psi_memory_full_us=6_001)}, "MEMORY_PRESSURE"),
+    ({"after": end(server_major_faults=61)}, "MEMORY_PRESSURE"),
+    ({"other_models_resident": ["other"]}, "OTHER_MODEL_RESIDENT"),
+    ({"after": end(server_cpu_ns=None)}, "ENVIRONMENT_UNOBSERVED"),
+    ({"before": None, "after": None}, "ENVIRONMENT_UNOBSERVED"),
+    (
+        {
+            "effective": msgspec.structs.replace(VERIFIED, context_tokens=512),
+            "requested": msgspec.structs.replace(CONTROLS, context_tokens=2048),
+        },
+        "CONTROL_NOT_HONOURED",
+    ),
+    ({"effective": msgspec.structs.replace(VERIFIED, seed=8)}, "CONTROL_NOT_HONOURED"),
+    (
+        {"requested": msgspec.structs.replace(CONTROLS, seed=None)},
+        "MISSING_EXPERIMENTAL_CONTROLS",
+    ),
+]
+
+
+@pytest.mark.parametrize(("facts", "reason"), REASONS)
+def test_each_disturbance_pollutes_by_its_own_code(tmp_path, facts, reason):
+    row = one_run(tmp_path, **facts)
+    assert row["run_quality_status"] == "POLLUTED"
+    assert row["run_quality_reasons"] == [reason]
+
+
+# The last value that is still allowed.
+ALLOWED = [
+    {"load_ns": 500 * MS, "wall_ms": 1200, "prefill_ns": 5 * MS, "decode_ns": 690 * MS},
+    {"after": end(host_busy_ns=1_200 * MS * 96 // 100 + 120 * MS)},
+    {"after": end(host_steal_ns=24 * MS)},
+    {"after": end(cgroup_throttled_ns=30 * MS)},
+    {"prefill_ns": 0, "decode_ns": 500 * MS},
+    {"prefill_ns": 0, "decode_ns": 606 * MS},
+    {"realtime_ns": 850 * MS},
+    {"cached_prompt_tokens": 16},
+    {"after": end(psi_memory_full_us=6_000)},
+    {"after": end(server_major_faults=60)},
+    {
+        "before": quiet_counters(0, server_tokens_generated=100),
+        "after": end(server_tokens_generated=121),
+    },
+    {"requested": msgspec.structs.replace(CONTROLS, threads="server")},
+    {"requested": msgspec.structs.replace(CONTROLS, affinity="server", warmup="none")},
+]
+
+
+@pytest.mark.parametrize("facts", ALLOWED)
+def test_the_limit_itself_is_clean(tmp_path, facts):
+    row = one_run(tmp_path, **facts)
+    assert row["run_quality_reasons"] == []
+
+
+@pytest.mark.parametrize(
+    ("after", "missing"),
+    [
+        ({"host_steal_ns": None}, "CPU_STEAL"),
+        ({"cgroup_throttled_ns": None}, "CPU_QUOTA_THROTTLED"),
+        ({"swap_in_bytes": None}, "SWAP_ACTIVITY"),
+        (
+            {"thermal_throttled_ns": None, "thermal_throttle_count": None},
+            "THERMAL_THROTTLE",
+        ),
+        # A counter that runs backwards is an error of the sensor.
+        ({"cgroup_throttled_ns": 0}, "CPU_QUOTA_THROTTLED"),
+    ],
+)
+def test_an_unknown_counter_is_unobserved_not_a_reason(tmp_path, after, missing):
+    row = one_run(
+        tmp_path,
+        before=quiet_counters(0, cgroup_throttled_ns=5),
+        after=end(**({"cgroup_throttled_ns": 5} | after)),
+    )
+    assert row["run_quality_status"] == "CLEAN"
+    assert missing in row["unobserved_reasons"]
+    assert row["advisories"] == ["PARTIALLY_OBSERVED"]
+
+
+def test_allow_unobserved_turns_it_into_an_advisory(tmp_path):
+    sweep = Sweep(quants=("F16",), tasks=("t1",), policy=Policy(allow_unobserved=True))
+    row = one_run(tmp_path, sweep=sweep, before=None, after=None)
+    assert row["run_quality_status"] == "CLEAN"
+    assert "ENVIRONMENT_UNOBSERVED" in row["advisories"]
+
+
+def test_what_the_server_never_promised_is_an_advisory(tmp_path):
+    sweep = Sweep(quants=("F16",), tasks=("t1",), capabilities=Capabilities())
+    row = one_run(
+        tmp_path, sweep=sweep, prompt_tokens=None, prefill_ns=None, decode_ns=None
+    )
+    assert row["run_quality_status"] == "CLEAN"
+    assert row["advisories"] == ["COUNTS_NOT_OFFERED", "TIMINGS_NOT_OFFERED"]
+
+
+def test_advisories_do_not_pollute(tmp_path):
+    row = one_run(
+        tmp_path,
+        stop_reason="length",
+        unsupported_controls=["affinity"],
+        after=end(on_battery=True, server_cpu_ns=800 * MS, host_busy_ns=812 * MS),
+    )
+    assert row["run_quality_status"] == "CLEAN"
+    assert row["advisories"] == [
+        "CONTROL_UNSUPPORTED",
+        "ON_BATTERY",
+        "OUTPUT_TRUNCATED",
+        "SERVER_STALLED",
+    ]
+
+
+def test_high_load_counts_only_where_foreign_cpu_is_unobserved(tmp_path):
+    sweep = Sweep(
+        quants=("F16",), tasks=("t1",), manifest={"executor_load1_milli": 2001}
+    )
+    assert one_run(tmp_path, sweep=sweep)["run_quality_reasons"] == []
+    other = Sweep(
+        sweep_id="sweep-2",
+        quants=("F16",),
+        tasks=("t1",),
+        manifest={"executor_load1_milli": 2001},
+    )
+    row = one_run(tmp_path, sweep=other, after=end(client_cpu_ns=None))
+    assert row["run_quality_reasons"] == ["HIGH_SYSTEM_LOAD"]
+
+
+def test_short_runs_share_the_window_of_their_block(tmp_path):
+    """Ten runs of 100 ms: two windows of 500 ms; a burner in the second one."""
+    sweep = Sweep(quants=("F16",), tasks=tuple(f"t{n}" for n in range(10)))
+    for number in range(10):
+        start, stop = number * 100, number * 100 + 100
+        burnt = 200 * MS if number >= 7 else 0
+        sweep.add(
+            "F16",
+            f"t{number}",
+            wall_ms=100,
+            before=quiet_counters(start * MS),
+            after=quiet_counters(
+                stop * MS, host_busy_ns=stop * MS * 192 // 100 + burnt
+            ),
+        )
+    rows = judged(tmp_path, sweep)
+    by_task = {row["test_id"]: row for row in rows}
+    assert [by_task[f"bank/t{n}"]["window_runs"] for n in range(10)] == [5] * 10
+    assert [by_task[f"bank/t{n}"]["run_quality_reasons"] for n in range(10)] == (
+        [[]] * 5 + [["HIGH_FOREIGN_CPU"]] * 5
+    )
+    assert {row["window_id"] for row in rows} == {"block:0/0:0", "block:0/0:1"}
+
+
+def test_an_incomplete_last_window_joins_the_one_before(tmp_path):
+    sweep = Sweep(quants=("F16",), tasks=tuple(f"t{n}" for n in range(7)))
+    for number in range(7):
+        sweep.add("F16", f"t{number}", wall_ms=100)
+    rows = judged(tmp_path, sweep)
+    assert {row["window_id"] for row in rows} == {"block:0/0:0"}
+    assert {row["window_ns"] for row in rows} == {700 * MS}
+
+
+def test_a_short_window_needs_50_ms_of_excess(tmp_path):
+    """A lone run of 100 ms: 20 % foreign is 20 ms beyond the limit; 60 % is 100 ms."""
+    for number, (burnt_ms, reasons) in enumerate(
+        [(40, []), (120, ["HIGH_FOREIGN_CPU"])]
+    ):
+        sweep = Sweep(sweep_id=f"s{number}", quants=("F16",), tasks=("t1",))
+        sweep.add(
+            "F16",
+            "t1",
+            wall_ms=100,
+            after=quiet_counters(100 * MS, host_busy_ns=192 * MS + burnt_ms * MS),
+        )
+        (row,) = judged(tmp_path, sweep)
+        assert row["run_quality_reasons"] == reasons
+
+
+def test_drift_marks_the_runs_since_the_last_good_anchor(tmp_path):
+    sweep = Sweep(quants=("F16",), tasks=("t1", "t2", "t3"))
+    for repetition in (1, 2, 3):
+        sweep.add("F16", "t1", phase="canary", run_id=f"c{repetition}", wall_ms=600)
+    sweep.add("F16", "t1")
+    sweep.add("F16", "t1", phase="anchor", run_id="a1", wall_ms=620, block_index=90)
+    sweep.add("F16", "t2")
+    sweep.add("F16", "t1", phase="anchor", run_id="a2", wall_ms=700, block_index=91)
+    sweep.add("F16", "t3")
+    rows = judged(tmp_path, sweep)
+    reasons = {
+        row["test_id"]: row["run_quality_reasons"]
+        for row in rows
+        if row["phase"] == "matrix"
+    }
+    assert reasons == {
+        "bank/t1": [],
+        "bank/t2": ["DRIFT_SINCE_ANCHOR"],
+        "bank/t3": [],
+    }
