@@ -238,6 +238,17 @@ def test_a_server_that_is_loading_is_waited_for_and_then_given_up():
     assert caught.value.error_class == "HTTP_503"
 
 
+def test_a_missing_key_is_told_before_anything_is_measured():
+    denied = respond(401, {"error": {"message": "Invalid API Key"}})
+    with RecordedServer(recorded(props=denied)) as server:
+        adapter = LlamaServerAdapter(ServerOptions(url=server.url))
+        for ask in (adapter.describe, lambda: adapter.load(asked().model, CONTROLS)):
+            with pytest.raises(ProviderError, match="API key") as caught:
+                ask()
+            assert caught.value.error_class == "HTTP_401"
+        adapter.close()
+
+
 def test_a_size_no_such_quant_can_have_is_refused():
     models = load("v1_models.json")
     models["data"][0]["meta"].update(size=4 * 1_906_432, ftype="unheard of")

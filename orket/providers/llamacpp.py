@@ -49,10 +49,16 @@ class LlamaCppServer:
         self.transport = transport
 
     def held_model(self) -> HeldModel:
-        """What /v1/models and /props say. Raises ProviderError without the first."""
+        """What /v1/models and /props say.
+
+        Raises ProviderError when the first is not there or access is denied: the list
+        of models is public even where everything else needs a key.
+        """
         models = self.transport.get("/v1/models")
         listed = self.transport.require(models, "asking for the model")
         props = self.transport.get("/props")
+        if props.problem is not None and props.status in (401, 403):
+            raise self.transport.error(props.problem, "asking for the model")
         return read_held_model(
             figures.mapping(listed), figures.mapping(props.json if props.ok else None)
         )
