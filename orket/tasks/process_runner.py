@@ -49,7 +49,7 @@ LANDLOCK_WRITE = 0x2 | 0x1FF0 | 0x2000 | 0x4000  # write, remove, make, refer, t
 
 
 def limit_resources(limits: dict[str, int]) -> bool:
-    """Hard limits of the kernel, where it has them."""
+    """Hard limits of the kernel; False where it refuses one."""
     try:
         import resource
     except ImportError:
@@ -58,11 +58,12 @@ def limit_resources(limits: dict[str, int]) -> bool:
         kind = getattr(resource, name, None)
         if kind is None:
             continue
+        hard = resource.getrlimit(kind)[1]
+        limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
         try:
-            resource.setrlimit(kind, (value, value))
+            resource.setrlimit(kind, (limit, limit))
         except (ValueError, OSError):
-            hard = resource.getrlimit(kind)[1]
-            resource.setrlimit(kind, (min(value, hard), hard))
+            return False
     return True
 
 

@@ -48,6 +48,9 @@ _LIMITS = {
 }
 # SIGXCPU and SIGKILL, as Python and as bwrap tells them.
 _KILLED_FOR_TIME = (-24, -9, 152, 137)
+_ENVIRONMENT = {"PYTHONHASHSEED": "0"}
+if sys.platform == "win32":
+    _ENVIRONMENT["SYSTEMROOT"] = os.environ.get("SYSTEMROOT", r"C:\Windows")
 _WALLS = ("rlimits", "seccomp", "landlock")
 
 
@@ -159,7 +162,9 @@ def _find_bwrap(path: str | None) -> str | None:
 
 def _wrap(bwrap: str, folder: str) -> list[str]:
     """A file system of Python alone, and namespaces of its own."""
-    command = [bwrap, "--unshare-all", "--die-with-parent", "--new-session"]
+    # Without a reaper of its own: bwrap would leave that one behind, unwaited for.
+    command = [bwrap, "--unshare-all", "--as-pid-1"]
+    command += ["--die-with-parent", "--new-session"]
     command += ["--cap-drop", "ALL", "--clearenv", "--setenv", "PYTHONHASHSEED", "0"]
     for place in _readable():
         command += ["--ro-bind-try", place, place]
@@ -194,7 +199,7 @@ def _run_child(
             stdout=output,
             stderr=subprocess.DEVNULL,
             cwd=folder,
-            env={"PYTHONHASHSEED": "0"},
+            env=_ENVIRONMENT,
             start_new_session=True,
         )
     except OSError:
