@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from orket.records import Capabilities, Policy
-from tests.raw_rows import CONTROLS, MS, VERIFIED, Sweep, quiet_counters
+from tests.built_sweep import CONTROLS, MS, VERIFIED, Sweep, quiet_counters
 
 
 def judged(tmp_path, sweep: Sweep, view: str = "run_quality") -> list[dict[str, Any]]:
