@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from orket.providers.contract import ModelRef
+from orket.providers.gguf import normalise_tag
 from orket.providers.problems import IdentityMismatch, Problem
+from orket.quants import find_quant
 from orket.records import Controls
 
 UNKNOWN_QUANTS = frozenset({"", "UNKNOWN", "NONE", "NULL", "N/A"})
+MIXES = frozenset({"unsloth", "k-quant"})
+"""Families with mixes that go by the name of a plainer file type in the file itself."""
 BITS_FACTOR = 2.0
 """Bits per weight off by more are another quant. Smaller models keep more of their
 tensors at high precision, so that nothing closer can be told from size alone."""
-
-_SIZES = {"SMALL": "S", "MEDIUM": "M", "LARGE": "L"}
-_ALIASES = {"FP16": "F16", "FP32": "F32", "ALL_F32": "F32", "MOSTLY_F16": "F16"}
-_BITS = re.compile(r"^(?:I?Q|F|BF|FP|INT|MXFP|NVFP|TQ)?(\d+)")
 
 
 def plain_quant(name: str | None) -> str | None:
@@ -24,14 +23,21 @@ def plain_quant(name: str | None) -> str | None:
 
     None where the name says nothing.
     """
-    if name is None:
+    plain = (name or "").strip()
+    if plain.upper() in UNKNOWN_QUANTS:
         return None
-    plain = name.strip().upper().replace("-BIT", "BIT")
-    for word, letter in _SIZES.items():
-        plain = re.sub(rf"[ _]*-[ _]*{word}\b", f"_{letter}", plain)
-    plain = plain.replace(" ", "_").replace("-", "_")
-    plain = _ALIASES.get(plain, plain)
-    return None if plain in UNKNOWN_QUANTS else plain
+    known = find_quant(plain)
+    return known.key if known else plain.upper()
+
+
+def fits_quant(model: ModelRef, reported: str | None) -> bool:
+    """Whether the quant that is reported can be the one asked for."""
+    said, asked = plain_quant(reported), plain_quant(model.quant_tag)
+    if said is None or asked is None or said == asked:
+        return True
+    known = find_quant(asked)
+    is_mix = known is not None and known.family in MIXES and not normalise_tag(asked)
+    return is_mix and normalise_tag(said) is not None
 
 
 def require_quant(model: ModelRef, reported: str | None, server: str) -> None:
@@ -39,8 +45,7 @@ def require_quant(model: ModelRef, reported: str | None, server: str) -> None:
 
     Raises IdentityMismatch.
     """
-    said, asked = plain_quant(reported), plain_quant(model.quant_tag)
-    if said is not None and asked is not None and said != asked:
+    if not fits_quant(model, reported):
         raise IdentityMismatch(
             f"{server} holds {reported} under the name {model.name}, not"
             f" {model.quant_tag}",
@@ -52,9 +57,10 @@ def require_bits(
     model: ModelRef, size_bytes: int | None, parameters: int | None, server: str
 ) -> None:
     """Refuse a size that the quant asked for cannot have. Raises IdentityMismatch."""
-    nominal = nominal_bits(model.quant_tag)
-    if not nominal or not size_bytes or not parameters:
+    known = find_quant(model.quant_tag)
+    if known is None or not size_bytes or not parameters:
         return
+    nominal = known.nominal_bpw_milli / 1000
     bits = 8 * size_bytes / parameters
     if not nominal / BITS_FACTOR < bits < nominal * BITS_FACTOR:
         raise IdentityMismatch(
@@ -72,13 +78,6 @@ def find_unsupported(controls: Controls, names: Iterable[str]) -> tuple[str, ...
         if getattr(controls, name) not in (None, "server", "none")
     )
     return tuple(sorted(asked))
-
-
-def nominal_bits(quant: str) -> float | None:
-    """Bits per weight that a quant's name speaks of; None where it names none."""
-    found = _BITS.match(plain_quant(quant) or "")
-    bits = float(found.group(1)) if found else None
-    return bits if bits and bits <= 32 else None
 
 
 def model_mismatch(

@@ -42,7 +42,7 @@ from orket.providers.figures import (
 )
 from orket.providers.identity import (
     find_unsupported,
-    plain_quant,
+    fits_quant,
     require_quant,
     same_name,
 )
@@ -427,7 +427,7 @@ class LmStudioAdapter:
             request, result.answer.model, result.http_status
         )
         told = text(mapping(result.document.get("model_info")).get("quant"))
-        if problem is None and not _fits(request.model, told):
+        if problem is None and not fits_quant(request.model, told):
             problem = Problem(
                 "IDENTITY_MISMATCH",
                 f"asked for {request.model.quant_tag}, answered by {told}",
@@ -606,11 +606,6 @@ def _reasoning_setting(controls: Controls) -> str:
 
 def _prompt_cache(request: Generation) -> str:
     return "nonce" if request.prompt_cache == "nonce" else "uncontrolled"
-
-
-def _fits(model: ModelRef, reported: str | None) -> bool:
-    said, asked = plain_quant(reported), plain_quant(model.quant_tag)
-    return said is None or asked is None or said == asked
 
 
 def _instances(row: Mapping[str, Any]) -> list[str]:
