@@ -530,7 +530,7 @@ sessions AS (
                     'minimum_viable_quant': minimum_viable_quant,
                     'best_value_quant': best_value_quant,
                     'best_value_status': best_value_status,
-                    'rivals': list_transform(rivals, lambda rival: rival.quant_tag),
+                    'rivals': rivals,
                     'confidence': confidence,
                     'tasks': evidence_tasks,
                     'tasks_needed': tasks_needed,
