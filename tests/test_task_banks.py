@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import fields
 
 from orket.errors import UsageError
 from orket.tasks.bank import (
@@ -19,6 +21,7 @@ from orket.tasks.bank import (
     select_tasks,
 )
 from orket.tasks.checkers import check_answer
+from orket.tasks.checks import KINDS, Check
 from orket.tasks.monty_sandbox import MontySandbox
 from orket.tasks.process_sandbox import ProcessSandbox
 from orket.tasks.sandbox import Sandbox
@@ -251,12 +254,8 @@ def test_a_selection_of_nothing_is_refused(wanted: dict[str, Any], said: str) ->
 SHIPPED = [task for name in bank_names() for task in load_bank(name).tasks]
 
 
-def needs_sandbox(task: Task) -> bool:
-    return any(check.needs_sandbox for check in task.checks)
-
-
-PLAIN = [task for task in SHIPPED if not needs_sandbox(task)]
-CODE = [task for task in SHIPPED if needs_sandbox(task)]
+PLAIN = [task for task in SHIPPED if not task.needs_sandbox]
+CODE = [task for task in SHIPPED if task.needs_sandbox]
 
 
 def try_samples(task: Task, sandbox: Sandbox | None) -> None:
@@ -306,3 +305,28 @@ def test_the_core_bank_is_broad_enough_to_support_a_claim() -> None:
         assert {task.tier for task in tasks} == set(TIERS)
     assert {task.language for task in bank.tasks} >= {"de", "fr", "es", "zh", "ja"}
     assert len(select_tasks(bank, ids=["first-look"])) == 12
+
+
+DOCS = (Path(__file__).parent.parent / "docs" / "tasks.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+def test_the_docs_name_every_kind_of_check_with_its_keys(kind: type[Check]) -> None:
+    name = str(kind.__struct_config__.tag)
+    (row,) = (line for line in DOCS.splitlines() if re.match(rf"\| .*`{name}`", line))
+    for field in fields(kind):
+        assert f"`{field.encode_name}`" in row
+
+
+def test_the_docs_count_the_tasks_right() -> None:
+    bank = load_bank("core")
+    counts = {b: len(select_tasks(bank, buckets=[b])) for b in BUCKETS}
+    said = ", ".join(f"{count} {bucket}" for bucket, count in counts.items())
+    assert f"{len(bank.tasks)} distinct ones: {said}" in DOCS
+
+
+def test_the_example_of_the_docs_is_a_bank(tmp_path: Path) -> None:
+    example = DOCS.partition("```toml\n")[2].partition("```")[0]
+    bank = load_text(tmp_path, example)
+    assert [task.test_id for task in bank.tasks] == ["mine/capital"]
+    try_samples(bank.tasks[0], None)

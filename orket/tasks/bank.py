@@ -85,6 +85,11 @@ class Task:
         return f"{self.bank}/{self.id}"
 
     @property
+    def needs_sandbox(self) -> bool:
+        """Whether a check runs the answer's code."""
+        return any(check.needs_sandbox for check in self.checks)
+
+    @property
     def revision(self) -> str:
         """Hash of all that can change whether an answer passes."""
         content = {

@@ -61,7 +61,7 @@ def check_answer(
             unparseable=any(f.reason in UNPARSEABLE_REASONS for f in failed),
         )
     passed = sum(finding.status == PASSED for finding in findings)
-    used_sandbox = sandbox if any(c.needs_sandbox for c in task.checks) else None
+    used_sandbox = sandbox if task.needs_sandbox else None
     return CheckFacts(
         checks_passed=passed,
         checks_total=passed + len(failed),
