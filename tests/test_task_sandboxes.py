@@ -79,6 +79,11 @@ def test_prints_go_nowhere(sandbox: Sandbox, capfd: pytest.CaptureFixture[str]) 
     assert "seen" not in "".join(capfd.readouterr())
 
 
+def test_what_is_for_the_command_line_is_not_run(sandbox: Sandbox) -> None:
+    code = "def f():\n    return 1\nif __name__ == '__main__':\n    f = None"
+    assert run_one(sandbox, code, "f()").value == 1
+
+
 def test_clocks_stand_still_and_chance_is_seeded(sandbox: Sandbox) -> None:
     code = (
         "import random, time, datetime\n"
@@ -216,6 +221,13 @@ def test_no_process_is_started_or_ended(process: Sandbox, code: str) -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert caught == []
+
+
+@linux
+def test_the_kernel_sends_no_signal_for_an_answer(process: Sandbox) -> None:
+    code = "import fcntl, os\nfd = os.open(os.path.dirname(os.__file__), os.O_RDONLY)"
+    for command in ("fcntl.F_SETSIG, 9", f"fcntl.F_SETOWN, {os.getpid()}"):
+        assert run_one(process, code, f"fcntl.fcntl(fd, {command})").kind == RAISED
 
 
 @linux
