@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -156,8 +158,8 @@ def test_answers_are_fixed_canned_or_echoed(tmp_path: Path) -> None:
             said = post(server, "/v1/chat/completions", body).json()
             assert said["choices"][0]["message"]["content"] == answer
     with MockServer("ollama", Profile(mode="echo", decode_rate=1e5)) as server:
-        body: dict[str, Any] = {"model": "demo:q8_0", "messages": MESSAGES, "stream": False}
-        said = post(server, "/api/chat", body).json()
+        whole = {**CALLS["ollama"][1], "stream": False}
+        said = post(server, "/api/chat", whole).json()
         assert said["message"]["content"] == "Say something."
 
 
@@ -295,6 +297,34 @@ def test_bad_arguments_are_usage_errors(arguments: list[str]) -> None:
     result = CliRunner().invoke(mock_server, arguments)
     assert isinstance(result.exception, UsageError)
     assert result.exception.hint
+
+
+def documented(language: str) -> list[str]:
+    """The fenced blocks of that language in the section on the mock server."""
+    page = (Path(__file__).parent.parent / "docs" / "providers.md").read_text("utf-8")
+    section = page[page.index("## The mock server") :]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    return [block for said, block in blocks if said == language]
+
+
+def test_the_documented_commands_and_profile_are_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (profile,) = documented("toml")
+    Path("mock.toml").write_text(profile)
+    lines = "\n".join(documented("")).splitlines()
+    commands = [line for line in lines if line.startswith("orket mock-server")]
+    assert len(commands) > 8
+    for command in commands:
+        served: list[MockServer] = []
+        monkeypatch.setattr(MockServer, "serve", served.append)
+        arguments = shlex.split(command)[2:]
+        if "--port" not in arguments:
+            arguments += ["--port", "0"]
+        result = CliRunner().invoke(mock_server, arguments)
+        assert result.exit_code == 0, command
+        assert served or "--list-faults" in arguments
 
 
 def test_the_verb_serves_until_it_is_interrupted() -> None:

@@ -97,7 +97,10 @@ def mock_server(
     print_line(server.url)
     names = ", ".join(model.name for model in profile.models)
     messages.note(f"{dialect} on {server.url} with {names}; Ctrl-C ends it")
-    server.serve()
+    try:
+        server.serve()
+    finally:
+        server.release()
 
 
 def _build_profile(

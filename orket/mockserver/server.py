@@ -92,7 +92,12 @@ class MockServer:
         self._http.serve_forever(poll_interval=0.05)
 
     def close(self) -> None:
+        """End a server that serves in another thread."""
         self._http.shutdown()
+        self.release()
+
+    def release(self) -> None:
+        """Give the port back."""
         self._http.server_close()
 
     def __enter__(self) -> MockServer:
