@@ -11,20 +11,13 @@ import pytest
 from msgspec.structs import fields
 
 from orket.errors import UsageError
-from orket.tasks.bank import (
-    BUCKETS,
-    TIERS,
-    Task,
-    TaskBank,
-    bank_names,
-    load_bank,
-    select_tasks,
-)
+from orket.tasks.bank import Task, TaskBank, bank_names, load_bank, select_tasks
 from orket.tasks.checkers import check_answer
-from orket.tasks.checks import KINDS, Check
+from orket.tasks.checks import KINDS, Check, Exact
 from orket.tasks.monty_sandbox import MontySandbox
 from orket.tasks.process_sandbox import ProcessSandbox
 from orket.tasks.sandbox import Sandbox
+from orket.tasks.task import BUCKETS, TIERS, Samples
 
 BANK = """\
 schema_version = 1
@@ -189,9 +182,6 @@ def make_bank(count: int) -> TaskBank:
 
 
 def load_bank_template() -> Task:
-    from orket.tasks.bank import Samples
-    from orket.tasks.checks import Exact
-
     return Task(
         bank="made",
         id="t",
@@ -290,6 +280,16 @@ def test_shipped_code_samples_are_judged_alike_in_every_sandbox(
     task: Task, sandbox: Sandbox
 ) -> None:
     try_samples(task, sandbox)
+
+
+@pytest.mark.parametrize("answer", ["", "I don't know.", "yes or no", "{prompt}"])
+def test_no_task_is_passed_without_an_answer(answer: str) -> None:
+    monty = MontySandbox()
+    for task in load_bank("core").tasks:
+        text = answer.replace("{prompt}", task.prompt)
+        facts = check_answer(task, text, monty)
+        assert facts.checks_passed < facts.checks_total, task.id
+    monty.close()
 
 
 def test_prompts_of_different_banks_differ() -> None:

@@ -5,13 +5,8 @@ A bank is a file of presets/tasks, or any file by its path.
 
 from __future__ import annotations
 
-import fnmatch
-import hashlib
-import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,23 +15,23 @@ import msgspec
 from orket.errors import UsageError
 from orket.resources import shipped
 from orket.tasks.checks import KINDS, Case, Check
+from orket.tasks.selection import nearest, select_tasks
+from orket.tasks.task import BUCKETS, LANGUAGES, TIERS, Samples, Task, TaskBank
 from orket.tasks.toml_source import TomlSource, read_toml
 
-SCHEMA_VERSION = 1
-BUCKETS = ("logic", "refactor", "mixed")
-TIERS = (1, 2, 3)
-LANGUAGES = ("de", "en", "es", "fr", "it", "ja", "ko", "pt", "ru", "zh")
+__all__ = [
+    "Samples",
+    "Task",
+    "TaskBank",
+    "bank_names",
+    "load_bank",
+    "select_tasks",
+]
 
+SCHEMA_VERSION = 1
 Fields = TypeVar("Fields", bound=msgspec.Struct)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-
-
-class Samples(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Answers that must pass every check, and answers that must fail one."""
-
-    passing: list[str] = msgspec.field(name="pass")
-    failing: list[str] = msgspec.field(name="fail")
 
 
 class TaskFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,58 +57,6 @@ class BankFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tasks: list[dict[str, Any]]
     description: str = ""
     selections: dict[str, list[str]] = {}
-
-
-@dataclass(frozen=True)
-class Task:
-    """One question with the checks on its answer."""
-
-    bank: str
-    id: str
-    bucket: str
-    tier: int
-    prompt: str
-    system: str | None
-    max_tokens: int
-    language: str
-    checks: tuple[Check, ...]
-    samples: Samples
-
-    @property
-    def test_id(self) -> str:
-        """`bank/task`, unique over all banks."""
-        return f"{self.bank}/{self.id}"
-
-    @property
-    def needs_sandbox(self) -> bool:
-        """Whether a check runs the answer's code."""
-        return any(check.needs_sandbox for check in self.checks)
-
-    @property
-    def revision(self) -> str:
-        """Hash of all that can change whether an answer passes."""
-        content = {
-            "prompt": self.prompt,
-            "system": self.system,
-            "max_tokens": self.max_tokens,
-            "checks": [msgspec.to_builtins(check) for check in self.checks],
-        }
-        text = json.dumps(
-            content, ensure_ascii=False, sort_keys=True, separators=(",", ":")
-        )
-        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-@dataclass(frozen=True)
-class TaskBank:
-    """A named set of tasks, in the order of the file."""
-
-    bank: str
-    title: str
-    description: str
-    tasks: tuple[Task, ...]
-    selections: dict[str, tuple[str, ...]]
-    """Named short selections: name -> task ids."""
 
 
 def bank_names() -> list[str]:
@@ -168,7 +111,7 @@ def _read_bank(source: TomlSource) -> TaskBank:
                     f"selection {name!r} names the unknown task {task_id!r}",
                     "selections",
                     name,
-                    hint=_nearest(task_id, known),
+                    hint=nearest(task_id, known),
                 )
     return TaskBank(
         bank=fields.bank,
@@ -244,7 +187,7 @@ def _read_check(
             f"task {task_id!r}: check {said}",
             *at,
             "kind",
-            hint=_nearest(str(kind), KINDS),
+            hint=nearest(str(kind), KINDS),
         )
     check = _convert(source, raw, KINDS[kind], at)
     try:
@@ -276,7 +219,7 @@ def _convert(
                 *at,
                 *inner,
                 unknown[1],
-                hint=_nearest(unknown[1], known),
+                hint=nearest(unknown[1], known),
             ) from None
         message = message.replace("Object missing required field", "missing key")
         place = "".join(f".{part}" for part in inner).lstrip(".")
@@ -290,15 +233,6 @@ def _path_of(where: str) -> tuple[str | int, ...]:
         int(index) if index else name
         for name, index in re.findall(r"\.([^.\[]+)|\[(\d+)\]", where)
     )
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    """What to offer for a word that is not known."""
-    options = list(known)
-    close = get_close_matches(word, options, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return "known are " + ", ".join(options)
 
 
 def _refuse_duplicates(source: TomlSource, tasks: Sequence[Task]) -> None:
@@ -315,81 +249,3 @@ def _refuse_duplicates(source: TomlSource, tasks: Sequence[Task]) -> None:
                     key,
                 )
             seen[value] = task.id
-
-
-def select_tasks(
-    bank: TaskBank,
-    buckets: Iterable[str] | None = None,
-    ids: Iterable[str] | None = None,
-    limit: int | None = None,
-) -> tuple[Task, ...]:
-    """Tasks of these buckets and names, in the bank's order, at most `limit`.
-
-    A name is a task id, a test id, a pattern with * or ?, or a selection of the bank.
-    `limit` takes evenly from buckets and tiers. Raises UsageError on an unknown name
-    and when nothing is left.
-    """
-    tasks = bank.tasks
-    if buckets is not None:
-        wanted = list(buckets)
-        for bucket in wanted:
-            if bucket not in BUCKETS:
-                raise UsageError(
-                    f"no bucket named {bucket!r}", _nearest(bucket, BUCKETS)
-                )
-        tasks = tuple(task for task in tasks if task.bucket in wanted)
-    if ids is not None:
-        names = {found for name in ids for found in _expand(bank, name)}
-        tasks = tuple(task for task in tasks if task.id in names)
-    if limit is not None:
-        if limit < 1:
-            raise UsageError(f"a limit of {limit} tasks leaves none", "use 1 or more")
-        tasks = _spread(tasks, limit)
-    if not tasks:
-        raise UsageError(
-            f"no task of the bank {bank.bank!r} is left",
-            "the buckets and the task names exclude each other",
-        )
-    return tasks
-
-
-def _expand(bank: TaskBank, name: str) -> list[str]:
-    """Task ids that a name stands for."""
-    if name in bank.selections:
-        return list(bank.selections[name])
-    found = [
-        task.id
-        for task in bank.tasks
-        if fnmatch.fnmatchcase(task.id, name) or fnmatch.fnmatchcase(task.test_id, name)
-    ]
-    if found:
-        return found
-    known = [*bank.selections, *(task.id for task in bank.tasks)]
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    raise UsageError(
-        f"no task of the bank {bank.bank!r} is named {name!r}",
-        f"did you mean {close[0]!r}?" if close else f"e.g. {', '.join(known[:3])}",
-    )
-
-
-def _spread(tasks: Sequence[Task], limit: int) -> tuple[Task, ...]:
-    """Take from each bucket in turn, within it from each tier in turn."""
-    queues = {
-        bucket: _rotate([task for task in tasks if task.bucket == bucket])
-        for bucket in BUCKETS
-    }
-    taken: set[str] = set()
-    while len(taken) < min(limit, len(tasks)):
-        for queue in queues.values():
-            if queue and len(taken) < limit:
-                taken.add(queue.pop(0).id)
-    return tuple(task for task in tasks if task.id in taken)
-
-
-def _rotate(tasks: Sequence[Task]) -> list[Task]:
-    """Order tasks tier by tier in turn: the first of each tier, the second, ..."""
-    ranked: list[tuple[int, int, Task]] = []
-    for tier in TIERS:
-        same = [task for task in tasks if task.tier == tier]
-        ranked += [(place, tier, task) for place, task in enumerate(same)]
-    return [task for _, _, task in sorted(ranked, key=lambda item: item[:2])]
