@@ -55,11 +55,12 @@ def canary(
     from orket.sweep.judge import read_canary
     from orket.sweep.plan import CANARY_ONLY, build_plan
     from orket.sweep.profiles import check_profile_name
+    from orket.sweep.served import fill_served
     from orket.warehouse import Warehouse
 
     if save_profile:
         check_profile_name(save_profile)
-    resolved = load_chosen_preset(preset, chosen)
+    resolved = fill_served(load_chosen_preset(preset, chosen))
     store = Warehouse.open(warehouse)
     plan = build_plan(resolved, new_id(resolved.name), purpose=CANARY_ONLY)
     outcome = run_plan(plan, store)

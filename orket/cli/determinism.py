@@ -70,9 +70,10 @@ def determinism(
     from orket.sweep.plan import DETERMINISM, build_plan
     from orket.sweep.policy import RATIO
     from orket.sweep.preset import Change, override
+    from orket.sweep.served import fill_served
     from orket.warehouse import Warehouse
 
-    resolved = load_chosen_preset(preset, chosen)
+    resolved = fill_served(load_chosen_preset(preset, chosen))
     if chosen.runs is None:
         resolved = override(resolved, [Change("repetitions", DEFAULT_RUNS)])
     store = Warehouse.open(warehouse)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
             for index, runs in groupby(plan.runs, key=lambda run: run.block_index)
         ],
         "labels": {label.key: label.value for label in plan.labels},
-        "overrides": {entry.key: entry.value for entry in plan.overrides},
+        "overrides": {entry.key: json.loads(entry.value) for entry in plan.overrides},
         "artifacts": _artifacts(plan, store, summary),
         "estimate": {
             "seconds": None if estimate.seconds is None else round(estimate.seconds),

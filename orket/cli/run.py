@@ -63,10 +63,14 @@ def run(
     PRESET is a name (see orket presets) or the path of a TOML file. Options win over
     the preset, and the summary records them. Writes sweep_summary.json, or -o FILE.
     """
+    from orket.sweep.served import fill_served
+    from orket.sweep.sidecar import measure_sidecar
     from orket.warehouse import Warehouse
 
     resolved = _with_sidecar(load_chosen_preset(preset, chosen), sidecar)
     store = Warehouse.open(warehouse)
+    if not dry_run:
+        resolved = fill_served(resolved)
     plan = _build(resolved, store, resume, no_canary)
     if dry_run:
         from orket.cli.plan_table import print_plan
@@ -82,14 +86,9 @@ def run(
 
         _write(store, plan.sweep_id, output)
         raise gate_failure(store, plan.sweep_id, outcome.failed_canaries)
-    if plan.sidecar is not None:
-        from orket.cli.sidecar_step import run_sidecar
-
-        run_sidecar(plan, store)
+    measure_sidecar(plan, store, messages.note)
     if save_baseline:
-        from orket.cli.baseline_step import save_baselines
-
-        save_baselines(store, plan.sweep_id)
+        _save_baselines(store, plan.sweep_id)
     _show(store, plan, output, require_recommendation)
 
 
@@ -127,6 +126,14 @@ def _resume_line(sweep_id: str) -> str:
         if not part.startswith("--resume") and given[place - 1 : place] != ["--resume"]
     ]
     return f"orket {shlex.join([*kept, '--resume', sweep_id])}"
+
+
+def _save_baselines(store: Warehouse, sweep_id: str) -> None:
+    from orket.baselines import append_from_sweep
+
+    appended = append_from_sweep(store, sweep_id)
+    blocked = f", {len(appended.blocked)} not clean" if appended.blocked else ""
+    messages.note(f"saved {len(appended.stored)} baselines{blocked}")
 
 
 def _build(

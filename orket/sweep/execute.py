@@ -23,6 +23,7 @@ from orket.sweep.plan import MATRIX, Plan
 from orket.sweep.resume import Progress, read_progress
 from orket.sweep.rows import extra_warmups
 from orket.sweep.servers import Servers
+from orket.sweep.sidecar import check_sidecar
 from orket.sweep.targets import Target
 from orket.warehouse import Warehouse
 from orket.warehouse.parts import time_ordered_id
@@ -61,6 +62,8 @@ def run_sweep(
     if missing := plan.missing():
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise UsageError(missing[0] + more)
+    if plan.sidecar is not None:
+        check_sidecar(plan.sidecar)
     with Interrupts() as interrupts, Servers(plan) as servers, Observer() as observer:
         executor = _Executor(
             plan,
@@ -131,6 +134,8 @@ class _Executor:
         except Exception as error:
             self._abort(f"ERROR {type(error).__name__}")
             raise
+        finally:
+            context.journal.close()
 
     def _meet_servers(self) -> dict[str, list[ServerInfo]]:
         """Ask every server what it is. Raises ServerError when one is not there."""

@@ -27,6 +27,8 @@ from orket.sweep.preset_file import (
 )
 
 DEFAULT_PROFILE = "quiet"
+QUANT_CATALOGUE = "quants"
+"""Lies beside the presets and is none."""
 _DEEPEST_EXTENDS = 8
 
 
@@ -72,7 +74,8 @@ def user_folder() -> Path:
 
 def known_presets() -> dict[str, Path]:
     """Shipped presets by name."""
-    return _by_name(shipped("presets"))
+    found = _by_name(shipped("presets"))
+    return {name: path for name, path in found.items() if name != QUANT_CATALOGUE}
 
 
 def known_profiles() -> dict[str, Path]:

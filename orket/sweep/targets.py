@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_uppercase
 
 from orket.errors import UsageError
 from orket.providers.contract import ModelRef
@@ -67,7 +68,8 @@ def ollama_spelling(quant: str) -> str:
     """A quant as the Ollama library spells it: q4_K_M, fp16."""
     if quant.upper() in ("F16", "FP16"):
         return "fp16"
-    return quant[:1].lower() + quant[1:]
+    letters = len(quant) - len(quant.lstrip(ascii_uppercase))
+    return quant[:letters].lower() + quant[letters:]
 
 
 def _names_for(model: ModelTable, provider: str) -> NameTable:

@@ -1,0 +1,66 @@
+"""Asks a server which model and quant it serves, where a preset leaves that open."""
+
+from __future__ import annotations
+
+from orket.errors import UsageError
+from orket.providers.contract import ModelRef
+from orket.providers.discover import UNKNOWN_QUANT, ListsModels
+from orket.providers.registry import ServerOptions, create_adapter
+from orket.sweep.preset import Change, Preset, override
+
+SERVED = "served"
+"""In place of a list of quants: whatever the server holds."""
+
+
+def fill_served(preset: Preset) -> Preset:
+    """The preset with what its server says it holds in place of `served`.
+
+    Raises ServerError when the server is not there, UsageError when it does not say.
+    """
+    open_models = [
+        index
+        for index, model in enumerate(preset.table.models)
+        if list(model.quants) == [SERVED]
+    ]
+    if not open_models:
+        return preset
+    held = _ask(preset)
+    changes = []
+    for index in open_models:
+        model = preset.table.models[index]
+        changes.append(
+            Change("quants", [held.quant_tag], (("models", index, "quants"),))
+        )
+        if model.any_id and not _is_renamed(preset, index):
+            changes.append(
+                Change("models.0.id", held.model_id, (("models", index, "id"),))
+            )
+    return override(preset, changes)
+
+
+def _is_renamed(preset: Preset, index: int) -> bool:
+    return any(entry.key == f"models.{index}.id" for entry in preset.overrides)
+
+
+def _ask(preset: Preset) -> ModelRef:
+    table = preset.table.provider
+    assert table.name is not None
+    options = ServerOptions(
+        url=table.url,
+        api_key_env=table.api_key_env,
+        api_key_file=table.api_key_file,
+        insecure=bool(table.insecure),
+    )
+    adapter = create_adapter(table.name, options)
+    try:
+        adapter.describe()
+        held = adapter.installed_models() if isinstance(adapter, ListsModels) else []
+    finally:
+        adapter.close()
+    if len(held) == 1 and held[0].quant_tag != UNKNOWN_QUANT:
+        return held[0]
+    names = ", ".join(f"{ref.name} {ref.quant_tag}" for ref in held) or "nothing"
+    raise UsageError(
+        f"the server holds {names}: which quant is to be measured is not clear",
+        "name it with --quants",
+    )

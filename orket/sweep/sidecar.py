@@ -1,0 +1,49 @@
+"""Runs a plan's sidecar after its matrix and keeps what it said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orket.errors import UsageError
+from orket.sidecars.llama_bench import (
+    SIDECARS,
+    BenchOptions,
+    ModelFile,
+    choose_profile,
+    run_sidecar,
+)
+from orket.sweep.plan import Plan, SidecarPlan
+from orket.warehouse import Warehouse
+
+
+def check_sidecar(sidecar: SidecarPlan) -> None:
+    """Raise UsageError for a tool or profile that there is not."""
+    if sidecar.tool not in SIDECARS:
+        raise UsageError(
+            f"no sidecar named {sidecar.tool!r}", f"there are: {', '.join(SIDECARS)}"
+        )
+    choose_profile(sidecar.profile or "auto")
+
+
+def measure_sidecar(
+    plan: Plan, warehouse: Warehouse, announce: Callable[[str], None] | None = None
+) -> None:
+    """Measure each model file of the plan; failures are rows, never an end."""
+    sidecar = plan.sidecar
+    if sidecar is None:
+        return
+    files = [
+        ModelFile(target.ref.model_id, target.ref.quant_tag, target.ref.path)
+        for model in plan.models
+        for target in model.targets
+    ]
+    timeout = sidecar.timeout_seconds
+    rows = run_sidecar(
+        files,
+        plan.sweep_id,
+        binary=sidecar.binary,
+        profile=sidecar.profile or "auto",
+        options=BenchOptions(timeout_seconds=float(timeout)) if timeout else None,
+        announce=announce,
+    )
+    warehouse.append("sidecars", rows, plan.sweep_id)
