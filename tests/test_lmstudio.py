@@ -8,7 +8,8 @@ import pytest
 
 from orket.mockserver import MockServer, Profile
 from orket.providers.contract import Generation, ModelRef
-from orket.providers.lmstudio import SEEDED_BY_V0, LmStudioAdapter, read_v1_stats
+from orket.providers.lmstudio import SEEDED_BY_V0, LmStudioAdapter
+from orket.providers.lmstudio_call import read_v1_stats
 from orket.providers.problems import IdentityMismatch, ProviderError
 from orket.providers.registry import ServerOptions
 from orket.records import CallFacts, Controls

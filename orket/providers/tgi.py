@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from orket.providers.calls import (
     INVALID_UTF8,
     NOT_STREAMED,
-    Answer,
     Figures,
     build_facts,
 )
@@ -26,23 +25,22 @@ from orket.providers.contract import (
     ServerInfo,
     ServerLoad,
 )
-from orket.providers.counts import drop_default_zeros
 from orket.providers.endpoint import read_endpoint
 from orket.providers.figures import (
     count,
     mapping,
-    nanoseconds_from_ms,
     nanoseconds_from_seconds,
     raw_json,
     sequence,
     text,
 )
 from orket.providers.identity import find_unsupported, same_name
-from orket.providers.problems import IdentityMismatch, Problem, stream_problem
+from orket.providers.problems import IdentityMismatch, Problem
 from orket.providers.prometheus import Samples, grown, grown_count, whole
 from orket.providers.redaction import redact_problem
 from orket.providers.registry import DEFAULT_URLS, ServerOptions
-from orket.providers.transport import Stream, Timing, Transport
+from orket.providers.tgi_call import TgiCall
+from orket.providers.transport import Transport
 from orket.records import CallFacts, Capabilities, Controls
 
 FORWARD = "tgi_batch_forward_duration"
@@ -53,16 +51,6 @@ READ_PAUSE_SECONDS = 0.02
 NO_TEMPLATE = "NO_CHAT_TEMPLATE"
 """The server has no chat template: the prompt went to the model as it is."""
 
-STOP_REASONS = {"eos_token": "stop", "stop_sequence": "stop"}
-FIGURE_HEADERS = (
-    "x-prompt-tokens",
-    "x-generated-tokens",
-    "x-total-time",
-    "x-validation-time",
-    "x-queue-time",
-    "x-inference-time",
-    "x-time-per-token",
-)
 _TOO_LONG = re.compile(r"must have less than|must be <=|tokens? \+ .?max_new_tokens")
 
 
@@ -137,7 +125,7 @@ class TgiAdapter:
         inputs, notes = self._apply_template(request)
         payload = {"inputs": inputs, "parameters": _parameters(request)}
         before = self._read_metrics()
-        call = _Call(notes=notes)
+        call = TgiCall(notes=notes)
         if request.stream and self._options.streaming:
             self._stream(request, payload, call)
         else:
@@ -211,7 +199,7 @@ class TgiAdapter:
         reply = self._http.get("/metrics")
         return Samples(reply.text) if reply.ok else None
 
-    def _ask(self, request: Generation, payload: Any, call: _Call) -> None:
+    def _ask(self, request: Generation, payload: Any, call: TgiCall) -> None:
         reply = self._http.post("/generate", payload, request.timeout_seconds)
         call.timing, call.problem = reply.timing, reply.problem
         call.http_status, call.streamed = reply.status, False
@@ -220,7 +208,7 @@ class TgiAdapter:
         if call.problem is None:
             call.take(reply.json, reply.headers)
 
-    def _stream(self, request: Generation, payload: Any, call: _Call) -> None:
+    def _stream(self, request: Generation, payload: Any, call: TgiCall) -> None:
         with self._http.stream(
             "/generate_stream", payload, request.timeout_seconds
         ) as stream:
@@ -265,96 +253,6 @@ class TgiAdapter:
         )
 
 
-@dataclass
-class _Call:
-    """One answer as it comes in."""
-
-    answer: Answer = field(default_factory=Answer)
-    details: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    timing: Timing = Timing()
-    problem: Problem | None = None
-    http_status: int | None = None
-    streamed: bool = True
-    notes: list[str] = field(default_factory=list)
-
-    def read(self, stream: Stream) -> None:
-        """Read tokens up to the one with the whole text; faults go to the stream."""
-        for event in stream:
-            try:
-                body = event.json()
-            except ValueError:
-                body = None
-            if not isinstance(body, dict):
-                kind = "PROTOCOL_ERROR" if event.complete else "STREAM_INCOMPLETE"
-                stream.fail(kind, "a stream event is not a JSON object")
-                return
-            failure = stream_problem(body, stream.status)
-            if failure is not None:
-                stream.set_problem(failure)
-                return
-            token = mapping(body.get("token"))
-            piece = token.get("text")
-            if isinstance(piece, str) and token.get("special") is not True:
-                self.answer.parts.append(piece)
-                stream.mark_token(event)
-            if isinstance(body.get("generated_text"), str):
-                self._finish(body)
-                return
-        if stream.problem is None:
-            stream.fail("STREAM_INCOMPLETE", "the stream ended without its whole text")
-
-    def take(self, body: Any, headers: Mapping[str, str]) -> None:
-        """Take a whole answer."""
-        if isinstance(body, list) and len(body) == 1:
-            body = body[0]
-        failure = stream_problem(body, self.http_status)
-        if failure is not None:
-            self.problem = failure
-        elif not isinstance(mapping(body).get("generated_text"), str):
-            self.problem = Problem(
-                "PROTOCOL_ERROR", "the response has no answer in it", self.http_status
-            )
-        else:
-            self.headers = headers
-            self._finish(body)
-
-    def figures(self) -> Figures:
-        """Counts from the details, else from the headers of a whole answer."""
-        prompt = count(self.details.get("input_length"))
-        if prompt is None:
-            prompt = _header_count(self.headers.get("x-prompt-tokens"))
-        generated = count(self.details.get("generated_tokens"))
-        if generated is None:
-            generated = _header_count(self.headers.get("x-generated-tokens"))
-        prompt, generated = drop_default_zeros(
-            prompt, generated, not "".join(self.answer.parts)
-        )
-        told = {
-            key: value for key in FIGURE_HEADERS if (value := self.headers.get(key))
-        }
-        counts = {
-            key: self.details.get(key) for key in ("input_length", "generated_tokens")
-        }
-        total_ms = _header_count(self.headers.get("x-total-time"))
-        return Figures(
-            formula_id="tgi.details.v1" if self.details or told else None,
-            raw_figures=raw_json({**counts, **told}),
-            prompt_tokens=prompt,
-            completion_tokens=generated,
-            server_total_ns=nanoseconds_from_ms(total_ms),
-            decode_clock="first_token",
-            engine="tgi",
-        )
-
-    def _finish(self, body: Mapping[str, Any]) -> None:
-        # Single tokens may hold half a character; the whole text has it whole.
-        self.answer.parts = [str(body["generated_text"])]
-        self.details = mapping(body.get("details"))
-        reason = text(self.details.get("finish_reason"))
-        self.answer.stop_reason = STOP_REASONS.get(reason or "", reason)
-
-
 def _parameters(request: Generation) -> dict[str, Any]:
     parameters: dict[str, Any] = {
         "max_new_tokens": request.max_tokens,
@@ -383,12 +281,6 @@ def _passes(before: Samples, after: Samples) -> tuple[int | None, int | None]:
     if decode is None and before.total(f"{FORWARD}_count", method="decode") is None:
         decode = whole(after.total(f"{FORWARD}_count", method="decode")) or 0
     return prefill, decode
-
-
-def _header_count(value: str | None) -> int | None:
-    if value is None or not re.fullmatch(r"\d{1,12}", value):
-        return None
-    return int(value)
 
 
 def _name_overlong(problem: Problem | None) -> Problem | None:
