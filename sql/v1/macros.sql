@@ -1,21 +1,15 @@
 -- Macros of version 1: exact integer arithmetic, and text from scaled integers.
 -- Nothing here knows a threshold.
 
--- n * scale / d as an integer, rounded half up (also below zero); NULL when d is not
+-- n * scale / d as an integer, rounded half up (away from zero); NULL when d is not
 -- positive. Cast before multiplying: a squared nanosecond count leaves BIGINT.
 CREATE MACRO v1.scaled(n, d, scale) AS
     CASE
-        WHEN d > 0 THEN (
-            (2 * CAST(n AS HUGEINT) * CAST(scale AS HUGEINT) + CAST(d AS HUGEINT))
-            - (
-                (
-                    (2 * CAST(n AS HUGEINT) * CAST(scale AS HUGEINT) + CAST(d AS HUGEINT))
-                    % (2 * CAST(d AS HUGEINT))
-                )
-                + 2 * CAST(d AS HUGEINT)
+        WHEN d > 0
+            THEN CAST(sign(n) AS HUGEINT) * (
+                (2 * abs(CAST(n AS HUGEINT)) * CAST(scale AS HUGEINT) + CAST(d AS HUGEINT))
+                // (2 * CAST(d AS HUGEINT))
             )
-            % (2 * CAST(d AS HUGEINT))
-        ) // (2 * CAST(d AS HUGEINT))
     END;
 
 -- The same for 1e-6 units, as BIGINT: the usual form of an exported ratio.
@@ -46,24 +40,21 @@ CREATE MACRO v1.cv_micro(n, s, q) AS
         )
     END;
 
--- A scaled integer as plain decimal text: decimal_text(1234567, 6, 3) is 1.235.
+-- A scaled integer as plain decimal text: decimal_text(1234567, 6, 3) is 1.235. The
+-- rounded integer is padded with zeros, so that there is always a digit before the point.
 CREATE MACRO v1.decimal_text(units, unit_digits, shown_digits) AS
-    CAST(
-        v1.scaled(
-            units,
-            CAST(pow(10, unit_digits) AS HUGEINT),
-            CAST(pow(10, shown_digits) AS HUGEINT)
-        ) // CAST(pow(10, shown_digits) AS HUGEINT) AS VARCHAR
-    )
-    || '.'
-    || lpad(
-        CAST(
-            v1.scaled(
-                units,
-                CAST(pow(10, unit_digits) AS HUGEINT),
-                CAST(pow(10, shown_digits) AS HUGEINT)
-            ) % CAST(pow(10, shown_digits) AS HUGEINT) AS VARCHAR
+    regexp_replace(
+        lpad(
+            CAST(
+                v1.scaled(
+                    units,
+                    CAST(pow(10, unit_digits) AS HUGEINT),
+                    CAST(pow(10, shown_digits) AS HUGEINT)
+                ) AS VARCHAR
+            ),
+            40,
+            '0'
         ),
-        shown_digits,
-        '0'
+        '^0*(\d+)(\d{' || CAST(shown_digits AS VARCHAR) || '})$',
+        '\1.\2'
     );
