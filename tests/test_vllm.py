@@ -131,6 +131,22 @@ def test_an_error_event_is_a_failure(server: ReplayServer) -> None:
     assert facts.answer_text == "Sev"
 
 
+def test_an_error_event_of_earlier_versions_is_a_failure(
+    server: ReplayServer,
+) -> None:
+    body = (
+        b'data: {"object":"error","message":"engine is dead","type":"X","code":500}'
+        b"\n\ndata: [DONE]\n\n"
+    )
+    server.routes[CHAT] = Payload(body, 200, "text/event-stream")
+    adapter = VllmAdapter(ServerOptions(url=server.url))
+    facts = adapter.generate(Generation(MODEL, "Hi", 8, Controls()))
+    assert (facts.error_class, facts.error_message) == (
+        "STREAM_ERROR",
+        "engine is dead",
+    )
+
+
 def test_each_call_has_its_own_salt_and_thinking_off(server: ReplayServer) -> None:
     salts = set()
     for _ in range(2):

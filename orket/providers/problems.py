@@ -117,7 +117,10 @@ def http_problem(status: int, headers: dict[str, str], body: bytes) -> Problem:
 
 def stream_problem(body: Any, http_status: int | None) -> Problem | None:
     """The problem that an event inside a stream of status 200 reports, if it does."""
-    if not isinstance(body, dict) or body.get("error") in (None, "", {}):
+    if not isinstance(body, dict):
+        return None
+    # Earlier vLLM writes an error flat, as {"object": "error", "message": ...}.
+    if body.get("error") in (None, "", {}) and body.get("object") != "error":
         return None
     message = said_error(body) or one_line(str(body.get("error")))
     kind = "CONTEXT_EXCEEDED" if _CONTEXT_EXCEEDED.search(message) else "STREAM_ERROR"
