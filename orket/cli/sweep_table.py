@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orket.cli.advice import ADVICE, UNKNOWN_REASON
 from orket.cli.messages import escape_text
-from orket.cli.output import print_line, print_table
+from orket.cli.output import print_line, print_table, show_value
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -177,7 +177,8 @@ def _policy_words(summary: Document) -> Iterator[str]:
     if summary["allow_unobserved"]:
         yield "Policy: runs whose environment was not observed may count."
     if summary["overrides"]:
-        changed = ", ".join(f"{k}={v}" for k, v in summary["overrides"].items())
+        given = summary["overrides"].items()
+        changed = ", ".join(f"{key}={show_value(value)}" for key, value in given)
         yield f"Changed against the preset: {changed}"
 
 

@@ -1,0 +1,269 @@
+"""show, export, sweeps, sql and kpi over a small warehouse, end to end."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import jsonschema
+import pytest
+
+import orket
+from orket.cli.main import run_command
+from orket.errors import UsageError
+from orket.exports.model import json_schema
+from orket.warehouse import Warehouse
+from tests.built_sweep import START, Sweep
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory):
+    """Two sweeps: one with a clear answer, and a later one that failed throughout."""
+    folder = tmp_path_factory.mktemp("reading") / "warehouse"
+    good = Sweep(sweep_id="sweep-a", tasks=tuple(f"t{n}" for n in range(6)))
+    for planned in good.plan():
+        task = planned.test_id.removeprefix("bank/")
+        damaged = planned.quant_tag == "Q2_K" and task != "t0"
+        wall_ms = {"F16": 900, "Q4_K_M": 600, "Q2_K": 550}[planned.quant_tag]
+        good.add(planned.quant_tag, task, passed=0 if damaged else 1, wall_ms=wall_ms)
+    good.finish().store(folder)
+    failed = Sweep(sweep_id="sweep-b", started_at=START + timedelta(days=3))
+    failed.fill(passed=None, outcome="FAILED", error_class="HTTP_503")
+    failed.finish().store(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def run(warehouse, capsys):
+    """Run a verb on that warehouse: exit code, stdout, stderr."""
+
+    def call(*args):
+        code = run_command([*args, "-w", warehouse])
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return call
+
+
+def test_show_says_which_quant_and_why_not_the_others(run):
+    code, out, err = run("show", "sweep-a")
+    assert (code, err) == (0, "")
+    lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    assert "100.0 %" in lines["F16"]
+    assert "yes: best value, minimum viable" in lines["Q4_K_M"]
+    assert "no: adherence below threshold" in lines["Q2_K"]
+    assert "Run m in Q4_K_M" in out
+
+
+def test_show_latest_is_the_default_and_no_frontier_is_a_result(run):
+    code, out, _ = run("show")
+    assert code == 0
+    assert "sweep-b" in out
+    assert "No recommendation for m" in out
+    assert "RUN_FAILED" in out
+
+
+def test_show_judges_again(run):
+    _, out, _ = run("show", "sweep-a", "--adherence-threshold", "0.1")
+    (damaged,) = [line for line in out.splitlines() if line.startswith("Q2_K")]
+    assert "yes" in damaged
+    assert "adherence_threshold=0.1" in out
+
+
+def test_export_keeps_the_schema_and_gives_the_same_bytes(run, tmp_path):
+    target = tmp_path / "summary.json"
+    code, out, err = run("export", "sweep-a", "-o", str(target))
+    assert (code, out) == (0, "")
+    assert err == f"orket: wrote {target}\n"
+    document = json.loads(target.read_bytes())
+    jsonschema.Draft202012Validator(json_schema()).validate(document)
+    assert run("export", "sweep-a")[1].encode() == target.read_bytes()
+    assert run("export", "sweep-a", "-o", "-")[1].encode() == target.read_bytes()
+    summary = orket.SweepSummary.model_validate(document)
+    assert summary.sessions[0].recommendation_detail.best_value_quant == "Q4_K_M"
+    assert summary.overrides == {}
+
+
+def test_export_records_what_was_judged_again(run):
+    given = ("--adherence-threshold", "0.1", "--latency-ceiling", "0.58")
+    document = json.loads(run("export", "sweep-a", *given)[1])
+    assert document["overrides"] == {
+        "adherence_threshold": 0.1,
+        "latency_ceiling": 0.58,
+    }
+    assert document["matrix"]["latency_ceiling"] == 0.58
+    session = document["sessions"][0]
+    assert session["thresholds"]["adherence_threshold"] == 0.1
+    eligible = {q["quant_tag"]: q["eligible"] for q in session["per_quant"]}
+    assert eligible == {"F16": False, "Q4_K_M": False, "Q2_K": True}
+    again = json.loads(run("export", "sweep-a", "--include-polluted", "fill")[1])
+    assert again["overrides"] == {"include_polluted": "fill"}
+    assert again["include_polluted"] == "fill"
+    again = json.loads(run("export", "sweep-a", "--allow-unobserved")[1])
+    assert again["overrides"] == {"allow_unobserved": True}
+    assert again["allow_unobserved"] is True
+
+
+def test_export_to_a_missing_folder_is_one_line(run, tmp_path):
+    code, _, err = run("export", "sweep-a", "-o", str(tmp_path / "no" / "s.json"))
+    assert code == 1
+    assert err.startswith("orket: error: cannot write")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", ["show", "export", "kpi"])
+def test_an_unknown_sweep_names_the_known_ones(run, verb):
+    code, out, err = run(verb, "sweep-x")
+    assert (code, out) == (2, "")
+    assert "sweep-a" in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", ["show", "export"])
+def test_an_empty_warehouse_says_what_to_do(verb, tmp_path, capsys):
+    assert run_command([verb, "-w", str(tmp_path)]) == 2
+    assert "orket run quickstart" in capsys.readouterr().err
+
+
+def test_sweeps_lists_oldest_first(run):
+    code, out, _ = run("sweeps", "--format", "json")
+    rows = json.loads(out)
+    assert code == 0
+    assert [row["sweep_id"] for row in rows] == ["sweep-a", "sweep-b"]
+    assert [row["best_value"] for row in rows] == ["Q4_K_M", None]
+
+
+def test_sweeps_of_an_empty_warehouse(tmp_path, capsys):
+    assert run_command(["sweeps", "-w", str(tmp_path)]) == 0
+    assert "there is no sweep" in capsys.readouterr().err
+
+
+def test_sql_answers_in_every_format(run):
+    query = "SELECT quant_tag, count(*) AS runs FROM v1.runs GROUP BY ALL ORDER BY ALL"
+    assert run("sql", query, "--format", "csv")[1] == (
+        "quant_tag,runs\nF16,8\nQ2_K,8\nQ4_K_M,8\n"
+    )
+    rows = json.loads(run("sql", query, "--format", "json", "--sweep", "sweep-b")[1])
+    assert rows[0] == {"quant_tag": "F16", "runs": 2}
+    assert "Q4_K_M" in run("sql", query, "--format", "table")[1]
+
+
+def test_sql_reads_a_query_from_stdin(run, monkeypatch):
+    import io
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("SELECT 40 + 2 AS answer"))
+    assert run("sql", "-")[1] == "answer\n42\n"
+
+
+def test_sql_without_a_query_lists_views_with_comments(run):
+    rows = json.loads(run("sql", "--format", "json")[1])
+    assert {"view", "column", "type", "meaning"} == set(rows[0])
+    views = {row["view"] for row in rows}
+    assert {"runs", "run_quality", "recommendation", "summary"} <= views
+    assert all(row["meaning"] for row in rows)
+
+
+@pytest.fixture(scope="module")
+def locked(warehouse):
+    with Warehouse.open(warehouse).locked_session() as session:
+        yield session
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "CREATE TABLE x AS SELECT 1",
+        "DROP VIEW v1.runs",
+        "INSERT INTO raw.policy_override SELECT * FROM raw.policy_override",
+        "SELECT 1; SELECT 2",
+        "COPY (SELECT 1) TO 'escaped.csv'",
+        "COPY v1.runs TO 'escaped.parquet'",
+        "ATTACH 'escaped.db' AS x",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET threads = 4",
+        "SET enable_external_access = true",
+        "EXPORT DATABASE 'escaped'",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM read_parquet('runs/*/*.parquet')",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM glob('/etc/*')",
+        "SELECT getenv('HOME')",
+        "SELEC 1",
+        "SELECT no_such_column FROM v1.runs",
+    ],
+)
+def test_sql_can_neither_change_nor_reach_anything(
+    locked, query, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError):
+        locked.query(query)
+    assert list(tmp_path.iterdir()) == []
+    assert locked.query("SELECT count(*) AS n FROM v1.attempts")["n"].to_list() == [24]
+
+
+@pytest.mark.parametrize("query", ["DROP VIEW v1.runs", "SELECT * FROM '/etc/passwd'"])
+def test_a_refused_query_is_one_line(run, query):
+    code, out, err = run("sql", query)
+    assert (code, out) == (2, "")
+    assert err.startswith("orket: error: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_kpi_of_one_sweep_has_its_counts(run):
+    rows = json.loads(run("kpi", "sweep-a", "--format", "json")[1])
+    by_name = {row["kpi"]: row for row in rows}
+    assert by_name["polluted_run_rate"]["count"] == 0
+    assert by_name["polluted_run_rate"]["of"] == 18
+    assert by_name["polluted_run_rate"]["met"] is True
+    assert by_name["frontier_success_rate"]["value"] == 1
+    assert by_name["determinism_rate"]["value"] is None
+
+
+def test_kpi_check_never_passes_what_was_not_measured(run):
+    code, _, err = run("kpi", "sweep-a", "--check")
+    assert code == 4
+    assert "determinism_rate is not measured" in err
+    assert "polluted_run_rate" not in err
+
+
+def test_kpi_check_names_what_is_not_met(run):
+    code, out, err = run("kpi", "sweep-b", "--check", "--format", "csv")
+    assert code == 4
+    assert "polluted_run_rate is 1, must be < 0.1" in err
+    assert out.startswith("kpi,value,count,of,")
+
+
+def test_kpi_history_is_weighted_by_runs(run):
+    rows = json.loads(run("kpi", "--format", "json")[1])
+    by_name = {row["kpi"]: row for row in rows}
+    assert (by_name["failed_run_rate"]["count"], by_name["failed_run_rate"]["of"]) == (
+        6,
+        24,
+    )
+    assert by_name["failed_run_rate"]["value"] == 0.25
+    assert by_name["frontier_success_rate"]["value"] == 0.5
+
+
+def test_kpi_since_a_date_leaves_out_what_was_before(run):
+    rows = json.loads(run("kpi", "--since", "2026-02-01", "--format", "json")[1])
+    assert {row["kpi"]: row["of"] for row in rows}["failed_run_rate"] == 6
+    code, out, err = run("kpi", "--since", "2027-01-01")
+    assert (code, out) == (0, "")
+    assert "there is no such sweep" in err
+    assert run("kpi", "--since", "2027-01-01", "--check")[0] == 4
+
+
+def test_kpi_takes_a_sweep_or_a_date(run):
+    code, _, err = run("kpi", "sweep-a", "--since", "2026-01-01")
+    assert code == 2
+    assert "not both" in err
+
+
+def test_python_gives_frames(warehouse):
+    opened = orket.open(warehouse)
+    assert opened.sweeps() == ["sweep-a", "sweep-b"]
+    assert opened.view("quant_aggregate", sweep="sweep-a").height == 3
+    assert opened.sql("SELECT count(*) AS n FROM v1.attempts")["n"].to_list() == [24]
