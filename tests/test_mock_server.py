@@ -274,6 +274,17 @@ def test_a_taken_port_is_one_line_that_says_what_to_do() -> None:
             MockServer("ollama", FAST, port=port)
 
 
+def test_ollama_also_speaks_the_openai_route_and_cuts_a_long_prompt() -> None:
+    with MockServer("ollama", Profile(context_tokens=64, decode_rate=1e5)) as server:
+        body = {"model": "demo:q8_0", "messages": MESSAGES}
+        said = post(server, "/v1/chat/completions", body).json()
+        assert said["usage"]["prompt_tokens_details"] == {"cached_tokens": 0}
+        body["messages"] = [{"role": "user", "content": "word " * 200}]
+        said = post(server, "/v1/chat/completions", body).json()
+        assert said["usage"]["prompt_tokens"] == 32
+        assert said["choices"][0]["message"]["content"]
+
+
 def test_every_dialect_can_be_named_on_the_command_line() -> None:
     assert tuple(DIALECTS) == DIALECT_NAMES
 

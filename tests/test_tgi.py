@@ -165,6 +165,11 @@ def test_another_served_model_is_refused(server: ReplayServer) -> None:
         adapter.load(ModelRef("other", "F16", "other"), Controls())
 
 
+def test_the_served_model_is_listed(server: ReplayServer) -> None:
+    (found,) = TgiAdapter(ServerOptions(url=server.url)).installed_models()
+    assert (found.name, found.quant_tag) == (MODEL.name, "unknown")
+
+
 def test_the_traffic_of_all_clients_is_read(server: ReplayServer) -> None:
     adapter = TgiAdapter(ServerOptions(url=server.url))
     assert adapter.server_load() is None

@@ -198,6 +198,11 @@ def test_the_capabilities_follow_the_counters(server: ReplayServer) -> None:
     assert counted.capabilities.cache_control is True
 
 
+def test_the_served_model_is_listed(server: ReplayServer) -> None:
+    (found,) = VllmAdapter(ServerOptions(url=server.url)).installed_models()
+    assert (found.model_id, found.quant_tag) == ("Qwen/Qwen3-4B", "AWQ")
+
+
 def test_the_traffic_of_all_clients_is_read(server: ReplayServer) -> None:
     adapter = VllmAdapter(ServerOptions(url=server.url))
     assert adapter.server_load() is None

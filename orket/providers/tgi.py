@@ -25,6 +25,7 @@ from orket.providers.contract import (
     ServerInfo,
     ServerLoad,
 )
+from orket.providers.discover import UNKNOWN_QUANT, split_name
 from orket.providers.endpoint import read_endpoint
 from orket.providers.figures import (
     count,
@@ -157,6 +158,14 @@ class TgiAdapter:
         busy = None if batch is None else batch + (queued or 0)
         generated = whole(samples.total("tgi_request_generated_tokens_sum"))
         return ServerLoad(requests_processing=busy, tokens_generated=generated)
+
+    def installed_models(self) -> list[ModelRef]:
+        """The served model; a quant only where its name has one in it."""
+        name = text(self._info().get("model_id"))
+        if name is None:
+            return []
+        model_id, tag = split_name(name)
+        return [ModelRef(model_id, tag or UNKNOWN_QUANT, name)]
 
     def unload(self) -> None:
         """Nothing to do: the model leaves with its server."""

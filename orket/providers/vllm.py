@@ -19,6 +19,7 @@ from orket.providers.contract import (
 )
 from orket.providers.counts import drop_default_zeros
 from orket.providers.dialects import read_figures
+from orket.providers.discover import UNKNOWN_QUANT, split_name
 from orket.providers.endpoint import read_endpoint
 from orket.providers.figures import (
     count,
@@ -158,6 +159,15 @@ class VllmAdapter:
         busy = None if running is None else running + (waiting or 0)
         generated = whole(samples.total("vllm:generation_tokens"))
         return ServerLoad(requests_processing=busy, tokens_generated=generated)
+
+    def installed_models(self) -> list[ModelRef]:
+        """The served model; a quant only where its name has one in it."""
+        names = [name for card in self._list() if (name := _id_of(card))]
+        found = [(*split_name(name), name) for name in names]
+        return [
+            ModelRef(model_id, tag or UNKNOWN_QUANT, name)
+            for model_id, tag, name in found
+        ]
 
     def unload(self) -> None:
         """Nothing to do: the model leaves with its server."""

@@ -310,6 +310,6 @@ def _listing_v0(engine: Engine, item: MockModel) -> dict[str, Any]:
 
 def _too_long(error: ContextExceeded) -> str:
     return (
-        f"the prompt of {error.prompt_tokens} tokens is longer than the context of"
+        f"the prompt of {error.prompt_tokens} tokens exceeds the context length of"
         f" {error.context_tokens}"
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orket.mockserver.dialects.base import Dialect, parse_version, user_prompt
+from orket.mockserver.dialects.chat_shape import chat_body, chat_events, usage_of
 from orket.mockserver.engine import ContextExceeded, Engine, Resident, Work
 from orket.mockserver.faults import FigureNames
 from orket.mockserver.profile import MockModel
@@ -26,17 +27,19 @@ class OllamaDialect(Dialect):
     default_port = 11434
     newest_version = "0.34.0"
     figures = FigureNames(
-        prompt_counts=frozenset({"prompt_eval_count"}),
-        completion_counts=frozenset({"eval_count"}),
-        other_counts=frozenset({"prompt_eval_cached_count"}),
+        prompt_counts=frozenset({"prompt_eval_count", "prompt_tokens"}),
+        completion_counts=frozenset({"eval_count", "completion_tokens"}),
+        other_counts=frozenset(
+            {"prompt_eval_cached_count", "total_tokens", "cached_tokens"}
+        ),
         prefill_timings=frozenset({"prompt_eval_duration"}),
         decode_timings=frozenset({"eval_duration"}),
         other_timings=frozenset({"total_duration", "load_duration"}),
     )
-    generating = frozenset({"/api/chat", "/api/generate"})
+    generating = frozenset({"/api/chat", "/api/generate", "/v1/chat/completions"})
 
     def generates(self, path: str, body: dict[str, Any]) -> bool:
-        asked = body.get("messages") if path == "/api/chat" else body.get("prompt")
+        asked = body.get("prompt" if path == "/api/generate" else "messages")
         return path in self.generating and bool(asked)
 
     def error(self, status: int, message: str) -> dict[str, Any]:
@@ -57,6 +60,14 @@ class OllamaDialect(Dialect):
                 return self._show(request, engine)
             case "POST", ("/api/chat" | "/api/generate"):
                 return self._generate(request, engine)
+            case "GET", "/v1/models":
+                cards = [
+                    {"id": m.name, "object": "model", "owned_by": "library"}
+                    for m in engine.profile.models
+                ]
+                return Reply({"object": "list", "data": cards})
+            case "POST", "/v1/chat/completions":
+                return self._chat_openai(request, engine)
         return self.not_found(request)
 
     def _show(self, request: Request, engine: Engine) -> Reply:
@@ -149,6 +160,41 @@ class OllamaDialect(Dialect):
             shown = _shown(chat, work.thought, work.text)
             return Reply({**_head(model), **shown, **final}, due_ns=work.ended_at)
         return Stream(_events(work, chat, final), "ndjson")
+
+    def _chat_openai(self, request: Request, engine: Engine) -> Reply | Stream:
+        """The OpenAI route: counts only, and a prompt that is too long is cut."""
+        body = request.body
+        model = engine.profile.model(str(body.get("model", "")))
+        if model is None:
+            message = {"message": self.complaint(404, request), "type": "not_found"}
+            return Reply({"error": message}, 404)
+        prompt, last = user_prompt(body.get("messages"))
+        work = engine.generate(
+            model,
+            prompt,
+            shown_prompt=last,
+            max_tokens=request.number("max_tokens", -1),
+            think=body.get("reasoning_effort") != "none",
+            refuse_overlong=False,
+            struck=request.struck,
+        )
+        tells_cached = parse_version(self.version(engine)) >= (0, 34)
+        usage, serial = usage_of(work, cached=tells_cached), engine.next_serial()
+        if not request.flag("stream", False):
+            whole = chat_body(
+                work, model.name, serial, usage=usage, reasoning_key="reasoning"
+            )
+            return Reply(whole, due_ns=work.ended_at)
+        options = body.get("stream_options")
+        asked = isinstance(options, dict) and options.get("include_usage") is True
+        events = chat_events(
+            work,
+            model.name,
+            serial,
+            usage=usage if asked else None,
+            reasoning_key="reasoning",
+        )
+        return Stream(events, "sse")
 
     def _load_or_unload(
         self,
