@@ -381,7 +381,19 @@ session_rows AS (
             'thinking': session.controls.thinking,
             'control_profile': session.control_profile
         } AS experimental_controls,
-        effective.controls AS effective_controls,
+        coalesce(
+            effective.controls,
+            {
+                'seed': CAST(NULL AS BIGINT),
+                'threads': CAST(NULL AS VARCHAR),
+                'affinity': CAST(NULL AS VARCHAR),
+                'warmup': CAST(NULL AS VARCHAR),
+                'temperature_milli': CAST(NULL AS BIGINT),
+                'context_tokens': CAST(NULL AS BIGINT),
+                'batch_tokens': CAST(NULL AS BIGINT),
+                'thinking': CAST(NULL AS BOOLEAN)
+            }
+        ) AS effective_controls,
         {
             'name': session.provider,
             'version': session.provider_version,
