@@ -17,7 +17,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.disturbed_sweep import Judged, run_disturbed
+from benchmarks.disturbed_sweep import run_disturbed
 from benchmarks.injectors import (
     CpuBurner,
     Injector,
@@ -29,8 +29,10 @@ from benchmarks.injectors import (
 from orket.resources import shipped
 
 DISTURBED_SHARE = 0.5
-"""A run counts as disturbed when this share of its window was."""
-QUANT = "Q6_K"
+"""A run counts as disturbed when this share was of what the view judges it by."""
+WIDER = {"run": "window", "window": "window", "block": "block"}
+"""A run is quiet when nothing touched this: its neighbours share their reasons."""
+QUANT = "F16"
 
 INJECTORS: dict[str, type[Injector] | None] = {
     "nothing": None,
@@ -40,8 +42,6 @@ INJECTORS: dict[str, type[Injector] | None] = {
     "second client": SecondClient,
     "wall clock stepped": SteppedClock,
 }
-ONE_RUN = {"wall clock stepped"}
-"""Judged by the run itself and not by its window."""
 
 
 def main() -> None:
@@ -49,59 +49,56 @@ def main() -> None:
     options = _parse_options()
     ladder = options.ladder or shipped("presets") / "models" / "orket-demo"
     gguf = ladder / f"orket-demo-{QUANT}.gguf"
-    rows = [
-        measure(name, gguf, options.sweeps, options.tasks)
-        for name in INJECTORS
-        if options.only in (None, name)
-    ]
-    for row in rows:
-        print(
-            f"{row['disturbance']:30} {row['expected'] or '-':20} "
-            f"caught {row['caught']}/{row['disturbed']}  "
-            f"false {row['false_alarms']}/{row['quiet']}  others {row['others']}"
-        )
+    rows = []
+    for name in INJECTORS:
+        if options.only in (None, name):
+            rows.append(row := measure(name, gguf, options.sweeps, options.tasks))
+            print(
+                f"{name:30} caught {row['caught']}/{row['disturbed']}  false alarms "
+                f"{row['false_alarms']}/{row['quiet']}  besides {row['besides']}",
+                flush=True,
+            )
     print(json.dumps(rows, indent=2))
 
 
 def measure(name: str, gguf: Path, sweeps: int, tasks: int) -> dict[str, object]:
-    """Recall and false alarms of one kind of disturbance over some sweeps."""
+    """Recall and false alarms of one kind of disturbance over some sweeps.
+
+    A false alarm is the disturbance's own code in a run that it did not touch; without
+    a disturbance every code is one. `besides` counts the other codes in such runs.
+    """
     kind = INJECTORS[name]
+    expected: frozenset[str] = kind.expected if kind else frozenset()
     disturbed = caught = quiet = false_alarms = 0
-    others: Counter[str] = Counter()
-    expected = kind.expected if kind else None
+    besides: Counter[str] = Counter()
     for _ in range(sweeps):
         with tempfile.TemporaryDirectory() as folder:
             injector = kind() if kind else None
             judged = run_disturbed(Path(folder), gguf, injector, tasks=tasks)
-        for share, reasons in _shares(judged, of_window=name not in ONE_RUN):
-            if share >= DISTURBED_SHARE:
+        for run in judged.runs:
+            judged_by = kind.judged_by if kind else "run"
+            if run.share_in(judged.disturbed, judged_by) >= DISTURBED_SHARE:
                 disturbed += 1
-                caught += expected in reasons
-            elif share == 0:
+                caught += bool(run.reasons & expected)
+            elif run.share_in(judged.disturbed, WIDER[judged_by]) == 0:
                 quiet += 1
-                false_alarms += bool(reasons)
-            others.update(reasons - {expected})
+                false_alarms += bool(run.reasons & expected if kind else run.reasons)
+                besides.update(run.reasons - expected)
     return {
         "disturbance": name,
-        "expected": expected,
+        "expected": sorted(expected),
         "disturbed": disturbed,
         "caught": caught,
         "quiet": quiet,
         "false_alarms": false_alarms,
-        "others": dict(sorted(others.items())),
+        "besides": dict(sorted(besides.items())),
     }
-
-
-def _shares(judged: Judged, of_window: bool) -> list[tuple[float, frozenset[str]]]:
-    return [
-        (run.share_in(judged.disturbed, of_window), run.reasons) for run in judged.runs
-    ]
 
 
 def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sweeps", type=int, default=3)
-    parser.add_argument("--tasks", type=int, default=60)
+    parser.add_argument("--tasks", type=int, default=20)
     parser.add_argument("--ladder", type=Path)
     parser.add_argument("--only", choices=sorted(INJECTORS))
     return parser.parse_args()

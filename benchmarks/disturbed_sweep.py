@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import threading
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
-from benchmarks.injectors import Injector, SteppedClock
+from benchmarks.injectors import Injector, Span, SteppedClock
 from orket.machine.servers import find_server
 from orket.providers.registry import ServerOptions
 from orket.sweep import servers
@@ -61,29 +62,16 @@ time is let pass, because nobody here can switch it off."""
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of the monotonic clock, ns."""
-
-    start_ns: int
-    end_ns: int
-
-    def overlap_ns(self, other: Span) -> int:
-        """How long both last at once."""
-        first = max(self.start_ns, other.start_ns)
-        return max(0, min(self.end_ns, other.end_ns) - first)
-
-
-@dataclass(frozen=True, slots=True)
 class JudgedRun:
-    """One run, the window it was judged in, and the reasons found."""
+    """One run, what it was judged in, and the reasons found."""
 
-    span: Span
-    window: Span
+    spans: dict[str, Span]
+    """The span of the run itself, of its window and of its block."""
     reasons: frozenset[str]
 
-    def share_in(self, disturbed: list[Span], of_window: bool = True) -> float:
-        """Share of the window (or of the run) that was disturbed."""
-        span = self.window if of_window else self.span
+    def share_in(self, disturbed: list[Span], judged_by: str) -> float:
+        """Share of what it was judged by that was disturbed."""
+        span = self.spans[judged_by]
         length_ns = max(1, span.end_ns - span.start_ns)
         return sum(span.overlap_ns(other) for other in disturbed) / length_ns
 
@@ -101,9 +89,9 @@ def run_disturbed(
     gguf: Path,
     injector: Injector | None,
     tasks: int = 20,
-    repetitions: int = 2,
-    quiet_seconds: float = 1.5,
-    disturbed_seconds: float = 1.5,
+    repetitions: int = 8,
+    quiet_seconds: float = 2.0,
+    disturbed_seconds: float = 2.0,
 ) -> Judged:
     """Run a sweep with the injector switched off and on in turns.
 
@@ -112,6 +100,9 @@ def run_disturbed(
     """
     own_file = folder / gguf.name
     shutil.copy(gguf, own_file)
+    # A page that is not on the disk yet could not be taken away either.
+    with own_file.open("rb+") as file:
+        os.fsync(file.fileno())
     port = _find_free_port()
     preset = folder / "disturbed.toml"
     quant = gguf.stem.removeprefix("orket-demo-")
@@ -128,28 +119,45 @@ def run_disturbed(
     seconds = quiet_seconds, disturbed_seconds
     with _injecting_clock(injector), _in_turns(injector, url, *seconds) as disturbed:
         run_sweep(plan, warehouse)
-    return Judged(read_judged(warehouse, plan), disturbed)
+    spans = injector.spans(disturbed) if injector else []
+    return Judged(read_judged(warehouse, plan), spans)
 
 
 def read_judged(warehouse: Warehouse, plan: Plan) -> list[JudgedRun]:
     """The timed runs of a sweep as the view judged them."""
     with warehouse.session(plan.sweep_id) as session:
-        rows = session.rows(
-            "SELECT started_ns, ended_ns, run_quality_reasons AS reasons, "
-            "min(started_ns) OVER judged AS opened_ns, "
-            "max(ended_ns) OVER judged AS closed_ns, phase "
-            "FROM v1.attempts INNER JOIN v1.run_quality "
-            "USING (sweep_id, attempt_id, phase) "
-            "WINDOW judged AS (PARTITION BY window_id) ORDER BY started_ns"
+        attempts = {
+            row["attempt_id"]: row
+            for row in session.rows(
+                "SELECT attempt_id, block_index, started_ns, ended_ns FROM v1.attempts"
+            )
+        }
+        verdicts = session.rows(
+            "SELECT attempt_id, phase, window_id, run_quality_reasons AS reasons "
+            "FROM v1.run_quality"
         )
+    groups: dict[tuple[str, str], list[Span]] = {}
+    keys = {}
+    for verdict in verdicts:
+        row = attempts[verdict["attempt_id"]]
+        keys[verdict["attempt_id"]] = own = {
+            "run": ("run", row["attempt_id"]),
+            "window": ("window", verdict["window_id"]),
+            "block": ("block", str(row["block_index"])),
+        }
+        for key in own.values():
+            groups.setdefault(key, []).append(Span(row["started_ns"], row["ended_ns"]))
+    whole = {
+        key: Span(min(s.start_ns for s in spans), max(s.end_ns for s in spans))
+        for key, spans in groups.items()
+    }
     return [
         JudgedRun(
-            Span(row["started_ns"], row["ended_ns"]),
-            Span(row["opened_ns"], row["closed_ns"]),
-            frozenset(row["reasons"]),
+            {kind: whole[key] for kind, key in keys[verdict["attempt_id"]].items()},
+            frozenset(verdict["reasons"]),
         )
-        for row in rows
-        if row["phase"] == "matrix"
+        for verdict in verdicts
+        if verdict["phase"] == "matrix"
     ]
 
 
@@ -157,8 +165,12 @@ def read_judged(warehouse: Warehouse, plan: Plan) -> list[JudgedRun]:
 def _in_turns(
     injector: Injector | None, url: str, quiet_seconds: float, seconds: float
 ) -> Iterator[list[Span]]:
-    """Switch the injector off and on while the body runs; when it was on."""
+    """Switch the injector off and on while the body runs; when it was on.
+
+    Raises what the injector raised, once the body has ended.
+    """
     spans: list[Span] = []
+    failures: list[OSError] = []
     ended = threading.Event()
 
     def switch(chosen: Injector) -> None:
@@ -166,7 +178,11 @@ def _in_turns(
             found = find_server(url)
             if found is None:
                 continue
-            chosen.start(found.pids[-1], url)
+            try:
+                chosen.start(found.pids[-1], url)
+            except OSError as error:
+                failures.append(error)
+                return
             start_ns = time.monotonic_ns()
             ended.wait(seconds)
             spans.append(Span(start_ns, time.monotonic_ns()))
@@ -182,6 +198,8 @@ def _in_turns(
     finally:
         ended.set()
         thread.join()
+    if failures:
+        raise failures[0]
 
 
 @contextmanager

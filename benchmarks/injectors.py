@@ -8,6 +8,7 @@ took, it gives back when it is switched off.
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import re
@@ -19,25 +20,48 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 PROCESS_MADVISE, MADV_PAGEOUT = 440, 21
 """Numbers of the system call and of the advice, the same on x86-64 and Arm."""
-STOPPED_SECONDS, RUNNING_SECONDS = 0.25, 0.05
+MAX_FAULTS_PER_SECOND = 1500
+"""More would bring the server to a standstill instead of disturbing it."""
+STOPPED_SECONDS, RUNNING_SECONDS = 0.4, 0.1
 _BURN = "while True: pass"
-_FILE_MAPPING = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) r\S+ \S+ \S+ [1-9]\d* +/")
+_BIG_FILE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) r.*(?:[.]gguf|llama\S*)$")
+"""A mapped model file, or a part of the engine, in /proc/<pid>/maps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of the monotonic clock, ns."""
+
+    start_ns: int
+    end_ns: int
+
+    def overlap_ns(self, other: Span) -> int:
+        """How long both last at once."""
+        first = max(self.start_ns, other.start_ns)
+        return max(0, min(self.end_ns, other.end_ns) - first)
 
 
 class Injector(Protocol):
     """One kind of disturbance."""
 
-    expected: str
-    """The code that must be found in the runs it disturbs."""
+    expected: frozenset[str]
+    """The codes of which one must be found in what it disturbs."""
+    judged_by: str
+    """What the views judge it by: `run`, `window` or `block`."""
 
     def start(self, server_pid: int, url: str) -> None: ...
 
     def stop(self) -> None: ...
+
+    def spans(self, switched_on: list[Span]) -> list[Span]:
+        """When it really disturbed, of the time for which it was switched on."""
+        return switched_on
 
 
 def count_burners() -> int:
@@ -45,10 +69,11 @@ def count_burners() -> int:
     return max(1, -(-(os.cpu_count() or 1) // 4))
 
 
-class CpuBurner:
+class CpuBurner(Injector):
     """Other programs that compute without a pause."""
 
-    expected = "HIGH_FOREIGN_CPU"
+    expected = frozenset({"HIGH_FOREIGN_CPU"})
+    judged_by = "window"
 
     def __init__(self, burners: int | None = None) -> None:
         self._burners = burners or count_burners()
@@ -64,14 +89,24 @@ class CpuBurner:
         self._pids = []
 
 
-class StoppedServer:
-    """A server that is stopped and continued again and again."""
+class StoppedServer(Injector):
+    """A server that is stopped and continued again and again.
 
-    expected = "SERVER_STALLED"
+    Stopped while it computes, its own clock goes on and its CPU time does not; stopped
+    before a request arrives, it starts its clock late, and the wait is unexplained.
+    """
+
+    expected = frozenset({"SERVER_STALLED", "HIGH_ORCHESTRATION_OVERHEAD"})
+    judged_by = "run"
 
     def __init__(self) -> None:
         self._loop: _Loop | None = None
         self._pid = 0
+        self._stops: list[Span] = []
+
+    def spans(self, switched_on: list[Span]) -> list[Span]:
+        del switched_on
+        return self._stops
 
     def start(self, server_pid: int, url: str) -> None:
         del url
@@ -79,9 +114,11 @@ class StoppedServer:
         self._loop = _Loop(self._stop_for_a_moment)
 
     def _stop_for_a_moment(self) -> float:
+        start_ns = time.monotonic_ns()
         os.kill(self._pid, signal.SIGSTOP)
         time.sleep(STOPPED_SECONDS)
         os.kill(self._pid, signal.SIGCONT)
+        self._stops.append(Span(start_ns, time.monotonic_ns()))
         return RUNNING_SECONDS
 
     def stop(self) -> None:
@@ -91,47 +128,58 @@ class StoppedServer:
             os.kill(self._pid, signal.SIGCONT)
 
 
-class MemoryThief:
+class _Stretch(ctypes.Structure):
+    """A stretch of another process's memory (struct iovec)."""
+
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+class MemoryThief(Injector):
     """Takes the server's mapped pages away, as a machine short of memory does.
 
-    Only pages that come back from their file are taken. Needs Linux and the right to
-    trace the server.
+    Only pages that come back from their file are taken: those of the model and of the
+    engine. Needs Linux and the right to trace the server.
     """
 
-    expected = "MEMORY_PRESSURE"
+    expected = frozenset({"MEMORY_PRESSURE"})
+    judged_by = "window"
 
     def __init__(self) -> None:
         self._loop: _Loop | None = None
         self._handle: int | None = None
         self._pid = 0
+        self._faults = 0
+        self._stretches: list[_Stretch] = []
         self._call = ctypes.CDLL(None, use_errno=True).syscall
 
     def start(self, server_pid: int, url: str) -> None:
         del url
         self._pid, self._handle = server_pid, os.pidfd_open(server_pid)
+        self._faults = _read_major_faults(server_pid)
+        maps = Path(f"/proc/{server_pid}/maps").read_text().splitlines()
+        found = [match for line in maps if (match := _BIG_FILE.match(line))]
+        self._stretches = [
+            _Stretch(int(match[1], 16), int(match[2], 16) - int(match[1], 16))
+            for match in found
+        ]
         self._take_pages()
         self._loop = _Loop(self._take_pages)
 
     def _take_pages(self) -> float:
-        class Span(ctypes.Structure):
-            _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
-
-        maps = Path(f"/proc/{self._pid}/maps").read_text()
-        found = [_FILE_MAPPING.match(line) for line in maps.splitlines()]
-        spans = [(int(m[1], 16), int(m[2], 16)) for m in found if m]
-        for first, last in spans:
-            span = Span(first, last - first)
+        for stretch in self._stretches:
             done = self._call(
-                PROCESS_MADVISE,
-                self._handle,
-                ctypes.byref(span),
+                ctypes.c_long(PROCESS_MADVISE),
+                ctypes.c_int(self._handle or -1),
+                ctypes.byref(stretch),
                 ctypes.c_size_t(1),
-                MADV_PAGEOUT,
-                0,
+                ctypes.c_int(MADV_PAGEOUT),
+                ctypes.c_uint(0),
             )
-            if done < 0 and ctypes.get_errno() in (1, 38):
+            if done < 0 and ctypes.get_errno() in (errno.EPERM, errno.ENOSYS):
                 raise PermissionError(ctypes.get_errno(), "process_madvise")
-        return 0.02
+        before, self._faults = self._faults, _read_major_faults(self._pid)
+        wanted = (self._faults - before) / MAX_FAULTS_PER_SECOND
+        return min(0.1, max(0.001, wanted))
 
     def stop(self) -> None:
         if self._loop is not None:
@@ -141,10 +189,15 @@ class MemoryThief:
             self._handle = None
 
 
-class SecondClient:
+def _read_major_faults(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[9])
+
+
+class SecondClient(Injector):
     """Another client that asks the same server for answers."""
 
-    expected = "SERVER_SHARED"
+    expected = frozenset({"SERVER_SHARED"})
+    judged_by = "block"
 
     def __init__(self) -> None:
         self._pid = 0
@@ -168,13 +221,14 @@ class SecondClient:
         _kill(self._pid)
 
 
-class SteppedClock:
+class SteppedClock(Injector):
     """The machine's clocks, whose wall clock jumps ahead at every reading while on.
 
     The machine's own clock is never set.
     """
 
-    expected = "CLOCK_JUMP"
+    expected = frozenset({"CLOCK_JUMP"})
+    judged_by = "run"
 
     def __init__(self, step_ns: int = 400_000_000) -> None:
         self._step_ns = step_ns
@@ -240,7 +294,7 @@ class _Loop:
         self._thread.start()
 
     def _run(self) -> None:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, FileNotFoundError):
             while not self._ended.is_set():
                 self._ended.wait(self._work())
 
