@@ -67,7 +67,8 @@ class Counters(Record, frozen=True, kw_only=True):
     """Readings of the machine and the server at one moment: the sensor registry.
 
     Every field that a platform lacks, or that was denied, is None; the run's
-    `sensor_gaps` says which and why.
+    `sensor_gaps` says which and why. Counters of the server begin at 0 when it is first
+    watched and never run backwards: only their differences mean anything.
     """
 
     host_total_ns: Annotated[
@@ -138,7 +139,7 @@ class Counters(Record, frozen=True, kw_only=True):
         _sensor(
             "Load average of the last minute",
             "1/1000",
-            "os.getloadavg",
+            "/proc/loadavg, os.getloadavg",
             "linux macos",
             "HIGH_SYSTEM_LOAD",
             "level",
@@ -238,7 +239,7 @@ class Counters(Record, frozen=True, kw_only=True):
         _sensor(
             "Running on battery",
             "",
-            "psutil.sensors_battery",
+            "/sys/class/power_supply, psutil",
             "linux macos windows",
             "ON_BATTERY",
             "level",
@@ -249,7 +250,7 @@ class Counters(Record, frozen=True, kw_only=True):
         _sensor(
             "Memory available without swapping",
             "bytes",
-            "psutil.virtual_memory",
+            "/proc/meminfo, psutil",
             "linux macos windows",
             "",
             "level",
@@ -260,7 +261,7 @@ class Counters(Record, frozen=True, kw_only=True):
         _sensor(
             "Resident memory of the model server's process tree",
             "bytes",
-            "psutil, /proc/<pid>/statm",
+            "/proc/<pid>/stat, psutil",
             "linux macos windows",
             "",
             "level",
