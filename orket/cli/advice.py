@@ -31,6 +31,7 @@ ADVICE: dict[str, str] = {
     "MISSING_TIMINGS": "the server left out timings it offers: update it",
     "MISSING_TOKEN_COUNTS": "the server left out token counts it offers: update it",
     "MODEL_LOADED_IN_RUN": "the model was loaded inside a timed run: keep it resident",
+    "NOT_RUN": "planned and never made: the sweep stopped early; go on with --resume",
     "OTHER_MODEL_RESIDENT": "another model was loaded in the same server: unload it",
     "PROMPT_CACHE_HIT": "the server answered from its prompt cache: switch it off",
     "RUN_FAILED": "the call failed: see error_class and error_message in v1.runs",

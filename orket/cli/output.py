@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli.messages import escape_text
-from orket.exports.json_text import render_json
+from orket.exports.json_text import moment_text, render_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -109,7 +109,7 @@ def _csv_cell(value: object) -> str:
     if isinstance(value, str):
         # Quoting keeps line breaks; the rest a terminal could act upon is spelled out.
         return "\n".join(escape_text(line) for line in value.split("\n"))
-    return show_value(value)
+    return moment_text(value) if isinstance(value, datetime) else show_value(value)
 
 
 def _is_number(value: object) -> bool:

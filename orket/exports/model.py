@@ -434,7 +434,7 @@ class PerQuant(Part):
     quant_tag: str
     """Quant, as the preset names it."""
     quant_rank: int | None
-    """Place by precision among the quants of the session, 1 = most precise."""
+    """Place by precision among the quants of the session, 1 = least precise."""
     bits_per_weight: Annotated[float | None, Scaled("bits_per_weight_milli", MILLI, 3)]
     """Bits per weight."""
     bits_per_weight_source: str | None
@@ -482,7 +482,7 @@ class PerQuant(Part):
     run_quality_status: str
     """CLEAN when every planned run has a clean attempt, else POLLUTED."""
     run_quality_reasons: list[str]
-    """Reasons that pollute, sorted."""
+    """Reasons that pollute, sorted; NOT_RUN for planned runs that were never made."""
     run_quality_reason_counts: dict[str, int]
     """Planned runs with each reason."""
     determinism_rate: Annotated[float | None, Scaled("determinism_rate_micro", MICRO)]
