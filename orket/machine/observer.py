@@ -75,7 +75,7 @@ class Paced:
         start_ns = self._now_ns()
         if start_ns >= self._due_ns:
             self._last = Readings()
-            self._source.read(self._last)
+            read_safely(self._source, self._last)
             end_ns = self._now_ns()
             cost_ns = end_ns - start_ns
             # The lesser of two costs: one that was interrupted says nothing.
@@ -83,6 +83,7 @@ class Paced:
             self._due_ns, self._cost_ns = end_ns + share_ns, cost_ns
         into.values.update(self._last.values)
         into.gaps.update(self._last.gaps)
+        into.broken = into.broken or self._last.broken
 
     def close(self) -> None:
         self._source.close()
@@ -132,11 +133,7 @@ class Observer:
         """All sensors now. What has no reading is None and stands in `gaps`."""
         readings = Readings()
         for source in self._sources:
-            try:
-                source.read(readings)
-            except (OSError, ValueError, ArithmeticError):
-                # A sensor may never cost a run: its fields are missed below.
-                continue
+            read_safely(source, readings)
         _read_traffic(server_load, readings)
         self._judge(readings)
         self._note_gaps(readings)
@@ -164,10 +161,11 @@ class Observer:
 
     def _note_gaps(self, readings: Readings) -> None:
         gaps = {}
+        untold = ERROR if readings.broken else UNAVAILABLE
         for field in self._fields:
             if field not in readings.values:
                 unsupported = self._unsupported.get(field)
-                gaps[field] = unsupported or readings.gaps.get(field, UNAVAILABLE)
+                gaps[field] = unsupported or readings.gaps.get(field, untold)
         self._gaps = gaps
 
     @property
@@ -190,7 +188,7 @@ class Observer:
         for source in self._platform.quick:
             if "load1_milli" in readings.values:
                 break
-            source.read(readings)
+            read_safely(source, readings)
         load = readings.values.get("load1_milli")
         return None if load is None else int(load)
 
@@ -204,6 +202,14 @@ class Observer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def read_safely(source: Source, into: Readings) -> None:
+    """Read a source; whatever goes wrong in it may cost its fields and never a run."""
+    try:
+        source.read(into)
+    except Exception:
+        into.broken = True
 
 
 def _read_traffic(server_load: Traffic | None, into: Readings) -> None:

@@ -16,11 +16,13 @@ BUFFER_BYTES = 65536
 class Readings:
     """The values of one reading, and the reason for each that is missing."""
 
-    __slots__ = ("gaps", "values")
+    __slots__ = ("broken", "gaps", "values")
 
     def __init__(self) -> None:
         self.values: dict[str, int | bool] = {}
         self.gaps: dict[str, str] = {}
+        self.broken = False
+        """A source failed in a way that it does not tell itself."""
 
     def put(self, field: str, value: int | bool) -> None:
         self.values[field] = value
@@ -30,7 +32,7 @@ class Readings:
 
 
 class Source(Protocol):
-    """Reads one or more sensors. Never raises OSError or ValueError by design."""
+    """Reads one or more sensors, and tells itself why one has no reading."""
 
     def read(self, into: Readings) -> None: ...
 
