@@ -1,4 +1,4 @@
-"""Raw rows for tests: valid ones, of a sweep whose answers are known by construction."""
+"""Raw rows for tests: valid, of sweeps whose answers are known by construction."""
 
 from __future__ import annotations
 

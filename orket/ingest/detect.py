@@ -57,7 +57,7 @@ def _detect_keys(text: str) -> str | None:
         return "orket"
     if "baseline_metadata" in keys or "gold_telemetry" in keys or "history" in keys:
         return "baseline"
-    if "test_runs" in keys or {"details", "unique_hashes"} <= keys:
+    if "test_runs" in keys or {"details", "hashes"} <= keys:
         return "determinism"
     if keys & {"filtered_resps", "resps"} or {"results", "configs"} <= keys:
         return "lm-eval"

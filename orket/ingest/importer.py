@@ -24,6 +24,7 @@ from orket.ingest.parsed import Parsed
 from orket.ingest.reading import BadDocument
 from orket.ingest.rejection import Rejection, explain_invalid
 from orket.ingest.sink import Sink
+from orket.records import EventRow
 from orket.warehouse import Warehouse
 
 _PARSERS: dict[str, Callable[[Path, SourceOptions], Parsed]] = {
@@ -77,7 +78,8 @@ def ingest_file(
             if name == "orket":
                 found: Iterator[Rejection] = ingest_orket_rows(path, sink, workers)
             else:
-                found, origin = _ingest_foreign(name, path, options, sink)
+                known = _known_events(warehouse) if name == "baseline" else frozenset()
+                found, origin = _ingest_foreign(name, path, options, sink, known)
             for rejection in found:
                 rejects.write(rejection)
                 report.rejected += 1
@@ -97,21 +99,36 @@ def rejects_beside(path: Path) -> Path:
     return path.with_name(path.name + ".rejects.jsonl")
 
 
+def _known_events(warehouse: Warehouse) -> frozenset[str]:
+    """Events that are there: an act imported again must not look like a newer one."""
+    with warehouse.session() as session:
+        rows = session.rows("SELECT event_id FROM raw.events")
+    return frozenset(row["event_id"] for row in rows)
+
+
 def _ingest_foreign(
-    name: str, path: Path, options: SourceOptions | None, sink: Sink
+    name: str,
+    path: Path,
+    options: SourceOptions | None,
+    sink: Sink,
+    known_events: frozenset[str],
 ) -> tuple[Iterator[Rejection], Origin | None]:
     try:
         parsed = _PARSERS[name](path, options or SourceOptions())
     except BadDocument as error:
         rejection = Rejection(error.line, error.field, error.reason)
         return iter([rejection]), None
-    return _take(parsed, sink), parsed.origin
+    return _take(parsed, sink, known_events), parsed.origin
 
 
-def _take(parsed: Parsed, sink: Sink) -> Iterator[Rejection]:
+def _take(
+    parsed: Parsed, sink: Sink, known_events: frozenset[str]
+) -> Iterator[Rejection]:
     for line, row in parsed.items:
         if isinstance(row, Rejection):
             yield row
+            continue
+        if isinstance(row, EventRow) and row.event_id in known_events:
             continue
         try:
             sink.add(prove(row))

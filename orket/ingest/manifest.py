@@ -16,6 +16,7 @@ import msgspec
 from orket import __version__
 from orket.identity import content_id
 from orket.ingest.origin import UNKNOWN, Origin
+from orket.quants import find_quant
 from orket.records import (
     Capabilities,
     Controls,
@@ -175,15 +176,19 @@ def _quants(rows: list[dict[str, Any]], origin: Origin) -> list[QuantEntry]:
 
 
 def _quant(row: Mapping[str, Any], told: QuantEntry | None) -> QuantEntry:
-    found = QuantEntry(
+    entry = find_quant(row["quant_tag"])
+    return QuantEntry(
         model_id=row["model_id"],
         quant_tag=row["quant_tag"],
+        quant_key=entry.key if entry else None,
+        quant_family=entry.family if entry else None,
+        catalogue_order=entry.order if entry else None,
+        nominal_bpw_milli=entry.nominal_bpw_milli if entry else None,
         model_digest=row["model_digest"] or (told.model_digest if told else None),
         model_bytes=told.model_bytes if told else None,
         parameters=told.parameters if told else None,
         reported_quant=told.reported_quant if told else None,
     )
-    return found
 
 
 def _task(row: Mapping[str, Any], tiers: Mapping[str, int]) -> TaskEntry:

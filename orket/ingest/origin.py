@@ -69,8 +69,9 @@ def split_model_name(name: str) -> tuple[str, str | None]:
     quant = find_quant_tag(base)
     if quant is None:
         return base or UNKNOWN, None
-    cut = base[: base.upper().rfind(quant.upper())] if quant in base.upper() else base
-    return re.sub(r"[-_.:]+(UD-)?$", "", cut) or base, quant
+    *_, last = _QUANT.finditer(base)
+    model = re.sub(r"[-_.: ]+((UD|mostly)[-_. ]*)?$", "", base[: last.start()])
+    return model or base, quant
 
 
 def modified_at(path: Path) -> datetime:

@@ -140,6 +140,8 @@ def judge_stretch(blocks: Iterable[tuple[int, bytes]], dataset: str | None) -> J
 
 def _judge_block(block: bytes, offset: int, dataset: str) -> Span | None:
     """One span for a block of good lines of one sweep that stand as stored; or None."""
+    if len(block) > MAX_LINE_BYTES:
+        return None
     try:
         rows: list[Any] = _DECODERS[dataset].decode_lines(block)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -257,7 +259,10 @@ def _in_utc(row: Any) -> Any:
 
 def _dataset_by_keys(line: bytes) -> str | None:
     """The dataset an invalid line was meant for, by the identity key it carries."""
-    fields = msgspec.json.decode(line)
+    try:
+        fields = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
     if not isinstance(fields, dict):
         return None
     found = [name for key, name in _IDENTITY_KEYS.items() if key in fields]
