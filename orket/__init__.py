@@ -15,7 +15,7 @@ __all__ = ["SweepSummary", "__version__", "open"]
 
 if TYPE_CHECKING:
     from orket.exports.model import SweepSummary
-    from orket.warehouse.session import open_warehouse as open  # noqa: A004
+    from orket.warehouse.notebook import open_warehouse as open  # noqa: A004
 
 
 def __getattr__(name: str) -> object:
@@ -25,7 +25,7 @@ def __getattr__(name: str) -> object:
 
         return SweepSummary
     if name == "open":
-        from orket.warehouse.session import open_warehouse
+        from orket.warehouse.notebook import open_warehouse
 
         return open_warehouse
     raise AttributeError(f"module 'orket' has no attribute {name!r}")

@@ -14,7 +14,12 @@ import duckdb
 
 from orket.errors import WarehouseError
 from orket.records import DATASETS
-from orket.warehouse.parts import sync_folder, time_ordered_id, write_failure
+from orket.warehouse.parts import (
+    create_folder,
+    sync_folder,
+    time_ordered_id,
+    write_failure,
+)
 from orket.warehouse.schema import duckdb_columns
 from orket.warehouse.store import Warehouse
 
@@ -34,8 +39,8 @@ def copy_json_lines(
     folder = warehouse.folder(dataset, sweep_id)
     final = folder / f"part-{time_ordered_id()}.parquet"
     hidden = folder / f".{final.name}.tmp"
+    create_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         _copy(dataset, source, hidden, threads)
         with hidden.open("rb+") as written:
             os.fsync(written.fileno())

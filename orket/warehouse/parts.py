@@ -54,8 +54,8 @@ def write_part(folder: Path, table: pa.Table) -> Path:
 
     final = folder / f"part-{time_ordered_id()}.parquet"
     hidden = folder / f".{final.name}.tmp"
+    create_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with hidden.open("wb") as sink:
             pq.write_table(table, sink, compression="zstd")
             sink.flush()
@@ -66,6 +66,14 @@ def write_part(folder: Path, table: pa.Table) -> Path:
         hidden.unlink(missing_ok=True)
         raise write_failure(folder, error) from error
     return final
+
+
+def create_folder(folder: Path) -> None:
+    """Make a folder of the warehouse. Raises WarehouseError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_failure(folder, error) from error
 
 
 def sync_folder(folder: Path) -> None:

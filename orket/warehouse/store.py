@@ -15,7 +15,8 @@ from orket.warehouse.journal import Journal
 from orket.warehouse.parts import list_parts, partition_name, partition_sweep
 
 if TYPE_CHECKING:
-    from orket.warehouse.session import LockedSession, Session
+    from orket.warehouse.locked import LockedSession
+    from orket.warehouse.session import Session
 
 
 class Warehouse:
@@ -122,6 +123,6 @@ class Warehouse:
         self, sweep_id: str | None = None, overrides: Mapping[str, object] | None = None
     ) -> LockedSession:
         """The same views in memory, with every way out of it closed."""
-        from orket.warehouse.session import LockedSession
+        from orket.warehouse.locked import LockedSession
 
         return LockedSession(self, sweep_id, overrides or {})

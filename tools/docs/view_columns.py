@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 
 from orket.warehouse import Warehouse
-from orket.warehouse.session import view_files
+from orket.warehouse.view_files import view_files
 from tools.docs.pages import markdown_table
 
 _LONGEST_TYPE = 40

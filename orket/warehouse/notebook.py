@@ -1,0 +1,49 @@
+"""The warehouse for notebooks: every view as a Polars frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orket.warehouse.store import Warehouse
+from orket.warehouse.view_files import view_files
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class OpenWarehouse:
+    """A warehouse for notebooks: every view as a Polars frame."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def sweeps(self) -> list[str]:
+        """All sweeps, oldest first."""
+        return self._warehouse.sweep_ids()
+
+    def view(
+        self, name: str, sweep: str | None = None, **overrides: object
+    ) -> pl.DataFrame:
+        """One view, over all sweeps or one (`latest`, an id, a prefix).
+
+        Keyword arguments are a what-if, e.g. `adherence_threshold_ppm=900_000`.
+        """
+        bound = self._warehouse.resolve(sweep) if sweep else None
+        with self._warehouse.session(bound, overrides) as session:
+            return session.view(name)
+
+    def sql(self, query: str, sweep: str | None = None) -> pl.DataFrame:
+        """The rows of a SELECT over the views, as a Polars frame."""
+        bound = self._warehouse.resolve(sweep) if sweep else None
+        with self._warehouse.session(bound) as session:
+            return session.frame(query)
+
+    def views(self) -> list[str]:
+        """The names of the views, in dependency order."""
+        return list(view_files())
+
+
+def open_warehouse(path: str | Path | None = None) -> OpenWarehouse:
+    """The warehouse at `path`, else at $ORKET_WAREHOUSE, else ./warehouse."""
+    return OpenWarehouse(Warehouse.open(path))

@@ -1,0 +1,106 @@
+"""Binds the parts of a warehouse as the raw views that everything else stands on.
+
+The raw views are the edge: explicit casts to the declared types, so that a part that
+was written before a column existed, and an empty warehouse, read like any other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from orket.errors import UsageError
+from orket.records import DATASETS, Policy
+from orket.warehouse.schema import duckdb_columns
+
+
+def bind_dataset(
+    connection: duckdb.DuckDBPyConnection, dataset: str, parts: Sequence[Path]
+) -> None:
+    """Create `raw.<dataset>` over these parts, every column as it is declared."""
+    columns = duckdb_columns(DATASETS[dataset])
+    if not parts:
+        empty = ", ".join(
+            f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in columns.items()
+        )
+        connection.execute(f"CREATE VIEW raw.{dataset} AS SELECT {empty} WHERE false")
+        return
+    names = ", ".join(quoted(str(part)) for part in parts)
+    source = f"read_parquet([{names}], union_by_name = true, hive_partitioning = false)"
+    present = {
+        row[0]
+        for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+    }
+    chosen = ", ".join(
+        f'CAST({_column_or_null(name, present)} AS {kind}) AS "{name}"'
+        for name, kind in columns.items()
+    )
+    connection.execute(f"CREATE VIEW raw.{dataset} AS SELECT {chosen} FROM {source}")
+
+
+def bind_policy(
+    connection: duckdb.DuckDBPyConnection, overrides: Mapping[str, object]
+) -> None:
+    """One row of what-if values, and one row of the defaults of the policy."""
+    kinds = duckdb_columns(Policy)
+    unknown = sorted(set(overrides) - set(kinds) - {"as_of"})
+    if unknown:
+        raise UsageError(
+            f"no policy value {unknown[0]!r}", f"there are: {', '.join(kinds)}"
+        )
+    defaults = Policy()
+    for table, values in (
+        ("policy_override", overrides),
+        ("policy_default", {name: getattr(defaults, name) for name in kinds}),
+    ):
+        columns = ", ".join(
+            f"CAST({_literal(values.get(name))} AS {kind}) AS {name}"
+            for name, kind in kinds.items()
+        )
+        as_of = _literal(values.get("as_of"))
+        connection.execute(
+            f"CREATE TABLE raw.{table} AS "
+            f"SELECT {columns}, CAST({as_of} AS TIMESTAMP) AS as_of"
+        )
+
+
+def bind_what_if(
+    connection: duckdb.DuckDBPyConnection, overrides: Mapping[str, object]
+) -> None:
+    """What the summary tells of a what-if, and room for its answer on pollution."""
+    run = connection.execute
+    run("CREATE TABLE raw.what_if (key VARCHAR, value VARCHAR)")
+    for key, value in overrides.items():
+        plain = value.isoformat() if isinstance(value, datetime) else value
+        run("INSERT INTO raw.what_if VALUES (?, ?)", [key, json.dumps(plain)])
+    run(
+        "CREATE TABLE raw.recommendation_if_polluted (sweep_id VARCHAR, "
+        "model_id VARCHAR, minimum_viable_quant VARCHAR, best_value_quant VARCHAR)"
+    )
+
+
+def _column_or_null(name: str, present: set[str]) -> str:
+    return f'"{name}"' if name in present else "NULL"
+
+
+def quoted(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _literal(value: object) -> str:
+    """A SQL literal of a policy value."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, datetime):
+        moment = value.astimezone(UTC) if value.tzinfo else value
+        return quoted(moment.strftime("%Y-%m-%d %H:%M:%S.%f"))
+    return quoted(str(value))

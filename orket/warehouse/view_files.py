@@ -1,0 +1,45 @@
+"""The SQL files of the views: where they are, what each stands on, what they say."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+from orket.errors import WarehouseError
+from orket.resources import shipped
+
+VIEW_VERSION = "v1"
+_VIEW_FILE = re.compile(r"^\d+_(?P<name>\w+)\.sql$")
+
+
+def macro_file() -> Path:
+    """The macros that every view may use."""
+    return shipped("sql") / VIEW_VERSION / "macros.sql"
+
+
+@cache
+def view_files() -> dict[str, Path]:
+    """View name -> SQL file, in dependency order."""
+    files = sorted((shipped("sql") / VIEW_VERSION).glob("*.sql"))
+    found = {
+        match["name"]: path for path in files if (match := _VIEW_FILE.match(path.name))
+    }
+    if not found:
+        raise WarehouseError(
+            f"the SQL views are missing from {shipped('sql')}", "install Orket again"
+        )
+    return found
+
+
+def split_comments(path: Path) -> tuple[str, str]:
+    """The statement that makes a view, and the COMMENT ON statements behind it."""
+    code, mark, comments = path.read_text(encoding="utf-8").partition("COMMENT ON VIEW")
+    lines = [line for line in code.splitlines() if not line.lstrip().startswith("--")]
+    return "\n".join(lines), mark + comments
+
+
+def views_named(text: str) -> set[str]:
+    """The views of version 1 that a text refers to."""
+    named = re.findall(rf'\b{VIEW_VERSION}"?\s*\.\s*"?(\w+)', text, re.IGNORECASE)
+    return {name.lower() for name in named} & set(view_files())

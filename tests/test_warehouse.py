@@ -1,0 +1,312 @@
+"""The warehouse: nothing torn is ever read, nothing recorded is ever lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from datetime import timedelta
+
+import msgspec
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import orket
+from orket.errors import UsageError, WarehouseError
+from orket.records import DATASETS, RunRecord
+from orket.warehouse import Warehouse
+from orket.warehouse.parts import list_parts, time_ordered_id
+from orket.warehouse.schema import arrow_schema, duckdb_columns
+from tests.built_sweep import START, Sweep
+
+
+@pytest.fixture
+def warehouse(tmp_path) -> Warehouse:
+    return Sweep().fill().finish().store(tmp_path / "warehouse")
+
+
+def attempts(warehouse: Warehouse) -> int:
+    with warehouse.session() as session:
+        return session.rows("SELECT count(*) AS n FROM v1.attempts")[0]["n"]
+
+
+def test_a_warehouse_that_is_not_there_reads_as_empty(tmp_path):
+    empty = Warehouse.open(tmp_path / "nowhere")
+    assert empty.sweep_ids() == []
+    with empty.session() as session:
+        assert all(session.view(name).height == 0 for name in session.view_names())
+    assert not empty.path.exists()
+
+
+def test_every_view_and_column_has_a_comment(tmp_path):
+    with Warehouse.open(tmp_path).session() as session:
+        assert [note for note in session.notes() if not note.comment] == []
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_storage_types_come_from_the_declaration(dataset):
+    names = list(DATASETS[dataset].__struct_fields__)
+    assert arrow_schema(dataset).names == names
+    assert list(duckdb_columns(DATASETS[dataset])) == names
+
+
+def test_rows_come_back_as_they_went_in(warehouse):
+    (record,) = Sweep().fill().runs[:1]
+    part = pq.read_table(warehouse.parts("runs")[0]).to_pylist()[0]
+    part["started_at"] = part["started_at"].replace(tzinfo=START.tzinfo)
+    for name in ("recorded_at", "executor_started_at"):
+        part[name] = part[name].replace(tzinfo=START.tzinfo)
+    assert msgspec.convert(part, RunRecord) == record
+
+
+def test_an_invalid_row_is_refused_by_name(tmp_path):
+    sweep = Sweep()
+    sweep.add("F16", "t1", wall_ns=-1)
+    with pytest.raises(UsageError, match=r"wall_ns"):
+        sweep.store(tmp_path / "warehouse")
+
+
+def test_a_part_without_a_later_column_still_reads(warehouse):
+    (part,) = warehouse.parts("runs")
+    table = pq.read_table(part)
+    old = table.drop_columns(["sensor_gaps", "checks", "peak_gpu_memory_bytes"])
+    pq.write_table(old, part)
+    with warehouse.session() as session:
+        rows = session.rows("SELECT sensor_gaps, checks_total FROM v1.attempts")
+    assert {tuple(row.values()) for row in rows} == {(None, None)}
+
+
+def test_a_part_with_a_narrower_group_still_reads(warehouse):
+    (part,) = warehouse.parts("runs")
+    table = pq.read_table(part)
+    call = pa.array([{"outcome": row["outcome"]} for row in table["call"].to_pylist()])
+    pq.write_table(
+        table.set_column(table.schema.get_field_index("call"), "call", call), part
+    )
+    with warehouse.session() as session:
+        rows = session.rows("SELECT outcome, wall_ns FROM v1.attempts")
+    assert {tuple(row.values()) for row in rows} == {("OK", None)}
+
+
+def test_a_torn_part_is_named_and_the_others_are_whole(warehouse):
+    torn = warehouse.folder("runs", "sweep-1") / f"part-{time_ordered_id()}.parquet"
+    torn.write_bytes(b"PAR1 half a file")
+    with (
+        pytest.raises(WarehouseError, match=f"{torn.name}.*move this file away"),
+        warehouse.session() as session,
+    ):
+        session.view("attempts")
+    torn.rename(torn.with_suffix(".torn"))
+    assert attempts(warehouse) == 6
+
+
+def test_a_half_written_part_is_invisible(warehouse):
+    folder = warehouse.folder("runs", "sweep-1")
+    (folder / ".part-1.parquet.tmp").write_bytes(b"PAR1")
+    assert attempts(warehouse) == 6
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(
+        WarehouseError, match="No space left on device.*free some space"
+    ):
+        Sweep().fill().store(tmp_path / "warehouse")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_file_in_the_place_of_a_warehouse(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(WarehouseError, match="is a file"):
+        Warehouse.open(tmp_path / "file")
+    with pytest.raises(WarehouseError, match="cannot write"):
+        Sweep().store(tmp_path / "file" / "below")
+
+
+def test_the_place_comes_from_the_option_then_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("ORKET_WAREHOUSE", str(tmp_path / "env"))
+    assert Warehouse.open().path == tmp_path / "env"
+    assert Warehouse.open(tmp_path / "option").path == tmp_path / "option"
+    monkeypatch.delenv("ORKET_WAREHOUSE")
+    monkeypatch.chdir(tmp_path)
+    assert Warehouse.open().path.name == "warehouse"
+
+
+def test_resolve(tmp_path):
+    empty = Warehouse.open(tmp_path / "w")
+    with pytest.raises(UsageError, match="orket run quickstart"):
+        empty.resolve("latest")
+    for number in (1, 2):
+        sweep = Sweep(
+            sweep_id=f"2026-a{number}", started_at=START + timedelta(days=number)
+        )
+        sweep.store(tmp_path / "w")
+    assert empty.resolve("latest") == "2026-a2"
+    assert empty.resolve("2026-a1") == "2026-a1"
+    with pytest.raises(UsageError, match="ambiguous.*2026-a1, 2026-a2"):
+        empty.resolve("2026")
+    with pytest.raises(UsageError, match="not in the warehouse"):
+        empty.resolve("nope")
+
+
+def test_any_sweep_id_is_safe_as_a_folder(tmp_path):
+    name = "../a b/%ü=*"
+    warehouse = Sweep(sweep_id=name).fill().store(tmp_path / "warehouse")
+    assert warehouse.sweep_ids() == [name]
+    with warehouse.session(name) as session:
+        assert session.rows("SELECT DISTINCT sweep_id FROM v1.attempts") == [
+            {"sweep_id": name}
+        ]
+    assert {path.name for path in tmp_path.iterdir()} == {"warehouse"}
+
+
+def test_journal_rows_survive_and_become_one_part(tmp_path):
+    warehouse = Sweep().store(tmp_path)
+    rows = Sweep().fill().runs
+    with warehouse.journal("sweep-1") as journal:
+        for row in rows:
+            journal.append(row)
+        assert attempts(warehouse) == 0
+        assert journal.fold() is not None
+        assert attempts(warehouse) == len(rows)
+        assert journal.fold() is None
+    assert list(warehouse.folder("runs", "sweep-1").glob(".journal*")) == []
+
+
+def test_a_killed_writer_loses_at_most_the_run_in_flight(tmp_path):
+    """The child is killed after three rows and half a line."""
+    program = textwrap.dedent(
+        """
+        import os, signal, sys
+        from orket.warehouse import Warehouse
+        from tests.built_sweep import Sweep
+        warehouse = Sweep().store(sys.argv[1])
+        journal = warehouse.journal("sweep-1")
+        for row in Sweep().fill().runs[:3]:
+            journal.append(row)
+        os.write(journal._handle, b'{"sweep_id": "sweep-1", "run')
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        check=False,
+        cwd=os.fspath(pytest.importorskip("tests").__path__[0] + "/.."),
+    )
+    assert child.returncode == -signal.SIGKILL
+    warehouse = Warehouse.open(tmp_path)
+    assert attempts(warehouse) == 0
+    warehouse.journal("sweep-1").fold()
+    assert attempts(warehouse) == 3
+    (torn,) = warehouse.folder("runs", "sweep-1").glob(".journal*.torn")
+    assert torn.read_bytes().startswith(b'{"sweep_id"')
+
+
+def test_fold_leaves_the_journal_of_a_living_writer(tmp_path):
+    warehouse = Sweep().store(tmp_path)
+    first, second = Sweep().fill().runs[:2]
+    living, other = warehouse.journal("sweep-1"), warehouse.journal("sweep-1")
+    living.append(first)
+    other.append(second)
+    other.fold()
+    assert attempts(warehouse) == 1
+    living.fold()
+    assert attempts(warehouse) == 2
+
+
+def test_a_damaged_journal_line_is_named(tmp_path):
+    warehouse = Sweep().store(tmp_path)
+    folder = warehouse.folder("runs", "sweep-1")
+    folder.mkdir(parents=True)
+    (folder / ".journal-1.jsonl").write_bytes(b'{"sweep_id": 1}\n')
+    with pytest.raises(WarehouseError, match=r"journal-1.jsonl, line 1"):
+        warehouse.journal("sweep-1").fold()
+    assert (folder / ".journal-1.jsonl").exists()
+
+
+def test_a_full_disk_in_the_journal_keeps_the_rows_before(tmp_path, monkeypatch):
+    warehouse = Sweep().store(tmp_path)
+    first, second = Sweep().fill().runs[:2]
+    journal = warehouse.journal("sweep-1")
+    journal.append(first)
+    real, calls = os.fsync, []
+
+    def full(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WarehouseError, match="No space left"):
+        journal.append(second)
+    journal.append(second)
+    journal.fold()
+    assert attempts(warehouse) == 2
+
+
+FORBIDDEN = [
+    "COPY (SELECT 1) TO '{out}'",
+    "CREATE TABLE t AS SELECT 1",
+    "INSERT INTO staged.attempts SELECT * FROM staged.attempts",
+    "DELETE FROM staged.attempts",
+    "ATTACH '{out}' AS other",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "SET enable_external_access = true",
+    "RESET lock_configuration",
+    "PRAGMA database_list",
+    "SELECT 1; SELECT 2",
+    "SELECT * FROM read_csv('/etc/passwd')",
+    "SELECT * FROM '{part}'",
+    "SELECT * FROM read_parquet('{part}')",
+    "SELECT * FROM glob('/*')",
+    "SELECT content FROM read_text('/etc/passwd')",
+    "not even SQL",
+    "",
+]
+
+
+@pytest.mark.parametrize("query", FORBIDDEN)
+def test_locked_session_refuses(warehouse, tmp_path, query):
+    text = query.format(out=tmp_path / "out", part=warehouse.parts("runs")[0])
+    with warehouse.locked_session() as session, pytest.raises(UsageError):
+        session.query(text)
+    assert not (tmp_path / "out").exists()
+
+
+def test_locked_session_answers(warehouse):
+    with warehouse.locked_session() as session:
+        frame = session.query("SELECT count(*) AS n FROM recommendation")
+        assert frame.to_dicts() == [{"n": 1}]
+        assert session.query("SELECT outcome FROM v1.attempts").height == 6
+        assert session.query("SELECT sweep_id FROM raw.runs").height == 6
+
+
+def test_open_gives_polars_frames(warehouse):
+    opened = orket.open(warehouse.path)
+    assert opened.sweeps() == ["sweep-1"]
+    assert isinstance(opened.view("recommendation"), pl.DataFrame)
+    assert opened.view("frontier", sweep="latest").height == 3
+    strict = opened.view("frontier", adherence_threshold_ppm=1_000_000)
+    assert strict.height == 3
+    assert opened.sql("SELECT count(*) AS n FROM v1.attempts")["n"].to_list() == [6]
+    with pytest.raises(UsageError, match="no view 'runz'.*runs"):
+        opened.view("runz")
+    with pytest.raises(UsageError, match="no policy value 'bogus'"):
+        opened.view("runs", bogus=1)
+
+
+def test_parts_are_listed_by_time_of_birth(tmp_path):
+    warehouse = Warehouse.open(tmp_path)
+    rows = Sweep().fill().runs
+    written = [warehouse.append("runs", [row], "sweep-1") for row in rows]
+    assert list_parts(warehouse.folder("runs", "sweep-1")) == sorted(written)
