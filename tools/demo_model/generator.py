@@ -65,22 +65,21 @@ def is_held_out(prompt: str) -> bool:
     return zlib.crc32(prompt.encode()) % HOLDOUT_MODULUS == 0
 
 
+def syllable(rng: random.Random) -> str:
+    """Return a consonant and a vowel."""
+    return rng.choice(CONSONANTS) + rng.choice(VOWELS)
+
+
 def names(rng: random.Random, count: int) -> list[str]:
     """Return identifiers with different first letters, so none is ambiguous."""
-    return [
-        first
-        + rng.choice(VOWELS)
-        + "".join(
-            rng.choice(CONSONANTS) + rng.choice(VOWELS)
-            for _ in range(rng.randint(0, 1))
-        )
-        for first in rng.sample(CONSONANTS, count)
-    ]
-
-
-def number(rng: random.Random) -> str:
-    """Return a small positive number of one or two digits."""
-    return str(rng.randint(1, 99))
+    found = []
+    for first in rng.sample(CONSONANTS, count):
+        name = first + rng.choice(VOWELS)
+        # "rename ka to to" would be a riddle.
+        if name == "to" or rng.random() < 0.5:
+            name += syllable(rng)
+        found.append(name)
+    return found
 
 
 # --- logic -----------------------------------------------------------------
@@ -103,7 +102,7 @@ def truth_step(rng: random.Random) -> tuple[str, bool]:
 
 def truth(rng: random.Random, tier: int) -> Draft:
     """Evaluate named truth expressions and combine them, step by step."""
-    labels = rng.sample(string.ascii_lowercase, tier)
+    labels = rng.sample(string.ascii_lowercase, max(2, tier))
     steps = [truth_step(rng) for _ in labels]
     given = "; ".join(f"{n} = {e}" for n, (e, _) in zip(labels, steps, strict=True))
     worked = "; ".join(
@@ -111,12 +110,8 @@ def truth(rng: random.Random, tier: int) -> Draft:
     )
     values = [v for _, v in steps]
     if tier == 1:
-        name, value = labels[0], values[0]
-        return Draft(
-            f"eval: {given}",
-            worked,
-            (worked[:-1] + letter(not value), f"{name} = {letter(value)}"),
-        )
+        flipped = worked[:-1] + letter(not values[-1])
+        return Draft(f"eval: {given}", worked, (flipped, given))
     joiner = rng.choice(("and", "or"))
     result = all(values) if joiner == "and" else any(values)
     final = f" {joiner} ".join(letter(v) for v in values) + f" = {letter(result)}"
@@ -160,7 +155,7 @@ def sort(rng: random.Random, tier: int) -> Draft:
 
 def running_sum(rng: random.Random, tier: int) -> Draft:
     """Add different digits from left to right, writing each step."""
-    count = {1: 3, 2: 4, 3: rng.randint(6, 7)}[tier]
+    count = {1: 4, 2: 5, 3: rng.randint(6, 7)}[tier]
     digits = rng.sample(range(1, 10), count)
     total, steps = digits[0], []
     for digit in digits[1:]:
@@ -200,28 +195,33 @@ def expression(rng: random.Random, atoms: list[str], operators: list[str]) -> st
 
 
 def code_line(rng: random.Random, tier: int) -> tuple[str, str, list[str]]:
-    """Return a target, a marker name used at least once, and the operands.
+    """Return the target, one name used once or twice, and all operands in order.
 
-    Operands hold the marker name, other names and numbers; the caller joins them.
+    The other operands are all different, so that what comes next in a copy of the
+    line follows from the last few bytes written.
     """
-    terms = {1: rng.randint(2, 3), 2: rng.randint(4, 5), 3: rng.randint(6, 7)}[tier]
-    target, marker, *others = names(rng, 4)
-    atoms = [rng.choice((marker, *others, number(rng))) for _ in range(terms)]
-    atoms[rng.randrange(terms)] = marker
+    terms = {1: rng.randint(2, 3), 2: 4, 3: rng.randint(5, 6)}[tier]
+    uses = 2 if terms > 3 and rng.random() < 0.6 else 1
+    target, marker, *others = names(rng, 2 + terms - uses)
+    values = iter(rng.sample(range(1, 100), terms))
+    plain = [n if rng.random() < 0.7 else str(next(values)) for n in others]
+    first = rng.randrange(terms)
+    places = {first} if uses == 1 else {first, (first + terms // 2) % terms}
+    remaining = iter(plain)
+    atoms = [marker if i in places else next(remaining) for i in range(terms)]
     return target, marker, atoms
 
 
 def rename(rng: random.Random, tier: int) -> Draft:
     """Give one variable of a code line a new name."""
     target, old, atoms = code_line(rng, tier)
-    new = rng.choice([n for n in names(rng, 8) if n[0] not in target[0] + old[0]])
+    taken = {a[0] for a in (target, *atoms)}
+    new = rng.choice([n for n in names(rng, len(CONSONANTS)) if n[0] not in taken])
     operators = [rng.choice(ARITHMETIC) for _ in atoms[1:]]
     before = f"{target} = {expression(rng, atoms, operators)}"
     renamed = [new if a == old else a for a in atoms]
     after = f"{target} = {expression(rng, renamed, operators)}"
-    return Draft(
-        f"rename {old} to {new}: {before}", after, (before, f"{new} = {old}")
-    )
+    return Draft(f"rename {old} to {new}: {before}", after, (before, f"{new} = {old}"))
 
 
 def swap_operator(rng: random.Random, tier: int) -> Draft:
@@ -319,7 +319,7 @@ def csv_to_json(rng: random.Random, tier: int) -> Draft:
 def backwards(rng: random.Random, tier: int) -> Draft:
     """Reverse a string of different letters, or the words of a list."""
     if rng.random() < 0.5:
-        count = {1: rng.randint(3, 4), 2: rng.randint(5, 6), 3: rng.randint(9, 10)}
+        count = {1: rng.randint(3, 4), 2: rng.randint(5, 6), 3: rng.randint(7, 9)}
         items, blank = names(rng, count[tier]), " "
     else:
         count = {1: rng.randint(5, 7), 2: rng.randint(8, 10), 3: rng.randint(11, 14)}
@@ -373,6 +373,17 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+# Halfway these families lagged behind the others; from here on they get more.
+LATE_STEP = 1800
+LATE_WEIGHTS = {
+    "compare": 1.5,
+    "sort": 1.6,
+    "rename": 1.8,
+    "reverse": 2.0,
+    "extract": 4.0,
+}
+
+
 def draw(
     rng: random.Random, family: str, tier: int | None = None, *, held_out: bool
 ) -> Example:
@@ -401,13 +412,16 @@ def training_batch(seed: int, step: int, size: int) -> list[Example]:
     A run resumed from a checkpoint therefore sees the batches it would have seen.
     """
     rng = random.Random(f"train-{seed}-{step}")
-    chosen = rng.choices(
-        list(FAMILIES), weights=[f.weight for f in FAMILIES.values()], k=size
-    )
+    weights = {name: family.weight for name, family in FAMILIES.items()}
+    if step >= LATE_STEP:
+        weights |= LATE_WEIGHTS
+    chosen = rng.choices(list(weights), weights=list(weights.values()), k=size)
     return [draw(rng, family, held_out=False) for family in chosen]
 
 
-def held_out_stream(seed: int, family: str, tier: int | None = None) -> Iterator[Example]:
+def held_out_stream(
+    seed: int, family: str, tier: int | None = None
+) -> Iterator[Example]:
     """Yield different held-out examples of one family without end."""
     rng = random.Random(f"held-out-{seed}-{family}-{tier}")
     seen: set[str] = set()

@@ -1,0 +1,1 @@
+"""The demo model and its task bank: training, quantizing, gates."""
