@@ -373,3 +373,42 @@ def test_several_servers_hold_one_quant_each(tmp_path, warehouse):
     rows = rows_of(warehouse)
     assert {row["outcome"] for row in rows} == {"OK"}
     assert {row["quant_tag"] for row in rows} == {"Q8_0", "Q2_K"}
+
+
+def test_a_server_that_answers_nothing_is_told(make_plan, warehouse):
+    with MockServer("ollama", FAST, [parse_fault("http-500")]) as server:
+        outcome = execute(make_plan(server.url, skip_canary=True), warehouse)
+    assert outcome.status == "COMPLETED"
+    assert outcome.last_failure is not None
+
+
+def test_a_retry_pass_that_was_interrupted_goes_on(make_plan, warehouse):
+    faults = [parse_fault("http-500:every=2")]
+    changes = [Change("polluted_retries", 1), Change("repetitions", 4)]
+    with MockServer("ollama", FAST, faults) as server:
+        plan = make_plan(server.url, *changes, skip_canary=True)
+        execute(plan, warehouse, StopAfter(len(plan.runs) + 4))
+        begun = {r["run_id"] for r in rows_of(warehouse) if r["retry_pass"] == 1}
+        execute(plan, warehouse, resume=True)
+    rows = [row for row in rows_of(warehouse) if row["phase"] == "matrix"]
+    again = Counter(row["run_id"] for row in rows if row["retry_pass"] == 1)
+    failed = {
+        r["run_id"] for r in rows if r["retry_pass"] == 0 and r["outcome"] != "OK"
+    }
+    assert begun & set(again)
+    assert failed <= set(again)
+    assert set(again.values()) == {1}
+
+
+def test_a_retry_pass_that_gains_nothing_is_given_up(make_plan, warehouse):
+    changes = [
+        Change("polluted_retries", 1),
+        Change("quants", ["Q8_0", "Q2_K", "Q4_0"], (("models", 0, "quants"),)),
+    ]
+    models = (*FAST.models, MockModel("demo:q4_0", "Q4_0"))
+    profile = Profile(models=models, decode_rate=1e5, load_seconds=0.0)
+    with MockServer("ollama", profile, [parse_fault("http-500")]) as server:
+        plan = make_plan(server.url, *changes, skip_canary=True)
+        execute(plan, warehouse)
+    again = {r["quant_tag"] for r in rows_of(warehouse) if r["retry_pass"] == 1}
+    assert len(again) == 2

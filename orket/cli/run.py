@@ -12,7 +12,7 @@ import click
 from orket.cli import messages
 from orket.cli.options import output_option, warehouse_option
 from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_options
-from orket.errors import CheckFailed
+from orket.errors import CheckFailed, ServerError
 
 if TYPE_CHECKING:
     from orket.sweep.execute import Outcome
@@ -63,6 +63,7 @@ def run(
     PRESET is a name (see orket presets) or the path of a TOML file. Options win over
     the preset, and the summary records them. Writes sweep_summary.json, or -o FILE.
     """
+    from orket.cli.sweep_table import print_sweep
     from orket.sweep.served import fill_served
     from orket.sweep.sidecar import measure_sidecar
     from orket.warehouse import Warehouse
@@ -89,7 +90,12 @@ def run(
     measure_sidecar(plan, store, messages.note)
     if save_baseline:
         _save_baselines(store, plan.sweep_id)
-    _show(store, plan, output, require_recommendation)
+    summary = _write(store, plan.sweep_id, output)
+    print_sweep(summary)
+    if outcome.last_failure is not None:
+        raise ServerError(f"no call was answered: {outcome.last_failure}")
+    if require_recommendation:
+        _require_recommendation(summary)
 
 
 def run_plan(plan: Plan, store: Warehouse, resume: bool = False) -> Outcome:
@@ -170,19 +176,13 @@ def _write(store: Warehouse, sweep_id: str, output: str | None) -> dict[str, Any
     return summary_document(row)
 
 
-def _show(
-    store: Warehouse, plan: Plan, output: str | None, require_recommendation: bool
-) -> None:
-    from orket.cli.sweep_table import print_sweep
-
-    summary = _write(store, plan.sweep_id, output)
-    print_sweep(summary)
+def _require_recommendation(summary: dict[str, Any]) -> None:
     without = [
         session["model_id"]
         for session in summary["sessions"]
         if session["efficiency_frontier"]["minimum_viable_quant_tag"] is None
     ]
-    if without and require_recommendation:
+    if without:
         raise CheckFailed(
             f"no quant of {', '.join(without)} can be recommended",
             "the reasons stand in the table",

@@ -45,8 +45,6 @@ class BlockRunner:
         self._sandbox = open_sandbox(context.plan.sandbox)
         self._last_wall_ns = 0
         self._last_prompt: str | None = None
-        self.calls = 0
-        """Calls made so far."""
 
     def run(
         self, target: Target, calls: Sequence[Call], block: int, retry_pass: int = 0
@@ -174,7 +172,6 @@ class BlockRunner:
         after = self._read(ready, is_edge[1])
         self._last_wall_ns = ended_ns - started_ns
         self._last_prompt = prompt.sha256
-        self.calls += 1
         timed = Timed(started_at, started_ns, ended_ns, before, after)
         writer.write(call, prompt, facts, self._check(call, task, facts), ready, timed)
         if interrupted:

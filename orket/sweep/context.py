@@ -96,6 +96,11 @@ class Context:
     revisions: dict[str, str] = field(init=False)
     attempts: dict[str, int] = field(default_factory=dict)
     """Attempts made so far, by planned run."""
+    calls: int = 0
+    """Rows written."""
+    answers: int = 0
+    """Of these, answered."""
+    last_failure: str | None = None
     next_order: int = 0
     next_block: int = 0
     warmups: dict[tuple[str, str, str], int] = field(default_factory=dict)

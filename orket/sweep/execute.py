@@ -34,6 +34,10 @@ RETRY_WAIT_SECONDS = 2.0
 """Before a retry pass: what disturbed a run of milliseconds has often gone by then."""
 COOL_DOWN_SECONDS = 60.0
 """Before a retry pass after drift: a machine that got hot needs longer."""
+JUDGE_EVERY_SECONDS = 60
+"""Between two looks at how much is polluted: a look takes a second."""
+TRIAL_BLOCKS = 2
+"""A retry pass whose first blocks gain no clean run is not worth going on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Outcome:
     status: str
     calls: int
     """Calls recorded by this executor."""
+    last_failure: str | None = None
+    """Why the last call failed, where none was answered."""
     failed_canaries: tuple[dict[str, Any], ...] = ()
 
 
@@ -104,6 +110,7 @@ class _Executor:
         )
         self._blocks = BlockRunner(self._context)
         self._anchors = Anchors(self._context, self._blocks)
+        self._judged_ns = clock.monotonic_ns()
 
     def run(self, resume: bool) -> Outcome:
         context = self._context
@@ -186,10 +193,17 @@ class _Executor:
         for block in matrix:
             self._run_block(block, progress)
             self._anchors.run_if_due(block[0].model_id)
+            self._show_pollution()
         self._anchors.close()
-        self._retry(progress.retry_pass)
+        self._retry(progress)
         self._record_event("SWEEP_FINISHED", None)
-        return Outcome(self._plan.sweep_id, COMPLETED, self._blocks.calls)
+        return self._end(COMPLETED)
+
+    def _show_pollution(self) -> None:
+        """Tell the reporter what the view says by now, once in a while."""
+        now_ns = self._context.clock.monotonic_ns()
+        if now_ns - self._judged_ns >= JUDGE_EVERY_SECONDS * 10**9:
+            self._list_curable()
 
     def _failed_canaries(self) -> list[dict[str, Any]]:
         if not self._plan.canary:
@@ -222,24 +236,47 @@ class _Executor:
         self._context.reporter.extended(len(warmups))
         self._blocks.run(target, calls, self._context.take_block(), retry_pass)
 
-    def _retry(self, passes_begun: int) -> None:
+    def _retry(self, progress: Progress) -> None:
         """Run polluted planned runs again, as often as the preset allows."""
         if self._plan.purpose != MATRIX:
             return
-        by_id = {run.run_id: run for run in self._plan.runs}
-        for number in range(passes_begun + 1, self._plan.polluted_retries + 1):
-            polluted = list_polluted(self._warehouse, self._plan.sweep_id)
-            self._context.reporter.judged(len(polluted))
-            curable = [run for run in polluted if run.is_curable]
+        first = max(1, progress.retry_pass)
+        for number in range(first, self._plan.polluted_retries + 1):
+            curable = [
+                run
+                for run in self._list_curable()
+                if (run.run_id, number) not in progress.retried
+            ]
             if not curable:
                 return
             self._wait(curable)
-            runs = [by_id[run.run_id] for run in curable]
-            self._context.reporter.extended(len(runs))
-            for target, group in self._by_target(runs):
-                self._run_again(target, group, number)
-                self._anchors.run_if_due(target.ref.model_id)
+            self._run_retry_pass(number, [run.run_id for run in curable])
             self._anchors.close()
+
+    def _run_retry_pass(self, number: int, run_ids: Sequence[str]) -> None:
+        by_id = {run.run_id: run for run in self._plan.runs}
+        groups = self._by_target([by_id[run_id] for run_id in run_ids])
+        self._context.reporter.extended(len(run_ids))
+        for place, (target, group) in enumerate(groups, start=1):
+            self._run_again(target, group, number)
+            self._anchors.run_if_due(target.ref.model_id)
+            if place == TRIAL_BLOCKS < len(groups) and not self._has_gained(run_ids):
+                self._context.reporter.note(
+                    "what disturbs the machine has not gone by; the other polluted "
+                    "runs are not run again"
+                )
+                return
+
+    def _list_curable(self) -> list[PollutedRun]:
+        polluted = list_polluted(self._warehouse, self._plan.sweep_id)
+        self._context.reporter.judged(len(polluted))
+        self._judged_ns = self._context.clock.monotonic_ns()
+        return [run for run in polluted if run.is_curable]
+
+    def _has_gained(self, run_ids: Sequence[str]) -> bool:
+        """Whether any of these runs has a clean attempt by now."""
+        still = {run.run_id for run in self._list_curable()}
+        return any(run_id not in still for run_id in run_ids)
 
     def _wait(self, polluted: Sequence[PollutedRun]) -> None:
         drifted = any(DRIFT in run.reasons for run in polluted)
@@ -260,7 +297,14 @@ class _Executor:
     def _abort(self, reason: str, failed: Sequence[dict[str, Any]] = ()) -> Outcome:
         self._context.journal.fold()
         self._record_event("SWEEP_ABORTED", reason)
-        return Outcome(self._plan.sweep_id, reason, self._blocks.calls, tuple(failed))
+        return self._end(reason, failed)
+
+    def _end(self, status: str, failed: Sequence[dict[str, Any]] = ()) -> Outcome:
+        context = self._context
+        failure = None if context.answers else context.last_failure
+        return Outcome(
+            self._plan.sweep_id, status, context.calls, failure, tuple(failed)
+        )
 
     def _record_event(self, event: str, reason: str | None) -> None:
         row = EventRow(

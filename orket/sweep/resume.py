@@ -23,6 +23,8 @@ class Progress:
     """Anchor calls so far, by model."""
     retry_pass: int = 0
     """The last retry pass that was begun."""
+    retried: set[tuple[str, int]] = field(default_factory=set)
+    """Planned runs with the retry passes they were tried in."""
 
 
 def read_progress(
@@ -56,6 +58,7 @@ def read_progress(
         run = row["run_id"]
         if row["outcome"] != "CANCELLED":
             progress.done.add(run)
+            progress.retried.add((run, row["retry_pass"]))
         progress.attempts[run] = max(
             progress.attempts.get(run, 0), row["attempt_number"]
         )

@@ -147,6 +147,11 @@ class RowWriter:
         context = self._context
         context.journal.append(row)
         context.attempts[row.run_id] = row.attempt_number
+        context.calls += 1
+        if row.call.outcome == "OK":
+            context.answers += 1
+        else:
+            context.last_failure = row.call.error_message
         context.reporter.recorded(row)
 
 
