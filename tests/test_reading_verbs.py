@@ -49,7 +49,7 @@ def test_show_says_which_quant_and_why_not_the_others(run):
     code, out, err = run("show", "sweep-a")
     assert (code, err) == (0, "")
     lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
-    assert "100.0 %" in lines["F16"]
+    assert "100.0 (61 to 100)" in lines["F16"]
     assert "yes: best value, minimum viable" in lines["Q4_K_M"]
     assert "no: adherence below threshold" in lines["Q2_K"]
     assert "Run m in Q4_K_M" in out

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from orket.cli.advice import ADVICE
 from orket.cli.sweep_table import print_sweep, seconds, size
 from orket.exports.summary import summary_document
-from tests.summary_rows import summary_row
+from tests.summary_rows import quant_row, summary_row
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def test_quants_stand_in_order_with_their_marks(shown):
     assert text.index("F16") < text.index("Q4_K_M") < text.index("Q2_K")
     best = next(line for line in text.splitlines() if line.startswith("Q4_K_M"))
     assert "yes: best value, minimum viable" in best
-    assert "98.5 % (90 % to 100 %)" in best
+    assert "98.5 (90 to 100)" in best
     assert "7/7" in best
     out = next(line for line in text.splitlines() if line.startswith("Q2_K"))
     assert "no: adherence below threshold, run failures" in out
@@ -61,6 +63,27 @@ def test_a_looser_policy_is_said(shown):
     assert "Policy: polluted runs may count (fill)." in loose
     assert "not observed may count" in loose
     assert "adherence_threshold=0.9" in loose
+
+
+def test_a_sweep_lost_to_pollution_still_shows_its_figures(capsys):
+    lost = summary_row()
+    detail = lost["sessions"][0]["recommendation_detail"]
+    would_be = {"best_value_quant": "Q8_0", "minimum_viable_quant": "Q8_0"}
+    detail |= {"best_value_quant": None, "if_polluted_included": would_be}
+    filled = summary_row()
+    filled["sessions"][0]["per_quant"] = [quant_row("FILLED")]
+    print_sweep(summary_document(lost), lambda: summary_document(filled))
+    text = capsys.readouterr().out
+    assert "best value Q8_0" in text
+    assert text.index("no claim should rest") < text.index("FILLED")
+
+
+def test_polluted_figures_are_not_asked_for_without_need(capsys):
+    def ask() -> dict[str, Any]:
+        raise AssertionError("asked without need")
+
+    print_sweep(summary_document(summary_row()), ask)
+    assert "no claim should rest" not in capsys.readouterr().out
 
 
 def test_every_reason_that_can_pollute_has_advice():

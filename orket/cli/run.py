@@ -12,7 +12,7 @@ import click
 from orket.cli import messages
 from orket.cli.options import output_option, warehouse_option
 from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_options
-from orket.errors import CheckFailed, ServerError
+from orket.errors import CheckFailed, ServerError, WarehouseError
 
 if TYPE_CHECKING:
     from orket.sweep.execute import Outcome
@@ -64,6 +64,7 @@ def run(
     the preset, and the summary records them. Writes sweep_summary.json, or -o FILE.
     """
     from orket.cli.sweep_table import print_sweep
+    from orket.exports.load import load_summary
     from orket.sweep.served import fill_served
     from orket.sweep.sidecar import measure_sidecar
     from orket.warehouse import Warehouse
@@ -91,7 +92,8 @@ def run(
     if save_baseline:
         _save_baselines(store, plan.sweep_id)
     summary = _write(store, plan.sweep_id, output)
-    print_sweep(summary)
+    fill = {"include_polluted": "fill"}
+    print_sweep(summary, lambda: load_summary(store, plan.sweep_id, fill))
     if outcome.last_failure is not None:
         raise ServerError(f"no call was answered: {outcome.last_failure}")
     if require_recommendation:
@@ -109,6 +111,13 @@ def run_plan(plan: Plan, store: Warehouse, resume: bool = False) -> Outcome:
             return run_sweep(plan, store, progress, resume=resume)
         except Interrupted:
             return Outcome(plan.sweep_id, INTERRUPTED, 0)
+        except WarehouseError:
+            if plan.sweep_id in store.sweep_ids():
+                messages.note(
+                    "every call recorded so far is kept; when there is room again: "
+                    + _resume_line(plan.sweep_id)
+                )
+            raise
 
 
 def explain_interrupt(

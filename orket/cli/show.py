@@ -23,4 +23,8 @@ def show(sweep: str, warehouse: str | None, rejudge: Rejudge) -> None:
 
     store = Warehouse.open(warehouse)
     sweep_id = store.resolve(sweep)
-    print_sweep(load_summary(store, sweep_id, rejudge.policy_overrides()))
+    given = rejudge.policy_overrides()
+    print_sweep(
+        load_summary(store, sweep_id, given),
+        lambda: load_summary(store, sweep_id, {**given, "include_polluted": "fill"}),
+    )

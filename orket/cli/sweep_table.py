@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ _HEADERS = (
     "quant",
     "bpw",
     "size",
-    "adherence",
+    "adherence %",
     "latency",
     "tokens/s",
     "runs",
@@ -30,22 +30,52 @@ _HEADERS = (
 _LEFT = frozenset({"quant", "quality", "eligible"})
 
 
-def print_sweep(summary: Document) -> None:
-    """Print a summary document, session by session."""
+def print_sweep(
+    summary: Document, with_polluted: Callable[[], Document] | None = None
+) -> None:
+    """Print a summary document, session by session.
+
+    `with_polluted` gives the same sweep judged with polluted runs. It is asked, and its
+    table shown too, only where pollution alone stands against a recommendation.
+    """
     print_line(_headline(summary))
     print_line(f"Canary: {_canary_line(summary['canary'])}")
     for session in summary["sessions"]:
         print_line()
         print_line(_session_line(session))
-        print_line()
-        print_table(_session_table(session))
-        print_line()
+        _print_block(_session_table(session))
         for line in _session_words(session):
             print_line(line)
+    if with_polluted and any(map(_lost_to_pollution, summary["sessions"])):
+        _print_polluted(with_polluted())
     for line in _policy_words(summary):
         print_line(line)
     for line in _disturbances(summary):
         print_line(line)
+
+
+def _print_block(table: Table) -> None:
+    print_line()
+    print_table(table)
+    print_line()
+
+
+def _lost_to_pollution(session: Document) -> bool:
+    detail = session["recommendation_detail"]
+    would_be = detail["if_polluted_included"]
+    return detail["best_value_quant"] is None and bool(
+        would_be and would_be["best_value_quant"]
+    )
+
+
+def _print_polluted(summary: Document) -> None:
+    for session in summary["sessions"]:
+        print_line()
+        print_line(
+            f"{session['model_id']} with polluted runs, on which no claim should rest:"
+        )
+        print_line()
+        print_table(_session_table(session))
 
 
 def _headline(summary: Document) -> str:
@@ -106,9 +136,9 @@ def _quant_cells(quant: Document, session: Document) -> list[str]:
 def _adherence(quant: Document) -> str:
     score, interval = quant["adherence_score"], quant["adherence_interval"]
     if score is None or not interval:
-        return percent(score)
-    low, high = interval
-    return f"{percent(score)} ({percent(low, 0)} to {percent(high, 0)})"
+        return "-"
+    low, high = (decimals(bound * 100, 0) for bound in interval)
+    return f"{decimals(score * 100, 1)} ({low} to {high})"
 
 
 def _verdict(quant: Document, frontier: Document) -> str:
