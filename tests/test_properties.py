@@ -114,7 +114,8 @@ def scatter(sweep: Sweep, warehouse: Warehouse, data: st.DataObject) -> None:
             warehouse.append("runs", shuffled[start:stop], sweep.sweep_id)
     if sweep.events:
         warehouse.append("events", sweep.events)
-    if sweep.runs and data.draw(st.booleans()):
+    twice: bool = data.draw(st.booleans())
+    if sweep.runs and twice:
         warehouse.append("runs", sweep.runs[:3], sweep.sweep_id)
         warehouse.append("sweeps", [sweep.sweep_row()], sweep.sweep_id)
 

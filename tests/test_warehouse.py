@@ -32,7 +32,8 @@ def warehouse(tmp_path) -> Warehouse:
 
 def attempts(warehouse: Warehouse) -> int:
     with warehouse.session() as session:
-        return session.rows("SELECT count(*) AS n FROM v1.attempts")[0]["n"]
+        (row,) = session.rows("SELECT count(*) AS n FROM v1.attempts")
+    return int(row["n"])
 
 
 def test_a_warehouse_that_is_not_there_reads_as_empty(tmp_path):
