@@ -75,8 +75,14 @@ class SweepProgress:
         self._draw(None)
 
     def note(self, text: str) -> None:
-        """Say a line above the display."""
-        messages.note(text)
+        """Say a line, above the display where there is one."""
+        if self._progress is None:
+            messages.note(text)
+            return
+        from rich.text import Text
+
+        line = Text(f"{messages.PROGRAM}: {messages.escape_text(text)}")
+        self._progress.console.print(line, soft_wrap=True)
 
     def _draw(self, description: str | None, advance: int = 0) -> None:
         if self._progress is None or self._task is None:

@@ -280,10 +280,12 @@ class _Executor:
 
     def _wait(self, polluted: Sequence[PollutedRun]) -> None:
         drifted = any(DRIFT in run.reasons for run in polluted)
+        seconds = COOL_DOWN_SECONDS if drifted else RETRY_WAIT_SECONDS
+        self._context.reporter.note(
+            f"{len(polluted)} runs were disturbed; running again in {seconds:.0f} s"
+        )
         with self._context.interrupts.allowed():
-            self._context.clock.sleep(
-                COOL_DOWN_SECONDS if drifted else RETRY_WAIT_SECONDS
-            )
+            self._context.clock.sleep(seconds)
 
     def _by_target(
         self, runs: Sequence[PlannedRun]
