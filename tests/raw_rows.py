@@ -29,7 +29,9 @@ from orket.warehouse import Warehouse
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 REVISION = "rev-1"
 MACHINE = "hw1-0000000000000001"
-CONTROLS = Controls(seed=7, temperature_milli=0, threads="2")
+CONTROLS = Controls(
+    seed=7, temperature_milli=0, threads="2", affinity="none", warmup="1"
+)
 
 _SECOND = 1_000_000_000
 
@@ -45,15 +47,15 @@ def make_run(
     total: int = 2,
     wall_ns: int = _SECOND,
     outcome: str = "OK",
-    load1_milli: int = 0,
+    swapped_bytes: int = 0,
     start: datetime = START,
     phase: str = "matrix",
     order: int = 0,
 ) -> RunRecord:
-    """A run that is CLEAN unless it is told to fail or to run on a loaded machine."""
+    """A run that is CLEAN unless it is told to fail or to run on a swapping machine."""
     moment = start + timedelta(seconds=order)
     run_id = f"{sweep_id}-{phase}-{model}-{quant}-{test}-{repetition}"
-    before, after = _counters(0, load1_milli, wall_ns), _counters(1, 0, wall_ns)
+    before, after = _counters(0, 0, wall_ns), _counters(1, swapped_bytes, wall_ns)
     return RunRecord(
         sweep_id=sweep_id,
         run_id=run_id,
@@ -103,21 +105,21 @@ def make_run(
     )
 
 
-def _counters(step: int, load1_milli: int, wall_ns: int) -> Counters:
-    """An idle two-CPU machine on which the server alone works."""
+def _counters(step: int, swapped_bytes: int, wall_ns: int) -> Counters:
+    """A two-CPU machine on which the server alone works."""
     return Counters(
         host_total_ns=step * 2 * wall_ns,
-        host_busy_ns=step * wall_ns,
-        host_idle_ns=step * wall_ns,
+        host_busy_ns=step * 2 * wall_ns,
+        host_idle_ns=0,
         host_iowait_ns=0,
         host_steal_ns=0,
-        server_cpu_ns=step * wall_ns,
+        server_cpu_ns=step * 2 * wall_ns,
         client_cpu_ns=0,
-        load1_milli=load1_milli,
+        load1_milli=0,
         psi_memory_full_us=0,
         cgroup_throttled_ns=0,
         swap_in_bytes=0,
-        swap_out_bytes=0,
+        swap_out_bytes=swapped_bytes,
         server_major_faults=0,
         thermal_throttle_count=0,
         on_battery=False,
