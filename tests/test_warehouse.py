@@ -264,7 +264,6 @@ FORBIDDEN = [
     "LOAD httpfs",
     "SET enable_external_access = true",
     "RESET lock_configuration",
-    "PRAGMA database_list",
     "SELECT 1; SELECT 2",
     "SELECT * FROM read_csv('/etc/passwd')",
     "SELECT * FROM '{part}'",
