@@ -164,12 +164,13 @@ def test_a_selection_limits_what_is_stored(warehouse):
 
 def test_resolve_tells_every_candidate_and_the_decision(warehouse):
     day = timedelta(days=1)
-    for name, start, more in (
-        ("old", START, {}),
-        ("newer", START + day, {}),
-        ("elsewhere", START + 2 * day, {"machine": OTHER_MACHINE}),
+    for name, start, machine in (
+        ("old", START, MACHINE),
+        ("newer", START + day, MACHINE),
+        ("elsewhere", START + 2 * day, OTHER_MACHINE),
     ):
-        baselines.append_from_sweep(warehouse, sweep(warehouse, name, start, **more))
+        sweep_id = sweep(warehouse, name, start, machine=machine)
+        baselines.append_from_sweep(warehouse, sweep_id)
     # The appends happen now, so the sweep that is compared starts later than now.
     later = datetime.now(START.tzinfo) + day
     sweep(warehouse, "this", later, walls=[0.9] * 5)

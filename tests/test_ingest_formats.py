@@ -548,6 +548,36 @@ def test_llama_bench_joins_the_sweep_it_is_said_to_belong_to(tmp_path):
     assert row["prefill_tps_milli"] == 33_957_546
 
 
+@pytest.mark.parametrize(
+    ("name", "prefill_tps_milli", "samples"),
+    [
+        # 256 tokens over the median of 3 samples, over a mean, and the own word.
+        ("llama-bench.json", 33_957_546, 3),
+        ("llama-bench.csv", 32_402_282, None),
+        ("llama-bench.md", 30_830_180, None),
+    ],
+)
+def test_a_rate_comes_from_the_best_that_a_file_says(
+    tmp_path, name, prefill_tps_milli, samples
+):
+    path = tmp_path / name
+    path.write_bytes((BENCH / name).read_bytes())
+    _, warehouse = take(path)
+    (row,) = rows(warehouse, "SELECT * FROM v1.sidecar")
+    assert (row["prefill_tps_milli"], row["prefill_samples"]) == (
+        prefill_tps_milli,
+        samples,
+    )
+
+
+def test_a_test_behind_a_filled_cache_is_no_rate(tmp_path):
+    path = tmp_path / "bench.jsonl"
+    path.write_text('{"n_prompt":512,"n_gen":0,"n_depth":512,"avg_ns":1000}\n')
+    _, warehouse = take(path, model_id="m", quant_tag="Q8_0")
+    (row,) = rows(warehouse, "SELECT * FROM v1.sidecar")
+    assert (row["status"], row["prefill_tps_milli"]) == ("OK", None)
+
+
 def test_a_damaged_llama_bench_file_gives_what_is_whole(tmp_path):
     text = (BENCH / "llama-bench.json").read_text(encoding="utf-8")
     path = tmp_path / "bench.json"

@@ -1,8 +1,9 @@
 -- Grain: sweep x model x quant.
 -- Inputs: v1.quant, v1.manifest, raw.sidecars.
 -- Rules: diagnostic hardware throughput, never a gate. A rate is the tokens of the test
--- over the median of its raw samples. The status is OK when any test gave samples, else
--- the worst thing that happened; NOT_RUN without a row. Of several tests of one kind the
+-- over the median of its raw samples, else over the mean that the tool says, else the
+-- tool's own rate. The status is OK when any test gave figures, else the worst thing that
+-- happened; NOT_RUN without a row. Of several tests of one kind from an empty cache the
 -- longest counts.
 
 CREATE VIEW v1.sidecar AS
@@ -16,7 +17,10 @@ tests AS (
     SELECT
         *,
         CASE WHEN test = 'pp' THEN prompt_tokens ELSE generated_tokens END AS tokens,
-        list_sort(samples_ns) AS sorted_ns,
+        nullif(len(samples_ns), 0) AS samples,
+        coalesce(
+            list_sort(samples_ns)[(len(samples_ns) + 1) // 2], mean_ns
+        ) AS typical_ns,
         row_number() OVER (
             PARTITION BY sweep_id, model_id, quant_tag, test
             ORDER BY
@@ -25,7 +29,11 @@ tests AS (
                 sidecar_id
         ) AS place
     FROM measured
-    WHERE status = 'OK' AND test IN ('pp', 'tg') AND len(samples_ns) > 0
+    WHERE
+        status = 'OK'
+        AND test IN ('pp', 'tg')
+        AND coalesce(depth_tokens, 0) = 0
+        AND (len(samples_ns) > 0 OR mean_ns > 0 OR rate_milli > 0)
 ),
 
 rates AS (
@@ -34,22 +42,18 @@ rates AS (
         model_id,
         quant_tag,
         max(
-            CAST(
-                v1.scaled(
-                    tokens, sorted_ns[(len(sorted_ns) + 1) // 2], 1000000000000
-                ) AS BIGINT
+            coalesce(
+                CAST(v1.scaled(tokens, typical_ns, 1000000000000) AS BIGINT), rate_milli
             )
         ) FILTER (WHERE test = 'pp') AS prefill_tps_milli,
-        max(len(sorted_ns)) FILTER (WHERE test = 'pp') AS prefill_samples,
+        max(samples) FILTER (WHERE test = 'pp') AS prefill_samples,
         max(tokens) FILTER (WHERE test = 'pp') AS prefill_tokens,
         max(
-            CAST(
-                v1.scaled(
-                    tokens, sorted_ns[(len(sorted_ns) + 1) // 2], 1000000000000
-                ) AS BIGINT
+            coalesce(
+                CAST(v1.scaled(tokens, typical_ns, 1000000000000) AS BIGINT), rate_milli
             )
         ) FILTER (WHERE test = 'tg') AS decode_tps_milli,
-        max(len(sorted_ns)) FILTER (WHERE test = 'tg') AS decode_samples,
+        max(samples) FILTER (WHERE test = 'tg') AS decode_samples,
         max(tokens) FILTER (WHERE test = 'tg') AS decode_tokens
     FROM tests
     WHERE place = 1
