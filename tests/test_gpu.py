@@ -45,17 +45,17 @@ class Nvml:
             raise NVMLError(self.fails[name])
         return value
 
-    def nvmlInit(self) -> None:  # noqa: N802
+    def nvmlInit(self) -> None:
         self._say("nvmlInit", None)
         self.open += 1
 
-    def nvmlShutdown(self) -> None:  # noqa: N802
+    def nvmlShutdown(self) -> None:
         self.open -= 1
 
-    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+    def nvmlDeviceGetCount(self) -> int:
         return 2
 
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
         return index
 
     def __getattr__(self, name: str) -> Any:
@@ -73,7 +73,7 @@ class Nvml:
             raise AttributeError(name)
         return lambda device, *_: self._say(name, readings[name][device])
 
-    def nvmlDeviceGetComputeRunningProcesses(self, device: int) -> list[Any]:  # noqa: N802
+    def nvmlDeviceGetComputeRunningProcesses(self, device: int) -> list[Any]:
         name = "nvmlDeviceGetComputeRunningProcesses"
         listed = self.processes[device].items()
         return cast(
@@ -81,10 +81,10 @@ class Nvml:
             self._say(name, [Facts(pid=p, usedGpuMemory=size) for p, size in listed]),
         )
 
-    def nvmlDeviceGetGraphicsRunningProcesses(self, device: int) -> list[Any]:  # noqa: N802
+    def nvmlDeviceGetGraphicsRunningProcesses(self, device: int) -> list[Any]:
         return []
 
-    def nvmlDeviceGetProcessUtilization(self, device: int, since: int) -> list[Any]:  # noqa: N802
+    def nvmlDeviceGetProcessUtilization(self, device: int, since: int) -> list[Any]:
         name = "nvmlDeviceGetProcessUtilization"
         found = [s for s in self.samples[device] if s.timeStamp > since]
         if not found:

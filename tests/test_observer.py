@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orket.machine.observer import Observer, Paced
-from orket.machine.readings import Readings
+from orket.machine.readings import KeptFile, Readings
 from orket.machine.registry import list_sensors
 from orket.providers.contract import ServerLoad
 from orket.records import INT64_MAX, Counters
@@ -158,6 +158,16 @@ def test_a_sensor_that_vanishes_mid_run_is_a_gap(observer, laptop, name):
     assert getattr(found, field) is None
     assert gaps_of(observer)[field] == "unavailable"
     assert found.client_cpu_ns is not None
+
+
+def test_a_file_that_is_not_held_open_can_vanish_too(tmp_path):
+    path = tmp_path / "scaling_cur_freq"
+    path.write_text("5")
+    file = KeptFile(path, keep=False)
+    assert file.read_int() == 5
+    path.unlink()
+    assert file.read_int() is None
+    assert file.status == "unavailable"
 
 
 @pytest.mark.parametrize("name", VANISHING)
@@ -321,6 +331,17 @@ def test_other_platforms_name_what_orket_does_not_read_there():
     for sensor in list_sensors():
         if "macos" not in sensor.platforms:
             assert gaps[sensor.field] == "unsupported_platform"
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts open files")
+def test_hundreds_of_cpus_take_no_hundreds_of_open_files(tmp_path):
+    root = write_machine(tmp_path, laptop_files(cpus=200))
+    before = len(os.listdir("/proc/self/fd"))
+    with Observer(root, "linux") as observer:
+        found = observer.read()
+        assert len(os.listdir("/proc/self/fd")) - before < 50
+    assert found.cpu_frequency_khz == 1_099_500
+    assert found.thermal_throttle_count == 10 + 11 + 20
 
 
 class Slow:

@@ -9,6 +9,7 @@ from orket.machine.readings import (
     Readings,
     is_folder,
     is_there,
+    keep_files,
     list_names,
     read_text,
 )
@@ -54,10 +55,10 @@ class Throttling:
             for cpu, level in places
             if is_folder(folder / f"cpu{cpu}/thermal_throttle")
         ]
-        self._counts = [KeptFile(Path(f"{base}_throttle_count")) for base in bases]
-        self._times = [
-            KeptFile(Path(f"{base}_throttle_total_time_ms")) for base in bases
-        ]
+        self._counts = keep_files(Path(f"{base}_throttle_count") for base in bases)
+        self._times = keep_files(
+            Path(f"{base}_throttle_total_time_ms") for base in bases
+        )
         self._last_ms: list[int] | None = None
         self._throttled_ns = 0
 
@@ -103,7 +104,7 @@ class Frequency:
         paths = [
             folder / f"cpu{cpu}/cpufreq/scaling_cur_freq" for cpu in list_cpus(root)
         ]
-        self._files = [KeptFile(path) for path in paths if is_there(path)]
+        self._files = keep_files(path for path in paths if is_there(path))
 
     def read(self, into: Readings) -> None:
         if not self._files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,9 @@ from orket.machine.registry import DENIED, ERROR, UNAVAILABLE
 
 BUFFER_BYTES = 65536
 """Longest file read: /proc/vmstat has about 6 kB, /proc/stat 4 kB and more."""
+
+MAX_KEPT_TOGETHER = 64
+"""A process may often hold 1024 files only, and Orket needs some for itself."""
 
 
 class Readings:
@@ -43,30 +47,39 @@ class KeptFile:
     """A small file of /proc or /sys, held open and read from its start each time.
 
     Held open because opening costs more than reading; a file that vanishes answers
-    with an error or with nothing, also when another takes its name.
+    with an error or with nothing, also when another takes its name. Where a machine
+    has hundreds of them, `keep=False` opens one for each reading instead.
     """
 
-    __slots__ = ("_descriptor", "path", "status")
+    __slots__ = ("_descriptor", "_keep", "path", "status")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keep: bool = True) -> None:
         self.path = path
         self.status: str | None = None
         """Why the last reading gave nothing, as a gap's status."""
-        self._descriptor: int | None = None
+        self._keep = keep
+        self._descriptor = self._open() if keep else None
+
+    def _open(self) -> int | None:
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             self.status = status_of(error)
+            return None
 
     def read(self, limit: int = BUFFER_BYTES) -> bytes | None:
         """The content, or None with the reason in `status`."""
-        if self._descriptor is None:
+        descriptor = self._descriptor if self._keep else self._open()
+        if descriptor is None:
             return None
         try:
-            content = os.pread(self._descriptor, limit, 0)
+            content = os.pread(descriptor, limit, 0)
         except OSError as error:
             self.status = status_of(error)
             return None
+        finally:
+            if not self._keep:
+                os.close(descriptor)
         self.status = None if content else UNAVAILABLE
         return content or None
 
@@ -85,6 +98,12 @@ class KeptFile:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def keep_files(paths: Iterable[Path]) -> list[KeptFile]:
+    """Files that are read together; only a few are held open."""
+    listed = list(paths)
+    return [KeptFile(path, keep=len(listed) <= MAX_KEPT_TOGETHER) for path in listed]
 
 
 def status_of(error: OSError) -> str:
