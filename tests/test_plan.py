@@ -138,9 +138,14 @@ def test_the_canary_falls_back_to_the_most_precise_quant(make):
     assert plan.canary[0].quant_tag == "F16"
 
 
-def test_a_canary_task_that_is_not_selected_is_refused(make):
-    with pytest.raises(UsageError, match="not among the selected tasks"):
+def test_a_canary_task_that_the_bank_does_not_have_is_refused(make):
+    with pytest.raises(UsageError, match="not in the bank"):
         make(Change("canary.task", "nothing"))
+
+
+def test_a_canary_task_that_is_not_selected_gives_way(make):
+    plan = make(Change("canary.task", "logic-max-006"), Change("tasks.limit", 2))
+    assert plan.canary == make(Change("tasks.limit", 2)).canary
 
 
 def test_skipping_the_canary_is_recorded_and_leaves_the_matrix(make):

@@ -412,3 +412,36 @@ def test_a_retry_pass_that_gains_nothing_is_given_up(make_plan, warehouse):
         execute(plan, warehouse)
     again = {r["quant_tag"] for r in rows_of(warehouse) if r["retry_pass"] == 1}
     assert len(again) == 2
+
+
+def test_two_models_are_gated_first_and_measured_one_after_the_other(
+    tmp_path, warehouse
+):
+    models = (*FAST.models, MockModel("other:q8_0", "Q8_0"))
+    profile = Profile(models=models, decode_rate=1e5, load_seconds=0.0)
+    path = tmp_path / "two.toml"
+    with MockServer("ollama", profile) as server:
+        path.write_text(
+            PRESET.format(url=server.url)
+            + '[[models]]\nid = "other"\nquants = ["Q8_0"]\n'
+            + '[models.names.ollama]\ntag = "other:{quant_ollama}"\n'
+            + "[models.controls]\nseed = 7\n[models.policy]\nmin_valid_runs = 2\n"
+        )
+        execute(build_plan(load_preset(str(path)), "s"), warehouse)
+    rows = [row for row in rows_of(warehouse) if row["phase"] != "warmup"]
+    rows.sort(key=lambda row: row["started_ns"])
+    steps = [(row["phase"], row["model_id"]) for row in rows]
+    assert list(dict.fromkeys(steps)) == [
+        ("canary", "demo"),
+        ("canary", "other"),
+        ("matrix", "demo"),
+        ("matrix", "other"),
+    ]
+    seeds = {row["model_id"]: row["requested"]["seed"] for row in rows}
+    assert seeds == {"demo": 42, "other": 7}
+    with warehouse.session("s") as session:
+        policies = session.rows("SELECT model_id, min_valid_runs FROM v1.policy")
+    assert {row["model_id"]: row["min_valid_runs"] for row in policies} == {
+        "demo": 1,
+        "other": 2,
+    }

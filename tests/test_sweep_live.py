@@ -74,11 +74,14 @@ def test_a_killed_engine_is_a_failed_row_and_is_started_again(arguments, tmp_pat
     assert failed[0]["error_class"] in ("SERVER_DIED", "CONNECTION_LOST")
 
 
-def test_ctrl_c_keeps_what_was_recorded_and_says_how_to_go_on(arguments, tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_what_was_recorded_and_says_how_to_go_on(
+    arguments, tmp_path, sent
+):
     command = [sys.executable, "-m", "orket", "run", *arguments, *MANY_CALLS]
     sweep = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     await_engine(sweep.pid, tmp_path / "warehouse")
-    sweep.send_signal(signal.SIGINT)
+    sweep.send_signal(sent)
     _, said = sweep.communicate(timeout=60)
     assert sweep.returncode == 130
     store = Warehouse(tmp_path / "warehouse")
@@ -119,6 +122,20 @@ def test_determinism_reports_each_task_and_quant(arguments, tmp_path, capsys):
     assert document["groups"] == len(document["tasks"]) == 6
     assert document["met"] is True
     assert "6 of 6" in capsys.readouterr().out
+
+
+def test_answers_that_differ_are_found_with_their_first_difference(
+    arguments, tmp_path, capsys
+):
+    preset = Path(arguments[0])
+    hot = "[controls]\nseed = -1\ntemperature = 1.5\n[tasks]\nlimit = 12\n"
+    preset.write_text(preset.read_text().replace("[tasks]\nlimit = 3\n", hot))
+    report = tmp_path / "d.json"
+    command = ["determinism", *arguments, "--quants", "Q2_K", "--runs", "4"]
+    assert run_command([*command, "-o", str(report), "--require", "1"]) == 4
+    assert "the determinism rate is" in capsys.readouterr().err
+    tasks = json.loads(report.read_bytes())["tasks"]
+    assert any(task["first_divergence"] for task in tasks)
 
 
 def await_engine(parent: int, warehouse: Path) -> int:

@@ -22,7 +22,7 @@ from orket.sweep.schedule import (
     model_identity,
 )
 from orket.sweep.targets import Target, resolve_target
-from orket.tasks.bank import Task, load_bank, select_tasks
+from orket.tasks.bank import Task, TaskBank, load_bank, select_tasks
 from orket.tasks.checkers import CHECKER_VERSION
 
 MATRIX, CANARY_ONLY, DETERMINISM = "matrix", "canary", "determinism"
@@ -122,7 +122,10 @@ def build_plan(
     table = preset.table
     profile = load_profile(table.control_profile or DEFAULT_PROFILE)
     server = _plan_server(preset)
-    tasks = _select(preset)
+    bank = load_bank(table.tasks.bank or "")
+    tasks = select_tasks(
+        bank, table.tasks.buckets, table.tasks.select, table.tasks.limit
+    )
     entries = tuple(_task_entry(task) for task in tasks)
     models = tuple(
         _plan_model(preset, profile, model, server) for model in table.models
@@ -133,7 +136,7 @@ def build_plan(
         table.canary.enabled is not False and not skip_canary
     )
     canary = (
-        tuple(_canary_cell(preset, model, entries) for model in models)
+        _canary_cells(preset, bank, models, entries)
         if gate and purpose != DETERMINISM
         else ()
     )
@@ -252,12 +255,6 @@ def _plan_sidecar(preset: Preset) -> SidecarPlan | None:
     return SidecarPlan(table.tool, table.profile, table.binary, table.timeout_seconds)
 
 
-def _select(preset: Preset) -> tuple[Task, ...]:
-    table = preset.table.tasks
-    assert table.bank is not None
-    return select_tasks(load_bank(table.bank), table.buckets, table.select, table.limit)
-
-
 def _task_entry(task: Task) -> TaskEntry:
     return TaskEntry(
         test_id=task.test_id,
@@ -271,15 +268,22 @@ def _task_entry(task: Task) -> TaskEntry:
     )
 
 
-def _canary_cell(
-    preset: Preset, model: PlannedModel, tasks: Sequence[TaskEntry]
-) -> CanaryCell:
-    table = preset.table.canary
-    quants = [target.ref.quant_tag for target in model.targets]
-    return CanaryCell(
-        model.model_id,
-        _canary_quant(table.quant, quants),
-        _canary_task(table.task, tasks),
+def _canary_cells(
+    preset: Preset,
+    bank: TaskBank,
+    models: Sequence[PlannedModel],
+    tasks: Sequence[TaskEntry],
+) -> tuple[CanaryCell, ...]:
+    """The cell of each model that the gate and the anchors measure."""
+    test_id = _canary_task(preset, bank, tasks)
+    asked = preset.table.canary.quant
+    return tuple(
+        CanaryCell(
+            model.model_id,
+            _canary_quant(asked, [target.ref.quant_tag for target in model.targets]),
+            test_id,
+        )
+        for model in models
     )
 
 
@@ -297,14 +301,16 @@ def _canary_quant(asked: str | None, quants: Sequence[str]) -> str:
     return max(quants, key=precision)
 
 
-def _canary_task(asked: str | None, tasks: Sequence[TaskEntry]) -> str:
+def _canary_task(preset: Preset, bank: TaskBank, tasks: Sequence[TaskEntry]) -> str:
+    """The asked one where it is selected, else the first logic task."""
+    asked = preset.table.canary.task
     for entry in tasks:
         if asked in (entry.test_id, entry.task_id):
             return entry.test_id
-    if asked is not None:
+    if asked and not any(asked in (task.id, task.test_id) for task in bank.tasks):
         raise UsageError(
-            f"the canary task {asked!r} is not among the selected tasks",
-            "name a selected one in [canary] task",
+            f"the canary task {asked!r} is not in the bank {bank.bank}",
+            "name one of its tasks in [canary] task",
         )
     logic = [entry for entry in tasks if entry.bucket == CANARY_BUCKET]
     return (logic or list(tasks))[0].test_id
