@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +30,8 @@ from orket.providers.problems import EngineFailure, one_line
 START_SECONDS = 1800.0
 """A very large model on a slow disk loads for many minutes."""
 STOP_SECONDS = 8.0
+LOG_SECONDS = 1.0
+LOG_POLL_SECONDS = 0.01
 LOG_BYTES = 65_536
 BINARY = "llama-server"
 
@@ -151,9 +154,18 @@ class EngineProcess:
         return f"exit code {code}: {cause}" if cause else f"exit code {code}"
 
     def threads(self) -> int | None:
-        """The threads it computes with, as its log says."""
-        found = _LOG_THREADS.search(self._read_log())
-        return int(found.group(1)) if found else None
+        """The threads it computes with, as its log says.
+
+        The engine logs from a thread of its own: on a busy machine the line comes
+        after the answer to the call that started the threads.
+        """
+        deadline = time.monotonic() + LOG_SECONDS
+        while True:
+            if found := _LOG_THREADS.search(self._read_log()):
+                return int(found.group(1))
+            if time.monotonic() > deadline or not self.is_alive():
+                return None
+            time.sleep(LOG_POLL_SECONDS)
 
     def stop(self) -> None:
         """End the process. Raises EngineFailure when it cannot be ended."""
