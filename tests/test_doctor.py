@@ -191,6 +191,11 @@ def test_each_denied_sensor_is_named_with_its_fix():
     assert "sensor:server_cpu_ns" not in found
 
 
+def test_a_kernel_without_pressure_readings_can_be_told_to_have_them():
+    found = by_id(check_sensors({"psi_io_full_us": "unavailable"}))
+    assert "psi=1" in (found["sensor:psi_io_full_us"].fix or "")
+
+
 def test_every_sensor_with_a_gap_is_counted():
     found = by_id(check_sensors({"cpu_frequency_khz": "unavailable"}))["sensors"]
     assert "unavailable: cpu_frequency_khz" in found.detail

@@ -192,7 +192,7 @@ def _check_throttling(sample: Sample) -> Finding:
 
 
 def check_sensors(gaps: dict[str, str]) -> list[Finding]:
-    """One finding for all sensors, and one for each that is denied or in error.
+    """One finding for all sensors, and one for each that could be made to work.
 
     The server's own sensors are left out: there is no server yet.
     """
@@ -207,13 +207,15 @@ def check_sensors(gaps: dict[str, str]) -> list[Finding]:
     detail += [f"{status}: {', '.join(names)}" for status, names in by_status.items()]
     findings = [Finding("sensors", OK, "Sensors", "; ".join(detail))]
     for sensor in sensors:
-        if missing.get(sensor.field) in (DENIED, ERROR):
+        status = missing.get(sensor.field, "")
+        curable = status == UNAVAILABLE and sensor.field in _FIXES
+        if curable or status in (DENIED, ERROR):
             findings.append(
                 Finding(
                     f"sensor:{sensor.field}",
                     WARN,
                     sensor.meaning,
-                    f"{missing[sensor.field]}: {sensor.source}",
+                    f"{status}: {sensor.source}",
                     _FIXES.get(sensor.field)
                     or _DENIED_FIX.format(source=sensor.source),
                 )
