@@ -132,6 +132,21 @@ def test_a_row_says_what_was_asked_and_what_was_found(make_plan, warehouse):
     assert row["ended_ns"] > row["started_ns"]
 
 
+def test_the_manifest_knows_size_and_digest_of_what_the_server_lists(
+    make_plan, warehouse
+):
+    with MockServer("ollama", FAST) as server:
+        execute(make_plan(server.url), warehouse)
+    with warehouse.session("s") as session:
+        rows = session.rows("SELECT * FROM v1.quant ORDER BY quant_tag")
+    assert [row["quant_tag"] for row in rows] == ["Q2_K", "Q8_0"]
+    for row, model in zip(rows, reversed(FAST.models), strict=True):
+        assert row["model_bytes"] == model.bytes
+        assert row["parameters"] == model.parameters
+        assert row["model_digest"] == f"sha256:{model.digest}"
+        assert row["bits_per_weight_source"] == "measured"
+
+
 def test_warmups_are_not_judged(make_plan, warehouse):
     with MockServer("ollama", FAST) as server:
         execute(make_plan(server.url), warehouse)
@@ -445,3 +460,43 @@ def test_two_models_are_gated_first_and_measured_one_after_the_other(
         "demo": 1,
         "other": 2,
     }
+
+
+class Notes(Silence):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_runs_before_a_drift_are_run_again_after_a_cool_down(make_plan, warehouse):
+    changes = [
+        Change("canary.anchor_every_blocks", 2),
+        # Whatever the machine does, it drifts by more than nothing.
+        Change("policy.anchor_max_drift", 0),
+        Change("polluted_retries", 1),
+    ]
+    notes = Notes()
+    profile = Profile(models=FAST.models, decode_rate=2e4, load_seconds=0.0)
+    with MockServer("openai", profile) as server:
+        openai = [
+            Change("provider.name", "openai"),
+            Change(
+                "names",
+                {"openai": {"name": "demo:{quant_ollama}"}},
+                (("models", 0, "names"),),
+            ),
+        ]
+        execute(make_plan(server.url, *changes, *openai), warehouse, notes)
+    rows = [row for row in rows_of(warehouse) if row["phase"] == "matrix"]
+    assert {row["retry_pass"] for row in rows} == {0, 1}
+    assert any("in 60 s" in said for said in notes.said)
+    with warehouse.session("s") as session:
+        drifted = session.rows(
+            "SELECT count(*) AS n FROM v1.run_quality "
+            "WHERE list_contains(run_quality_reasons, 'DRIFT_SINCE_ANCHOR')"
+        )
+    assert drifted[0]["n"] > 0

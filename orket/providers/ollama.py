@@ -152,6 +152,22 @@ class OllamaAdapter:
             cpu_only=None if in_vram is None else in_vram == 0,
         )
 
+    def identify(self, model: ModelRef) -> LoadedModel:
+        """What Ollama knows of an installed model without loading it.
+
+        Raises ProviderError where it is not installed.
+        """
+        listed = self._find_listed(model)
+        shown = self._show(model)
+        details = {**mapping(shown.get("details")), **mapping(listed.get("details"))}
+        return LoadedModel(
+            model=model,
+            digest=_digest(listed),
+            model_bytes=size_bytes(listed.get("size")),
+            parameters=count(mapping(shown.get("model_info")).get(PARAMETERS_KEY)),
+            reported_quant=text(details.get("quantization_level")),
+        )
+
     def generate(self, request: Generation) -> CallFacts:
         payload = self._payload(request)
         if request.stream and self._options.streaming:

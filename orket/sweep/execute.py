@@ -121,6 +121,7 @@ class _Executor:
             progress = read_progress(self._warehouse, self._plan, fingerprint.id)
             self._take_up(progress)
         loaded = self._load_first()
+        known = self._identify() + list(loaded.values())
         manifest = build_manifest(
             self._plan,
             RESUME if resume else START,
@@ -128,6 +129,7 @@ class _Executor:
             fingerprint,
             infos,
             loaded,
+            known,
             context.observer.host_load(),
         )
         self._warehouse.append("sweeps", [manifest], self._plan.sweep_id)
@@ -151,6 +153,13 @@ class _Executor:
                 model.model_id: [self._servers.info(target) for target in model.targets]
                 for model in self._plan.models
             }
+
+    def _identify(self) -> list[LoadedModel]:
+        """What servers tell of models before they are loaded."""
+        targets = [target for model in self._plan.models for target in model.targets]
+        with self._context.interrupts.allowed():
+            found = [self._servers.identify(target) for target in targets]
+        return [facts for facts in found if facts is not None]
 
     def _load_first(self) -> dict[str, LoadedModel]:
         """Load the quant that each model starts with: the manifest tells what it found.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from orket import __version__
@@ -29,9 +29,14 @@ def build_manifest(
     fingerprint: Fingerprint,
     infos: Mapping[str, list[ServerInfo]],
     loaded: Mapping[str, LoadedModel],
+    known: Sequence[LoadedModel],
     load1_milli: int | None,
 ) -> SweepRow:
-    """The manifest; `infos` and `loaded` tell of the servers, by model."""
+    """The manifest; `infos` and `loaded` tell of the servers, by model.
+
+    `known` is what is known of single quants, before they run.
+    """
+    facts = {entry.model: entry for entry in known}
     return SweepRow(
         sweep_id=plan.sweep_id,
         manifest_id=time_ordered_id(),
@@ -62,7 +67,7 @@ def build_manifest(
             for model in plan.models
         ],
         quants=[
-            quant_entry(target, loaded.get(model.model_id))
+            quant_entry(target, facts.get(target.ref))
             for model in plan.models
             for target in model.targets
         ],
@@ -71,10 +76,9 @@ def build_manifest(
     )
 
 
-def quant_entry(target: Target, loaded: LoadedModel | None = None) -> QuantEntry:
+def quant_entry(target: Target, known: LoadedModel | None = None) -> QuantEntry:
     """What is known of a quant before it runs: its file, the catalogue, its server."""
     ref = target.ref
-    known = loaded if loaded and loaded.model == ref else None
     entry = find_quant(ref.quant_tag)
     return QuantEntry(
         model_id=ref.model_id,

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from orket.providers.contract import Adapter, LoadedModel, ServerInfo
+from typing import Protocol, runtime_checkable
+
+from orket.errors import ServerError
+from orket.providers.contract import Adapter, LoadedModel, ModelRef, ServerInfo
 from orket.providers.registry import ServerOptions, create_adapter
 from orket.records import Controls
 from orket.sweep.plan import Plan, ServerPlan
 from orket.sweep.targets import Target
+
+
+@runtime_checkable
+class Identifies(Protocol):
+    """An adapter whose server tells of a model before it is loaded."""
+
+    def identify(self, model: ModelRef) -> LoadedModel:
+        """Identity and size of a model. Raises ServerError where it is not there."""
+        ...
 
 
 class Servers:
@@ -37,6 +49,17 @@ class Servers:
         if target.url not in self._infos:
             self._infos[target.url] = self.adapter(target).describe()
         return self._infos[target.url]
+
+    def identify(self, target: Target) -> LoadedModel | None:
+        """What is known of a target without loading it; None where nothing is."""
+        adapter = self.adapter(target)
+        if target.digest is not None or not isinstance(adapter, Identifies):
+            return None
+        try:
+            return adapter.identify(target.ref)
+        except ServerError:
+            # Its block will record why it cannot be loaded.
+            return None
 
     def load(self, target: Target, controls: Controls) -> LoadedModel:
         """Make a target resident; what is known to be resident is not loaded again.
