@@ -209,6 +209,19 @@ def test_a_single_url_is_asked_what_it_serves(tmp_path, monkeypatch, capsys):
     assert [quant["quant_tag"] for quant in session["per_quant"]] == ["Q5_K_M"]
 
 
+def test_a_summary_on_stdout_is_nothing_but_json(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    profile = Profile(models=(MockModel("tiny", "Q5_K_M"),), decode_rate=1e5)
+    with MockServer("llama-server", profile) as server:
+        command = ["run", "llama-server", "--url", server.url, "--no-canary"]
+        options = ["--tasks", "1", "--runs", "1", "--sidecar", "llama-bench", "-o", "-"]
+        assert run_command([*command, *options]) == 0
+    document = json.loads(capsys.readouterr().out)
+    (quant,) = document["sessions"][0]["per_quant"]
+    assert quant["hardware_sidecar"]["gates"] is False
+    assert not (tmp_path / "sweep_summary.json").exists()
+
+
 def test_presets_are_listed_and_shown(capsys):
     assert run_command(["presets", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)

@@ -93,7 +93,8 @@ def run(
         _save_baselines(store, plan.sweep_id)
     summary = _write(store, plan.sweep_id, output)
     fill = {"include_polluted": "fill"}
-    print_sweep(summary, lambda: load_summary(store, plan.sweep_id, fill))
+    if output != "-":
+        print_sweep(summary, lambda: load_summary(store, plan.sweep_id, fill))
     if outcome.last_failure is not None:
         raise ServerError(f"no call was answered: {outcome.last_failure}")
     if require_recommendation:
@@ -174,14 +175,17 @@ def _with_sidecar(preset: Preset, tool: str | None) -> Preset:
 
 
 def _write(store: Warehouse, sweep_id: str, output: str | None) -> dict[str, Any]:
-    """Write sweep_summary.json; its content."""
+    """Write sweep_summary.json, or to stdout for `-`; its content."""
     from orket.exports.load import load_summary_row, write_file
     from orket.exports.summary import render_summary, summary_document
 
     row = load_summary_row(store, sweep_id)
-    path = Path(output or "sweep_summary.json")
-    write_file(path, render_summary(row))
-    messages.note(f"wrote {path}")
+    if output == "-":
+        click.echo(render_summary(row), nl=False)
+    else:
+        path = Path(output or "sweep_summary.json")
+        write_file(path, render_summary(row))
+        messages.note(f"wrote {path}")
     return summary_document(row)
 
 
