@@ -76,7 +76,7 @@ def test_options_win_over_the_preset_and_are_recorded(preset, capsys):
         *("--quants", "Q2_K", "--runs", "4", "--tasks", "5", "--bucket", "logic,mixed"),
         *("--seed", "9", "--threads", "3", "--affinity", "compact", "--warmup", "2"),
         *("--profile", "quiet", "--latency-ceiling", "7.5", "--label", "a=b"),
-        *("--include-polluted", "fill", "--allow-unobserved"),
+        *("--include-polluted", "always", "--allow-unobserved"),
     )
     (model,) = document["models"]
     assert [quant["quant"] for quant in model["quants"]] == ["Q2_K"]
@@ -86,7 +86,7 @@ def test_options_win_over_the_preset_and_are_recorded(preset, capsys):
     assert model["controls"]["threads"] == "3"
     assert model["controls"]["affinity"] == "compact"
     assert model["changed_thresholds"]["latency_ceiling_seconds"]["value"] == 7.5
-    assert model["changed_thresholds"]["include_polluted"]["value"] == "fill"
+    assert model["changed_thresholds"]["include_polluted"]["value"] == "always"
     assert model["changed_thresholds"]["allow_unobserved"]["value"] is True
     assert document["labels"] == {"a": "b"}
     assert document["control_profile"] == "quiet"
