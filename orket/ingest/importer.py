@@ -16,7 +16,7 @@ from orket.ingest.guidellm import parse_guidellm
 from orket.ingest.legacy_baseline import parse_baselines
 from orket.ingest.llama_bench import parse_llama_bench
 from orket.ingest.lm_eval import parse_lm_eval
-from orket.ingest.manifest import write_manifest
+from orket.ingest.manifest import write_manifests
 from orket.ingest.origin import Origin, SourceOptions
 from orket.ingest.orket_file import ingest_orket_rows
 from orket.ingest.orket_rows import prove
@@ -89,8 +89,8 @@ def ingest_file(
     report.rejects_path = rejects.path if report.rejected else None
     touched = sink.sweeps.get("runs", set()) | sink.sweeps.get("sidecars", set())
     report.sweeps = sorted(touched | sink.sweeps.get("sweeps", set()))
-    for sweep_id in sorted(touched):
-        write_manifest(warehouse, sweep_id, origin)
+    if touched:
+        write_manifests(warehouse, touched, origin)
     return report
 
 

@@ -1,14 +1,16 @@
-"""Writes the manifest of an imported sweep: its plan is what its rows show.
+"""Writes manifests of imported sweeps: the plan of each is what its rows show.
 
 Whatever order rows came in, and in however many files, the same rows give the same
 manifest: it is built anew from all rows of the sweep after each ingest, and of several
-the fullest one rules.
+the fullest one rules. Plans may be long, so they are put together by DuckDB.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+import tempfile
+from collections.abc import Collection, Mapping
+from datetime import UTC
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,27 +24,68 @@ from orket.records import (
     Controls,
     Hardware,
     ModelEntry,
-    PlannedRun,
     Policy,
     QuantEntry,
     SweepRow,
     TaskEntry,
+    checked,
     to_json,
 )
 from orket.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from orket.warehouse.session import Session
+    from orket.warehouse.bulk import BulkSession
 
-_PLAN = """
-SELECT DISTINCT ON (run_id)
-    run_id, order_index, phase, model_id, quant_tag, test_id, repetition, block_index
-FROM raw.runs
-WHERE phase IN ('warmup', 'canary', 'matrix')
-ORDER BY run_id, recorded_at, attempt_id
+_PLANS = """
+CREATE TABLE plans AS
+WITH planned AS (
+    -- All attempts at a run agree on what was planned, but for their own order.
+    SELECT
+        sweep_id,
+        run_id,
+        min(order_index) AS order_index,
+        min(phase) AS phase,
+        min(model_id) AS model_id,
+        min(quant_tag) AS quant_tag,
+        min(test_id) AS test_id,
+        min(repetition) AS repetition,
+        min(block_index) AS block_index
+    FROM raw.runs
+    WHERE phase IN ('warmup', 'canary', 'matrix')
+    GROUP BY sweep_id, run_id
+),
+
+listed AS (
+    SELECT
+        sweep_id,
+        list(
+            struct_pack(
+                run_id := run_id,
+                order_index := order_index,
+                phase := phase,
+                model_id := model_id,
+                quant_tag := quant_tag,
+                test_id := test_id,
+                repetition := repetition,
+                block_index := block_index
+            )
+            ORDER BY order_index, run_id
+        ) AS plan,
+        max(repetition) AS repetitions,
+        bool_or(phase = 'canary') AS canary_planned
+    FROM planned
+    GROUP BY sweep_id
+)
+
+SELECT
+    *,
+    sha256(array_to_string(list_transform(plan, lambda run: run.run_id), ','))
+        AS plan_hash
+FROM listed
 """
 _TASKS = """
 SELECT
+    sweep_id,
     test_id,
     min(bucket) AS bucket,
     min(task_revision) AS task_revision,
@@ -50,50 +93,114 @@ SELECT
     max(max_tokens) AS max_tokens,
     min(checks.checker_version) AS checker_version
 FROM raw.runs
-GROUP BY test_id
-ORDER BY test_id
+GROUP BY sweep_id, test_id
+ORDER BY sweep_id, test_id
 """
 _QUANTS = """
-SELECT model_id, quant_tag, min(model_digest) AS model_digest
+SELECT sweep_id, model_id, quant_tag, min(model_digest) AS model_digest
 FROM (
-    SELECT model_id, quant_tag, model_digest FROM raw.runs
+    SELECT sweep_id, model_id, quant_tag, model_digest FROM raw.runs
     UNION ALL
-    SELECT model_id, quant_tag, NULL FROM raw.sidecars
+    SELECT sweep_id, model_id, quant_tag, NULL FROM raw.sidecars
 )
-GROUP BY model_id, quant_tag
-ORDER BY model_id, quant_tag
+GROUP BY sweep_id, model_id, quant_tag
+ORDER BY sweep_id, model_id, quant_tag
 """
 _CONTROLS = """
-SELECT DISTINCT ON (model_id) model_id, requested, locality
+SELECT DISTINCT ON (sweep_id, model_id) sweep_id, model_id, requested, locality
 FROM raw.runs
-ORDER BY model_id, recorded_at, attempt_id
+ORDER BY sweep_id, model_id, recorded_at, attempt_id
 """
-_STARTED = """
-SELECT min(moment) AS moment
+_SWEEPS = """
+SELECT
+    started.sweep_id,
+    started.moment,
+    plans.plan_hash,
+    coalesce(plans.repetitions, 1) AS repetitions,
+    coalesce(plans.canary_planned, false) AS canary_planned,
+    coalesce(len(plans.plan), 0) AS planned_runs
 FROM (
-    SELECT least(started_at, recorded_at) AS moment FROM raw.runs
-    UNION ALL
-    SELECT recorded_at FROM raw.sidecars
-)
+    SELECT sweep_id, min(moment) AS moment
+    FROM (
+        SELECT sweep_id, least(started_at, recorded_at) AS moment FROM raw.runs
+        UNION ALL
+        SELECT sweep_id, recorded_at FROM raw.sidecars
+    )
+    GROUP BY sweep_id
+) AS started
+LEFT JOIN plans
+    ON plans.sweep_id = started.sweep_id
+ORDER BY started.sweep_id
+"""
+_FINISHED = """
+SELECT
+    manifests.* REPLACE (coalesce(plans.plan, manifests.plan) AS plan)
+FROM manifests
+LEFT JOIN plans
+    ON plans.sweep_id = manifests.sweep_id
 """
 
 
-def write_manifest(
-    warehouse: Warehouse, sweep_id: str, origin: Origin | None = None
+def write_manifests(
+    warehouse: Warehouse, sweep_ids: Collection[str], origin: Origin | None = None
 ) -> None:
-    """Write the manifest of a sweep that Orket did not run, if it has none yet.
+    """Write the manifests of sweeps that Orket did not run, where they are missing.
 
-    `origin` is what the file said; None keeps what an earlier file of it said.
+    `origin` is what their file said; None keeps what an earlier file of each said.
     """
-    with warehouse.session(sweep_id) as session:
-        manifests = session.rows("SELECT * FROM raw.sweeps ORDER BY manifest_id")
-        if any(row["kind"] != "INGEST" for row in manifests):
+    from orket.warehouse.bulk import BulkSession
+
+    with BulkSession(warehouse, sweep_ids) as session:
+        known = session.rows(
+            "SELECT * EXCLUDE (plan) FROM raw.sweeps ORDER BY sweep_id, manifest_id"
+        )
+        own = {row["sweep_id"] for row in known if row["kind"] != "INGEST"}
+        if own.issuperset(sweep_ids):
             return
-        if origin is None and manifests:
-            origin = _earlier_origin(manifests[0])
-        manifest = _build(session, sweep_id, origin or Origin())
-    if manifest.manifest_id not in {row["manifest_id"] for row in manifests}:
-        warehouse.append("sweeps", [manifest], sweep_id)
+        session.run(_PLANS)
+        manifests = [
+            manifest
+            for manifest in _build(session, origin, known)
+            if manifest.sweep_id not in own
+        ]
+        there = {row["manifest_id"] for row in known}
+        fresh = [row for row in manifests if row.manifest_id not in there]
+        if not fresh:
+            return
+        with tempfile.TemporaryDirectory(prefix="orket-ingest-") as folder:
+            path = Path(folder) / "manifests.jsonl"
+            path.write_bytes(b"".join(checked(row) + b"\n" for row in fresh))
+            session.add_table("manifests", "sweeps", path)
+            session.copy_rows("sweeps", _FINISHED, {row.sweep_id for row in fresh})
+
+
+def _build(
+    session: BulkSession, origin: Origin | None, known: list[dict[str, Any]]
+) -> list[SweepRow]:
+    """A manifest for each sweep, all but its plan, which stays in the database."""
+    earlier = {row["sweep_id"]: row for row in reversed(known)}
+    quants = _by_sweep(session.rows(_QUANTS))
+    tasks = _by_sweep(session.rows(_TASKS))
+    controls = _by_sweep(session.rows(_CONTROLS))
+    manifests: list[SweepRow] = []
+    for sweep in session.rows(_SWEEPS):
+        name = sweep["sweep_id"]
+        source = origin or (
+            _earlier_origin(earlier[name]) if name in earlier else Origin()
+        )
+        manifests.append(
+            _manifest(
+                sweep, source, quants[name], tasks.get(name, []), controls.get(name, [])
+            )
+        )
+    return manifests
+
+
+def _by_sweep(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        grouped.setdefault(row["sweep_id"], []).append(row)
+    return grouped
 
 
 def _earlier_origin(manifest: Mapping[str, Any]) -> Origin:
@@ -111,47 +218,50 @@ def _earlier_origin(manifest: Mapping[str, Any]) -> Origin:
     )
 
 
-def _build(session: Session, sweep_id: str, origin: Origin) -> SweepRow:
-    plan = [PlannedRun(**row) for row in session.rows(_PLAN)]
-    plan.sort(key=lambda run: (run.order_index, run.run_id))
-    tasks = session.rows(_TASKS)
-    quants = session.rows(_QUANTS)
-    started = session.rows(_STARTED)[0]["moment"]
-    assert isinstance(started, datetime)
+def _manifest(
+    sweep: Mapping[str, Any],
+    origin: Origin,
+    quants: list[dict[str, Any]],
+    tasks: list[dict[str, Any]],
+    controls: list[dict[str, Any]],
+) -> SweepRow:
     policy = Policy()
+    versions = [row["checker_version"] for row in tasks if row["checker_version"]]
     manifest = SweepRow(
-        sweep_id=sweep_id,
+        sweep_id=sweep["sweep_id"],
         manifest_id="",
         kind="INGEST",
-        started_at=started.replace(tzinfo=UTC),
+        started_at=sweep["moment"].replace(tzinfo=UTC),
         orket_version=__version__,
         preset=origin.preset,
-        plan_hash=content_id(*(to_json(run).decode() for run in plan)),
+        plan_hash=f"ingest:{sweep['plan_hash'] or 'no runs'}",
         policy_hash=content_id(to_json(policy).decode()),
         execution_mode="import",
         hardware_fingerprint=origin.fingerprint,
         fingerprint_version=origin.fingerprint_version,
         hardware=origin.hardware,
-        repetitions=max((run.repetition for run in plan), default=1),
+        repetitions=sweep["repetitions"],
         polluted_retries=0,
-        canary_planned=any(run.phase == "canary" for run in plan),
-        checker_version=max((row["checker_version"] or "" for row in tasks), default="")
-        or UNKNOWN,
-        models=_models(session, quants, origin, policy),
+        canary_planned=sweep["canary_planned"],
+        checker_version=max(versions, default=UNKNOWN),
+        models=_models(quants, controls, origin, policy),
         quants=_quants(quants, origin),
         tasks=[_task(row, dict(origin.tiers)) for row in tasks],
-        plan=plan,
+        plan=[],
     )
     # Of manifests with one start the first id rules: the more runs, the earlier.
-    fullness = 10**10 - 1 - len(plan)
+    fullness = 10**10 - 1 - int(sweep["planned_runs"])
     identity = content_id(to_json(manifest).decode())
     return msgspec.structs.replace(manifest, manifest_id=f"{fullness:010}-{identity}")
 
 
 def _models(
-    session: Session, quants: list[dict[str, Any]], origin: Origin, policy: Policy
+    quants: list[dict[str, Any]],
+    controls: list[dict[str, Any]],
+    origin: Origin,
+    policy: Policy,
 ) -> list[ModelEntry]:
-    first_runs = {row["model_id"]: row for row in session.rows(_CONTROLS)}
+    first_runs = {row["model_id"]: row for row in controls}
     names = sorted({row["model_id"] for row in quants})
     return [
         ModelEntry(

@@ -15,7 +15,7 @@ from orket.ingest.rejection import Rejection
 from orket.ingest.sink import Sink
 
 _STRETCH_BYTES = 16 << 20
-_WORTH_PROCESSES_BYTES = 96 << 20
+_WORTH_PROCESSES_BYTES = 512 << 20
 """Below this, starting processes costs more than they save."""
 
 
@@ -23,6 +23,8 @@ def ingest_orket_rows(path: Path, sink: Sink, workers: int) -> Iterator[Rejectio
     """Judge every line of `path`, put good rows into `sink`, yield the others."""
     dataset, start, line = _read_header(path)
     for judged in _judge_file(path, start, dataset, workers):
+        for name, sweep_ids in judged.sweeps.items():
+            sink.add_sweeps(name, sweep_ids)
         for span in judged.spans:
             sink.add_span(span)
         for row in judged.rewritten:

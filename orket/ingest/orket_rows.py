@@ -76,10 +76,9 @@ def prove(row: Record) -> Proven:
 
 @dataclass(slots=True)
 class Span:
-    """Neighbouring lines of one dataset and sweep that are stored as they stand."""
+    """Neighbouring lines of one dataset that are stored as they stand."""
 
     dataset: str
-    sweep_id: str | None
     start: int
     end: int
     rows: int
@@ -96,10 +95,14 @@ class Judged:
     rejections: list[Rejection] = field(default_factory=list)
     """Line numbers count from the start of the stretch."""
 
-    def add_span(self, span: Span) -> None:
+    sweeps: dict[str, set[str]] = field(default_factory=dict)
+    """Sweeps that good rows belong to, by dataset."""
+
+    def add_span(self, span: Span, sweep_ids: Iterable[str]) -> None:
+        """Take good lines."""
+        self.sweeps.setdefault(span.dataset, set()).update(sweep_ids)
         last = self.spans[-1] if self.spans else None
-        key = (span.dataset, span.sweep_id)
-        if last and last.end == span.start and key == (last.dataset, last.sweep_id):
+        if last and last.end == span.start and last.dataset == span.dataset:
             last.end = span.end
             last.rows += span.rows
         else:
@@ -126,10 +129,7 @@ def judge_stretch(blocks: Iterable[tuple[int, bytes]], dataset: str | None) -> J
     judged = Judged()
     kind = dataset or "runs"
     for offset, block in blocks:
-        span = _judge_block(block, offset, kind)
-        if span is not None:
-            judged.add_span(span)
-            judged.lines += span.rows
+        if _judge_block(block, offset, kind, judged):
             continue
         for line in _LINES.findall(block):
             judged.lines += 1
@@ -138,25 +138,22 @@ def judge_stretch(blocks: Iterable[tuple[int, bytes]], dataset: str | None) -> J
     return judged
 
 
-def _judge_block(block: bytes, offset: int, dataset: str) -> Span | None:
-    """One span for a block of good lines of one sweep that stand as stored; or None."""
+def _judge_block(block: bytes, offset: int, dataset: str, judged: Judged) -> bool:
+    """Take a block whose lines are all good and stored as they stand, at once."""
     if len(block) > MAX_LINE_BYTES:
-        return None
+        return False
     try:
         rows: list[Any] = _DECODERS[dataset].decode_lines(block)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+        return False
     if not rows or _ENCODER.encode_lines(rows) != block:
-        return None
-    if dataset == "runs":
-        if not all(map(_is_plain_run, rows)):
-            return None
-    elif not all(map(_is_in_utc, rows)):
-        return None
-    sweeps = {None} if dataset == "events" else {row.sweep_id for row in rows}
-    if len(sweeps) != 1:
-        return None
-    return Span(dataset, sweeps.pop(), offset, offset + len(block), len(rows))
+        return False
+    if not all(map(_is_plain_run if dataset == "runs" else _is_in_utc, rows)):
+        return False
+    sweeps = () if dataset == "events" else {row.sweep_id for row in rows}
+    judged.add_span(Span(dataset, offset, offset + len(block), len(rows)), sweeps)
+    judged.lines += len(rows)
+    return True
 
 
 def _judge_line(
@@ -170,9 +167,8 @@ def _judge_line(
     if isinstance(found, Rejection):
         judged.rejections.append(found)
     elif line == found.line + b"\n":
-        judged.add_span(
-            Span(found.dataset, found.sweep_id, offset, offset + len(line), 1)
-        )
+        sweeps = () if found.sweep_id is None else (found.sweep_id,)
+        judged.add_span(Span(found.dataset, offset, offset + len(line), 1), sweeps)
     else:
         judged.rewritten.append(found)
     return dataset

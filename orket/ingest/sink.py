@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from orket.errors import UsageError
 from orket.ingest.orket_rows import Proven, Span
 from orket.ingest.reading import open_file
 from orket.warehouse import Warehouse
 
 _COPY_BYTES = 8 << 20
 
-_Key = tuple[str, str | None]
-
 
 @dataclass(slots=True)
 class _Pile:
-    """What goes into one part."""
+    """The rows of one dataset."""
 
     spans: list[Span] = field(default_factory=list)
-    spool: Path | None = None
+    spool: IO[bytes] | None = None
 
 
 class Sink:
     """Takes rows; all of them are in the warehouse when the context is left.
 
-    A file of one sweep whose lines are stored as they stand is copied by DuckDB
+    A file of one dataset whose lines are stored as they stand is copied by DuckDB
     straight from where it lies.
     """
 
@@ -40,7 +40,8 @@ class Sink:
         """Sweeps that got rows, by dataset."""
         self._warehouse = warehouse
         self._source = source
-        self._piles: dict[_Key, _Pile] = {}
+        self._stamp = _stamp(source)
+        self._piles: dict[str, _Pile] = {}
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="orket-ingest-")
@@ -54,14 +55,21 @@ class Sink:
     ) -> None:
         try:
             if error is None:
-                for key, pile in self._piles.items():
-                    self._store(key, pile)
+                for dataset, pile in self._piles.items():
+                    self._store(dataset, pile)
         finally:
+            for pile in self._piles.values():
+                if pile.spool is not None:
+                    pile.spool.close()
             self._folder.cleanup()
+
+    def add_sweeps(self, dataset: str, sweep_ids: Iterable[str]) -> None:
+        """Note the sweeps that rows of a dataset belong to."""
+        self.sweeps.setdefault(dataset, set()).update(sweep_ids)
 
     def add_span(self, span: Span) -> None:
         """Take lines of the source file as they stand."""
-        pile = self._pile((span.dataset, span.sweep_id), span.rows)
+        pile = self._pile(span.dataset, span.rows)
         last = pile.spans[-1] if pile.spans else None
         if last is not None and last.end == span.start:
             last.end = span.end
@@ -70,38 +78,49 @@ class Sink:
 
     def add(self, row: Proven) -> None:
         """Take one row by its bytes."""
-        pile = self._pile((row.dataset, row.sweep_id), 1)
-        if pile.spool is None:
-            pile.spool = Path(self._folder.name) / f"{len(self._piles)}.jsonl"
-        with pile.spool.open("ab") as file:
-            file.write(row.line + b"\n")
+        self.add_sweeps(row.dataset, () if row.sweep_id is None else (row.sweep_id,))
+        pile = self._pile(row.dataset, 1)
+        self._spool(row.dataset, pile).write(row.line + b"\n")
 
-    def _pile(self, key: _Key, rows: int) -> _Pile:
-        dataset, sweep_id = key
+    def _pile(self, dataset: str, rows: int) -> _Pile:
         self.accepted[dataset] += rows
-        if sweep_id is not None:
-            self.sweeps.setdefault(dataset, set()).add(sweep_id)
-        return self._piles.setdefault(key, _Pile())
+        return self._piles.setdefault(dataset, _Pile())
 
-    def _store(self, key: _Key, pile: _Pile) -> None:
+    def _spool(self, dataset: str, pile: _Pile) -> IO[bytes]:
+        if pile.spool is None:
+            path = Path(self._folder.name) / f"{dataset}.jsonl"
+            pile.spool = path.open("wb", buffering=1 << 20)
+        return pile.spool
+
+    def _store(self, dataset: str, pile: _Pile) -> None:
         from orket.warehouse.bulk import copy_json_lines
 
-        if self._is_whole_source(pile):
-            copy_json_lines(self._warehouse, *key, self._source)
-            return
-        if pile.spool is None:
-            pile.spool = Path(self._folder.name) / "spans.jsonl"
-        with pile.spool.open("ab") as target, open_file(self._source) as source:
-            for span in pile.spans:
-                _copy_span(source, target, span)
-        copy_json_lines(self._warehouse, *key, pile.spool)
-        pile.spool.unlink()
+        sweeps = self.sweeps[dataset]
+        source = self._source
+        if not self._is_whole_source(pile):
+            target = self._spool(dataset, pile)
+            with open_file(self._source) as lines:
+                for span in pile.spans:
+                    _copy_span(lines, target, span)
+            target.close()
+            source = Path(target.name)
+        if _stamp(self._source) != self._stamp:
+            raise UsageError(
+                f"{self._source} changed while it was read",
+                "ingest it again when its writer is done; nothing was taken",
+            )
+        copy_json_lines(self._warehouse, dataset, source, sweeps)
 
     def _is_whole_source(self, pile: _Pile) -> bool:
         if pile.spool is not None or len(pile.spans) != 1:
             return False
         span = pile.spans[0]
-        return span.start == 0 and span.end == self._source.stat().st_size
+        return span.start == 0 and span.end == self._stamp[0]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
 
 
 def _copy_span(source: IO[bytes], target: IO[bytes], span: Span) -> None:

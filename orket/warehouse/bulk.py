@@ -8,74 +8,178 @@ DuckDB's.
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import duckdb
 
 from orket.errors import WarehouseError
 from orket.records import DATASETS
 from orket.warehouse.parts import (
-    create_folder,
+    partition_sweep,
     sync_folder,
     time_ordered_id,
     write_failure,
 )
+from orket.warehouse.raw import bind_dataset
 from orket.warehouse.schema import duckdb_columns
 from orket.warehouse.store import Warehouse
 
 
 def copy_json_lines(
+    warehouse: Warehouse, dataset: str, source: Path, sweep_ids: Collection[str]
+) -> list[Path]:
+    """Append the rows of `source`, one valid JSON row per line, to their sweeps.
+
+    `sweep_ids` are those of the rows; none for events. Raises WarehouseError when the
+    place cannot be written.
+    """
+    rows = f"SELECT * FROM {_json_source(dataset, source)}"
+    with _connect() as connection:
+        return _copy_rows(connection, warehouse, dataset, rows, sweep_ids)
+
+
+class BulkSession:
+    """DuckDB over the raw rows of some sweeps, which can also add rows to them."""
+
+    def __init__(self, warehouse: Warehouse, sweep_ids: Collection[str]) -> None:
+        self._warehouse = warehouse
+        self._connection = _connect()
+        self._connection.execute("CREATE SCHEMA raw")
+        for dataset in ("sweeps", "runs", "sidecars"):
+            parts = [
+                part
+                for sweep_id in sorted(sweep_ids)
+                for part in warehouse.parts(dataset, sweep_id)
+            ]
+            bind_dataset(self._connection, dataset, parts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+
+    def run(self, statement: str) -> None:
+        """Run one statement."""
+        self._connection.execute(statement)
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """The rows of a query as dictionaries."""
+        cursor = self._connection.execute(query)
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def add_table(self, name: str, dataset: str, source: Path) -> None:
+        """Make a file of valid JSON rows of a dataset readable as a table."""
+        self.run(
+            f"CREATE TABLE {name} AS SELECT * FROM {_json_source(dataset, source)}"
+        )
+
+    def copy_rows(
+        self, dataset: str, query: str, sweep_ids: Collection[str]
+    ) -> list[Path]:
+        """Append the rows of a query that gives exactly the columns of a dataset."""
+        return _copy_rows(self._connection, self._warehouse, dataset, query, sweep_ids)
+
+
+def _copy_rows(
+    connection: duckdb.DuckDBPyConnection,
     warehouse: Warehouse,
     dataset: str,
-    sweep_id: str | None,
-    source: Path,
-    threads: int | None = None,
-) -> Path:
-    """Append one part with the rows of `source`, one valid JSON row per line.
-
-    All rows must be of `dataset` and, but for events, of this sweep. Raises
-    WarehouseError when the place cannot be written.
-    """
-    folder = warehouse.folder(dataset, sweep_id)
-    final = folder / f"part-{time_ordered_id()}.parquet"
-    hidden = folder / f".{final.name}.tmp"
-    create_folder(folder)
+    query: str,
+    sweep_ids: Collection[str],
+) -> list[Path]:
+    """One hidden part per sweep, each made durable and then renamed."""
+    home = warehouse.folder("events") if dataset == "events" else warehouse.path
     try:
-        _copy(dataset, source, hidden, threads)
-        with hidden.open("rb+") as written:
-            os.fsync(written.fileno())
-        hidden.replace(final)
-        sync_folder(folder)
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".copy-", dir=home) as folder:
+            by_sweep = len(sweep_ids) > 1
+            target = Path(folder) / ("by-sweep" if by_sweep else "rows.parquet")
+            _copy(connection, dataset, query, target, len(sweep_ids) if by_sweep else 0)
+            found = _copied(target, None if by_sweep else next(iter(sweep_ids), None))
+            return [
+                _publish(file, warehouse.folder(dataset, sweep_id))
+                for file, sweep_id in found
+            ]
     except OSError as error:
-        hidden.unlink(missing_ok=True)
-        raise write_failure(folder, error) from error
+        raise write_failure(home, error) from error
     except duckdb.Error as error:
-        hidden.unlink(missing_ok=True)
         raise WarehouseError(
-            f"cannot write to the warehouse at {folder}: {str(error).splitlines()[0]}"
+            f"cannot write to the warehouse at {home}: {str(error).splitlines()[0]}"
         ) from error
+
+
+def _copy(
+    connection: duckdb.DuckDBPyConnection,
+    dataset: str,
+    query: str,
+    target: Path,
+    partitions: int,
+) -> None:
+    options = [
+        "FORMAT parquet",
+        "COMPRESSION zstd",
+        f"KV_METADATA {{orket_dataset: '{dataset}', orket_schema: '1'}}",
+    ]
+    if partitions:
+        options += ["PARTITION_BY (sweep_id)", "WRITE_PARTITION_COLUMNS true"]
+        # One file per sweep, as long as the system lets so many be open.
+        connection.execute(
+            f"SET partitioned_write_max_open_files = {min(partitions, 500)}"
+        )
+    connection.execute(f"COPY ({query}) TO {_quoted(target)} ({', '.join(options)})")
+
+
+def _copied(target: Path, sweep_id: str | None) -> Iterator[tuple[Path, str | None]]:
+    if target.is_file():
+        yield target, sweep_id
+        return
+    for folder in sorted(target.glob("sweep_id=*")):
+        for file in sorted(folder.glob("*.parquet")):
+            yield file, partition_sweep(folder)
+
+
+def _publish(file: Path, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    final = folder / f"part-{time_ordered_id()}.parquet"
+    with file.open("rb+") as written:
+        os.fsync(written.fileno())
+    file.replace(final)
+    sync_folder(folder)
     return final
 
 
-def _copy(dataset: str, source: Path, target: Path, threads: int | None) -> None:
+def _connect() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def _json_source(dataset: str, source: Path) -> str:
     columns = ", ".join(
         f"'{name}': '{kind}'"
         for name, kind in duckdb_columns(DATASETS[dataset]).items()
     )
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-    }
-    if threads is not None:
-        config["threads"] = threads
-    with duckdb.connect(":memory:", config=config) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(
-            f"COPY (SELECT * FROM read_json({_quoted(source)}, "
-            f"format = 'newline_delimited', columns = {{{columns}}})) "
-            f"TO {_quoted(target)} (FORMAT parquet, COMPRESSION zstd, "
-            f"KV_METADATA {{orket_dataset: '{dataset}', orket_schema: '1'}})"
-        )
+    return (
+        f"read_json({_quoted(source)}, format = 'newline_delimited', "
+        f"columns = {{{columns}}})"
+    )
 
 
 def _quoted(path: Path) -> str:

@@ -1,0 +1,178 @@
+"""How fast strict ingest is beside DuckDB's own copy of the same bytes.
+
+    python benchmarks/ingest_rate.py [--rows 200000] [--sweeps 20] [--rounds 3]
+
+Both read one JSONL file of runs. `copy` is DuckDB alone: COPY from read_json with the
+declared columns to one Parquet file; it accepts "12" for 12 and knows no missing field.
+`ingest` is what `orket ingest` does: every line judged, the rows of each sweep in a
+part of its own, made durable, and a manifest for each sweep. The aim is a ratio of 0.8
+and no less than 0.65, by wall time and in the same round; it is printed, not enforced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from orket.ingest.importer import ingest_file
+from orket.records import (
+    CallFacts,
+    CheckFacts,
+    Controls,
+    Counters,
+    RunRecord,
+    to_json,
+)
+from orket.warehouse import Warehouse
+from orket.warehouse.schema import duckdb_columns
+
+START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+CONTROLS = Controls(seed=7, temperature_milli=0, threads="8", context_tokens=4096)
+
+
+def make_run(number: int, sweep: int) -> RunRecord:
+    """A run as a real sweep on Linux records it: every sensor but the GPU's."""
+    moment = START + timedelta(milliseconds=1200 * number)
+    start_ns = 10**12 + number * 1_200_000_000
+    counters = Counters(
+        host_total_ns=start_ns * 8,
+        host_busy_ns=start_ns * 3,
+        host_idle_ns=start_ns * 5,
+        host_iowait_ns=number,
+        host_steal_ns=0,
+        server_cpu_ns=start_ns * 2,
+        client_cpu_ns=start_ns // 50,
+        load1_milli=830 + number % 400,
+        psi_cpu_some_us=number * 7,
+        psi_memory_full_us=0,
+        psi_io_full_us=0,
+        cgroup_throttled_ns=0,
+        swap_in_bytes=0,
+        swap_out_bytes=0,
+        server_major_faults=3,
+        thermal_throttle_count=0,
+        cpu_frequency_khz=2_450_000,
+        available_memory_bytes=10**10 + number,
+        server_rss_bytes=5 * 10**9,
+    )
+    return RunRecord(
+        sweep_id=f"20260105-{sweep:06}-benchmark",
+        run_id=f"{number:032x}",
+        attempt_id=f"{number:064x}",
+        attempt_number=1,
+        executor_started_at=START,
+        recorded_at=moment,
+        phase="matrix",
+        model_id="qwen2.5-7b-instruct",
+        model_digest="sha256:" + "ab" * 32,
+        quant_tag=("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M")[number % 5],
+        test_id=f"logic-core/task-{number % 40:03}",
+        bucket="logic",
+        task_revision="c" * 64,
+        repetition=1 + number // 200 % 5,
+        order_index=number,
+        block_index=number // 40,
+        started_at=moment,
+        started_ns=start_ns,
+        ended_ns=start_ns + 1_100_000_000,
+        prompt_sha256=f"{number % 40:064x}",
+        max_tokens=256,
+        requested=CONTROLS,
+        effective=CONTROLS,
+        call=CallFacts(
+            outcome="OK",
+            answer_text=f"The answer is {number % 97}, because {number} is what it is.",
+            stop_reason="stop",
+            prompt_tokens=184,
+            cached_prompt_tokens=0,
+            completion_tokens=41,
+            prefill_ns=210_000_000 + number,
+            decode_ns=850_000_000 + number % 10_000,
+            formula_id="llama-server-1",
+            decode_clock="first_token",
+            prefill_kind="internal",
+            raw_figures='{"timings":{"prompt_n":184,"prompt_ms":210.1,"predicted_n":41}}',
+            prompt_cache="disabled",
+            streamed=True,
+            wall_ns=1_090_000_000 + number % 10_000,
+            realtime_ns=1_090_000_100,
+            ttft_ns=220_000_000,
+        ),
+        checks=CheckFacts(checks_passed=2, checks_total=2, answer_chars=48),
+        locality="child",
+        before=counters,
+        after=counters,
+        peak_server_rss_bytes=5 * 10**9,
+        other_models_resident=[],
+        sensor_gaps=["gpu_power_mw=unavailable", "on_battery=unavailable"],
+    )
+
+
+def write_rows(path: Path, rows: int, sweeps: int) -> None:
+    """Runs in the order of their sweeps, as a concatenation of exports has them."""
+    with path.open("wb") as file:
+        for number in range(rows):
+            file.write(to_json(make_run(number, number * sweeps // rows)) + b"\n")
+
+
+def copy_alone(source: Path, target: Path) -> None:
+    """DuckDB's own COPY, all threads, no judge."""
+    columns = ", ".join(
+        f"'{name}': '{kind}'" for name, kind in duckdb_columns(RunRecord).items()
+    )
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(
+            f"COPY (SELECT * FROM read_json('{source}', "
+            f"format = 'newline_delimited', columns = {{{columns}}})) "
+            f"TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
+        )
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds of wall time."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--sweeps", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 4))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="orket-benchmark-") as folder:
+        home = Path(folder)
+        source = home / "runs.jsonl"
+        write_rows(source, options.rows, options.sweeps)
+        megabytes = source.stat().st_size / 1e6
+        print(f"{options.rows} runs of {options.sweeps} sweeps, {megabytes:.0f} MB")
+        ratios: list[float] = []
+        for number in range(options.rounds):
+            alone = timed(lambda: copy_alone(source, home / "alone.parquet"))
+            warehouse = Warehouse.open(home / f"warehouse-{number}")
+            strict = timed(
+                lambda warehouse=warehouse: ingest_file(  # type: ignore[misc]
+                    warehouse, source, workers=options.workers
+                )
+            )
+            ratios.append(alone / strict)
+            print(
+                f"round {number + 1}: copy {options.rows / alone:9.0f} rows/s, "
+                f"ingest {options.rows / strict:9.0f} rows/s, "
+                f"ratio {alone / strict:.2f}"
+            )
+    print(json.dumps({"best_ratio": round(max(ratios), 3), "aim": 0.8, "least": 0.65}))
+
+
+if __name__ == "__main__":
+    main()
