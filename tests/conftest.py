@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine draws and runs examples slowly; that says nothing about the code.
+settings.register_profile(
+    "orket", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("orket")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
