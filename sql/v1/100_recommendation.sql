@@ -281,18 +281,29 @@ SELECT
                 || joined.model_id
                 || ' in '
                 || joined.minimum_viable_quant
-                || ': the smallest of '
-                || CAST(joined.quants AS VARCHAR)
-                || ' quants that keeps '
-                || v1.decimal_text(joined.adherence_threshold_ppm, 4, 1)
-                || ' % of '
-                || smallest.baseline_quant_tag
-                || '''s adherence ('
-                || v1.decimal_text(smallest.adherence_nano, 9, 3)
-                || ' against '
-                || v1.decimal_text(
-                    smallest.adherence_nano - comparison.adherence_delta_nano, 9, 3
-                )
+                || CASE
+                    WHEN joined.minimum_viable_quant = smallest.baseline_quant_tag
+                        THEN
+                            ': the only eligible one of '
+                            || CAST(joined.quants AS VARCHAR)
+                            || ' quants (adherence '
+                            || v1.decimal_text(smallest.adherence_nano, 9, 3)
+                    ELSE
+                        ': the smallest of '
+                        || CAST(joined.quants AS VARCHAR)
+                        || ' quants that keeps '
+                        || v1.decimal_text(joined.adherence_threshold_ppm, 4, 1)
+                        || ' % of '
+                        || smallest.baseline_quant_tag
+                        || '''s adherence ('
+                        || v1.decimal_text(smallest.adherence_nano, 9, 3)
+                        || ' against '
+                        || v1.decimal_text(
+                            smallest.adherence_nano - comparison.adherence_delta_nano,
+                            9,
+                            3
+                        )
+                END
                 || ') within '
                 || v1.decimal_text(joined.latency_ceiling_ns, 9, 1)
                 || ' s; '
@@ -318,21 +329,21 @@ SELECT
                 || CASE
                     WHEN joined.confidence = 'PROVISIONAL'
                         THEN
-                            ' Provisional: '
+                            ' Provisional: polluted runs were used ('
                             || CAST(joined.polluted_used AS VARCHAR)
-                            || ' polluted runs were used.'
+                            || ').'
                     WHEN joined.confidence = 'NEEDS_MORE_TASKS' AND joined.tasks_needed IS NULL
                         THEN
-                            ' Not yet supported: the loss observed over '
+                            ' Not supported: the loss observed (tasks: '
                             || CAST(joined.evidence_tasks AS VARCHAR)
-                            || ' tasks leaves no room within the margin.'
+                            || ') leaves no room within the margin.'
                     WHEN joined.confidence = 'NEEDS_MORE_TASKS'
                         THEN
-                            ' Not yet supported: '
-                            || CAST(joined.evidence_tasks AS VARCHAR)
-                            || ' tasks of the '
+                            ' Not yet supported: this claim needs '
                             || CAST(joined.tasks_needed AS VARCHAR)
-                            || ' that this claim needs.'
+                            || ' tasks and rests on '
+                            || CAST(joined.evidence_tasks AS VARCHAR)
+                            || '.'
                     ELSE
                         ' Supported by '
                         || CAST(joined.evidence_tasks AS VARCHAR)
