@@ -207,7 +207,8 @@ def test_good_output_becomes_one_row_per_test(tmp_path, model):
 
 def test_the_program_is_asked_for_json_on_this_file(tmp_path, model):
     program = fake_bench(tmp_path, "print(sys.argv[1:], file=sys.stderr); sys.exit(1)")
-    (row,) = run_one(model, program, threads=2, prompt_tokens=16)
+    two_threads = ModelFile(model.model_id, model.quant_tag, model.path, threads=2)
+    (row,) = run_one(two_threads, program, prompt_tokens=16)
     assert row.error_message == (
         f"exit code 1: ['-m', '{model.path}', '-o', 'json', '-p', '16', '-n', '128', "
         "'-r', '5', '-ngl', '0', '-t', '2']"

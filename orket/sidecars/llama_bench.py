@@ -36,6 +36,8 @@ class ModelFile:
     model_id: str
     quant_tag: str
     path: Path | None
+    threads: int | None = None
+    """Threads to compute with, as in the sweep; None is the tool's own choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,6 @@ class BenchOptions:
     prompt_tokens: int = 512
     generated_tokens: int = 128
     repetitions: int = 5
-    threads: int | None = None
     timeout_seconds: float = 900.0
     """For one model file."""
 
@@ -131,7 +132,7 @@ def _measure(
         return [failed("MISSING_BINARY", where)]
     if model.path is None or not model.path.is_file():
         return [failed("FAILED", "the model file is not on this machine")]
-    command = _command(found, model.path, profile, options)
+    command = _command(found, model.path, model.threads, profile, options)
     before = sample_tools(profile.tools)
     try:
         done = run_program(command, options.timeout_seconds, dict(profile.environment))
@@ -151,13 +152,17 @@ def _measure(
 
 
 def _command(
-    program: str, path: Path, profile: Profile, options: BenchOptions
+    program: str,
+    path: Path,
+    threads: int | None,
+    profile: Profile,
+    options: BenchOptions,
 ) -> list[str]:
     command = [program, "-m", str(path), "-o", "json"]
     command += ["-p", str(options.prompt_tokens), "-n", str(options.generated_tokens)]
     command += ["-r", str(options.repetitions), "-ngl", profile.gpu_layers]
-    if options.threads is not None:
-        command += ["-t", str(options.threads)]
+    if threads is not None:
+        command += ["-t", str(threads)]
     return command
 
 

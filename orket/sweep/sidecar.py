@@ -33,7 +33,12 @@ def measure_sidecar(
     if sidecar is None:
         return
     files = [
-        ModelFile(target.ref.model_id, target.ref.quant_tag, target.ref.path)
+        ModelFile(
+            target.ref.model_id,
+            target.ref.quant_tag,
+            target.ref.path,
+            _threads(model.controls.threads),
+        )
         for model in plan.models
         for target in model.targets
     ]
@@ -47,3 +52,8 @@ def measure_sidecar(
         announce=announce,
     )
     warehouse.append("sidecars", rows, plan.sweep_id)
+
+
+def _threads(asked: str | None) -> int | None:
+    """The sweep's thread count, where it is a number: figures compare at equal ones."""
+    return int(asked) if asked is not None and asked.isdigit() else None
