@@ -23,6 +23,7 @@ from benchmarks.injectors import (
     Injector,
     MemoryThief,
     SecondClient,
+    Span,
     SteppedClock,
     StoppedServer,
 )
@@ -75,12 +76,13 @@ def measure(name: str, gguf: Path, sweeps: int, tasks: int) -> dict[str, object]
         with tempfile.TemporaryDirectory() as folder:
             injector = kind() if kind else None
             judged = run_disturbed(Path(folder), gguf, injector, tasks=tasks)
+        felt = [_add_aftermath(span, kind) for span in judged.disturbed]
         for run in judged.runs:
             judged_by = kind.judged_by if kind else "run"
             if run.share_in(judged.disturbed, judged_by) >= DISTURBED_SHARE:
                 disturbed += 1
                 caught += bool(run.reasons & expected)
-            elif run.share_in(judged.disturbed, WIDER[judged_by]) == 0:
+            elif run.share_in(felt, WIDER[judged_by]) == 0:
                 quiet += 1
                 false_alarms += bool(run.reasons & expected if kind else run.reasons)
                 besides.update(run.reasons - expected)
@@ -93,6 +95,10 @@ def measure(name: str, gguf: Path, sweeps: int, tasks: int) -> dict[str, object]
         "false_alarms": false_alarms,
         "besides": dict(sorted(besides.items())),
     }
+
+
+def _add_aftermath(span: Span, kind: type[Injector] | None) -> Span:
+    return Span(span.start_ns, span.end_ns + (kind.aftermath_ns if kind else 0))
 
 
 def _parse_options() -> argparse.Namespace:

@@ -54,6 +54,8 @@ class Injector(Protocol):
     """The codes of which one must be found in what it disturbs."""
     judged_by: str
     """What the views judge it by: `run`, `window` or `block`."""
+    aftermath_ns: int = 0
+    """For so long after it was switched off it is still felt."""
 
     def start(self, server_pid: int, url: str) -> None: ...
 
@@ -143,6 +145,8 @@ class MemoryThief(Injector):
 
     expected = frozenset({"MEMORY_PRESSURE"})
     judged_by = "window"
+    # Each page that was taken comes back by a fault when it is next needed.
+    aftermath_ns = 1_000_000_000
 
     def __init__(self) -> None:
         self._loop: _Loop | None = None
