@@ -63,6 +63,8 @@ def test_a_looser_policy_is_said(shown):
     assert "Policy: polluted runs may count (fill)." in loose
     assert "not observed may count" in loose
     assert "adherence_threshold=0.9" in loose
+    matrix = {**summary_row()["matrix"], "sandbox": "process"}
+    assert "--sandbox process" in shown(matrix=matrix)
 
 
 def test_a_sweep_lost_to_pollution_still_shows_its_figures(capsys):

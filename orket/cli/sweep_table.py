@@ -206,6 +206,8 @@ def _policy_words(summary: Document) -> Iterator[str]:
         yield f"Policy: polluted runs may count ({summary['include_polluted']})."
     if summary["allow_unobserved"]:
         yield "Policy: runs whose environment was not observed may count."
+    if summary["matrix"]["sandbox"] == "process":
+        yield "Policy: code answers ran as processes of their own (--sandbox process)."
     if summary["overrides"]:
         given = summary["overrides"].items()
         changed = ", ".join(f"{key}={show_value(value)}" for key, value in given)

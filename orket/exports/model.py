@@ -200,6 +200,8 @@ class Provider(Part):
     """Answers were streamed."""
     locality: str | None
     """child (started by Orket), loopback or remote."""
+    tls_verified: bool | None
+    """The TLS certificate was verified; null without TLS."""
 
 
 class Matrix(Part):
@@ -217,6 +219,8 @@ class Matrix(Part):
     """Distinct tasks."""
     runs_per_quant: int
     """Repetitions of every task."""
+    sandbox: str | None
+    """Sandbox that ran code answers; null without such checks."""
     adherence_threshold: Annotated[
         float | None, Scaled("adherence_threshold_ppm", MICRO)
     ]
@@ -461,6 +465,8 @@ class PerQuant(Part):
         list[float] | None, Scaled("adherence_interval_micro", MICRO)
     ]
     """95 % Wilson interval of it over distinct tasks."""
+    checks_unsupported: int
+    """Checks the sandbox could not run: counted apart, never as failed."""
     total_latency: Annotated[float | None, Scaled("total_latency_ns", NANO)]
     """Mean wall time of a run, seconds."""
     latency_p50: Annotated[float | None, Scaled("latency_p50_ns", NANO)]

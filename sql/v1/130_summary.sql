@@ -228,6 +228,7 @@ quant_rows AS (
                         )
                     ]
             END,
+            'checks_unsupported': coalesce(quants.checks_unsupported, 0),
             'total_latency_ns': quants.total_latency_ns,
             'latency_p50_ns': quants.latency_p50_ns,
             'latency_p95_ns': quants.latency_p95_ns,
@@ -399,7 +400,8 @@ session_rows AS (
             'version': session.provider_version,
             'endpoint': session.endpoint,
             'streaming': session.streaming,
-            'locality': session.locality
+            'locality': session.locality,
+            'tls_verified': session.tls_verified
         } AS provider,
         {
             'verdict': canary.verdict,
@@ -643,6 +645,7 @@ SELECT
                 )
             ),
             'runs_per_quant': manifest.repetitions,
+            'sandbox': manifest.sandbox,
             'adherence_threshold_ppm': sessions.adherence_threshold_ppm,
             'latency_ceiling_ns': sessions.latency_ceiling_ns,
             'experimental_controls': sessions.experimental_controls,
