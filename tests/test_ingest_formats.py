@@ -294,13 +294,30 @@ def test_a_report_from_before_telemetry_gives_what_it_says(tmp_path):
 
 
 def test_determinism_of_imported_answers_is_judged_by_their_hashes(tmp_path):
+    document: dict[str, Any] = deepcopy(REPORT)
+    for test_id, hashes in (("001", "ab"), ("003", "cc")):
+        runs = [
+            {"run_index": place, "exit_code": 0, "hash": value, "duration_ms": 1.0}
+            for place, value in enumerate(hashes, start=1)
+        ]
+        document["details"][test_id] = {"hashes": list(hashes), "runs": runs}
+    _, warehouse = take(save(tmp_path / "report.json", document))
+    groups = rows(warehouse, "SELECT * FROM v1.determinism ORDER BY test_id")
+    told = [(row["test_id"], row["is_deterministic"]) for row in groups]
+    # The run of 002 came without a hash: its answer is unknown, not empty.
+    assert told == [("001", False), ("003", True)]
+
+
+def test_imported_runs_are_judged_as_unobserved(tmp_path):
     _, warehouse = take(save(tmp_path / "report.json", REPORT))
-    groups = rows(
+    judged = rows(
         warehouse,
-        "SELECT count(DISTINCT call.answer_hash) AS answers FROM raw.runs "
-        "WHERE test_id = '001'",
+        "SELECT outcome, run_quality_status, run_quality_reasons FROM v1.runs "
+        "ORDER BY order_index",
     )
-    assert groups == [{"answers": 2}]
+    assert [row["run_quality_status"] for row in judged] == ["POLLUTED"] * 3
+    assert judged[0]["run_quality_reasons"] == ["ENVIRONMENT_UNOBSERVED"]
+    assert judged[1]["outcome"] == "FAILED"
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ SELECT
     row_values.call.error_message AS error_message,
     row_values.call.http_status AS http_status,
     row_values.call.answer_text AS answer_text,
+    row_values.call.answer_hash AS answer_hash,
     row_values.call.reasoning_text AS reasoning_text,
     row_values.call.stop_reason AS stop_reason,
     row_values.call.prompt_tokens AS prompt_tokens,
@@ -118,6 +119,7 @@ COMMENT ON COLUMN v1.attempts.error_class IS 'Kind of failure';
 COMMENT ON COLUMN v1.attempts.error_message IS 'The failure in one line';
 COMMENT ON COLUMN v1.attempts.http_status IS 'HTTP status';
 COMMENT ON COLUMN v1.attempts.answer_text IS 'The answer, as said: untrusted text';
+COMMENT ON COLUMN v1.attempts.answer_hash IS 'Hash of the answer, where an import kept only that';
 COMMENT ON COLUMN v1.attempts.reasoning_text IS 'Thinking, where told apart: untrusted text';
 COMMENT ON COLUMN v1.attempts.stop_reason IS 'stop, length, or the server''s own word';
 COMMENT ON COLUMN v1.attempts.prompt_tokens IS 'Tokens of the whole prompt, cached ones included';

@@ -4,7 +4,8 @@
 -- window. Shorter ones share a window of their block: the slots of that length from the
 -- block's first start, and an incomplete last slot joins the one before. A window spans
 -- from its first start to its last end; its deltas are the last reading after minus the
--- first reading before. A counter that is missing or ran backwards gives NULL: that is
+-- first reading before. A run without a clock (an import) is a window of its own, of
+-- unknown length. A counter that is missing or ran backwards gives NULL: that is
 -- an error of the sensor, not of the run.
 
 CREATE VIEW v1.environment_window AS
@@ -23,7 +24,9 @@ WITH blocks AS (
         attempts.after,
         telemetry.internal_ns,
         policy.counter_window_ns,
-        attempts.ended_ns - attempts.started_ns >= policy.counter_window_ns AS is_own,
+        coalesce(
+            attempts.ended_ns - attempts.started_ns >= policy.counter_window_ns, true
+        ) AS is_own,
         min(attempts.started_ns) OVER block AS block_start_ns
     FROM v1.attempts AS attempts
     INNER JOIN v1.policy AS policy
