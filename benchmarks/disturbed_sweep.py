@@ -9,18 +9,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from unittest import mock
 
 from benchmarks.injectors import Injector, Span, SteppedClock
 from orket.machine.servers import find_server
-from orket.providers.registry import ServerOptions
-from orket.sweep import servers
 from orket.sweep.execute import run_sweep
 from orket.sweep.identity import new_sweep_id
-from orket.sweep.plan import Plan, ServerPlan, build_plan
+from orket.sweep.plan import Plan, build_plan
 from orket.sweep.preset import load_preset
 from orket.warehouse import Warehouse
 
@@ -117,8 +114,9 @@ def run_disturbed(
     warehouse = Warehouse.open(folder / "warehouse")
     url = f"http://127.0.0.1:{port}"
     seconds = quiet_seconds, disturbed_seconds
-    with _injecting_clock(injector), _in_turns(injector, url, *seconds) as disturbed:
-        run_sweep(plan, warehouse)
+    clock = injector if isinstance(injector, SteppedClock) else None
+    with _in_turns(injector, url, *seconds) as disturbed:
+        run_sweep(plan, warehouse, clock=clock)
     spans = injector.spans(disturbed) if injector else []
     return Judged(read_judged(warehouse, plan), spans)
 
@@ -200,21 +198,6 @@ def _in_turns(
         thread.join()
     if failures:
         raise failures[0]
-
-
-@contextmanager
-def _injecting_clock(injector: Injector | None) -> Iterator[None]:
-    """Let the adapters time their calls with the injector, where it is a clock."""
-    if not isinstance(injector, SteppedClock):
-        yield
-        return
-    original = servers._options
-
-    def with_clock(plan: ServerPlan, url: str | None) -> ServerOptions:
-        return replace(original(plan, url), clock=injector)
-
-    with mock.patch.object(servers, "_options", with_clock):
-        yield
 
 
 def _find_free_port() -> int:

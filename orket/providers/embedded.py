@@ -162,7 +162,9 @@ class EmbeddedAdapter:
         echoed = server.echoed_controls(controls)
         # Read after that call: only now have all the engine's threads been started.
         threads = engine.threads()
-        affinity = describe_affinity(controls.affinity, engine.pids(), threads)
+        # Held against the CPUs it was started on: those follow the threads asked for.
+        asked = _read_threads(controls.threads)
+        affinity = describe_affinity(controls.affinity, engine.pids(), asked)
         return LoadedModel(
             model=model,
             load_ns=engine.load_ns,

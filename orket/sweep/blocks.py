@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from orket.errors import OrketError
+from orket.errors import OrketError, WarehouseError
 from orket.machine.servers import find_server
 from orket.providers.contract import Generation, LoadedModel, ServerInfo
 from orket.providers.problems import IdentityMismatch
@@ -74,6 +74,9 @@ class BlockRunner:
                 warmups = extra_warmups(context, target, waiting[0].test_id)
                 context.reporter.extended(len(warmups))
                 waiting[:0] = warmups
+        except WarehouseError:
+            # No row can say so: the place for rows is what failed.
+            raise
         except OrketError as error:
             context.servers.forget(target)
             context.reporter.note(f"{target.ref.quant_tag}: {error}")

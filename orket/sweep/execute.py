@@ -70,13 +70,18 @@ def run_sweep(
         raise UsageError(missing[0] + more)
     if plan.sidecar is not None:
         check_sidecar(plan.sidecar)
-    with Interrupts() as interrupts, Servers(plan) as servers, Observer() as observer:
+    clock = clock or SystemClock()
+    with (
+        Interrupts() as interrupts,
+        Servers(plan, clock) as servers,
+        Observer() as observer,
+    ):
         executor = _Executor(
             plan,
             warehouse,
             servers,
             observer,
-            clock or SystemClock(),
+            clock,
             interrupts,
             reporter or Silence(),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from orket.errors import ServerError
+from orket.machine.clock import Clock
 from orket.providers.contract import Adapter, LoadedModel, ModelRef, ServerInfo
 from orket.providers.registry import ServerOptions, create_adapter
 from orket.records import Controls
@@ -24,8 +25,9 @@ class Identifies(Protocol):
 class Servers:
     """Adapters by URL, and what is resident at each."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, clock: Clock) -> None:
         self._plan = plan.server
+        self._clock = clock
         self._adapters: dict[str | None, Adapter] = {}
         self._infos: dict[str | None, ServerInfo] = {}
         self._resident: dict[str | None, tuple[Target, Controls, LoadedModel]] = {}
@@ -40,7 +42,7 @@ class Servers:
         """The adapter that serves a target, created on first use."""
         if target.url not in self._adapters:
             self._adapters[target.url] = create_adapter(
-                self._plan.provider, _options(self._plan, target.url)
+                self._plan.provider, _options(self._plan, target.url, self._clock)
             )
         return self._adapters[target.url]
 
@@ -93,7 +95,7 @@ class Servers:
             raise failure
 
 
-def _options(plan: ServerPlan, url: str | None) -> ServerOptions:
+def _options(plan: ServerPlan, url: str | None, clock: Clock) -> ServerOptions:
     return ServerOptions(
         url=url,
         engine=plan.engine,
@@ -102,4 +104,5 @@ def _options(plan: ServerPlan, url: str | None) -> ServerOptions:
         insecure=plan.insecure,
         streaming=plan.streaming,
         unload_others=plan.unload_others,
+        clock=clock,
     )
