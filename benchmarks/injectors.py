@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from orket.machine.clock import SystemClock
+
 PROCESS_MADVISE, MADV_PAGEOUT = 440, 21
 """Numbers of the system call and of the advice, the same on x86-64 and Arm."""
 MAX_FAULTS_PER_SECOND = 1500
@@ -225,7 +227,7 @@ class SecondClient(Injector):
         _kill(self._pid)
 
 
-class SteppedClock(Injector):
+class SteppedClock(Injector, SystemClock):
     """The machine's clocks, whose wall clock jumps ahead at every reading while on.
 
     The machine's own clock is never set.
@@ -245,9 +247,6 @@ class SteppedClock(Injector):
 
     def stop(self) -> None:
         self._on = False
-
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
 
     def realtime_ns(self) -> int:
         if self._on:
