@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from orket.cli.main import run_command
 from orket.errors import UsageError
 from orket.ingest.importer import FileReport, ingest_file
+from orket.ingest.orket_file import ingest_orket_rows
 from orket.ingest.orket_rows import judge_stretch
 from orket.ingest.rejection import Rejection
 from orket.records import RunRecord, judge, to_json
@@ -397,6 +398,40 @@ def test_several_processes_find_what_one_finds(tmp_path, monkeypatch):
     assert (second.accepted, second.rejected) == ({"runs": 8}, 1)
     assert (tmp_path / "first").read_text() == (tmp_path / "second").read_text()
     assert facts_of(together) == facts_of(alone)
+
+
+@pytest.mark.parametrize("bad", [None, b"bad", b'{"phase": "x"}'])
+@pytest.mark.parametrize("sweeps", [1, 3])
+def test_a_copy_begun_early_changes_nothing(tmp_path, monkeypatch, bad, sweeps):
+    runs = [make_run(f"s-{n % sweeps}", repetition=n, order=n) for n in range(1, 10)]
+    lines = [to_json(run) for run in runs]
+    if bad is not None:
+        lines.insert(4, bad)
+    path = write(tmp_path / "rows.jsonl", *lines)
+    plain = Warehouse.open(tmp_path / "plain")
+    early = Warehouse.open(tmp_path / "early")
+    first = ingest_file(plain, path, format_name="orket")
+    monkeypatch.setattr("orket.ingest.orket_file._WORTH_EARLY_BYTES", 0)
+    second = ingest_file(early, path, format_name="orket")
+    assert (first.accepted, first.rejected) == (second.accepted, second.rejected)
+    assert facts_of(early) == facts_of(plain)
+    left = [part for part in early.path.rglob("*") if part.name.startswith(".")]
+    assert left == []
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    path = write(tmp_path / "rows.jsonl", *LINES)
+
+    def judge_and_grow(path, sink, workers):
+        yield from ingest_orket_rows(path, sink, workers)
+        with path.open("ab") as file:
+            file.write(b"unjudged\n")
+
+    monkeypatch.setattr("orket.ingest.importer.ingest_orket_rows", judge_and_grow)
+    warehouse = Warehouse.open(tmp_path / "warehouse")
+    with pytest.raises(UsageError, match="changed while it was read"):
+        ingest_file(warehouse, path)
+    assert warehouse.sweep_ids() == []
 
 
 def test_rows_of_many_sweeps_go_to_their_own_folders(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -9,12 +10,14 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from orket.ingest.orket_rows import Judged, header_dataset, judge_stretch
+from orket.ingest.orket_rows import Judged, header_dataset, judge_stretch, peek_line
 from orket.ingest.reading import BOM, MAX_LINE_BYTES, open_file, read_blocks, split_file
 from orket.ingest.rejection import Rejection
 from orket.ingest.sink import Sink
 
 _STRETCH_BYTES = 16 << 20
+_WORTH_EARLY_BYTES = 16 << 20
+_TAIL_BYTES = 1 << 20
 _WORTH_PROCESSES_BYTES = 512 << 20
 """Below this, starting processes costs more than they save."""
 
@@ -22,6 +25,8 @@ _WORTH_PROCESSES_BYTES = 512 << 20
 def ingest_orket_rows(path: Path, sink: Sink, workers: int) -> Iterator[Rejection]:
     """Judge every line of `path`, put good rows into `sink`, yield the others."""
     dataset, start, line = _read_header(path)
+    if start == 0 and path.stat().st_size >= _WORTH_EARLY_BYTES:
+        _copy_early(path, sink)
     for judged in _judge_file(path, start, dataset, workers):
         for name, sweep_ids in judged.sweeps.items():
             sink.add_sweeps(name, sweep_ids)
@@ -32,6 +37,17 @@ def ingest_orket_rows(path: Path, sink: Sink, workers: int) -> Iterator[Rejectio
         for rejection in judged.rejections:
             yield replace(rejection, line=line + rejection.line)
         line += judged.lines
+
+
+def _copy_early(path: Path, sink: Sink) -> None:
+    """Begin the copy if the ends of the file look like rows of one dataset."""
+    with open_file(path) as file:
+        first = file.readline(MAX_LINE_BYTES)
+        file.seek(-min(path.stat().st_size, _TAIL_BYTES), os.SEEK_END)
+        last = file.read().rstrip(b"\n").rpartition(b"\n")[2] + b"\n"
+    ends = peek_line(first), peek_line(last)
+    if ends[0] is not None and ends[1] is not None and ends[0][0] == ends[1][0]:
+        sink.copy_early(ends[0][0], by_sweep=ends[0] != ends[1])
 
 
 def _read_header(path: Path) -> tuple[str | None, int, int]:

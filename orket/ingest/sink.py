@@ -5,15 +5,19 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING, Self
 
-from orket.errors import UsageError
+from orket.errors import UsageError, WarehouseError
 from orket.ingest.orket_rows import Proven, Span
 from orket.ingest.reading import open_file
 from orket.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from orket.warehouse.bulk import StagedRows
 
 _COPY_BYTES = 8 << 20
 
@@ -30,7 +34,7 @@ class Sink:
     """Takes rows; all of them are in the warehouse when the context is left.
 
     A file of one dataset whose lines are stored as they stand is copied by DuckDB
-    straight from where it lies.
+    straight from where it lies, and a large one already while it is judged.
     """
 
     def __init__(self, warehouse: Warehouse, source: Path) -> None:
@@ -42,10 +46,25 @@ class Sink:
         self._source = source
         self._stamp = _stamp(source)
         self._piles: dict[str, _Pile] = {}
+        self._early: tuple[str, Future[StagedRows]] | None = None
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="orket-ingest-")
+        self._copier = ThreadPoolExecutor(max_workers=1)
         return self
+
+    def copy_early(self, dataset: str, by_sweep: bool) -> None:
+        """Begin to copy the file as if all of it were good rows of one dataset.
+
+        Hidden until the judge has seen every line; where it finds otherwise, the copy
+        is thrown away.
+        """
+        from orket.warehouse.bulk import stage_json_lines
+
+        copy = self._copier.submit(
+            stage_json_lines, self._warehouse, dataset, self._source, by_sweep
+        )
+        self._early = dataset, copy
 
     def __exit__(
         self,
@@ -61,6 +80,9 @@ class Sink:
             for pile in self._piles.values():
                 if pile.spool is not None:
                     pile.spool.close()
+            self._copier.shutdown()
+            if self._early is not None and (staged := _result(self._early[1])):
+                staged.discard()
             self._folder.cleanup()
 
     def add_sweeps(self, dataset: str, sweep_ids: Iterable[str]) -> None:
@@ -95,27 +117,53 @@ class Sink:
     def _store(self, dataset: str, pile: _Pile) -> None:
         from orket.warehouse.bulk import copy_json_lines
 
-        sweeps = self.sweeps[dataset]
+        sweeps = self.sweeps.get(dataset, set())
         source = self._source
-        if not self._is_whole_source(pile):
+        if self._is_whole_source(pile):
+            if (staged := self._early_rows(dataset, len(sweeps) > 1)) is not None:
+                self._require_unchanged()
+                staged.publish(sweeps)
+                return
+        else:
             target = self._spool(dataset, pile)
             with open_file(self._source) as lines:
                 for span in pile.spans:
                     _copy_span(lines, target, span)
             target.close()
             source = Path(target.name)
+        self._require_unchanged()
+        copy_json_lines(self._warehouse, dataset, source, sweeps)
+
+    def _early_rows(self, dataset: str, by_sweep: bool) -> StagedRows | None:
+        """The early copy, if it is what turned out to be needed."""
+        if self._early is None or self._early[0] != dataset:
+            return None
+        staged = _result(self._early[1])
+        if staged is None or (by_sweep and not staged.by_sweep):
+            return None
+        self._early = None
+        return staged
+
+    def _require_unchanged(self) -> None:
         if _stamp(self._source) != self._stamp:
             raise UsageError(
                 f"{self._source} changed while it was read",
                 "ingest it again when its writer is done; nothing was taken",
             )
-        copy_json_lines(self._warehouse, dataset, source, sweeps)
 
     def _is_whole_source(self, pile: _Pile) -> bool:
         if pile.spool is not None or len(pile.spans) != 1:
             return False
         span = pile.spans[0]
         return span.start == 0 and span.end == self._stamp[0]
+
+
+def _result(copy: Future[StagedRows]) -> StagedRows | None:
+    """What an early copy gave; None where the file was not what it was taken for."""
+    try:
+        return copy.result()
+    except WarehouseError:
+        return None
 
 
 def _stamp(path: Path) -> tuple[int, int]:

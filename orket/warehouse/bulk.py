@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +28,61 @@ from orket.warehouse.raw import bind_dataset
 from orket.warehouse.schema import duckdb_columns
 from orket.warehouse.store import Warehouse
 
+_OPEN_FILES = 500
+
+
+class StagedRows:
+    """Rows written to hidden files of a warehouse, not yet to be seen by any reader."""
+
+    def __init__(self, warehouse: Warehouse, dataset: str, by_sweep: bool) -> None:
+        self._warehouse = warehouse
+        self._dataset = dataset
+        self.by_sweep = by_sweep
+        home = warehouse.folder("events") if dataset == "events" else warehouse.path
+        self._home = home
+        home.mkdir(parents=True, exist_ok=True)
+        self._folder = tempfile.TemporaryDirectory(prefix=".copy-", dir=home)
+        name = "by-sweep" if by_sweep else "rows.parquet"
+        self.target = Path(self._folder.name) / name
+
+    def publish(self, sweep_ids: Collection[str]) -> list[Path]:
+        """Make each file durable and give it its place as a part."""
+        try:
+            return [
+                _publish(file, self._warehouse.folder(self._dataset, sweep_id))
+                for file, sweep_id in self._files(sweep_ids)
+            ]
+        except OSError as error:
+            raise write_failure(self._home, error) from error
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Forget the rows."""
+        self._folder.cleanup()
+
+    def _files(self, sweep_ids: Collection[str]) -> list[tuple[Path, str | None]]:
+        if not self.by_sweep:
+            return [(self.target, next(iter(sweep_ids), None))]
+        return [
+            (file, partition_sweep(folder))
+            for folder in sorted(self.target.glob("sweep_id=*"))
+            for file in sorted(folder.glob("*.parquet"))
+        ]
+
+
+def stage_json_lines(
+    warehouse: Warehouse, dataset: str, source: Path, by_sweep: bool
+) -> StagedRows:
+    """Read `source`, one valid JSON row per line, into hidden files.
+
+    `by_sweep` divides the rows by sweep; without it they must all be of one. Raises
+    WarehouseError when they cannot be read or the place cannot be written.
+    """
+    with _connect() as connection:
+        query = f"SELECT * FROM {_json_source(dataset, source)}"
+        return _stage(connection, warehouse, dataset, query, by_sweep)
+
 
 def copy_json_lines(
     warehouse: Warehouse, dataset: str, source: Path, sweep_ids: Collection[str]
@@ -37,9 +92,8 @@ def copy_json_lines(
     `sweep_ids` are those of the rows; none for events. Raises WarehouseError when the
     place cannot be written.
     """
-    rows = f"SELECT * FROM {_json_source(dataset, source)}"
-    with _connect() as connection:
-        return _copy_rows(connection, warehouse, dataset, rows, sweep_ids)
+    staged = stage_json_lines(warehouse, dataset, source, len(sweep_ids) > 1)
+    return staged.publish(sweep_ids)
 
 
 class BulkSession:
@@ -88,65 +142,41 @@ class BulkSession:
         self, dataset: str, query: str, sweep_ids: Collection[str]
     ) -> list[Path]:
         """Append the rows of a query that gives exactly the columns of a dataset."""
-        return _copy_rows(self._connection, self._warehouse, dataset, query, sweep_ids)
+        by_sweep = len(sweep_ids) > 1
+        staged = _stage(self._connection, self._warehouse, dataset, query, by_sweep)
+        return staged.publish(sweep_ids)
 
 
-def _copy_rows(
+def _stage(
     connection: duckdb.DuckDBPyConnection,
     warehouse: Warehouse,
     dataset: str,
     query: str,
-    sweep_ids: Collection[str],
-) -> list[Path]:
-    """One hidden part per sweep, each made durable and then renamed."""
-    home = warehouse.folder("events") if dataset == "events" else warehouse.path
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".copy-", dir=home) as folder:
-            by_sweep = len(sweep_ids) > 1
-            target = Path(folder) / ("by-sweep" if by_sweep else "rows.parquet")
-            _copy(connection, dataset, query, target, len(sweep_ids) if by_sweep else 0)
-            found = _copied(target, None if by_sweep else next(iter(sweep_ids), None))
-            return [
-                _publish(file, warehouse.folder(dataset, sweep_id))
-                for file, sweep_id in found
-            ]
-    except OSError as error:
-        raise write_failure(home, error) from error
-    except duckdb.Error as error:
-        raise WarehouseError(
-            f"cannot write to the warehouse at {home}: {str(error).splitlines()[0]}"
-        ) from error
-
-
-def _copy(
-    connection: duckdb.DuckDBPyConnection,
-    dataset: str,
-    query: str,
-    target: Path,
-    partitions: int,
-) -> None:
+    by_sweep: bool,
+) -> StagedRows:
     options = [
         "FORMAT parquet",
         "COMPRESSION zstd",
         f"KV_METADATA {{orket_dataset: '{dataset}', orket_schema: '1'}}",
     ]
-    if partitions:
+    if by_sweep:
         options += ["PARTITION_BY (sweep_id)", "WRITE_PARTITION_COLUMNS true"]
         # One file per sweep, as long as the system lets so many be open.
-        connection.execute(
-            f"SET partitioned_write_max_open_files = {min(partitions, 500)}"
-        )
-    connection.execute(f"COPY ({query}) TO {_quoted(target)} ({', '.join(options)})")
-
-
-def _copied(target: Path, sweep_id: str | None) -> Iterator[tuple[Path, str | None]]:
-    if target.is_file():
-        yield target, sweep_id
-        return
-    for folder in sorted(target.glob("sweep_id=*")):
-        for file in sorted(folder.glob("*.parquet")):
-            yield file, partition_sweep(folder)
+        connection.execute(f"SET partitioned_write_max_open_files = {_OPEN_FILES}")
+    try:
+        staged = StagedRows(warehouse, dataset, by_sweep)
+    except OSError as error:
+        raise write_failure(warehouse.path, error) from error
+    try:
+        target = _quoted(staged.target)
+        connection.execute(f"COPY ({query}) TO {target} ({', '.join(options)})")
+    except duckdb.Error as error:
+        staged.discard()
+        raise WarehouseError(
+            f"cannot write to the warehouse at {warehouse.path}: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    return staged
 
 
 def _publish(file: Path, folder: Path) -> Path:
