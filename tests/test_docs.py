@@ -43,3 +43,16 @@ def test_verbs_in_the_docs_exist(page):
 def _code(page: Path) -> str:
     """What stands in the fenced blocks of a page."""
     return "\n".join(re.findall(r"```\w*\n(.*?)```", page.read_text("utf-8"), re.S))
+
+
+def test_the_output_in_the_readme_is_that_of_the_reference_sweep(capsys):
+    from orket.cli.main import run_command
+    from orket.warehouse import Warehouse
+
+    (shown,) = re.findall(
+        r"```\n(Sweep .*?)```", (ROOT / "README.md").read_text("utf-8"), re.S
+    )
+    warehouse = str(ROOT / "warehouse")
+    reference = Warehouse.open(warehouse).sweep_ids()[0]
+    assert run_command(["show", reference, "-w", warehouse]) == 0
+    assert capsys.readouterr().out == shown
