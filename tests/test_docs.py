@@ -55,4 +55,5 @@ def test_the_output_in_the_readme_is_that_of_the_reference_sweep(capsys):
     warehouse = str(ROOT / "warehouse")
     reference = Warehouse.open(warehouse).sweep_ids()[0]
     assert run_command(["show", reference, "-w", warehouse]) == 0
-    assert capsys.readouterr().out == shown
+    now = capsys.readouterr().out
+    assert now == shown, "the README shows other words: paste what orket show prints"

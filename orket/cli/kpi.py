@@ -89,7 +89,9 @@ def _history(store: Warehouse, since: datetime | None) -> dict[str, Any] | None:
     with store.session() as session:
         rows = session.rows(query, [since or datetime(1970, 1, 1)])
     if rows:
-        messages.note(f"{rows[0]['sweeps']} sweeps since {rows[0]['since_sweep_id']}")
+        count = rows[0]["sweeps"]
+        named = "1 sweep" if count == 1 else f"{count} sweeps"
+        messages.note(f"{named} from {rows[0]['since_sweep_id']} on")
     return rows[0] if rows else None
 
 
