@@ -6,7 +6,9 @@ import typing
 from datetime import datetime
 from typing import Any
 
-from orket.exports.model import Part, PerQuant, SweepSummary
+from orket.exports.model import SweepSummary
+from orket.exports.part import Part
+from orket.exports.quant_model import PerQuant
 from orket.exports.scale import NumberOrWord, Scaled, Source
 
 MOMENT = datetime(2026, 1, 31, 12, 0, 0, 5)

@@ -11,7 +11,8 @@ from typing import Any
 
 from orket.errors import WarehouseError
 from orket.exports.json_text import render_json
-from orket.exports.model import SCHEMA_VERSION, Part, SweepSummary
+from orket.exports.model import SCHEMA_VERSION, SweepSummary
+from orket.exports.part import Part
 from orket.exports.scale import (
     MICRO,
     MILLI,

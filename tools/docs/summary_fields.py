@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from orket.exports.json_text import render_json
-from orket.exports.model import Part, SweepSummary, json_schema
+from orket.exports.model import SweepSummary, json_schema
+from orket.exports.part import Part
 from tools.docs.pages import markdown_table
 
 _TYPES = {

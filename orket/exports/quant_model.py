@@ -1,0 +1,236 @@
+"""What was measured of one quant."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from orket.exports.part import Part
+from orket.exports.scale import MICRO, MILLI, NANO, Scaled
+
+
+class RunCounts(Part):
+    """Runs of one quant."""
+
+    planned: int
+    """Planned runs."""
+    attempts: int
+    """Attempts at them."""
+    valid: int
+    """Runs that count."""
+    polluted: int
+    """Planned runs without a clean attempt, though one answered."""
+    polluted_used: int
+    """Polluted runs among the valid ones."""
+    failed: int
+    """Planned runs without any answer."""
+
+
+class TaskCounts(Part):
+    """Tasks of one quant."""
+
+    planned: int
+    """Planned tasks."""
+    covered: int
+    """Tasks with enough valid runs."""
+    left_out: int
+    """Tasks that failed everywhere and count for no quant."""
+
+
+class Pairs(Part):
+    """This quant against the baseline quant, task by task."""
+
+    n: int
+    """Tasks both have."""
+    flips_lost: int
+    """The baseline quant passes, this one does not."""
+    flips_gained: int
+    """This one passes, the baseline quant does not."""
+    response_agreement: Annotated[
+        float | None, Scaled("response_agreement_micro", MICRO)
+    ]
+    """Share of pairs with the same answer, to the character."""
+
+
+class TokenMetrics(Part):
+    """Token counts and rates of one quant, over its valid runs."""
+
+    status: str | None
+    """The worst token status of them."""
+    prompt_tokens_per_second: Annotated[
+        float | None, Scaled("prompt_tokens_per_second_milli", MILLI, 3)
+    ]
+    """New prompt tokens / prefill time."""
+    generation_tokens_per_second: Annotated[
+        float | None, Scaled("generation_tokens_per_second_milli", MILLI, 3)
+    ]
+    """Generated tokens / decode time."""
+    prompt_rate_runs: int
+    """Runs behind the prompt rate."""
+    generation_rate_runs: int
+    """Runs behind the generation rate."""
+    prompt_tokens: int | None
+    """Sum; null when a run did not say."""
+    completion_tokens: int | None
+    """Sum; null when a run did not say."""
+    status_counts: dict[str, int]
+    """Runs with each token status."""
+
+
+class Vibe(Part):
+    """Optimization signals; none of them gates."""
+
+    vibe_delta: Annotated[float | None, Scaled("vibe_delta_micro", MICRO)]
+    """Adherence lost per GiB of memory saved against the baseline quant."""
+    vibe_delta_status: str
+    """OK, or why there is no number."""
+    latency_variance: Annotated[
+        float | None, Scaled("latency_variance_ns2", NANO * NANO, 12)
+    ]
+    """Variance of the wall time, square seconds."""
+    code_density: Annotated[float | None, Scaled("code_density_micro", MICRO)]
+    """Characters in code fences / characters of the answers."""
+    gen_retries: int | None
+    """Further generations inside one attempt."""
+
+
+class NearestBaseline(Part):
+    """The stored baseline that came nearest, and what kept it from matching."""
+
+    event_id: str
+    """The append event."""
+    test_id: str
+    """bank/task."""
+    measured_at: datetime | None
+    """When it was measured."""
+    differing_fields: list[str]
+    """Fields that differ."""
+
+
+class BaselineComparison(Part):
+    """This quant against the stored baselines."""
+
+    status: str
+    """MATCHED, PARTIAL or MISSING_BASELINE."""
+    reason: str | None
+    """Why not, where one reason holds for every unmatched test."""
+    reason_counts: dict[str, int]
+    """Tests with each reason."""
+    verdict: str
+    """IMPROVED, REGRESSED, STABLE, INSUFFICIENT, NOT_COMPARABLE or MISSING_BASELINE."""
+    matched_tests: int
+    """Tests with a matching baseline."""
+    total_tests: int
+    """Tests."""
+    baseline_runs: list[str]
+    """Runs the matched baselines are made of."""
+    adherence_delta: Annotated[float | None, Scaled("adherence_delta_micro", MICRO)]
+    """This minus baseline."""
+    latency_delta: Annotated[float | None, Scaled("latency_delta_ns", NANO)]
+    """This minus baseline, seconds."""
+    latency_status: str | None
+    """Whether latency may be compared."""
+    nearest: NearestBaseline | None
+    """The nearest candidate, where none matched."""
+
+
+class HardwareSidecar(Part):
+    """Throughput by another tool. Diagnostic: it never gates."""
+
+    status: str
+    """OK, NOT_RUN, MISSING_BINARY, TIMEOUT, FAILED or UNPARSEABLE."""
+    gates: bool
+    """Always false."""
+    tool: str | None
+    """Tool."""
+    tool_version: str | None
+    """Its build."""
+    profile: str | None
+    """Sidecar profile."""
+    prefill_tps: Annotated[float | None, Scaled("prefill_tps_milli", MILLI, 3)]
+    """Prompt processing, tokens per second."""
+    prefill_samples: int | None
+    """Samples behind it."""
+    decode_tps: Annotated[float | None, Scaled("decode_tps_milli", MILLI, 3)]
+    """Generation, tokens per second."""
+    decode_samples: int | None
+    """Samples behind it."""
+    error_message: str | None
+    """One line, when it did not work."""
+
+
+class PerQuant(Part):
+    """One quant of a session. The list has the most precise quant first."""
+
+    quant_tag: str
+    """Quant, as the preset names it."""
+    quant_rank: int | None
+    """Place by precision among the quants of the session, 1 = least precise."""
+    bits_per_weight: Annotated[float | None, Scaled("bits_per_weight_milli", MILLI, 3)]
+    """Bits per weight."""
+    bits_per_weight_source: str | None
+    """measured or nominal."""
+    model_bytes: int | None
+    """Size of the weights."""
+    peak_memory_bytes: int | None
+    """Peak memory of the serving process, else what the server reports."""
+    memory_source: str | None
+    """Which of these it is."""
+    runs: RunCounts
+    """Runs."""
+    tasks: TaskCounts
+    """Tasks."""
+    advisories: list[str]
+    """Worth a note; none of them pollutes."""
+    unobserved_reasons: list[str]
+    """Reasons that could not be judged for want of a reading."""
+    pairs: Pairs | None
+    """Against the baseline quant."""
+    adherence_score: Annotated[float | None, Scaled("adherence_score_micro", MICRO)]
+    """Mean over tasks of checks passed / checks tried."""
+    adherence_interval: Annotated[
+        list[float] | None, Scaled("adherence_interval_micro", MICRO)
+    ]
+    """95 % Wilson interval of it over distinct tasks."""
+    checks_unsupported: int
+    """Checks the sandbox could not run: counted apart, never as failed."""
+    total_latency: Annotated[float | None, Scaled("total_latency_ns", NANO)]
+    """Mean wall time of a run, seconds."""
+    latency_p50: Annotated[float | None, Scaled("latency_p50_ns", NANO)]
+    """Median, seconds."""
+    latency_p95: Annotated[float | None, Scaled("latency_p95_ns", NANO)]
+    """95th percentile, seconds; null with few runs."""
+    latency_cv: Annotated[float | None, Scaled("latency_cv_micro", MICRO)]
+    """Variation of the wall time within a cell."""
+    internal_model_seconds: Annotated[float | None, Scaled("internal_model_ns", NANO)]
+    """Mean of prefill plus decode, seconds."""
+    ttft_seconds: Annotated[float | None, Scaled("ttft_ns", NANO)]
+    """Mean time to the first token, seconds; streamed runs only."""
+    orchestration_overhead_ratio: Annotated[
+        float | None, Scaled("orchestration_overhead_ratio_micro", MICRO)
+    ]
+    """(Wall - internal) / wall."""
+    token_metrics: TokenMetrics
+    """Tokens."""
+    run_quality_status: str
+    """CLEAN when every planned run has a clean attempt, else POLLUTED."""
+    run_quality_reasons: list[str]
+    """Reasons that pollute, sorted; NOT_RUN for planned runs that were never made."""
+    run_quality_reason_counts: dict[str, int]
+    """Planned runs with each reason."""
+    determinism_rate: Annotated[float | None, Scaled("determinism_rate_micro", MICRO)]
+    """Share of repeated prompts with one distinct answer."""
+    vibe: Vibe
+    """Optimization signals."""
+    baseline_comparison: BaselineComparison
+    """Against the stored baselines."""
+    eligible: bool
+    """May be recommended."""
+    ineligible_reasons: list[str]
+    """Why not, sorted."""
+    pareto_optimal: bool | None
+    """No other covered quant is better on every axis."""
+    utility: Annotated[float | None, Scaled("utility_micro", MICRO)]
+    """By the utility formula."""
+    hardware_sidecar: HardwareSidecar | None
+    """Throughput by another tool."""
