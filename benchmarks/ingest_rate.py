@@ -1,12 +1,14 @@
 """How fast strict ingest is beside DuckDB's own copy of the same bytes.
 
-    python benchmarks/ingest_rate.py [--rows 200000] [--sweeps 20] [--rounds 3]
+    python benchmarks/ingest_rate.py [--rows 200000] [--sweeps 1] [--rounds 3]
 
 Both read one JSONL file of runs. `copy` is DuckDB alone: COPY from read_json with the
 declared columns to one Parquet file; it accepts "12" for 12 and knows no missing field.
 `ingest` is what `orket ingest` does: every line judged, the rows of each sweep in a
-part of its own, made durable, and a manifest for each sweep. The aim is a ratio of 0.8
-and no less than 0.65, by wall time and in the same round; it is printed, not enforced.
+part of its own, and made durable. The manifests of the sweeps are in the warehouse, as
+they are when a warehouse's rows are brought along; --without-manifests has ingest build
+them from the rows. The aim is a ratio of 0.8 and no less than 0.65, by wall time and in
+the same round; it is printed, not enforced.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -28,7 +31,9 @@ from orket.records import (
     CheckFacts,
     Controls,
     Counters,
+    Hardware,
     RunRecord,
+    SweepRow,
     to_json,
 )
 from orket.warehouse import Warehouse
@@ -123,6 +128,25 @@ def write_rows(path: Path, rows: int, sweeps: int) -> None:
             file.write(to_json(make_run(number, number * sweeps // rows)) + b"\n")
 
 
+def make_manifest(sweep: int) -> SweepRow:
+    """The manifest a sweep brings along; its plan does not matter to ingest."""
+    return SweepRow(
+        sweep_id=f"20260105-{sweep:06}-benchmark",
+        manifest_id=f"{sweep:032x}",
+        kind="START",
+        started_at=START,
+        orket_version="0",
+        preset="benchmark",
+        plan_hash="benchmark",
+        policy_hash="benchmark",
+        hardware=Hardware(),
+        models=[],
+        quants=[],
+        tasks=[],
+        plan=[],
+    )
+
+
 def copy_alone(source: Path, target: Path) -> None:
     """DuckDB's own COPY, all threads, no judge."""
     columns = ", ".join(
@@ -136,6 +160,11 @@ def copy_alone(source: Path, target: Path) -> None:
         )
 
 
+def default_workers() -> int:
+    """As many processes as `orket ingest` would judge with."""
+    return max(1, min((os.cpu_count() or 1) // 2, 4))
+
+
 def timed(work: Callable[[], object]) -> float:
     """Seconds of wall time."""
     start = time.perf_counter()
@@ -146,9 +175,10 @@ def timed(work: Callable[[], object]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--sweeps", type=int, default=20)
+    parser.add_argument("--sweeps", type=int, default=1)
+    parser.add_argument("--without-manifests", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 4))
+    parser.add_argument("--workers", type=int, default=default_workers())
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="orket-benchmark-") as folder:
         home = Path(folder)
@@ -156,10 +186,14 @@ def main() -> None:
         write_rows(source, options.rows, options.sweeps)
         megabytes = source.stat().st_size / 1e6
         print(f"{options.rows} runs of {options.sweeps} sweeps, {megabytes:.0f} MB")
+        copy_alone(source, home / "warm-up.parquet")
         ratios: list[float] = []
         for number in range(options.rounds):
             alone = timed(lambda: copy_alone(source, home / "alone.parquet"))
             warehouse = Warehouse.open(home / f"warehouse-{number}")
+            for sweep in range(0 if options.without_manifests else options.sweeps):
+                manifest = make_manifest(sweep)
+                warehouse.append("sweeps", [manifest], manifest.sweep_id)
             strict = timed(
                 lambda warehouse=warehouse: ingest_file(  # type: ignore[misc]
                     warehouse, source, workers=options.workers
@@ -171,7 +205,8 @@ def main() -> None:
                 f"ingest {options.rows / strict:9.0f} rows/s, "
                 f"ratio {alone / strict:.2f}"
             )
-    print(json.dumps({"best_ratio": round(max(ratios), 3), "aim": 0.8, "least": 0.65}))
+    median = round(statistics.median(ratios), 3)
+    print(json.dumps({"median_ratio": median, "aim": 0.8, "least": 0.65}))
 
 
 if __name__ == "__main__":

@@ -116,7 +116,8 @@ def ingest(
 def _worker_count() -> int:
     usable = getattr(os, "sched_getaffinity", None)
     count = len(usable(0)) if usable else os.cpu_count() or 1
-    return min(count, _MOST_WORKERS)
+    # The other half is for DuckDB, which copies a large file while it is judged.
+    return max(1, min(count // 2, _MOST_WORKERS))
 
 
 def _tell(report: FileReport) -> None:

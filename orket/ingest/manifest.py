@@ -151,12 +151,13 @@ def write_manifests(
     from orket.warehouse.bulk import BulkSession
 
     with BulkSession(warehouse, sweep_ids) as session:
+        real = "SELECT DISTINCT sweep_id FROM raw.sweeps WHERE kind <> 'INGEST'"
+        own = {row["sweep_id"] for row in session.rows(real)}
+        if own.issuperset(sweep_ids):
+            return
         known = session.rows(
             "SELECT * EXCLUDE (plan) FROM raw.sweeps ORDER BY sweep_id, manifest_id"
         )
-        own = {row["sweep_id"] for row in known if row["kind"] != "INGEST"}
-        if own.issuperset(sweep_ids):
-            return
         session.run(_PLANS)
         manifests = [
             manifest

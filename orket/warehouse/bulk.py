@@ -198,6 +198,8 @@ def _connect() -> duckdb.DuckDBPyConnection:
         },
     )
     connection.execute("SET TimeZone = 'UTC'")
+    # No view depends on the order of rows, and keeping it costs a tenth of the time.
+    connection.execute("SET preserve_insertion_order = false")
     return connection
 
 
