@@ -30,14 +30,18 @@ WITH baselines AS (
         row_number() OVER (PARTITION BY sweep_id, model_id ORDER BY quant_rank DESC) = 1
 ),
 
-paired_tasks AS (
+pairs AS (
+    -- Each task beside the same task of the baseline quant.
     SELECT
         own.sweep_id,
         own.model_id,
         own.quant_tag,
-        count(*) AS pairs,
-        count(*) FILTER (WHERE other.is_passed AND NOT own.is_passed) AS flips_lost,
-        count(*) FILTER (WHERE NOT other.is_passed AND own.is_passed) AS flips_gained
+        own.is_passed AS own_passed,
+        other.is_passed AS baseline_passed,
+        own.adherence_nano AS own_nano,
+        other.adherence_nano AS baseline_nano,
+        own.mean_completion_tokens_milli AS own_milli,
+        other.mean_completion_tokens_milli AS baseline_milli
     FROM v1.task_aggregate AS own
     INNER JOIN baselines
         ON baselines.sweep_id = own.sweep_id
@@ -47,30 +51,28 @@ paired_tasks AS (
         AND other.model_id = own.model_id
         AND other.quant_tag = baselines.quant_tag
         AND other.test_id = own.test_id
-    WHERE own.is_passed IS NOT NULL AND other.is_passed IS NOT NULL
-    GROUP BY ALL
 ),
 
-losses AS (
-    -- loss = max(0, baseline task mean - own), task by task.
+paired_tasks AS (
+    -- A figure counts over the tasks on which both sides have it.
     SELECT
-        own.sweep_id,
-        own.model_id,
-        own.quant_tag,
-        count(*) AS loss_tasks,
-        sum(
-            greatest(0, CAST(other.adherence_nano AS HUGEINT) - own.adherence_nano)
-        ) AS loss_sum_nano
-    FROM v1.task_aggregate AS own
-    INNER JOIN baselines
-        ON baselines.sweep_id = own.sweep_id
-        AND baselines.model_id = own.model_id
-    INNER JOIN v1.task_aggregate AS other
-        ON other.sweep_id = own.sweep_id
-        AND other.model_id = own.model_id
-        AND other.quant_tag = baselines.quant_tag
-        AND other.test_id = own.test_id
-    WHERE own.adherence_nano IS NOT NULL AND other.adherence_nano IS NOT NULL
+        sweep_id,
+        model_id,
+        quant_tag,
+        count(*) FILTER (WHERE own_passed IS NOT NULL AND baseline_passed IS NOT NULL)
+            AS pairs,
+        count(*) FILTER (WHERE baseline_passed AND NOT own_passed) AS flips_lost,
+        count(*) FILTER (WHERE NOT baseline_passed AND own_passed) AS flips_gained,
+        count(own_nano + baseline_nano) AS loss_tasks,
+        -- loss = max(0, baseline task mean - own), task by task.
+        sum(greatest(0, CAST(baseline_nano AS HUGEINT) - own_nano))
+            FILTER (WHERE own_nano IS NOT NULL AND baseline_nano IS NOT NULL)
+            AS loss_sum_nano,
+        sum(CAST(own_milli AS HUGEINT)) FILTER (WHERE baseline_milli IS NOT NULL)
+            AS own_milli,
+        sum(CAST(baseline_milli AS HUGEINT)) FILTER (WHERE own_milli IS NOT NULL)
+            AS baseline_milli
+    FROM pairs
     GROUP BY ALL
 ),
 
@@ -97,29 +99,6 @@ answers AS (
     GROUP BY ALL
 ),
 
-lengths AS (
-    -- Over tasks that both have, so that a lost task does not change the length.
-    SELECT
-        own.sweep_id,
-        own.model_id,
-        own.quant_tag,
-        sum(CAST(own.mean_completion_tokens_milli AS HUGEINT)) AS own_milli,
-        sum(CAST(other.mean_completion_tokens_milli AS HUGEINT)) AS baseline_milli
-    FROM v1.task_aggregate AS own
-    INNER JOIN baselines
-        ON baselines.sweep_id = own.sweep_id
-        AND baselines.model_id = own.model_id
-    INNER JOIN v1.task_aggregate AS other
-        ON other.sweep_id = own.sweep_id
-        AND other.model_id = own.model_id
-        AND other.quant_tag = baselines.quant_tag
-        AND other.test_id = own.test_id
-    WHERE
-        own.mean_completion_tokens_milli IS NOT NULL
-        AND other.mean_completion_tokens_milli IS NOT NULL
-    GROUP BY ALL
-),
-
 joined AS (
     SELECT
         quants.sweep_id,
@@ -143,11 +122,11 @@ joined AS (
         coalesce(paired_tasks.flips_gained, 0) AS flips_gained,
         coalesce(answers.answer_pairs, 0) AS answer_pairs,
         coalesce(answers.answers_agreeing, 0) AS answers_agreeing,
-        losses.loss_tasks,
-        losses.loss_sum_nano,
+        paired_tasks.loss_tasks,
+        paired_tasks.loss_sum_nano,
         v1.exceeds_ppm(
-            abs(lengths.own_milli - lengths.baseline_milli),
-            lengths.baseline_milli,
+            abs(paired_tasks.own_milli - paired_tasks.baseline_milli),
+            paired_tasks.baseline_milli,
             policy.output_length_ppm
         ) AS output_length_differs,
         CASE
@@ -165,18 +144,10 @@ joined AS (
         ON paired_tasks.sweep_id = quants.sweep_id
         AND paired_tasks.model_id = quants.model_id
         AND paired_tasks.quant_tag = quants.quant_tag
-    LEFT JOIN losses
-        ON losses.sweep_id = quants.sweep_id
-        AND losses.model_id = quants.model_id
-        AND losses.quant_tag = quants.quant_tag
     LEFT JOIN answers
         ON answers.sweep_id = quants.sweep_id
         AND answers.model_id = quants.model_id
         AND answers.quant_tag = quants.quant_tag
-    LEFT JOIN lengths
-        ON lengths.sweep_id = quants.sweep_id
-        AND lengths.model_id = quants.model_id
-        AND lengths.quant_tag = quants.quant_tag
 ),
 
 reasoned AS (

@@ -111,52 +111,27 @@ SELECT
     v1.micro(polluted_runs, attempts) AS polluted_run_rate_micro,
     v1.micro(failed_runs, attempts) AS failed_run_rate_micro,
     v1.micro(recommended_sessions, sessions) AS frontier_success_rate_micro,
-    -- Exact comparisons of counts; a denominator of 0 is NULL and never met.
     [
-        {
-            'name': 'determinism_rate',
-            'value_micro': v1.micro(slo_deterministic_groups, slo_determinism_groups),
-            'target_ppm': slo_determinism_ppm,
-            'comparison': '>=',
-            'met': CASE
-                WHEN slo_determinism_groups > 0
-                    THEN CAST(slo_deterministic_groups AS HUGEINT) * 1000000
-                    >= CAST(slo_determinism_groups AS HUGEINT) * slo_determinism_ppm
-            END
-        },
-        {
-            'name': 'frontier_success_rate',
-            'value_micro': v1.micro(recommended_sessions, sessions),
-            'target_ppm': slo_frontier_ppm,
-            'comparison': '>=',
-            'met': CASE
-                WHEN sessions > 0
-                    THEN CAST(recommended_sessions AS HUGEINT) * 1000000
-                    >= CAST(sessions AS HUGEINT) * slo_frontier_ppm
-            END
-        },
-        {
-            'name': 'missing_telemetry_rate',
-            'value_micro': v1.micro(missing_telemetry_runs, attempts),
-            'target_ppm': slo_missing_telemetry_ppm,
-            'comparison': '<',
-            'met': CASE
-                WHEN attempts > 0
-                    THEN CAST(missing_telemetry_runs AS HUGEINT) * 1000000
-                    < CAST(attempts AS HUGEINT) * slo_missing_telemetry_ppm
-            END
-        },
-        {
-            'name': 'polluted_run_rate',
-            'value_micro': v1.micro(polluted_runs, attempts),
-            'target_ppm': slo_polluted_ppm,
-            'comparison': '<',
-            'met': CASE
-                WHEN attempts > 0
-                    THEN CAST(polluted_runs AS HUGEINT) * 1000000
-                    < CAST(attempts AS HUGEINT) * slo_polluted_ppm
-            END
-        }
+        v1.objective(
+            'determinism_rate',
+            slo_deterministic_groups,
+            slo_determinism_groups,
+            slo_determinism_ppm,
+            '>='
+        ),
+        v1.objective(
+            'frontier_success_rate', recommended_sessions, sessions, slo_frontier_ppm, '>='
+        ),
+        v1.objective(
+            'missing_telemetry_rate',
+            missing_telemetry_runs,
+            attempts,
+            slo_missing_telemetry_ppm,
+            '<'
+        ),
+        v1.objective(
+            'polluted_run_rate', polluted_runs, attempts, slo_polluted_ppm, '<'
+        )
     ] AS slo
 FROM counts;
 

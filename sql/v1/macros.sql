@@ -58,3 +58,20 @@ CREATE MACRO v1.decimal_text(units, unit_digits, shown_digits) AS
         '^0*(\d+)(\d{' || CAST(shown_digits AS VARCHAR) || '})$',
         '\1.\2'
     );
+
+-- One objective: part / whole must stay below its target (`<`) or reach it (`>=`). Exact
+-- comparisons of counts; a whole of 0 is not measured, and NULL is never met.
+CREATE MACRO v1.objective(objective_name, part, whole, ppm, must) AS {
+    'name': objective_name,
+    'value_micro': v1.micro(part, whole),
+    'target_ppm': ppm,
+    'comparison': must,
+    'met': CASE
+        WHEN whole > 0 AND must = '<'
+            THEN CAST(part AS HUGEINT) * 1000000
+            < CAST(whole AS HUGEINT) * CAST(ppm AS HUGEINT)
+        WHEN whole > 0
+            THEN CAST(part AS HUGEINT) * 1000000
+            >= CAST(whole AS HUGEINT) * CAST(ppm AS HUGEINT)
+    END
+};
