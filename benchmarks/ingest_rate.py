@@ -8,7 +8,8 @@ declared columns to one Parquet file; it accepts "12" for 12 and knows no missin
 part of its own, and made durable. The manifests of the sweeps are in the warehouse, as
 they are when a warehouse's rows are brought along; --without-manifests has ingest build
 them from the rows. The aim is a ratio of 0.8 and no less than 0.65, by wall time and in
-the same round; it is printed, not enforced.
+the same round; it is printed, not enforced. On a busy machine the ratio by processor
+time is the steadier one.
 """
 
 from __future__ import annotations
@@ -165,11 +166,16 @@ def default_workers() -> int:
     return max(1, min((os.cpu_count() or 1) // 2, 4))
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds of wall time."""
-    start = time.perf_counter()
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds of wall time and of processor time, children included."""
+    start, used = time.perf_counter(), _processor_seconds()
     work()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, _processor_seconds() - used
+
+
+def _processor_seconds() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def main() -> None:
@@ -188,6 +194,7 @@ def main() -> None:
         print(f"{options.rows} runs of {options.sweeps} sweeps, {megabytes:.0f} MB")
         copy_alone(source, home / "warm-up.parquet")
         ratios: list[float] = []
+        cpu_ratios: list[float] = []
         for number in range(options.rounds):
             alone = timed(lambda: copy_alone(source, home / "alone.parquet"))
             warehouse = Warehouse.open(home / f"warehouse-{number}")
@@ -199,14 +206,17 @@ def main() -> None:
                     warehouse, source, workers=options.workers
                 )
             )
-            ratios.append(alone / strict)
+            ratios.append(alone[0] / strict[0])
+            cpu_ratios.append(alone[1] / strict[1])
             print(
-                f"round {number + 1}: copy {options.rows / alone:9.0f} rows/s, "
-                f"ingest {options.rows / strict:9.0f} rows/s, "
-                f"ratio {alone / strict:.2f}"
+                f"round {number + 1}: copy {options.rows / alone[0]:9.0f} rows/s, "
+                f"ingest {options.rows / strict[0]:9.0f} rows/s, "
+                f"ratio {ratios[-1]:.2f}, by processor time {cpu_ratios[-1]:.2f}"
             )
     median = round(statistics.median(ratios), 3)
-    print(json.dumps({"median_ratio": median, "aim": 0.8, "least": 0.65}))
+    by_cpu = round(statistics.median(cpu_ratios), 3)
+    result = {"median_ratio": median, "by_cpu": by_cpu, "aim": 0.8, "least": 0.65}
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":
