@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import time
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _PARTITION = "sweep_id="
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def time_ordered_id() -> str:
@@ -89,10 +91,10 @@ def sync_folder(folder: Path) -> None:
 
 def write_failure(place: Path, error: OSError) -> WarehouseError:
     """The line a person reads when the warehouse cannot be written."""
-    reason = error.strerror or str(error)
+    another = "choose another place with -w or ORKET_WAREHOUSE"
     return WarehouseError(
-        f"cannot write to the warehouse at {place} ({reason})",
-        "free some space or choose another place with -w or ORKET_WAREHOUSE",
+        f"cannot write to the warehouse at {place} ({error.strerror or error})",
+        f"free some space or {another}" if error.errno in _FULL else another,
     )
 
 

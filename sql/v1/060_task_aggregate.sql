@@ -48,7 +48,9 @@ sums AS (
         sum(attempts) AS attempts,
         count(*) FILTER (WHERE attempt_id IS NULL) AS missing_runs,
         count(*) FILTER (WHERE outcome = 'OK') AS ok_runs,
-        count(*) FILTER (WHERE outcome <> 'OK') AS failed_runs,
+        -- A call that the user stopped says nothing of the quant.
+        count(*) FILTER (WHERE outcome NOT IN ('OK', 'CANCELLED')) AS failed_runs,
+        count(*) FILTER (WHERE outcome = 'CANCELLED') AS cancelled_runs,
         count(*) FILTER (WHERE run_quality_status = 'CLEAN') AS clean_runs,
         count(*) FILTER (WHERE run_quality_status = 'POLLUTED') AS polluted_runs,
         count(*) FILTER (WHERE is_valid) AS valid_runs,
@@ -96,6 +98,7 @@ SELECT
     missing_runs,
     ok_runs,
     failed_runs,
+    cancelled_runs,
     clean_runs,
     polluted_runs,
     valid_runs,
@@ -148,6 +151,7 @@ COMMENT ON COLUMN v1.task_aggregate.attempts IS 'Attempts made';
 COMMENT ON COLUMN v1.task_aggregate.missing_runs IS 'Planned runs without any attempt';
 COMMENT ON COLUMN v1.task_aggregate.ok_runs IS 'Planned runs whose counting attempt is OK';
 COMMENT ON COLUMN v1.task_aggregate.failed_runs IS 'Planned runs whose counting attempt failed';
+COMMENT ON COLUMN v1.task_aggregate.cancelled_runs IS 'Planned runs whose counting attempt was stopped by the user';
 COMMENT ON COLUMN v1.task_aggregate.clean_runs IS 'Planned runs whose counting attempt is CLEAN';
 COMMENT ON COLUMN v1.task_aggregate.polluted_runs IS 'Planned runs whose counting attempt is POLLUTED';
 COMMENT ON COLUMN v1.task_aggregate.valid_runs IS 'Runs that count';

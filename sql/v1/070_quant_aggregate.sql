@@ -12,7 +12,7 @@ WITH tasks AS (
         tasks.*,
         policy.min_valid_runs,
         -- A task that nobody has tried yet has not failed: it is not covered.
-        max(tasks.ok_runs) OVER task = 0 AND sum(tasks.attempts) OVER task > 0
+        max(tasks.ok_runs) OVER task = 0 AND sum(tasks.failed_runs) OVER task > 0
             AS failed_everywhere
     FROM v1.task_aggregate AS tasks
     INNER JOIN v1.policy AS policy
@@ -33,7 +33,7 @@ by_task AS (
             AS covered_tasks,
         count(*) FILTER (WHERE NOT failed_everywhere AND fillable_runs >= min_valid_runs)
             AS fillable_tasks,
-        count(*) FILTER (WHERE NOT failed_everywhere AND ok_runs = 0 AND attempts > 0)
+        count(*) FILTER (WHERE NOT failed_everywhere AND ok_runs = 0 AND failed_runs > 0)
             AS unsolved_tasks,
         CAST(sum(planned_runs) AS BIGINT) AS planned_runs,
         CAST(sum(attempts) AS BIGINT) AS attempts,

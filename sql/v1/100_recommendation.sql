@@ -178,6 +178,7 @@ polluted AS (
         model_id,
         sum(polluted_used) AS polluted_used,
         sum(polluted_runs) AS polluted_runs,
+        sum(missing_runs) AS missing_runs,
         sum(planned_runs) AS planned_runs
     FROM v1.quant_aggregate
     GROUP BY sweep_id, model_id
@@ -220,6 +221,7 @@ joined AS (
         coalesce(passing.quants_out_by_pollution, 0) AS quants_out_by_pollution,
         CAST(polluted.polluted_used AS BIGINT) AS polluted_used,
         CAST(polluted.polluted_runs AS BIGINT) AS polluted_runs,
+        CAST(polluted.missing_runs AS BIGINT) AS missing_runs,
         CAST(polluted.planned_runs AS BIGINT) AS planned_runs,
         policy.adherence_threshold_ppm,
         policy.latency_ceiling_ns
@@ -267,6 +269,7 @@ SELECT
     joined.pareto_quant_tags,
     joined.quants_out_by_pollution,
     joined.polluted_used,
+    joined.missing_runs,
     CASE
         WHEN joined.minimum_viable_quant IS NOT NULL
             THEN 'Smallest eligible quant; the best value is the eligible quant of the highest utility.'
@@ -383,6 +386,17 @@ SELECT
                         || ' runs are polluted.'
                 ELSE ''
             END
+    END
+    -- What was not run could have changed the answer.
+    || CASE
+        WHEN joined.missing_runs > 0
+            THEN
+                ' Incomplete: '
+                || CAST(joined.missing_runs AS VARCHAR)
+                || ' of '
+                || CAST(joined.planned_runs AS VARCHAR)
+                || ' planned runs were not made.'
+        ELSE ''
     END AS recommendation
 FROM joined
 LEFT JOIN v1.frontier AS smallest
@@ -418,5 +432,6 @@ COMMENT ON COLUMN v1.recommendation.passing_ceiling_ns IS 'When none is eligible
 COMMENT ON COLUMN v1.recommendation.pareto_quant_tags IS 'Pareto-optimal quants, sorted';
 COMMENT ON COLUMN v1.recommendation.quants_out_by_pollution IS 'Quants that lack valid runs only through pollution';
 COMMENT ON COLUMN v1.recommendation.polluted_used IS 'Polluted runs that count';
+COMMENT ON COLUMN v1.recommendation.missing_runs IS 'Planned runs without any attempt';
 COMMENT ON COLUMN v1.recommendation.reason IS 'The rule behind the choice, or why there is none';
 COMMENT ON COLUMN v1.recommendation.recommendation IS 'One sentence for a person';
