@@ -364,7 +364,7 @@ def import_command(
     allow_rejects: bool,
     warehouse: str | None,
 ) -> None:
-    """Import {test_id}.json files of the earlier Orket."""
+    """Import {test_id}.json files: baselines in an earlier, separate layout."""
     from orket.cli.ingest import ingest
 
     context.invoke(
@@ -387,7 +387,11 @@ def export_command(
     quant: str | None,
     warehouse: str | None,
 ) -> None:
-    """Write stored baselines as {test_id}.json files of the earlier Orket."""
+    """Write stored baselines as {test_id}.json files, an earlier layout.
+
+    That separate layout has no place for run counts, run quality and controls: this
+    is no backup.
+    """
     from orket.baselines import export_legacy
 
     for path in export_legacy(_open(warehouse), folder, _selection(test, model, quant)):

@@ -80,9 +80,10 @@ def ingest(
 ) -> None:
     """Import telemetry from files.
 
-    Takes Orket's own JSONL rows, llama-bench output, reports and baselines of the
-    earlier Orket, lm-eval samples and GuideLLM reports. A bad row is rejected with
-    its line, field and reason; good rows go in. The same file twice counts once.
+    Takes Orket's own JSONL rows, llama-bench output, lm-eval samples, GuideLLM
+    reports, and determinism reports and baselines in an earlier, separate JSON
+    layout. A bad row is rejected with its line, field and reason; good rows go in.
+    The same file twice counts once.
     """
     from orket.ingest.importer import ingest_file
     from orket.ingest.origin import SourceOptions
