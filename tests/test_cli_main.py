@@ -94,6 +94,46 @@ def test_errors_are_one_line_with_their_code(failure, code, line, failing_verb, 
     assert shown.err.strip().splitlines() == [line]
 
 
+def test_an_interrupt_that_came_as_an_error_is_still_one(failing_verb, capsys):
+    import duckdb
+
+    def explained() -> None:
+        try:
+            raise duckdb.InterruptException("INTERRUPT Error: Interrupted!")
+        except duckdb.Error as error:
+            raise UsageError("Interrupted!") from error
+
+    def met_in_passing() -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise ValueError("half a row")  # noqa: B904
+
+    for failure in (RuntimeError("Query interrupted"), explained, met_in_passing):
+        failing_verb(failure)
+        assert run_command(["fail"]) == 130
+        assert capsys.readouterr().err == "orket: interrupted\n"
+    failing_verb(RuntimeError("Query lost"))
+    assert run_command(["fail"]) == 1
+
+
+def test_ctrl_c_in_a_query_is_an_interrupt(tmp_path):
+    probe = (
+        "import os, signal, sys, threading, duckdb, polars, orket.warehouse.locked\n"
+        "from orket.cli.main import run_command\n"
+        "threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "endless = 'SELECT count(*) FROM range(100000000) a, range(100000000) b'\n"
+        "sys.exit(run_command(['sql', endless, '-w', sys.argv[1]]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (130, "orket: interrupted\n")
+
+
 def test_a_fault_of_our_own_is_one_line_too(failing_verb, capsys):
     failing_verb(KeyError("lost"))
     assert run_command(["fail"]) == 1
@@ -128,6 +168,7 @@ def test_an_exit_code_of_a_verb_is_kept(failing_verb):
         (["shwo"], "no verb 'shwo': did you mean show?"),
         (["zzz"], "no verb 'zzz': see orket -h"),
         (["show", "--wherehouse", "x"], "No such option"),
+        (["run", "x", "--quantz", "q"], "'--quantz': did you mean '--quants'?"),
         (["show", "a", "b"], "see orket show -h"),
         (["sweeps", "--format", "xml"], "see orket sweeps -h"),
         (["export", "--latency-ceiling", "fast"], "'fast' is not a number"),

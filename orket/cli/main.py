@@ -152,29 +152,56 @@ def run_command(args: Sequence[str]) -> int:
         _trace(debug)
         _explain_usage(failure)
         return failure.exit_code
-    except OrketError as failure:
+    except Exception as failure:
         _trace(debug)
+        if _is_interrupt(failure):
+            messages.note("interrupted")
+            return EXIT_INTERRUPTED
+        return _explain_failure(failure)
+
+
+def _is_interrupt(failure: BaseException) -> bool:
+    """Whether a Ctrl-C is behind it: DuckDB makes an error of its own of one."""
+    if isinstance(failure, KeyboardInterrupt):
+        return True
+    kind = type(failure)
+    if kind.__name__ == "InterruptException" and "duckdb" in kind.__module__:
+        return True
+    if kind is RuntimeError and str(failure) == "Query interrupted":
+        return True
+    behind = failure.__cause__
+    # Errors of ours say why they were raised; any other stands for what it met.
+    if behind is None and not isinstance(failure, OrketError):
+        behind = failure.__context__
+    return behind is not None and _is_interrupt(behind)
+
+
+def _explain_failure(failure: Exception) -> int:
+    if isinstance(failure, OrketError):
         messages.error(failure.message, failure.hint)
         return failure.exit_code
-    except OSError as failure:
-        _trace(debug)
+    if isinstance(failure, OSError):
         where = f": {failure.filename}" if failure.filename else ""
         messages.error(f"{failure.strerror or failure}{where}")
         return EXIT_FAILED
-    except Exception as failure:
-        _trace(debug)
-        messages.error(
-            f"unexpected {type(failure).__name__}: {failure}",
-            "this is a fault in Orket; run it again with --debug and report the output",
-        )
-        return EXIT_FAILED
+    messages.error(
+        f"unexpected {type(failure).__name__}: {failure}",
+        "this is a fault in Orket; run it again with --debug and report the output",
+    )
+    return EXIT_FAILED
 
 
 def _explain_usage(failure: click.ClickException) -> None:
     text = failure.format_message().rstrip(".")
     context = getattr(failure, "ctx", None)
     hint = f"see {context.command_path} -h" if context else None
-    messages.error(text, None if text.endswith("-h") else hint)
+    if text.endswith("-h"):
+        hint = None
+    problem, meant, guess = text.partition(". Did you mean ")
+    if meant:
+        # Click's own question is a hint already.
+        text, hint = problem, f"did you mean {guess}"
+    messages.error(text, hint)
 
 
 def _trace(debug: bool) -> None:
