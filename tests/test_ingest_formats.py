@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from orket.cli.main import run_command
 from orket.errors import UsageError
 from orket.ingest.detect import detect_format
 from orket.ingest.importer import FileReport, ingest_file
@@ -225,6 +226,19 @@ def test_every_format_is_told_by_its_content(tmp_path):
     samples.write_text(json.dumps(SAMPLE) + "\n")
     assert detect_format(samples) == "lm-eval"
     assert {detect_format(path) for path in BENCH.iterdir()} == {"llama-bench"}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_report_that_orket_wrote_is_nothing_to_import(tmp_path, indent, capsys):
+    report = {"sweep_id": "s", "plan_hash": "h", "runs_per_task": 5, "tasks": []}
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(report, indent=indent))
+    warehouse = tmp_path / "warehouse"
+    assert run_command(["ingest", str(path), "-w", str(warehouse)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "a determinism report that Orket wrote" in line
+    assert line.endswith("there is nothing to import")
+    assert {entry.name for entry in tmp_path.iterdir()} == {"report.json"}
 
 
 def test_a_determinism_report_field_by_field(tmp_path):

@@ -21,14 +21,25 @@ FORMATS = (
 
 _HEAD_BYTES = 256 * 1024
 _KEY = re.compile(r'"([A-Za-z_][\w-]*)"\s*:')
-_IDENTITIES = {"attempt_id", "sidecar_id", "event_id", "manifest_id", "sweep_id"}
+_REPORTS = {
+    "a determinism report": {"sweep_id", "plan_hash", "runs_per_task"},
+    "a sweep summary": {"sweep_id", "plan_hash", "view_version"},
+}
+"""What Orket writes for people from rows it keeps -> the keys that tell it."""
+_ROW_IDENTITIES = {"attempt_id", "sidecar_id", "event_id", "manifest_id"}
+_IDENTITIES = {*_ROW_IDENTITIES, "sweep_id"}
 
 
 def detect_format(path: Path) -> str:
-    """One of FORMATS. Raises UsageError when the file is none that is known."""
+    """One of FORMATS.
+
+    Raises UsageError when the file is none that is known, or holds no rows but what
+    Orket derived from them.
+    """
     with open_file(path) as file:
         head = file.read(_HEAD_BYTES).removeprefix(BOM)
     text = head.decode("utf-8", errors="replace")
+    _refuse_report(path, text)
     found = _detect_text(text) or _detect_keys(text)
     if found is None:
         raise UsageError(
@@ -36,6 +47,17 @@ def detect_format(path: Path) -> str:
             f"name it with --format: {', '.join(FORMATS)}",
         )
     return found
+
+
+def _refuse_report(path: Path, text: str) -> None:
+    keys = _first_keys(text)
+    for report, needed in _REPORTS.items():
+        if needed <= keys and not keys & _ROW_IDENTITIES:
+            raise UsageError(
+                f"{path} is {report} that Orket wrote: the sweep it speaks of lies in "
+                "a warehouse already",
+                "there is nothing to import",
+            )
 
 
 def _detect_text(text: str) -> str | None:
@@ -47,12 +69,7 @@ def _detect_text(text: str) -> str | None:
 
 
 def _detect_keys(text: str) -> str | None:
-    """By the keys of the first JSON object, complete or cut off at the head's end."""
-    start = text.lstrip()
-    if not start.startswith(("{", "[")):
-        return None
-    first_line = start.split("\n", 1)[0]
-    keys = set(_object_keys(first_line) or _KEY.findall(text))
+    keys = _first_keys(text)
     if keys & _IDENTITIES or keys == {"dataset"}:
         return "orket"
     if "baseline_metadata" in keys or "gold_telemetry" in keys or "history" in keys:
@@ -71,6 +88,14 @@ def _detect_keys(text: str) -> str | None:
     if keys & {"build_commit", "model_filename"} or {"n_prompt", "n_gen"} <= keys:
         return "llama-bench"
     return None
+
+
+def _first_keys(text: str) -> set[str]:
+    """Keys of the first JSON object, complete or cut off at the head's end."""
+    start = text.lstrip()
+    if not start.startswith(("{", "[")):
+        return set()
+    return set(_object_keys(start.split("\n", 1)[0]) or _KEY.findall(text))
 
 
 def _object_keys(line: str) -> list[str] | None:
