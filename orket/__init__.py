@@ -29,3 +29,7 @@ def __getattr__(name: str) -> object:
 
         return open_warehouse
     raise AttributeError(f"module 'orket' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -77,6 +77,7 @@ def test_the_version_is_said_once():
 
 def test_the_public_names_are_there():
     assert sorted(orket.__all__) == ["SweepSummary", "__version__", "open"]
+    assert set(orket.__all__) <= set(dir(orket))
     for name in orket.__all__:
         assert getattr(orket, name) is not None
     with pytest.raises(AttributeError):

@@ -10,7 +10,7 @@ import pytest
 
 import orket
 from orket.cli.main import run_command
-from orket.errors import UsageError
+from orket.errors import UsageError, WarehouseError
 from orket.exports.model import json_schema
 from orket.warehouse import Warehouse
 from tests.built_sweep import START, Sweep
@@ -260,6 +260,15 @@ def test_kpi_takes_a_sweep_or_a_date(run):
     code, _, err = run("kpi", "sweep-a", "--since", "2026-01-01")
     assert code == 2
     assert "not both" in err
+
+
+def test_python_does_not_take_a_typo_for_an_empty_warehouse(tmp_path):
+    with pytest.raises(WarehouseError, match="there is no warehouse .*nowhere"):
+        orket.open(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(WarehouseError, match=r"is a file.*orket\.open\(\)"):
+        orket.open(tmp_path / "file")
+    assert orket.open(tmp_path).sweeps() == []
 
 
 def test_python_gives_frames(warehouse):

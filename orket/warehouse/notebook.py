@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orket.errors import WarehouseError
 from orket.warehouse.store import Warehouse
 from orket.warehouse.view_files import view_files
 
@@ -45,5 +46,14 @@ class OpenWarehouse:
 
 
 def open_warehouse(path: str | Path | None = None) -> OpenWarehouse:
-    """The warehouse at `path`, else at $ORKET_WAREHOUSE, else ./warehouse."""
-    return OpenWarehouse(Warehouse.open(path))
+    """The warehouse at `path`, else at $ORKET_WAREHOUSE, else ./warehouse.
+
+    Raises WarehouseError when there is no such folder: a typo is no empty warehouse.
+    """
+    warehouse = Warehouse.open(path)
+    if not warehouse.path.is_dir():
+        raise WarehouseError(
+            f"there is no warehouse {warehouse.path}",
+            f"name the folder that orket run wrote; this looks in {Path.cwd()}",
+        )
+    return OpenWarehouse(warehouse)

@@ -31,7 +31,8 @@ class Warehouse:
         chosen = Path(path or os.environ.get("ORKET_WAREHOUSE") or "warehouse")
         if chosen.exists() and not chosen.is_dir():
             raise WarehouseError(
-                f"{chosen} is a file, not a warehouse", "name a folder with -w"
+                f"{chosen} is a file, not a warehouse",
+                "name a folder: with -w, or in orket.open()",
             )
         return cls(chosen)
 
