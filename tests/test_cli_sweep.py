@@ -9,7 +9,7 @@ import pytest
 
 from orket.cli.main import run_command
 from orket.cli.run import explain_interrupt
-from orket.mockserver import MockModel, MockServer, Profile
+from orket.mockserver import MockModel, MockServer, Profile, parse_fault
 from orket.sweep.preset import known_presets
 from orket.warehouse import Warehouse
 
@@ -170,6 +170,79 @@ def test_a_server_that_is_not_there_is_exit_code_1(preset, capsys):
         url = server.url
     assert run_command(["run", preset, "--provider", "ollama", "--url", url]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def mock_command(preset: str, server: MockServer) -> list[str]:
+    return ["run", preset, "--provider", "ollama", "--url", server.url]
+
+
+DEMO = Profile(
+    models=(MockModel("demo:q8_0", "Q8_0"), MockModel("demo:q2_K", "Q2_K")),
+    prefill_rate=1e6,
+    decode_rate=1e5,
+)
+
+
+def test_a_model_that_cannot_be_loaded_is_one_line_and_exit_code_1(preset, capsys):
+    with MockServer("ollama", Profile(models=(MockModel("other", "Q8_0"),))) as server:
+        assert run_command(mock_command(preset, server)) == 1
+    started, failed = capsys.readouterr().err.splitlines()
+    assert "calls, control profile" in started
+    assert "ollama pull demo:q8_0" in failed
+
+
+def test_a_canary_without_an_answer_names_the_failure_and_no_noise(preset, capsys):
+    faults = [parse_fault("http-500")]
+    with MockServer("ollama", DEMO, faults) as server:
+        assert run_command([*mock_command(preset, server), "--tasks", "1"]) == 3
+    said = capsys.readouterr().err
+    assert (
+        "CANARY_RUN_FAILED: 10 of 10 runs failed; the last failed with HTTP_5" in said
+    )
+    assert "LATENCY_VARIANCE_UNAVAILABLE" not in said
+    assert "MISSING_TELEMETRY" not in said
+
+
+def test_a_finished_sweep_that_is_resumed_says_so(preset, tmp_path, capsys):
+    with MockServer("ollama", DEMO) as server:
+        command = [*mock_command(preset, server), "--tasks", "1", "--no-canary"]
+        assert run_command(command) == 0
+        (sweep_id,) = Warehouse(tmp_path / "warehouse").sweep_ids()
+        capsys.readouterr()
+    assert run_command([*command, "--resume", sweep_id]) == 0
+    assert f"sweep {sweep_id} is already complete" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("output", "word"), [("absent/s.json", "No such file"), (".", "it is a folder")]
+)
+def test_an_output_that_cannot_be_written_is_told_before_any_call(
+    preset, tmp_path, output, word, capsys
+):
+    with MockServer("ollama", DEMO) as server:
+        assert run_command([*mock_command(preset, server), "-o", output]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert word in said
+    assert not (tmp_path / "warehouse").exists()
+
+
+def test_a_sidecar_that_is_not_installed_is_told_at_the_start(
+    preset, monkeypatch, capsys
+):
+    monkeypatch.setenv("PATH", "")
+    with MockServer("ollama", DEMO) as server:
+        command = [*mock_command(preset, server), "--tasks", "1", "--no-canary"]
+        assert run_command([*command, "--sidecar", "llama-bench"]) == 0
+    said = capsys.readouterr().err
+    assert "llama-bench is not installed" in said.splitlines()[0]
+
+
+def test_a_cancelled_call_is_not_counted_as_failed():
+    from orket.cli.sweep_progress import describe_calls
+
+    assert describe_calls(failed=0, cancelled=1, polluted=None) == "1 cancelled"
+    assert describe_calls(failed=2, cancelled=0, polluted=3) == "2 failed, 3 polluted"
 
 
 def test_a_warehouse_that_is_a_file_is_exit_code_1(preset, tmp_path, capsys):

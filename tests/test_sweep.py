@@ -245,6 +245,38 @@ def test_a_failing_canary_stops_the_sweep_and_keeps_its_rows(make_plan, warehous
     assert events_of(warehouse) == [("SWEEP_ABORTED", "CANARY_FAILED")]
 
 
+@pytest.mark.parametrize(
+    ("fault", "word"),
+    [("http-401", "HTTP_401"), ("http-404", "HTTP_404"), ("wrong-quant", "Q8_0")],
+)
+def test_a_gate_that_no_call_could_pass_stops_at_its_first(
+    make_plan, warehouse, fault, word
+):
+    with MockServer("ollama", FAST, [parse_fault(fault)]) as server:
+        outcome = execute(make_plan(server.url), warehouse)
+    assert outcome.status == "STOPPED"
+    assert isinstance(outcome.cause, ServerError)
+    assert word in str(outcome.cause)
+    assert outcome.calls == len(rows_of(warehouse)) == 1
+    ((event, reason),) = events_of(warehouse)
+    assert event == "SWEEP_ABORTED"
+    assert reason is not None
+    assert word in reason
+
+
+def test_a_model_that_is_not_installed_stops_the_gate_and_can_be_resumed(
+    make_plan, warehouse
+):
+    without = Profile(models=(FAST.models[1],), decode_rate=1e5)
+    with MockServer("ollama", without) as server:
+        outcome = execute(make_plan(server.url), warehouse)
+    assert "ollama pull demo:q8_0" in str(outcome.cause)
+    with MockServer("ollama", FAST) as server:
+        again = execute(make_plan(server.url), warehouse, resume=True)
+    assert again.status == "COMPLETED"
+    assert {row["outcome"] for row in rows_of(warehouse)} == {"OK", "FAILED"}
+
+
 def test_without_the_canary_the_manifest_says_so(make_plan, warehouse):
     with MockServer("ollama", FAST) as server:
         execute(make_plan(server.url, skip_canary=True), warehouse)
@@ -279,8 +311,13 @@ def test_resuming_a_finished_sweep_calls_nothing(make_plan, warehouse):
         plan = make_plan(server.url)
         execute(plan, warehouse)
         before = len(rows_of(warehouse))
-        assert execute(plan, warehouse, resume=True).calls == 0
+    # The server is gone: nothing is asked of it.
+    outcome = execute(plan, warehouse, resume=True)
+    assert (outcome.calls, outcome.was_complete) == (0, True)
     assert len(rows_of(warehouse)) == before
+    with pytest.raises(UsageError, match="another plan"):
+        changed = make_plan(server.url, Change("repetitions", 3))
+        execute(changed, warehouse, resume=True)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def determinism(
     prompt. `first difference` is the first character, from 1, in which answers differ.
     """
     from orket.cli.canary import new_id
-    from orket.cli.run import explain_interrupt, run_plan
+    from orket.cli.run import check_output, explain_interrupt, run_plan
     from orket.exports.json_text import render_json
     from orket.exports.load import write_file
     from orket.sweep.judge import count_determinism, read_determinism
@@ -73,6 +73,7 @@ def determinism(
     from orket.sweep.served import fill_served
     from orket.warehouse import Warehouse
 
+    check_output(output)
     resolved = fill_served(load_chosen_preset(preset, chosen))
     if chosen.runs is None:
         resolved = override(resolved, [Change("repetitions", DEFAULT_RUNS)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import click
 from orket.cli import messages
 from orket.cli.options import output_option, warehouse_option
 from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_options
-from orket.errors import CheckFailed, ServerError, WarehouseError
+from orket.errors import CheckFailed, OrketError, ServerError, WarehouseError
 
 if TYPE_CHECKING:
     from orket.sweep.execute import Outcome
@@ -66,7 +67,7 @@ def run(
     from orket.cli.sweep_table import print_sweep
     from orket.exports.load import load_summary
     from orket.sweep.served import fill_served
-    from orket.sweep.sidecar import measure_sidecar
+    from orket.sweep.sidecar import has_sidecar_rows, measure_sidecar, note_absent
     from orket.warehouse import Warehouse
 
     resolved = _with_sidecar(load_chosen_preset(preset, chosen), sidecar)
@@ -74,6 +75,9 @@ def run(
     if not dry_run:
         resolved = fill_served(resolved)
     plan = _build(resolved, store, resume, no_canary)
+    if not dry_run:
+        check_output(output or "sweep_summary.json")
+        note_absent(plan, messages.note)
     if dry_run:
         from orket.cli.plan_table import print_plan
 
@@ -88,7 +92,8 @@ def run(
 
         _write(store, plan.sweep_id, output)
         raise gate_failure(store, plan.sweep_id, outcome.failed_canaries)
-    measure_sidecar(plan, store, messages.note)
+    if not outcome.was_complete or not has_sidecar_rows(store, plan.sweep_id):
+        measure_sidecar(plan, store, messages.note)
     if save_baseline:
         _save_baselines(store, plan.sweep_id)
     summary = _write(store, plan.sweep_id, output)
@@ -102,14 +107,17 @@ def run(
 
 
 def run_plan(plan: Plan, store: Warehouse, resume: bool = False) -> Outcome:
-    """Execute a plan under the live display; an early Ctrl-C records nothing."""
+    """Execute a plan under the live display; an early Ctrl-C records nothing.
+
+    Raises what stopped a sweep of which no call could have been answered.
+    """
     from orket.cli.sweep_progress import SweepProgress
     from orket.sweep.execute import INTERRUPTED, Outcome, run_sweep
     from orket.sweep.interrupts import Interrupted
 
     with SweepProgress() as progress:
         try:
-            return run_sweep(plan, store, progress, resume=resume)
+            outcome = run_sweep(plan, store, progress, resume=resume)
         except Interrupted:
             return Outcome(plan.sweep_id, INTERRUPTED, 0)
         except WarehouseError:
@@ -119,6 +127,26 @@ def run_plan(plan: Plan, store: Warehouse, resume: bool = False) -> Outcome:
                     + _resume_line(plan.sweep_id)
                 )
             raise
+    if outcome.cause is not None:
+        raise outcome.cause
+    if outcome.was_complete:
+        messages.note(f"sweep {plan.sweep_id} is already complete: nothing was run")
+    return outcome
+
+
+def check_output(output: str | None) -> None:
+    """Raise OrketError now where a file could not be written after the calls."""
+    if output is None or output == "-":
+        return
+    path = Path(output)
+    problem = "it is a folder" if path.is_dir() else None
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as failure:
+        problem = f"{path.parent}: {failure.strerror or failure}"
+    if problem:
+        raise OrketError(f"cannot write {path}: {problem}", "name another file with -o")
 
 
 def explain_interrupt(

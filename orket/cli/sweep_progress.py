@@ -24,6 +24,7 @@ class SweepProgress:
         self._total = 0
         self._calls = 0
         self._failed = 0
+        self._cancelled = 0
         self._polluted: int | None = None
         self._place = ""
 
@@ -64,7 +65,8 @@ class SweepProgress:
     def recorded(self, row: RunRecord) -> None:
         """Move on by one call."""
         self._calls += 1
-        self._failed += row.call.outcome != "OK"
+        self._failed += row.call.outcome not in ("OK", "CANCELLED")
+        self._cancelled += row.call.outcome == "CANCELLED"
         number = f" retry {row.retry_pass}" if row.retry_pass else ""
         repetition = f" repetition {row.repetition}" if row.phase == "matrix" else ""
         self._draw(f"{row.phase} {self._place}{repetition}{number}", advance=1)
@@ -87,15 +89,22 @@ class SweepProgress:
     def _draw(self, description: str | None, advance: int = 0) -> None:
         if self._progress is None or self._task is None:
             return
-        states = [f"{self._failed} failed"] if self._failed else []
-        if self._polluted is not None:
-            states.append(f"{self._polluted} polluted")
         self._progress.update(
             self._task,
             advance=advance,
             description=description,
-            state=", ".join(states),
+            state=describe_calls(self._failed, self._cancelled, self._polluted),
         )
+
+
+def describe_calls(failed: int, cancelled: int, polluted: int | None) -> str:
+    """What a person must know of the calls so far; polluted None: not judged yet."""
+    states = [f"{failed} failed"] if failed else []
+    if cancelled:
+        states.append(f"{cancelled} cancelled")
+    if polluted is not None:
+        states.append(f"{polluted} polluted")
+    return ", ".join(states)
 
 
 def _open_display() -> Progress:

@@ -58,12 +58,13 @@ def _name_connect_failure(error: Exception, url: str, said: str) -> Problem:
 
 
 _ADVICE = {
-    "CONNECTION_REFUSED": "start the server, or give its URL",
+    "CONNECTION_REFUSED": "start the server, or give its URL with --url",
     "CONNECTION_FAILED": "check the URL and the network",
     "TLS_ERROR": "install its certificate authority, or pass --insecure",
     "TIMEOUT": "check that the server is alive and not busy",
     "HTTP_401": "name the environment variable or the file that holds its API key",
     "HTTP_403": "the API key may not do this",
+    "HTTP_404": "check that provider, URL and the model's name fit this server",
     "HTTP_429": "wait, or ask for fewer calls",
     "HTTP_503": "wait until it has loaded its model",
 }
@@ -100,8 +101,10 @@ class Judge:
 
     def error(self, problem: Problem, purpose: str) -> ProviderError:
         """A problem as an error for a person."""
+        url = self._endpoint.url
+        place = "" if url in problem.message else f" at {url}"
         return ProviderError(
-            f"{purpose} at {self._endpoint.url}: {problem.message}",
+            f"{purpose}{place}: {problem.message}",
             advise(problem),
             problem.error_class,
         )

@@ -2,7 +2,8 @@
 
 A failure of the server is a row, never the end of the sweep: a call that lost its
 server makes it be loaded again, a bounded number of times; what can then not be run is
-recorded as failed.
+recorded as failed. Only what dooms every further call ends it: a refused request, and
+in the gate a model that cannot be loaded or called at all.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from orket.errors import OrketError, WarehouseError
+from orket.errors import OrketError, UsageError, WarehouseError
 from orket.machine.servers import find_server
 from orket.providers.contract import Generation, LoadedModel, ServerInfo
 from orket.providers.problems import IdentityMismatch
 from orket.records import CallFacts, CheckFacts, Controls, Counters
 from orket.sweep.context import Call, Context
+from orket.sweep.doomed import Doomed, incurable_cause
 from orket.sweep.interrupts import Interrupted
 from orket.sweep.prompts import NONCE, Prompt, cache_mode, make_prompt, nonce_ordinal
 from orket.sweep.rows import Ready, RowWriter, Timed, extra_warmups
@@ -49,19 +51,25 @@ class BlockRunner:
     def run(
         self, target: Target, calls: Sequence[Call], block: int, retry_pass: int = 0
     ) -> None:
-        """Run the calls of one block on one target; its warm-ups come first in them."""
+        """Run the calls of one block on one target; its warm-ups come first in them.
+
+        Raises Doomed, with the row of the failed call written.
+        """
         context = self._context
         controls = context.plan.model(target.ref.model_id).controls
         writer = RowWriter(context, target, controls, block, retry_pass)
         waiting = list(calls)
         reloads = 0
+        is_gate = calls[-1].phase == "canary"
         try:
             ready = self._load(target, controls)
             while waiting:
                 call = waiting.pop(0)
                 is_edge = call is calls[0], not waiting
-                lost = self._run_call(writer, ready, call, is_edge)
-                if not lost or not waiting:
+                facts = self._run_call(writer, ready, call, is_edge)
+                if is_gate and call is calls[0]:
+                    _stop_if_incurable(facts, target)
+                if not _has_lost_server(facts) or not waiting:
                     continue
                 context.servers.forget(target)
                 if reloads == MAX_RELOADS:
@@ -79,6 +87,11 @@ class BlockRunner:
             raise
         except OrketError as error:
             context.servers.forget(target)
+            is_first = waiting[0] is calls[0] and reloads == 0
+            is_refused = isinstance(error, UsageError) and not context.answers
+            if is_refused or (is_gate and is_first):
+                writer.write_failure(waiting[0], error)
+                raise Doomed(error) from error
             context.reporter.note(f"{target.ref.quant_tag}: {error}")
             for call in waiting:
                 writer.write_failure(call, error)
@@ -115,8 +128,8 @@ class BlockRunner:
         ready: Ready,
         call: Call,
         is_edge: tuple[bool, bool],
-    ) -> bool:
-        """Make one call and record it; whether it lost its server."""
+    ) -> CallFacts:
+        """Make one call and record it."""
         context = self._context
         task = context.tasks[call.test_id]
         prompt = make_prompt(
@@ -143,7 +156,7 @@ class BlockRunner:
         task: Task,
         prompt: Prompt,
         is_edge: tuple[bool, bool],
-    ) -> bool:
+    ) -> CallFacts:
         context = self._context
         plan = context.plan
         request = Generation(
@@ -179,7 +192,7 @@ class BlockRunner:
         writer.write(call, prompt, facts, self._check(call, task, facts), ready, timed)
         if interrupted:
             raise Interrupted
-        return _has_lost_server(facts)
+        return facts
 
     def _read(self, ready: Ready, is_edge: bool) -> Counters:
         asks = is_edge or self._last_wall_ns >= LONG_RUN_NS
@@ -212,6 +225,14 @@ def _server_pids(info: ServerInfo, loaded: LoadedModel) -> tuple[int, ...]:
         return loaded.pids
     found = find_server(info.endpoint)
     return tuple(found.pids) if found else ()
+
+
+def _stop_if_incurable(facts: CallFacts, target: Target) -> None:
+    """Raise Doomed where the first call of the gate was refused for good."""
+    place = f"{target.ref.model_id} {target.ref.quant_tag}"
+    cause = incurable_cause(facts, place)
+    if cause is not None:
+        raise Doomed(cause)
 
 
 def _has_lost_server(facts: CallFacts) -> bool:

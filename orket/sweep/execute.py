@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -16,11 +16,12 @@ from orket.records import EventRow, PlannedRun
 from orket.sweep.anchors import Anchors
 from orket.sweep.blocks import BlockRunner
 from orket.sweep.context import Call, Context, Reporter, Silence, planned_call
+from orket.sweep.doomed import Doomed, error_class
 from orket.sweep.interrupts import Interrupted, Interrupts
 from orket.sweep.judge import DRIFT, PollutedRun, list_polluted, read_canary
 from orket.sweep.manifest import RESUME, START, build_manifest
 from orket.sweep.plan import MATRIX, Plan
-from orket.sweep.resume import Progress, read_progress
+from orket.sweep.resume import Progress, is_complete, read_progress
 from orket.sweep.rows import extra_warmups
 from orket.sweep.servers import Servers
 from orket.sweep.sidecar import check_sidecar
@@ -29,6 +30,8 @@ from orket.warehouse import Warehouse
 from orket.warehouse.parts import time_ordered_id
 
 COMPLETED, INTERRUPTED, CANARY_FAILED = "COMPLETED", "INTERRUPTED", "CANARY_FAILED"
+STOPPED = "STOPPED"
+"""No call could have been answered; the outcome says why."""
 
 RETRY_WAIT_SECONDS = 2.0
 """Before a retry pass: what disturbed a run of milliseconds has often gone by then."""
@@ -51,6 +54,10 @@ class Outcome:
     last_failure: str | None = None
     """Why the last call failed, where none was answered."""
     failed_canaries: tuple[dict[str, Any], ...] = ()
+    cause: OrketError | None = None
+    """Why a stopped sweep could not go on."""
+    was_complete: bool = False
+    """The sweep had been finished before: nothing was run."""
 
 
 def run_sweep(
@@ -62,6 +69,8 @@ def run_sweep(
 ) -> Outcome:
     """Execute a plan; every call is durable at once, and its row is kept.
 
+    A sweep that is complete already is not taken up: no server is asked.
+
     Raises UsageError, ServerError or EngineError before anything is recorded, and
     WarehouseError when the warehouse can take no more.
     """
@@ -70,6 +79,8 @@ def run_sweep(
         raise UsageError(missing[0] + more)
     if plan.sidecar is not None:
         check_sidecar(plan.sidecar)
+    if resume and is_complete(warehouse, plan, read_fingerprint().id):
+        return Outcome(plan.sweep_id, COMPLETED, 0, was_complete=True)
     clock = clock or SystemClock()
     with (
         Interrupts() as interrupts,
@@ -142,6 +153,8 @@ class _Executor:
             return self._walk(progress)
         except Interrupted:
             return self._abort(INTERRUPTED)
+        except Doomed as doomed:
+            return self._stop(doomed.cause)
         except WarehouseError:
             # The rows that were confirmed are on the disk; the journal is folded later.
             raise
@@ -180,8 +193,7 @@ class _Executor:
             try:
                 with self._context.interrupts.allowed():
                     loaded[run.model_id] = self._servers.load(target, controls)
-            except OrketError as error:
-                self._context.reporter.note(str(error))
+            except OrketError:
                 break
         return loaded
 
@@ -314,6 +326,12 @@ class _Executor:
         self._context.journal.fold()
         self._record_event("SWEEP_ABORTED", reason)
         return self._end(reason, failed)
+
+    def _stop(self, cause: OrketError) -> Outcome:
+        self._context.journal.fold()
+        reason = " ".join(f"{error_class(cause)}: {cause.message}".split())
+        self._record_event("SWEEP_ABORTED", reason)
+        return replace(self._end(STOPPED), cause=cause)
 
     def _end(self, status: str, failed: Sequence[dict[str, Any]] = ()) -> Outcome:
         context = self._context

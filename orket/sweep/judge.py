@@ -59,6 +59,22 @@ def read_canary(warehouse: Warehouse, sweep_id: str) -> list[dict[str, Any]]:
         )
 
 
+def read_canary_failure(
+    warehouse: Warehouse, sweep_id: str, model_id: str
+) -> str | None:
+    """Class and message of the gate's last failed call; None where none failed."""
+    with warehouse.session(sweep_id) as session:
+        rows = session.rows(
+            "SELECT error_class, error_message FROM v1.attempts WHERE sweep_id = ? "
+            "AND model_id = ? AND phase = 'canary' AND outcome <> 'OK' "
+            "ORDER BY order_index DESC LIMIT 1",
+            [sweep_id, model_id],
+        )
+    if not rows:
+        return None
+    return ": ".join(filter(None, (rows[0]["error_class"], rows[0]["error_message"])))
+
+
 def find_passing_profile(warehouse: Warehouse, sweep_id: str) -> str | None:
     """The strictest known profile under which this sweep's canary would have passed.
 

@@ -78,6 +78,25 @@ def read_progress(
     return progress
 
 
+def is_complete(
+    warehouse: Warehouse, plan: Plan, hardware_fingerprint: str | None
+) -> bool:
+    """Whether the plan's sweep was finished and every timed run of it was tried.
+
+    Raises UsageError as `read_progress` does.
+    """
+    done = read_progress(warehouse, plan, hardware_fingerprint).done
+    if any(run.run_id not in done for run in plan.runs if run.phase != "warmup"):
+        return False
+    with warehouse.session(plan.sweep_id) as session:
+        finished = session.rows(
+            "SELECT event_id FROM raw.events "
+            "WHERE sweep_id = ? AND event = 'SWEEP_FINISHED' LIMIT 1",
+            [plan.sweep_id],
+        )
+    return bool(finished)
+
+
 def _refuse_other(
     manifest: dict[str, str], plan: Plan, hardware_fingerprint: str | None
 ) -> None:

@@ -12,11 +12,10 @@ from orket.providers.contract import Adapter, LoadedModel, ServerInfo
 from orket.records import CallFacts, CheckFacts, Controls, Counters, RunRecord
 from orket.sweep import identity
 from orket.sweep.context import Call, Context
+from orket.sweep.doomed import error_class
 from orket.sweep.prompts import DISABLED, Prompt, make_prompt
 from orket.sweep.schedule import model_identity, warmup_steps
 from orket.sweep.targets import Target
-
-SERVER_LOST = "SERVER_LOST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ class RowWriter:
         now_ns = context.clock.monotonic_ns()
         facts = CallFacts(
             outcome="FAILED",
-            error_class=getattr(error, "error_class", SERVER_LOST),
+            error_class=error_class(error),
             error_message=" ".join(error.message.split()),
         )
         self._append(
@@ -150,8 +149,8 @@ class RowWriter:
         context.calls += 1
         if row.call.outcome == "OK":
             context.answers += 1
-        else:
-            context.last_failure = row.call.error_message
+        elif row.call.outcome != "CANCELLED":
+            context.last_failure = f"{row.call.error_class}: {row.call.error_message}"
         context.reporter.recorded(row)
 
 

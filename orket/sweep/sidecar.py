@@ -10,6 +10,7 @@ from orket.sidecars.llama_bench import (
     BenchOptions,
     ModelFile,
     choose_profile,
+    find_binary,
     run_sidecar,
 )
 from orket.sweep.plan import Plan, SidecarPlan
@@ -23,6 +24,25 @@ def check_sidecar(sidecar: SidecarPlan) -> None:
             f"no sidecar named {sidecar.tool!r}", f"there are: {', '.join(SIDECARS)}"
         )
     choose_profile(sidecar.profile or "auto")
+
+
+def note_absent(plan: Plan, announce: Callable[[str], None]) -> None:
+    """Say before the sweep that its sidecar is not installed: the sweep runs anyway."""
+    sidecar = plan.sidecar
+    if sidecar is not None and find_binary(sidecar.binary) is None:
+        announce(
+            f"{sidecar.binary or sidecar.tool} is not installed: the sweep runs "
+            "without this diagnosis; install it, or name it in [sidecar] binary"
+        )
+
+
+def has_sidecar_rows(warehouse: Warehouse, sweep_id: str) -> bool:
+    """Whether the sidecar of a sweep was measured, or tried."""
+    with warehouse.session(sweep_id) as session:
+        rows = session.rows(
+            "SELECT 1 FROM raw.sidecars WHERE sweep_id = ? LIMIT 1", [sweep_id]
+        )
+    return bool(rows)
 
 
 def measure_sidecar(
