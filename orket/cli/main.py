@@ -186,7 +186,7 @@ def _explain_failure(failure: Exception) -> int:
         return EXIT_FAILED
     messages.error(
         f"unexpected {type(failure).__name__}: {failure}",
-        "this is a fault in Orket; run it again with --debug and report the output",
+        "this is a fault in Orket; run it again with --debug to see where",
     )
     return EXIT_FAILED
 
