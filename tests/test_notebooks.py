@@ -12,8 +12,9 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
+@pytest.mark.parametrize("folder", [ROOT, ROOT / "notebooks"], ids=lambda it: it.name)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path, monkeypatch):
+def test_notebook_runs(path, folder, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.delenv("ORKET_WAREHOUSE", raising=False)
     notebook = nbformat.read(path, as_version=4)
@@ -21,7 +22,7 @@ def test_notebook_runs(path, monkeypatch):
         notebook,
         timeout=120,
         kernel_name="python3",
-        resources={"metadata": {"path": str(path.parent)}},
+        resources={"metadata": {"path": str(folder)}},
     )
     client.execute()
     shown = [
