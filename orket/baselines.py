@@ -192,11 +192,18 @@ def record_history(warehouse: Warehouse, event_id: str) -> list[dict[str, Any]]:
 
 
 def resolve(
-    warehouse: Warehouse, sweep_id: str, selection: Selection = ALL
+    warehouse: Warehouse,
+    sweep_id: str,
+    selection: Selection = ALL,
+    as_of: datetime | None = None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The views' decisions for a sweep's cells, and every candidate with its fate."""
+    """The views' decisions for a sweep's cells, and every candidate with its fate.
+
+    Events count up to the sweep's start, or up to `as_of` (UTC) where it is given.
+    """
     condition, parameters = selection.where()
-    with warehouse.session(sweep_id) as session:
+    overrides = {"as_of": as_of} if as_of else None
+    with warehouse.session(sweep_id, overrides) as session:
         decisions = session.rows(
             f"SELECT * FROM v1.baseline_match WHERE {condition} "
             "ORDER BY model_id, quant_tag, test_id",

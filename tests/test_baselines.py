@@ -191,6 +191,21 @@ def test_resolve_tells_every_candidate_and_the_decision(warehouse):
     assert decision["nearest_event_id"] == told["newer"]
 
 
+def test_as_of_judges_by_what_was_stored_by_then(warehouse):
+    sweep(warehouse, "old", START)
+    sweep(warehouse, "this", START + timedelta(days=1))
+    baselines.append_from_sweep(warehouse, "old")
+    # Appended now, long after "this" started.
+    ((decision,), _) = baselines.resolve(warehouse, "this")
+    assert decision["reason"] == "NO_BASELINE"
+    later = datetime.now(START.tzinfo) + timedelta(seconds=1)
+    ((decision,), _) = baselines.resolve(warehouse, "this", as_of=later)
+    assert decision["nearest_event_id"] is not None
+    early = START - timedelta(days=1)
+    ((decision,), _) = baselines.resolve(warehouse, "this", as_of=early)
+    assert decision["reason"] == "NO_BASELINE"
+
+
 def test_a_pin_is_used_though_it_is_old_and_an_unpin_ends_it(warehouse):
     weekly(warehouse, 2)
     later = datetime.now(START.tzinfo) + timedelta(days=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -152,6 +153,12 @@ def show(reference: str, warehouse: str | None, output_format: str | None) -> No
 @baseline.command()
 @click.argument("sweep", default="latest")
 @selection_options
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    metavar="DATE",
+    help="Judge by the baselines stored up to this moment (UTC), not up to the start.",
+)
 @warehouse_option
 @format_option
 def resolve(
@@ -159,6 +166,7 @@ def resolve(
     test: str | None,
     model: str | None,
     quant: str | None,
+    as_of: datetime | None,
     warehouse: str | None,
     output_format: str | None,
 ) -> None:
@@ -170,7 +178,7 @@ def resolve(
 
     store = _open(warehouse)
     decisions, candidates = resolve_cells(
-        store, store.resolve(sweep), _selection(test, model, quant)
+        store, store.resolve(sweep), _selection(test, model, quant), as_of
     )
     if not decisions:
         raise UsageError("no such cell in this sweep", "see its cells with: orket show")
