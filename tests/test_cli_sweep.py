@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from orket.cli.main import run_command
+from orket.cli.rejudge import Rejudge
 from orket.cli.run import explain_interrupt
+from orket.errors import UsageError
 from orket.mockserver import MockModel, MockServer, Profile, parse_fault
 from orket.sweep.preset import known_presets
 from orket.warehouse import Warehouse
@@ -95,9 +98,39 @@ def test_options_win_over_the_preset_and_are_recorded(preset, capsys):
     assert len(document["overrides"]) == 12
 
 
+def test_a_quant_is_known_by_any_spelling_and_shown_by_the_presets(preset, capsys):
+    document = plan_of(capsys, preset, "--quants", "q2-k,q4_k_m,my-own")
+    (model,) = document["models"]
+    shown = [quant["quant"] for quant in model["quants"]]
+    assert shown == ["Q2_K", "Q4_K_M", "my-own"]
+
+
+def test_more_threads_than_the_machine_has_are_refused_by_plan_and_run(
+    preset, tmp_path, capsys
+):
+    for quant in ("Q8_0", "Q2_K"):
+        (tmp_path / f"absent-{quant}.gguf").write_bytes(b"GGUF")
+    assert run_command(["plan", preset, "--threads", "99999"]) == 0
+    assert "Not runnable here: 99999 threads are more" in capsys.readouterr().out
+    assert run_command(["run", preset, "--threads", "99999"]) == 2
+    assert "99999 threads are more" in capsys.readouterr().err
+    ollama = ["plan", preset, "--threads", "99999", "--provider", "ollama"]
+    assert run_command(ollama) == 0
+    assert "Not runnable" not in capsys.readouterr().out
+
+
 def test_an_option_with_the_presets_own_value_is_no_override(preset, capsys):
     assert plan_of(capsys, preset, "--seed", "1")["overrides"] != {}
     assert plan_of(capsys, preset, "--runs", "2")["overrides"] == {}
+
+
+def test_a_threshold_of_a_what_if_is_judged_like_one_of_a_preset():
+    assert Rejudge(Decimal("0.95"), Decimal(2)).policy_overrides() == {
+        "adherence_threshold_ppm": 950_000,
+        "latency_ceiling_ns": 2 * 10**9,
+    }
+    with pytest.raises(UsageError, match="--latency-ceiling: 0 lets nothing pass"):
+        Rejudge(latency_ceiling=Decimal(0)).policy_overrides()
 
 
 def test_aliases_of_labels(preset, capsys):
@@ -137,6 +170,16 @@ def test_a_server_for_each_quant(preset, capsys):
         (("plan", "quickstart", "--url", "a", "--url", "b"), "a quant each"),
         (("plan", "quickstart", "--latency-ceiling", "soon"), "not a number"),
         (("run", "quickstart", "--resume", "nothing"), "no sweep in"),
+        (("plan", "quickstart", "--provider", "olama"), "did you mean ollama?"),
+        (
+            ("run", "quickstart", "--adherence-threshold", "95"),
+            "--adherence-threshold: 95 is no ratio: for 95 % give 0.95",
+        ),
+        (("run", "quickstart", "--latency-ceiling", "0"), "above 0"),
+        (
+            ("plan", "llama-3.2-3b", "--provider", "ollama", "--quants", "Q9_K"),
+            "no quant is called 'Q9_K': the preset llama-3.2-3b has F16",
+        ),
         (("presets", "nothing"), "known:"),
         (("canary", "quickstart", "--save-profile", "quiet"), "ships with Orket"),
         (("canary", "quickstart", "--save-profile", "../x"), "cannot name"),

@@ -86,6 +86,17 @@ def test_a_typo_names_the_nearest_key_with_file_and_line(write, right, wrong, sa
         ("= 2\n\n[provider]", '= 2\norder = "random"\n\n[provider]', "rotated"),
         ("ceiling_seconds = 2", "ceiling_seconds = 0.0000000001", "finest step"),
         ("schema_version = 1", "schema_version = 2", "1"),
+        ("ceiling_seconds = 2", "ceiling_seconds = 0", "above 0"),
+        (
+            "latency_ceiling_seconds = 2",
+            "adherence_threshold = 95",
+            "for 95 % give 0.95",
+        ),
+        (
+            'bank = "quickstart"',
+            'bank = "quickstart"\nbuckets = ["logik"]',
+            "no bucket named 'logik'; did you mean 'logic'?",
+        ),
     ],
 )
 def test_a_wrong_value_is_told_with_its_line(write, right, wrong, said):

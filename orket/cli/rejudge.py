@@ -9,6 +9,11 @@ import click
 
 from orket.errors import UsageError
 
+_OPTIONS = {
+    "adherence_threshold": "--adherence-threshold",
+    "latency_ceiling_seconds": "--latency-ceiling",
+}
+
 
 def read_decimal(
     ctx: click.Context, param: click.Parameter, value: str | None
@@ -35,24 +40,26 @@ class Rejudge:
     allow_unobserved: bool | None = None
 
     def policy_overrides(self) -> dict[str, object]:
-        """Policy fields by name, as the views take them."""
+        """Policy fields by name, as the views take them. Raises UsageError."""
         given = {
             "adherence_threshold_ppm": _scaled(
-                "--adherence-threshold", self.adherence_threshold, 6
+                "adherence_threshold", self.adherence_threshold
             ),
-            "latency_ceiling_ns": _scaled("--latency-ceiling", self.latency_ceiling, 9),
+            "latency_ceiling_ns": _scaled(
+                "latency_ceiling_seconds", self.latency_ceiling
+            ),
             "include_polluted": self.include_polluted,
             "allow_unobserved": self.allow_unobserved,
         }
         return {name: value for name, value in given.items() if value is not None}
 
 
-def _scaled(option: str, value: Decimal | None, digits: int) -> int | None:
+def _scaled(key: str, value: Decimal | None) -> int | None:
+    from orket.sweep.policy import policy_value
+
     if value is None:
         return None
-    scaled = value.scaleb(digits)
-    if scaled != scaled.to_integral_value():
-        raise UsageError(
-            f"{option} {value} has too many digits", f"use at most {digits}"
-        )
-    return int(scaled)
+    try:
+        return int(policy_value(key, value))
+    except UsageError as error:
+        raise UsageError(f"{_OPTIONS[key]}: {error.message}", error.hint) from None

@@ -114,8 +114,10 @@ def _changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
         if value is not None
     ]
     count = len(preset.table.models)
-    quants = list(chosen.quants or pairs)
+    pairs = {_spell_quant(preset, quant): url for quant, url in pairs.items()}
+    quants = [_spell_quant(preset, quant) for quant in chosen.quants] or list(pairs)
     if quants:
+        _refuse_unknown(preset, quants, chosen.provider or preset.table.provider.name)
         places = tuple(("models", index, "quants") for index in range(count))
         changes.append(Change("quants", quants, places))
     if pairs:
@@ -132,6 +134,40 @@ def _changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
         for key, value in map(_read_label, chosen.labels)
     ]
     return changes
+
+
+def _spell_quant(preset: Preset, quant: str) -> str:
+    """A quant as the preset spells it, else as the catalogue does, else as given."""
+    from orket.quants import find_quant
+
+    ladder = [own for model in preset.table.models for own in model.quants]
+    found = find_quant(quant)
+    if quant in ladder or found is None:
+        return quant
+    return next((own for own in ladder if find_quant(own) == found), found.key)
+
+
+def _refuse_unknown(
+    preset: Preset, quants: Sequence[str], provider: str | None
+) -> None:
+    """Raise UsageError for a quant that the server's names could not be made of.
+
+    A file may have any tag in its name: whether it is there, the plan says.
+    """
+    from orket.quants import find_quant
+
+    for model in preset.table.models:
+        names = model.names.get(provider or "")
+        template = names and (names.name or names.tag or names.key)
+        if names is None or names.file or not template or "{quant" not in template:
+            continue
+        known = {*model.quants, *names.quants, *names.urls}
+        for quant in quants:
+            if quant not in known and find_quant(quant) is None:
+                raise UsageError(
+                    f"no quant is called {quant!r}",
+                    f"the preset {preset.name} has {', '.join(model.quants)}",
+                )
 
 
 def _task_changes(chosen: SweepOptions) -> list[Change]:
@@ -172,6 +208,8 @@ def _controls(chosen: SweepOptions) -> dict[str, Any]:
 
 
 def _policy(rejudge: Rejudge) -> dict[str, Any]:
+    # A mistake is told by its option, not by the place it has in a preset.
+    rejudge.policy_overrides()
     values = {
         "adherence_threshold": rejudge.adherence_threshold,
         "latency_ceiling_seconds": rejudge.latency_ceiling,

@@ -20,8 +20,9 @@ from orket.providers.contract import Adapter
 
 GROUP = "orket.providers"
 
+EMBEDDED = "embedded"
 BUILT_IN = {
-    "embedded": "orket.providers.embedded:EmbeddedAdapter",
+    EMBEDDED: "orket.providers.embedded:EmbeddedAdapter",
     "llama-server": "orket.providers.llama_server:LlamaServerAdapter",
     "ollama": "orket.providers.ollama:OllamaAdapter",
     "lmstudio": "orket.providers.lmstudio:LmStudioAdapter",
@@ -66,6 +67,12 @@ def provider_names() -> list[str]:
     return sorted({*BUILT_IN, *_third_party()})
 
 
+def require_provider(name: str) -> None:
+    """Raise UsageError for a name that no adapter has; nothing is imported."""
+    if name not in BUILT_IN and name not in _third_party():
+        raise _unknown(name)
+
+
 def create_adapter(name: str, options: ServerOptions | None = None) -> Adapter:
     """The adapter of that name, not yet connected.
 
@@ -84,12 +91,7 @@ def _find(name: str) -> Callable[[ServerOptions], Adapter]:
         return factory
     entry = _third_party().get(name)
     if entry is None:
-        known = provider_names()
-        near = difflib.get_close_matches(name, known, n=1)
-        meant = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(
-            f"no provider named {name!r}", f"{meant}known are {', '.join(known)}"
-        )
+        raise _unknown(name)
     try:
         loaded = entry.load()
     except Exception as error:
@@ -104,6 +106,13 @@ def _find(name: str) -> Callable[[ServerOptions], Adapter]:
             f"its entry point {entry.value} must be a function of ServerOptions",
         )
     return loaded  # type: ignore[no-any-return]
+
+
+def _unknown(name: str) -> UsageError:
+    known = provider_names()
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return UsageError(f"no provider {name!r}", f"{meant}known are {', '.join(known)}")
 
 
 def _third_party() -> dict[str, EntryPoint]:

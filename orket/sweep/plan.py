@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 
 from orket.errors import UsageError
+from orket.providers.registry import EMBEDDED, require_provider
 from orket.records import Controls, Label, Override, PlannedRun, TaskEntry
 from orket.sweep import identity
 from orket.sweep.policy import build_policy, policy_facts
@@ -100,12 +102,26 @@ class Plan:
         return next(target for target in targets if target.ref.quant_tag == quant_tag)
 
     def missing(self) -> list[str]:
-        """Why planned quants cannot be run on this machine."""
-        return [
+        """Why the plan, or a quant of it, cannot be run on this machine."""
+        files = [
             target.missing
             for model in self.models
             for target in model.targets
             if target.missing
+        ]
+        return files + self._excess_threads()
+
+    def _excess_threads(self) -> list[str]:
+        """An engine that Orket starts would take any number, and crawl."""
+        cpus = os.cpu_count()
+        asked = {model.controls.threads or "" for model in self.models}
+        if self.server.provider != EMBEDDED or cpus is None:
+            return []
+        return [
+            f"{threads} threads are more than this machine's {cpus} logical CPUs: "
+            f"give --threads {cpus} or fewer, or --threads server"
+            for threads in sorted(asked)
+            if threads.isdecimal() and int(threads) > cpus
         ]
 
 
@@ -234,6 +250,7 @@ def _build_controls(layers: Sequence[ControlsTable]) -> Controls:
 def _plan_server(preset: Preset) -> ServerPlan:
     table = preset.table.provider
     assert table.name is not None
+    require_provider(table.name)
     timeout = table.timeout_seconds
     return ServerPlan(
         provider=table.name,

@@ -35,11 +35,17 @@ class PolicyKey:
     scale: Decimal | None = None
     """None for a value that is taken as it stands: a truth or a word."""
     words: tuple[str, ...] = ()
+    is_share: bool = False
+    """Of a whole: 1 at most."""
+    is_positive: bool = False
+    """0 would leave nothing."""
 
 
 POLICY_KEYS: dict[str, PolicyKey] = {
-    "adherence_threshold": PolicyKey("adherence_threshold_ppm", RATIO),
-    "latency_ceiling_seconds": PolicyKey("latency_ceiling_ns", SECONDS),
+    "adherence_threshold": PolicyKey("adherence_threshold_ppm", RATIO, is_share=True),
+    "latency_ceiling_seconds": PolicyKey(
+        "latency_ceiling_ns", SECONDS, is_positive=True
+    ),
     "min_valid_runs": PolicyKey("min_valid_runs", ONE),
     "include_polluted": PolicyKey("include_polluted", words=INCLUDE_POLLUTED),
     "allow_unobserved": PolicyKey("allow_unobserved"),
@@ -69,7 +75,9 @@ POLICY_KEYS: dict[str, PolicyKey] = {
     "canary_repetitions": PolicyKey("canary_repetitions", ONE),
     "canary_drop_first": PolicyKey("canary_drop_first"),
     "canary_max_latency_cv": PolicyKey("canary_max_latency_cv_ppm", RATIO),
-    "canary_max_missing_rate": PolicyKey("canary_max_missing_ppm", RATIO),
+    "canary_max_missing_rate": PolicyKey(
+        "canary_max_missing_ppm", RATIO, is_share=True
+    ),
     "anchor_max_drift": PolicyKey("anchor_max_drift_ppm", RATIO),
     "outlier_mads": PolicyKey("outlier_mad_milli", THOUSANDTHS),
     "outlier_min_runs": PolicyKey("outlier_min_runs", ONE),
@@ -85,10 +93,12 @@ POLICY_KEYS: dict[str, PolicyKey] = {
     "compare_abs_floor_ms": PolicyKey("compare_abs_floor_ns", MILLISECONDS),
     "compare_noise": PolicyKey("compare_noise_milli", THOUSANDTHS),
     "compare_min_runs": PolicyKey("compare_min_runs", ONE),
-    "slo_missing_telemetry": PolicyKey("slo_missing_telemetry_ppm", RATIO),
-    "slo_determinism": PolicyKey("slo_determinism_ppm", RATIO),
-    "slo_polluted": PolicyKey("slo_polluted_ppm", RATIO),
-    "slo_frontier": PolicyKey("slo_frontier_ppm", RATIO),
+    "slo_missing_telemetry": PolicyKey(
+        "slo_missing_telemetry_ppm", RATIO, is_share=True
+    ),
+    "slo_determinism": PolicyKey("slo_determinism_ppm", RATIO, is_share=True),
+    "slo_polluted": PolicyKey("slo_polluted_ppm", RATIO, is_share=True),
+    "slo_frontier": PolicyKey("slo_frontier_ppm", RATIO, is_share=True),
 }
 """Every threshold a preset or a control profile may set, by the name it has there."""
 
@@ -112,9 +122,19 @@ def policy_value(key: str, value: object) -> int | str | bool:
     scaled = Decimal(value) * entry.scale
     if not scaled.is_finite() or scaled < 0:
         raise UsageError(f"{key} is {value}", "write a number of 0 or more")
+    if entry.is_share and value > 1:
+        raise UsageError(f"{value} is no ratio", _say_ratio(Decimal(value)))
+    if entry.is_positive and not value:
+        raise UsageError(f"{value} lets nothing pass", "write a number above 0")
     if scaled != scaled.to_integral_value():
         raise UsageError(f"{key} is {value}", f"its finest step is {1 / entry.scale:f}")
     return int(scaled)
+
+
+def _say_ratio(value: Decimal) -> str:
+    if value > 100:
+        return "write a number from 0 to 1"
+    return f"for {value.normalize():f} % give {(value / 100).normalize():f}"
 
 
 def build_policy(*layers: Mapping[str, object]) -> Policy:

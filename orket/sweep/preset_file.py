@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orket.errors import UsageError
 from orket.sweep.policy import POLICY_KEYS, policy_value
 from orket.sweep.toml_lines import find_line
+from orket.tasks.selection import nearest
+from orket.tasks.task import BUCKETS
 
 Word = Annotated[str, Field(min_length=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -188,7 +190,8 @@ def check_table(
         for path, errors in _by_place(failure).items():
             problems.append(_say(where, text, path, _explain(kind, path, errors)))
     problems += [
-        _say(where, text, path, saying) for path, saying in _policy_problems(content)
+        _say(where, text, path, saying)
+        for path, saying in (*_bucket_problems(content), *_policy_problems(content))
     ]
     if problems or checked is None:
         raise UsageError("; ".join(problems))
@@ -259,6 +262,18 @@ def _table_in(annotation: Any) -> type[BaseModel] | None:
             if found := _table_in(inner):
                 return found
     return None
+
+
+def _bucket_problems(
+    content: Mapping[str, Any],
+) -> list[tuple[tuple[str | int, ...], str]]:
+    tasks = content.get("tasks")
+    buckets = tasks.get("buckets") if isinstance(tasks, dict) else None
+    return [
+        (("tasks", "buckets"), f"no bucket named {name!r}; {nearest(name, BUCKETS)}")
+        for name in (buckets if isinstance(buckets, list) else [])
+        if isinstance(name, str) and name not in BUCKETS
+    ]
 
 
 def _policy_problems(

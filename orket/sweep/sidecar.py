@@ -27,9 +27,15 @@ def check_sidecar(sidecar: SidecarPlan) -> None:
 
 
 def note_absent(plan: Plan, announce: Callable[[str], None]) -> None:
-    """Say before the sweep that its sidecar is not installed: the sweep runs anyway."""
+    """Say before the sweep that its sidecar is not installed: the sweep runs anyway.
+
+    Raises UsageError for a tool or profile that there is not.
+    """
     sidecar = plan.sidecar
-    if sidecar is not None and find_binary(sidecar.binary) is None:
+    if sidecar is None:
+        return
+    check_sidecar(sidecar)
+    if find_binary(sidecar.binary) is None:
         announce(
             f"{sidecar.binary or sidecar.tool} is not installed: the sweep runs "
             "without this diagnosis; install it, or name it in [sidecar] binary"
