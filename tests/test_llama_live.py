@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from orket.cli.providers import providers
-from orket.errors import UsageError
+from orket.errors import EngineError, UsageError
 from orket.providers.contract import Adapter, Generation, ModelRef
 from orket.providers.discover import discover
 from orket.providers.gguf import hash_file
@@ -149,6 +149,12 @@ def test_the_probe_says_what_it_needs(args):
     done = CliRunner().invoke(providers, ["probe", *args])
     assert isinstance(done.exception, UsageError)
     assert done.exception.hint
+
+
+def test_a_file_is_probed_in_the_embedded_engine(tmp_path):
+    done = CliRunner().invoke(providers, ["probe", "--model", str(tmp_path / "x.gguf")])
+    assert isinstance(done.exception, EngineError)
+    assert "no such file" in str(done.exception)
 
 
 def test_what_answers_but_is_no_model_server_is_said():

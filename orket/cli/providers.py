@@ -109,7 +109,7 @@ def probe(
         api_key_file=api_key_file,
         insecure=insecure,
     )
-    name = provider or _find_provider(options)
+    name = provider or _find_provider(options, model)
     adapter = create_adapter(name, options)
     try:
         rows = _probe(adapter, options, model)
@@ -160,13 +160,16 @@ def _choose_model(adapter: Adapter, model: str | None) -> ModelRef:
     return choose_model(found, model, adapter.name)
 
 
-def _find_provider(options: ServerOptions) -> str:
+def _find_provider(options: ServerOptions, model: str | None) -> str:
     from orket.errors import UsageError
     from orket.providers.recognise import recognise
 
+    if options.url is None and model is not None and model.endswith(".gguf"):
+        return EMBEDDED
     if options.url is None:
         raise UsageError(
-            "no server to probe", "give its URL: orket providers probe URL"
+            "no server to probe",
+            "give its URL: orket providers probe URL, or a GGUF file with --model",
         )
     found = recognise(options)
     if found.provider is None:
