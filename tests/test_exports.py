@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
@@ -184,6 +185,24 @@ def test_a_file_is_replaced_whole(tmp_path):
     write_file(target, b"new")
     assert target.read_bytes() == b"new"
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_what_is_no_plain_file_is_written_into_and_stays(tmp_path):
+    """A rename, by root, would put a plain file in the place of /dev/null."""
+    pipe, link, target = (tmp_path / name for name in ("pipe", "link", "target"))
+    os.mkfifo(pipe)
+    link.symlink_to(target)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_file(pipe, b"new")
+        assert os.read(reader, 9) == b"new"
+    finally:
+        os.close(reader)
+    write_file(link, b"new")
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
 
 
 def test_an_unwritable_place_is_one_line(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import tempfile
@@ -138,15 +139,24 @@ def check_output(output: str | None) -> None:
     """Raise OrketError now where a file could not be written after the calls."""
     if output is None or output == "-":
         return
-    path = Path(output)
-    problem = "it is a folder" if path.is_dir() else None
+    if problem := _output_problem(Path(output)):
+        raise OrketError(
+            f"cannot write {output}: {problem}", "name another file with -o"
+        )
+
+
+def _output_problem(path: Path) -> str | None:
+    from orket.exports.load import is_special
+
+    if path.is_dir():
+        return "it is a folder"
+    if path.exists() and is_special(path):
+        return None if os.access(path, os.W_OK) else "it is not to be written"
     try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        with tempfile.TemporaryFile(dir=path.resolve().parent):
+            return None
     except OSError as failure:
-        problem = f"{path.parent}: {failure.strerror or failure}"
-    if problem:
-        raise OrketError(f"cannot write {path}: {problem}", "name another file with -o")
+        return f"{path.parent}: {failure.strerror or failure}"
 
 
 def explain_interrupt(

@@ -52,7 +52,16 @@ def write_summary(
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write `content` beside `path` and rename it there. Raises OrketError."""
+    """Write `content` beside `path` and rename it there. Raises OrketError.
+
+    What is no plain file is written into: a rename would replace a device or a link.
+    """
+    if is_special(path):
+        try:
+            path.write_bytes(content)
+        except OSError as failure:
+            raise _unwritable(path, failure) from failure
+        return
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as failure:
@@ -65,6 +74,11 @@ def write_file(path: Path, content: bytes) -> None:
     except OSError as failure:
         Path(name).unlink(missing_ok=True)
         raise _unwritable(path, failure) from failure
+
+
+def is_special(path: Path) -> bool:
+    """Whether something other than a plain file has this name: a device, a link."""
+    return path.is_symlink() or (path.exists() and not path.is_file())
 
 
 def _unwritable(path: Path, failure: OSError) -> OrketError:
