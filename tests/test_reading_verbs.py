@@ -212,6 +212,18 @@ def test_a_refused_query_is_one_line(run, query):
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        ("SELECT * FROM v1.sidecars", "did you mean v1.sidecar?"),
+        ("SELECT * FROM v1.zzzzz", "orket sql lists views and columns"),
+        ("SELECT outcomes FROM v1.runs", "did you mean outcome"),
+    ],
+)
+def test_a_refused_query_ends_with_a_hint(run, query, hint):
+    assert hint in run("sql", query)[2]
+
+
 def test_kpi_of_one_sweep_has_its_counts(run):
     rows = json.loads(run("kpi", "sweep-a", "--format", "json")[1])
     by_name = {row["kpi"]: row for row in rows}
@@ -251,8 +263,11 @@ def test_kpi_since_a_date_leaves_out_what_was_before(run):
     rows = json.loads(run("kpi", "--since", "2026-02-01", "--format", "json")[1])
     assert {row["kpi"]: row["of"] for row in rows}["failed_run_rate"] == 6
     code, out, err = run("kpi", "--since", "2027-01-01")
-    assert (code, out) == (0, "")
+    assert (code, out) == (0, "kpi,value,count,of,objective,target,met\n")
     assert "there is no such sweep" in err
+    future = ("kpi", "--since", "2027-01-01")
+    assert run(*future, "--format", "json")[1] == "[]\n"
+    assert run(*future, "--format", "table")[1] == ""
     assert run("kpi", "--since", "2027-01-01", "--check")[0] == 4
 
 

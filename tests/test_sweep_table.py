@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from orket.cli.advice import ADVICE
-from orket.cli.sweep_table import print_sweep, seconds, size
+from orket.cli.figures import seconds, size
+from orket.cli.sweep_table import print_sweep
 from orket.exports.summary import summary_document
 from tests.summary_rows import quant_row, summary_row
 
@@ -45,10 +46,24 @@ def test_the_recommendation_and_its_confidence_follow(shown):
     assert "Canary: passed" in text
 
 
+def test_eighty_columns_hold_every_quant_uncut(shown, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    text = shown()
+    assert "\x1b" not in text
+    table = text[text.index("quant ") : text.index("* best value, < minimum")]
+    assert all(len(line) <= 80 for line in table.splitlines())
+    assert "\u2026" not in table
+    assert line_with(table, "Q4_K_M *<")
+    assert "out: adherence" in line_with(table, "Q2_K")
+
+
 def test_what_disturbed_the_machine_comes_with_advice(shown):
     text = shown()
     busy = line_with(text, "HIGH_FOREIGN_CPU (4 runs)")
-    assert "close them" in busy
+    assert "close them, or" in busy
+    assert "provisional" in busy or "--profile" in busy
     assert text.index("CPU_STEAL") < text.index("HIGH_FOREIGN_CPU")
 
 

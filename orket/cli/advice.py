@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 ADVICE: dict[str, str] = {
     "CLOCK_INCONSISTENT": "the server reports more time than passed: "
     "update the server, or report it",
@@ -19,8 +22,7 @@ ADVICE: dict[str, str] = {
     "GPU_FOREIGN_PROCESS": "another program used the GPU: close it",
     "GPU_THROTTLED": "the GPU was held back by heat or power: improve its cooling, "
     "or lower its clocks",
-    "HIGH_FOREIGN_CPU": "other programs used the CPU: close them, or choose a looser "
-    "control profile with --profile",
+    "HIGH_FOREIGN_CPU": "other programs used the CPU: close them, or {way_out}",
     "HIGH_ORCHESTRATION_OVERHEAD": "much of the time was spent outside the model: "
     "look for a proxy or a queue before the server",
     "HIGH_SYSTEM_LOAD": "the machine was loaded before the first call: "
@@ -45,3 +47,31 @@ ADVICE: dict[str, str] = {
 """Reason code -> meaning and remedy, for every reason that can pollute a run."""
 
 UNKNOWN_REASON = "see docs/views.md"
+
+_PROVISIONAL = "accept provisional results with --include-polluted fill"
+
+
+def advise(reason: str, policy: Mapping[str, Any]) -> str:
+    """What a reason means and what to do, under the run quality policy of a sweep."""
+    advice = ADVICE.get(reason, UNKNOWN_REASON)
+    if "{way_out}" not in advice:
+        return advice
+    looser = _find_looser_profiles(policy["max_foreign_cpu_share"])
+    named = f"choose a looser control profile: --profile {' or '.join(looser)}"
+    return advice.format(way_out=named if looser else _PROVISIONAL)
+
+
+def _find_looser_profiles(foreign_cpu_share: Any) -> list[str]:
+    """Known profiles that leave other programs more of the CPU, strictest first."""
+    from orket.errors import OrketError
+    from orket.sweep.preset import known_profiles, load_profile
+
+    shares = {}
+    for name in known_profiles():
+        try:
+            share = load_profile(name).table.policy.get("max_foreign_cpu_share")
+        except OrketError:
+            continue  # A broken profile of the user's cannot be advised.
+        if share is not None and share > foreign_cpu_share:
+            shares[name] = share
+    return sorted(shares, key=lambda name: (shares[name], name))

@@ -10,7 +10,7 @@ import click
 
 from orket.cli import messages
 from orket.cli.options import format_option, warehouse_option
-from orket.cli.output import print_rows, show_value
+from orket.cli.output import choose_format, print_rows, show_value
 from orket.errors import CheckFailed
 from orket.exports.scale import MICRO, scale
 
@@ -66,6 +66,8 @@ def kpi(
         if check:
             raise CheckFailed("no objective was measured", "there is no such sweep")
         messages.note(f"there is no such sweep in {store.path}")
+        if choose_format(output_format) != "table":
+            print_rows([], _COLUMNS, output_format)
         return
     print_rows(list(_kpi_rows(row)), _COLUMNS, output_format)
     if check:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -16,7 +17,11 @@ from orket.cli.messages import escape_text
 from orket.exports.json_text import moment_text, render_json
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
+
+Layout = Literal["table", "fit", "blocks"]
+"""A table; a table where it fits and else blocks; blocks: a line for each value."""
 
 Row = Mapping[str, Any]
 Column = str | tuple[str, str]
@@ -31,36 +36,76 @@ def print_rows(
     columns: Sequence[Column],
     output_format: str | None = None,
     title: str | None = None,
+    *,
+    layout: Layout = "table",
+    rigid: str | None = None,
+    droppable: Sequence[str] = (),
 ) -> None:
     """Print `rows` as `table`, `json` or `csv`.
 
     None is a table on a terminal and CSV in a pipe. A missing key is an empty cell.
+    A table never breaks the column `rigid`; those of `droppable` are left out, the
+    first one first, where the terminal is too narrow for all.
     """
     named = [(c, c) if isinstance(c, str) else c for c in columns]
-    chosen = output_format or ("table" if is_terminal() else "csv")
+    chosen = choose_format(output_format)
     if chosen == "json":
         keys = [key for key, _ in named]
         click.echo(render_json([{key: row.get(key) for key in keys} for row in rows]))
     elif chosen == "csv":
         click.echo(_csv_text(rows, named), nl=False)
     else:
-        print_table(_build_table(list(rows), named, title))
+        _print_for_person(list(rows), named, title, layout, rigid, droppable)
 
 
-def print_table(table: Table) -> None:
-    """Print a rich table: coloured on a terminal, plain and uncut in a pipe."""
-    from rich.console import Console
+def choose_format(output_format: str | None) -> str:
+    """The format given, else a table on a terminal and CSV in a pipe."""
+    return output_format or ("table" if is_terminal() else "csv")
 
+
+def print_table(table: Table, least_width: int = 0) -> None:
+    """Print a rich table: coloured on a terminal, plain and uncut in a pipe.
+
+    It is at least `least_width` characters wide, though the terminal be narrower.
+    """
     if is_terminal():
-        Console(markup=False, emoji=False, highlight=False).print(table)
+        width = max(screen_width(), least_width)
+        _open_console(width).print(table, crop=False)
         return
     buffer = io.StringIO()
-    console = Console(
-        file=buffer, width=_PIPE_WIDTH, markup=False, emoji=False, no_color=True
-    )
-    console.print(table)
+    _open_console(_PIPE_WIDTH, buffer).print(table)
     for line in buffer.getvalue().splitlines():
         click.echo(line.rstrip())
+
+
+def screen_width() -> int:
+    """Characters in a line of the terminal; a pipe has no end."""
+    return _open_console().width if is_terminal() else _PIPE_WIDTH
+
+
+def table_width(table: Table) -> int:
+    """Characters that `table` takes where nothing is broken."""
+    return _open_console(_PIPE_WIDTH).measure(table).maximum
+
+
+def least_width(table: Table) -> int:
+    """Characters that `table` needs when its cells are broken between words."""
+    return _open_console(_PIPE_WIDTH).measure(table).minimum
+
+
+def _open_console(width: int | None = None, file: io.StringIO | None = None) -> Console:
+    from rich.console import Console
+
+    # NO_COLOR asks for no colour; bold and dim would remain, so no style at all.
+    is_plain = file is not None or bool(os.environ.get("NO_COLOR"))
+    return Console(
+        file=file,
+        width=width,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        color_system=None if is_plain else "auto",
+    )
 
 
 def print_line(text: str = "") -> None:
@@ -117,8 +162,48 @@ def _is_number(value: object) -> bool:
     return value is None or numeric
 
 
+def _print_for_person(
+    rows: Sequence[Row],
+    named: Sequence[tuple[str, str]],
+    title: str | None,
+    layout: Layout,
+    rigid: str | None,
+    droppable: Sequence[str],
+) -> None:
+    table = _build_table(rows, named, title, rigid)
+    for dropped in droppable:
+        if table_width(table) <= screen_width():
+            break
+        named = [(key, header) for key, header in named if key != dropped]
+        table = _build_table(rows, named, title, rigid)
+    is_too_wide = layout == "fit" and table_width(table) > screen_width()
+    if rows and (layout == "blocks" or is_too_wide):
+        _print_blocks(rows, named)
+        return
+    only = [(key, header) for key, header in named if key == rigid]
+    least = table_width(_build_table(rows, only, None, rigid)) if only else 0
+    print_table(table, least)
+
+
+def _print_blocks(rows: Sequence[Row], named: Sequence[tuple[str, str]]) -> None:
+    labels = [f"{escape_text(header)}:" for _, header in named]
+    width = max(map(len, labels), default=0)
+    for place, row in enumerate(rows):
+        if place:
+            click.echo()
+        for (key, _), label in zip(named, labels, strict=True):
+            click.echo(f"{label:<{width}} {show_value(row.get(key), '-')}")
+
+
+def _widest(values: Iterable[object]) -> int:
+    return max((len(show_value(value)) for value in values), default=0)
+
+
 def _build_table(
-    rows: Sequence[Row], named: Sequence[tuple[str, str]], title: str | None
+    rows: Sequence[Row],
+    named: Sequence[tuple[str, str]],
+    title: str | None,
+    rigid: str | None = None,
 ) -> Table:
     from rich import box
     from rich.table import Table
@@ -131,7 +216,11 @@ def _build_table(
         values = [row.get(key) for row in rows]
         numeric = any(v is not None for v in values) and all(map(_is_number, values))
         table.add_column(
-            Text(header), justify="right" if numeric else "left", overflow="fold"
+            Text(header),
+            justify="right" if numeric else "left",
+            overflow="ignore" if key == rigid else "fold",
+            no_wrap=key == rigid,
+            min_width=_widest(values) if key == rigid else None,
         )
     for row in rows:
         table.add_row(*(Text(show_value(row.get(key), "-")) for key, _ in named))

@@ -58,7 +58,7 @@ def providers(context: click.Context, output_format: str | None) -> None:
             rows.append({"url": found.url, "note": note})
         else:
             rows.append(_describe(found.provider, ServerOptions(url=found.url)))
-    print_rows(rows, _COLUMNS, output_format)
+    print_rows(rows, _COLUMNS, output_format, layout="blocks")
     if len(rows) == 1:
         messages.note("no model server answers on its default port")
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import sys
+from collections.abc import Sequence
 
 import click
 
 from orket.cli.options import format_option, warehouse_option
 from orket.cli.output import print_rows
+from orket.errors import UsageError
+
+_NO_TABLE = re.compile(r"Table with name (\w+) does not exist")
+_BINDINGS = re.compile(r'Candidate bindings: (".*)')
 
 
 @click.command()
@@ -41,5 +48,22 @@ def sql(
         return
     text = sys.stdin.read() if query == "-" else query
     with store.locked_session(sweep_id) as session:
-        frame = session.query(text)
-    print_rows(frame.to_dicts(), frame.columns, output_format)
+        try:
+            frame = session.query(text)
+        except UsageError as error:
+            hint = error.hint or _find_hint(error, session.view_names())
+            raise UsageError(error.message.rstrip("!"), hint) from error
+    print_rows(frame.to_dicts(), frame.columns, output_format, layout="fit")
+
+
+def _find_hint(error: UsageError, views: Sequence[str]) -> str:
+    """What the query may have meant, of the views there are and what DuckDB tells."""
+    told = str(error.__cause__ or error)
+    if missing := _NO_TABLE.search(told):
+        near = difflib.get_close_matches(missing[1].lower(), views, n=2, cutoff=0.7)
+        if near:
+            return "did you mean " + " or ".join(f"v1.{view}" for view in near) + "?"
+    elif bindings := _BINDINGS.search(told):
+        near = list(dict.fromkeys(re.findall(r'"([^"]+)"', bindings[1])))[:3]
+        return f"did you mean {' or '.join(near)}?"
+    return "orket sql lists views and columns"

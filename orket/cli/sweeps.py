@@ -18,10 +18,12 @@ _COLUMNS = (
     "status",
     "model",
     "quants",
-    "best_value",
-    "minimum_viable",
+    ("best_value", "best value"),
+    ("minimum_viable", "minimum viable"),
     "confidence",
 )
+_DROPPABLE = ("generated_at", "preset", "quants", "status", "confidence", "model")
+"""What a narrow terminal goes without; the id tells the first two as well."""
 
 
 @click.command()
@@ -44,7 +46,7 @@ def sweeps(warehouse: str | None, output_format: str | None) -> None:
         if sweep_id in documents
         for row in _sweep_rows(summary_document(documents[sweep_id]))
     ]
-    print_rows(rows, _COLUMNS, output_format)
+    print_rows(rows, _COLUMNS, output_format, rigid="sweep_id", droppable=_DROPPABLE)
 
 
 def _sweep_rows(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,35 @@
+"""Figures and codes as a person reads them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+
+def words(code: str) -> str:
+    """A reason code as words: RUN_FAILURES is `run failures`."""
+    return code.replace("_", " ").lower()
+
+
+def percent(ratio: Decimal | None, digits: int = 1) -> str:
+    """A ratio as percent."""
+    return f"{decimals(ratio * 100, digits)} %" if ratio is not None else "-"
+
+
+def decimals(value: Decimal | None, digits: int) -> str:
+    """A number with a fixed count of decimals."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def seconds(value: Decimal | None) -> str:
+    """A duration in the unit that reads best."""
+    if value is None:
+        return "-"
+    return f"{value * 1000:.1f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def size(value: int | None) -> str:
+    """Bytes in MiB or GiB."""
+    if value is None:
+        return "-"
+    mebibytes = value / 2**20
+    return f"{mebibytes:.1f} MiB" if mebibytes < 1024 else f"{mebibytes / 1024:.2f} GiB"

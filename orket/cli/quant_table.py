@@ -1,0 +1,188 @@
+"""The quants of a session as a table: whole, or as much as a narrow terminal holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orket.cli.figures import decimals, seconds, size, words
+from orket.cli.messages import escape_text
+from orket.cli.output import (
+    least_width,
+    print_line,
+    print_table,
+    screen_width,
+    table_width,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Document = Mapping[str, Any]
+
+_BEST, _SMALLEST = "*", "<"
+_LEGEND = f"{_BEST} best value, {_SMALLEST} minimum viable"
+_SHORT_REASONS = {
+    "ADHERENCE_BELOW_THRESHOLD": "adherence",
+    "INSUFFICIENT_VALID_RUNS": "too few runs",
+    "LATENCY_ABOVE_CEILING": "latency",
+    "NO_BASELINE_ADHERENCE": "no baseline",
+    "RUN_FAILURES": "failures",
+}
+
+
+class _Column(NamedTuple):
+    header: str
+    show: Callable[[Document, Document], str]
+    """The cell of a quant, given its session's frontier."""
+    is_left: bool = False
+    can_wrap: bool = False
+
+
+def print_quants(session: Document) -> None:
+    """Print a row for each quant, nothing of it cut.
+
+    Where the terminal is too narrow, with short words and fewer columns; only the
+    reasons of a quant that is out may then take a second line.
+    """
+    table = _build_table(session, _WIDE)
+    if table_width(table) <= screen_width():
+        print_table(table)
+        return
+    for columns in _NARROW:
+        table = _build_table(session, columns)
+        if least_width(table) <= screen_width():
+            break
+    print_table(table, least_width(table))
+    print_line(_LEGEND)
+
+
+def _build_table(session: Document, columns: tuple[_Column, ...]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    frontier = session["efficiency_frontier"]
+    quants = session["per_quant"]
+    is_narrow = columns is not _WIDE
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0) if is_narrow else (0, 1),
+    )
+    for column in columns:
+        cells = [escape_text(column.show(quant, frontier)) for quant in quants]
+        table.add_column(
+            Text(column.header),
+            justify="left" if column.is_left else "right",
+            no_wrap=not column.can_wrap,
+            min_width=None
+            if column.can_wrap
+            else max(map(len, [column.header, *cells])),
+        )
+    for quant in quants:
+        row = [Text(escape_text(c.show(quant, frontier))) for c in columns]
+        if quant["quant_tag"] == frontier["best_value_quant_tag"]:
+            row[0].stylize("bold")
+        clean = quant["run_quality_status"] == "CLEAN"
+        row[-2].stylize("green" if clean else "yellow")
+        row[-1].stylize("green" if quant["eligible"] else "dim")
+        table.add_row(*row)
+    return table
+
+
+def _quant(quant: Document, frontier: Document) -> str:
+    return str(quant["quant_tag"])
+
+
+def _marked_quant(quant: Document, frontier: Document) -> str:
+    tag = quant["quant_tag"]
+    best = _BEST if tag == frontier["best_value_quant_tag"] else ""
+    smallest = _SMALLEST if tag == frontier["minimum_viable_quant_tag"] else ""
+    return f"{tag} {best}{smallest}".rstrip()
+
+
+def _bits(quant: Document, frontier: Document) -> str:
+    return decimals(quant["bits_per_weight"], 2)
+
+
+def _size(quant: Document, frontier: Document) -> str:
+    return size(quant["model_bytes"])
+
+
+def _adherence(quant: Document, frontier: Document) -> str:
+    score, interval = quant["adherence_score"], quant["adherence_interval"]
+    if score is None or not interval:
+        return "-"
+    low, high = (decimals(bound * 100, 0) for bound in interval)
+    return f"{decimals(score * 100, 1)} ({low} to {high})"
+
+
+def _latency(quant: Document, frontier: Document) -> str:
+    return seconds(quant["total_latency"])
+
+
+def _speed(quant: Document, frontier: Document) -> str:
+    return decimals(quant["token_metrics"]["generation_tokens_per_second"], 1)
+
+
+def _runs(quant: Document, frontier: Document) -> str:
+    return f"{quant['runs']['valid']}/{quant['runs']['planned']}"
+
+
+def _quality(quant: Document, frontier: Document) -> str:
+    return str(quant["run_quality_status"])
+
+
+def _short_quality(quant: Document, frontier: Document) -> str:
+    status = str(quant["run_quality_status"])
+    return "ok" if status == "CLEAN" else words(status)
+
+
+def _verdict(quant: Document, frontier: Document) -> str:
+    if not quant["eligible"]:
+        return "no: " + ", ".join(map(words, quant["ineligible_reasons"]))
+    marks = [
+        mark
+        for mark, tag in (
+            ("best value", frontier["best_value_quant_tag"]),
+            ("minimum viable", frontier["minimum_viable_quant_tag"]),
+        )
+        if tag == quant["quant_tag"]
+    ]
+    return "yes: " + ", ".join(marks) if marks else "yes"
+
+
+def _short_verdict(quant: Document, frontier: Document) -> str:
+    if quant["eligible"]:
+        return "ok"
+    reasons = quant["ineligible_reasons"]
+    return "out: " + ", ".join(_SHORT_REASONS.get(r, words(r)) for r in reasons)
+
+
+_WIDE = (
+    _Column("quant", _quant, is_left=True),
+    _Column("bpw", _bits),
+    _Column("size", _size),
+    _Column("adherence %", _adherence),
+    _Column("latency", _latency),
+    _Column("tokens/s", _speed),
+    _Column("runs", _runs),
+    _Column("quality", _quality, is_left=True),
+    _Column("eligible", _verdict, is_left=True),
+)
+_SHORT_QUANT = _Column("quant", _marked_quant, is_left=True)
+_SHORT_QUALITY = _Column("quality", _short_quality, is_left=True)
+_SHORT_VERDICT = _Column("eligible", _short_verdict, is_left=True, can_wrap=True)
+_NARROW = tuple(
+    (_SHORT_QUANT, *figures, _SHORT_QUALITY, _SHORT_VERDICT)
+    for figures in (
+        _WIDE[1:7],
+        (_WIDE[1], *_WIDE[3:7]),
+        _WIDE[3:7],
+        (_WIDE[3], _WIDE[4], _WIDE[6]),
+        (_WIDE[3], _WIDE[6]),
+    )
+)
+"""Without the size, then without bits, speed and latency."""
