@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import click
 
 from orket.cli import messages
 from orket.cli.options import format_option, warehouse_option
-from orket.cli.output import print_rows
+from orket.cli.output import choose_format, print_rows
 from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_options
+from orket.exports.scale import MICRO, NANO
 
 _COLUMNS = (
     ("model_id", "model"),
@@ -67,7 +69,8 @@ def canary(
     if outcome.status == "INTERRUPTED":
         ctx.exit(explain_interrupt(plan.sweep_id, store, outcome.calls, None))
     rows = read_canary(store, plan.sweep_id)
-    print_rows([_shown(row) for row in rows], _COLUMNS, output_format)
+    show = _shown if choose_format(output_format) == "table" else _measured
+    print_rows(list(map(show, rows)), _COLUMNS, output_format, layout="fit")
     if outcome.failed_canaries:
         raise gate_failure(store, plan.sweep_id, outcome.failed_canaries)
     if save_profile:
@@ -87,15 +90,30 @@ def new_id(preset: str) -> str:
     return new_sweep_id(preset, datetime.now(UTC))
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    from orket.cli.canary_words import show_ratio
-
-    variance = row["adherence_variance_nano"]
+def _measured(row: dict[str, Any]) -> dict[str, Any]:
+    """The figures of the gate as plain numbers, for programs."""
     return {
         **row,
+        "latency_cv": _ratio(row["latency_cv_micro"], MICRO),
+        "latency_cv_limit": _ratio(row["latency_cv_limit_ppm"], MICRO),
+        "missing_telemetry": _ratio(row["missing_telemetry_micro"], MICRO),
+        "adherence_variance": _ratio(row["adherence_variance_nano"], NANO),
+        "failed_reasons": row["failed_reasons"] or [],
+    }
+
+
+def _ratio(value: int | None, divisor: int) -> Decimal | None:
+    return None if value is None else (Decimal(value) / divisor).normalize()
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """The same, for a person."""
+    from orket.cli.canary_words import show_ratio
+
+    return {
+        **_measured(row),
         "latency_cv": show_ratio(row["latency_cv_micro"]),
         "latency_cv_limit": show_ratio(row["latency_cv_limit_ppm"]),
         "missing_telemetry": show_ratio(row["missing_telemetry_micro"]),
-        "adherence_variance": None if variance is None else variance / 10**9,
         "failed_reasons": ", ".join(row["failed_reasons"] or []),
     }
