@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orket.cli.advice import ADVICE
+from orket.cli.advice import ADVICE, advise
 from orket.cli.figures import seconds, size
 from orket.cli.sweep_table import print_sweep
 from orket.exports.summary import summary_document
@@ -137,3 +137,14 @@ def test_durations(value, text):
 )
 def test_sizes(value, text):
     assert size(value) == text
+
+
+def test_a_looser_profile_is_advised_only_where_there_is_one(tmp_path, monkeypatch):
+    from decimal import Decimal
+
+    monkeypatch.setenv("ORKET_HOME", str(tmp_path))
+    strict = advise("HIGH_FOREIGN_CPU", {"max_foreign_cpu_share": Decimal("0.1")})
+    assert "--profile desktop or shared" in strict
+    loosest = advise("HIGH_FOREIGN_CPU", {"max_foreign_cpu_share": Decimal("0.35")})
+    assert "--profile" not in loosest
+    assert "provisional results" in loosest
