@@ -17,6 +17,9 @@ from orket.errors import UsageError
 if TYPE_CHECKING:
     from orket.sweep.preset import Change, Preset
 
+SERVER = "server"
+"""As the value of --discover: what the server has installed."""
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -32,6 +35,12 @@ class SweepOptions:
     provider: str | None = None
     urls: tuple[str, ...] = ()
     engine: str | None = None
+    discover: str | None = None
+    stream: bool | None = None
+    insecure: bool | None = None
+    unload_others: bool | None = None
+    api_key_env: str | None = None
+    api_key_file: str | None = None
     profile: str | None = None
     seed: int | None = None
     threads: str | None = None
@@ -64,10 +73,44 @@ def load_chosen_preset(name: str, chosen: SweepOptions) -> Preset:
     """The preset with the options over it. Raises UsageError."""
     from orket.sweep.preset import load_preset, override
 
-    preset = load_preset(name)
+    preset = override(load_preset(name), _server_changes(chosen))
     # Models first: the paths of the other options count them.
-    preset = override(preset, _model_changes(preset, chosen))
+    if chosen.discover:
+        preset = _discover(preset, chosen)
+    else:
+        preset = override(preset, _model_changes(preset, chosen))
     return override(preset, _changes(preset, chosen))
+
+
+def _discover(preset: Preset, chosen: SweepOptions) -> Preset:
+    """The preset with the ladder of `--discover`: a folder, or `server`."""
+    from orket.sweep.served import fill_discovered
+
+    if len(chosen.models) > 1:
+        raise UsageError("--discover finds one model at a time", "name one --model")
+    folder = None if chosen.discover == SERVER else Path(str(chosen.discover))
+    return fill_discovered(preset, folder, next(iter(chosen.models), None))
+
+
+def _server_changes(chosen: SweepOptions) -> list[Change]:
+    """What the options say of the server: it may be asked for what it has."""
+    from orket.sweep.preset import Change
+
+    _, urls = _read_urls(chosen.urls)
+    return [
+        Change(f"provider.{key}", value)
+        for key, value in (
+            ("name", chosen.provider),
+            ("url", urls[0] if urls else None),
+            ("engine", chosen.engine),
+            ("streaming", chosen.stream),
+            ("insecure", chosen.insecure),
+            ("unload_others", chosen.unload_others),
+            ("api_key_env", chosen.api_key_env),
+            ("api_key_file", chosen.api_key_file),
+        )
+        if value is not None
+    ]
 
 
 def _split(values: Sequence[str]) -> tuple[str, ...]:
@@ -97,15 +140,12 @@ def _model_changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
 def _changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
     from orket.sweep.preset import Change
 
-    pairs, urls = _read_urls(chosen.urls)
+    pairs, _ = _read_urls(chosen.urls)
     changes = [
         Change(key, value)
         for key, value in (
             ("repetitions", chosen.runs),
             ("control_profile", chosen.profile),
-            ("provider.name", chosen.provider),
-            ("provider.url", urls[0] if urls else None),
-            ("provider.engine", chosen.engine),
             ("tasks.buckets", list(chosen.buckets) or None),
             ("tasks.sandbox", chosen.sandbox),
             ("runtime_target", chosen.runtime_target),
@@ -282,6 +322,31 @@ _OPTIONS = (
         "--engine",
         metavar="FILE",
         help="A llama-server binary to start instead of the embedded one.",
+    ),
+    click.option(
+        "--discover",
+        metavar="FOLDER|server",
+        help="Build the quants from a folder of GGUF files, or from what the server "
+        "has installed; --model picks one of several models.",
+    ),
+    click.option(
+        "--stream/--no-stream", default=None, help="Streamed or whole answers."
+    ),
+    click.option(
+        "--unload-others",
+        is_flag=True,
+        default=None,
+        help="Unload other models from the server before measuring.",
+    ),
+    click.option(
+        "--api-key-env", metavar="NAME", help="Environment variable with the API key."
+    ),
+    click.option("--api-key-file", metavar="FILE", help="File with the API key."),
+    click.option(
+        "--insecure",
+        is_flag=True,
+        default=None,
+        help="Do not verify the TLS certificate; the summary says so.",
     ),
     click.option(
         "--profile", metavar="NAME", help="Control profile: quiet, desktop, shared, ..."

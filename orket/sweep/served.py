@@ -1,10 +1,13 @@
-"""Asks a server which model and quant it serves, where a preset leaves that open."""
+"""Finds out what there is to measure, where a preset leaves that open."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from orket.errors import UsageError
-from orket.providers.contract import ModelRef
-from orket.providers.discover import UNKNOWN_QUANT, ListsModels
+from orket.providers.contract import Adapter, ModelRef
+from orket.providers.discover import UNKNOWN_QUANT, ListsModels, discover
 from orket.providers.registry import ServerOptions, create_adapter
 from orket.sweep.preset import Change, Preset, override
 
@@ -38,11 +41,45 @@ def fill_served(preset: Preset) -> Preset:
     return override(preset, changes)
 
 
+def fill_discovered(preset: Preset, folder: Path | None, model: str | None) -> Preset:
+    """The preset with a ladder found in a folder of GGUF files, or on its server.
+
+    Raises UsageError when none is found, or several models and none is named.
+    """
+    ladder = discover(folder, model) if folder else _discover_server(preset, model)
+    provider = preset.table.provider.name
+    assert provider is not None
+    quants = {ref.quant_tag: str(ref.path or ref.name) for ref in ladder}
+    names: dict[str, Any] = {"quants": quants}
+    if folder:
+        names["file"] = "{quant}.gguf"
+    # Policy and controls of the preset's first model stay: they are its intention.
+    table = dict(preset.content["models"][0])
+    table |= {
+        "id": ladder[0].model_id,
+        "quants": list(quants),
+        "names": {provider: names},
+    }
+    known = [own.id for own in preset.table.models]
+    shown = [f"{ladder[0].model_id} {tag}" for tag in quants]
+    change = Change("models", [table], shown=shown, shown_before=known)
+    return override(preset, [change])
+
+
+def _discover_server(preset: Preset, model: str | None) -> list[ModelRef]:
+    adapter = _create(preset)
+    try:
+        adapter.describe()
+        return discover(adapter, model)
+    finally:
+        adapter.close()
+
+
 def _is_renamed(preset: Preset, index: int) -> bool:
     return any(entry.key == f"models.{index}.id" for entry in preset.overrides)
 
 
-def _ask(preset: Preset) -> ModelRef:
+def _create(preset: Preset) -> Adapter:
     table = preset.table.provider
     assert table.name is not None
     options = ServerOptions(
@@ -51,7 +88,11 @@ def _ask(preset: Preset) -> ModelRef:
         api_key_file=table.api_key_file,
         insecure=bool(table.insecure),
     )
-    adapter = create_adapter(table.name, options)
+    return create_adapter(table.name, options)
+
+
+def _ask(preset: Preset) -> ModelRef:
+    adapter = _create(preset)
     try:
         adapter.describe()
         held = adapter.installed_models() if isinstance(adapter, ListsModels) else []
