@@ -14,6 +14,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from orket.cli.main import run_command
 from orket.cli.mock_server import DIALECT_NAMES, mock_server
 from orket.errors import ServerError, UsageError
 from orket.mockserver import (
@@ -318,13 +319,32 @@ def documented(language: str) -> list[str]:
     return [block for said, block in blocks if said == language]
 
 
+def write_documented_files() -> None:
+    """The profile, the bank and the preset of the page, by the names it gives them."""
+    names = ("mock.toml", "mock-tasks.toml", "mock-preset.toml")
+    for name, content in zip(names, documented("toml"), strict=True):
+        Path(name).write_text(content)
+
+
+def test_the_documented_sweep_gives_the_documented_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_documented_files()
+    with MockServer("ollama", load_profile(Path("mock.toml"))) as server:
+        command = ["run", "mock-preset.toml", "--url", server.url, "-w", "warehouse"]
+        assert run_command([*command, "--include-polluted", "fill", "--no-canary"]) == 0
+    summary = json.loads(Path("sweep_summary.json").read_text())
+    assert summary["sessions"][0]["efficiency_frontier"]["optimal_quant_tag"] == "Q8_0"
+
+
 def test_the_documented_commands_and_profile_are_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (profile,) = documented("toml")
-    Path("mock.toml").write_text(profile)
-    lines = "\n".join(documented("")).splitlines()
+    write_documented_files()
+    blocks = "\n".join((*documented(""), *documented("sh")))
+    lines = blocks.replace("\\\n", " ").splitlines()
     commands = [line for line in lines if line.startswith("orket mock-server")]
     assert len(commands) > 8
     served: list[str] = []
