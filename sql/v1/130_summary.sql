@@ -13,54 +13,14 @@ WITH effective AS (
         sweep_id,
         model_id,
         {
-            'seed': if(
-                count(effective.seed) = count(*)
-                AND min(effective.seed) = max(effective.seed),
-                min(effective.seed),
-                NULL
-            ),
-            'threads': if(
-                count(effective.threads) = count(*)
-                AND min(effective.threads) = max(effective.threads),
-                min(effective.threads),
-                NULL
-            ),
-            'affinity': if(
-                count(effective.affinity) = count(*)
-                AND min(effective.affinity) = max(effective.affinity),
-                min(effective.affinity),
-                NULL
-            ),
-            'warmup': if(
-                count(effective.warmup) = count(*)
-                AND min(effective.warmup) = max(effective.warmup),
-                min(effective.warmup),
-                NULL
-            ),
-            'temperature_milli': if(
-                count(effective.temperature_milli) = count(*)
-                AND min(effective.temperature_milli) = max(effective.temperature_milli),
-                min(effective.temperature_milli),
-                NULL
-            ),
-            'context_tokens': if(
-                count(effective.context_tokens) = count(*)
-                AND min(effective.context_tokens) = max(effective.context_tokens),
-                min(effective.context_tokens),
-                NULL
-            ),
-            'batch_tokens': if(
-                count(effective.batch_tokens) = count(*)
-                AND min(effective.batch_tokens) = max(effective.batch_tokens),
-                min(effective.batch_tokens),
-                NULL
-            ),
-            'thinking': if(
-                count(effective.thinking) = count(*)
-                AND bool_and(effective.thinking) = bool_or(effective.thinking),
-                bool_and(effective.thinking),
-                NULL
-            )
+            'seed': v1.agreed(effective.seed),
+            'threads': v1.agreed(effective.threads),
+            'affinity': v1.agreed(effective.affinity),
+            'warmup': v1.agreed(effective.warmup),
+            'temperature_milli': v1.agreed(effective.temperature_milli),
+            'context_tokens': v1.agreed(effective.context_tokens),
+            'batch_tokens': v1.agreed(effective.batch_tokens),
+            'thinking': v1.agreed(effective.thinking)
         } AS controls
     FROM v1.attempts
     WHERE outcome = 'OK' AND phase = 'matrix'

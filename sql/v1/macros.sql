@@ -75,3 +75,7 @@ CREATE MACRO v1.objective(objective_name, part, whole, ppm, must) AS {
             >= CAST(whole AS HUGEINT) * CAST(ppm AS HUGEINT)
     END
 };
+
+-- The value that every row of a group has; NULL where one is unknown or differs.
+CREATE MACRO v1.agreed(fact) AS
+    CASE WHEN count(fact) = count(*) AND min(fact) = max(fact) THEN min(fact) END;
