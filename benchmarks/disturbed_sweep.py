@@ -15,10 +15,10 @@ from pathlib import Path
 
 from benchmarks.injectors import Injector, Span, SteppedClock
 from orket.machine.servers import find_server
+from orket.planning.identity import new_sweep_id
+from orket.planning.plan import Plan, build_plan
+from orket.planning.preset import load_preset
 from orket.sweep.execute import run_sweep
-from orket.sweep.identity import new_sweep_id
-from orket.sweep.plan import Plan, build_plan
-from orket.sweep.preset import load_preset
 from orket.warehouse import Warehouse
 
 PRESET = """

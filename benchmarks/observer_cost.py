@@ -19,7 +19,7 @@ from pathlib import Path
 
 from orket.machine.observer import Observer
 from orket.providers.contract import Generation, ModelRef
-from orket.providers.embedded import EmbeddedAdapter
+from orket.providers.llamacpp.embedded import EmbeddedAdapter
 from orket.providers.registry import ServerOptions
 from orket.records import Controls
 from orket.resources import shipped

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orket.providers.contract import ModelRef
-from orket.providers.engine import EngineProcess, EngineSettings
+from orket.providers.llamacpp.engine import EngineProcess, EngineSettings
 from orket.records import Controls
 from orket.resources import shipped
 

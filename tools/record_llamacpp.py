@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from orket.providers.engine import EngineProcess, EngineSettings
+from orket.providers.llamacpp.engine import EngineProcess, EngineSettings
 
 FOLDER = Path(__file__).parent.parent / "tests/fixtures/providers/llamacpp"
 PROMPT = "json: name=ada age=36"

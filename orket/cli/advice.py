@@ -64,7 +64,7 @@ def advise(reason: str, policy: Mapping[str, Any]) -> str:
 def _find_looser_profiles(foreign_cpu_share: Any) -> list[str]:
     """Known profiles that leave other programs more of the CPU, strictest first."""
     from orket.errors import OrketError
-    from orket.sweep.preset import known_profiles, load_profile
+    from orket.planning.preset import known_profiles, load_profile
 
     shares = {}
     for name in known_profiles():

@@ -54,10 +54,10 @@ def canary(
     """
     from orket.cli.canary_words import gate_failure
     from orket.cli.run import explain_interrupt, run_plan
+    from orket.planning.plan import CANARY_ONLY, build_plan
+    from orket.planning.profiles import check_profile_name
+    from orket.planning.served import fill_served
     from orket.sweep.judge import read_canary
-    from orket.sweep.plan import CANARY_ONLY, build_plan
-    from orket.sweep.profiles import check_profile_name
-    from orket.sweep.served import fill_served
     from orket.warehouse import Warehouse
 
     if save_profile:
@@ -75,7 +75,7 @@ def canary(
         raise gate_failure(store, plan.sweep_id, outcome.failed_canaries)
     if save_profile:
         from orket.machine.fingerprint import read_fingerprint
-        from orket.sweep.profiles import save_profile as save
+        from orket.planning.profiles import save_profile as save
 
         path = save(save_profile, plan, rows[0], read_fingerprint().id)
         messages.note(f"saved {path}; use it with --profile {save_profile}")
@@ -85,7 +85,7 @@ def new_id(preset: str) -> str:
     """A fresh sweep id."""
     from datetime import UTC, datetime
 
-    from orket.sweep.identity import new_sweep_id
+    from orket.planning.identity import new_sweep_id
 
     return new_sweep_id(preset, datetime.now(UTC))
 

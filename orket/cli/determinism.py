@@ -16,7 +16,7 @@ from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_opti
 from orket.errors import CheckFailed
 
 if TYPE_CHECKING:
-    from orket.sweep.plan import Plan
+    from orket.planning.plan import Plan
 
 DEFAULT_RUNS = 5
 
@@ -66,11 +66,11 @@ def determinism(
     from orket.cli.run import check_output, explain_interrupt, run_plan
     from orket.exports.json_text import render_json
     from orket.exports.load import write_file
+    from orket.planning.plan import DETERMINISM, build_plan
+    from orket.planning.preset import Change, override
+    from orket.planning.served import fill_served
+    from orket.policy import RATIO
     from orket.sweep.judge import count_determinism, read_determinism
-    from orket.sweep.plan import DETERMINISM, build_plan
-    from orket.sweep.policy import RATIO
-    from orket.sweep.preset import Change, override
-    from orket.sweep.served import fill_served
     from orket.warehouse import Warehouse
 
     check_output(output)

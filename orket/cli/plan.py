@@ -35,7 +35,7 @@ def plan(
     """
     from orket.cli.plan_table import plan_document, print_plan
     from orket.exports.json_text import render_json
-    from orket.sweep.plan import build_plan
+    from orket.planning.plan import build_plan
     from orket.warehouse import Warehouse
 
     store = Warehouse.open(warehouse)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from orket.cli.output import print_line, print_rows
 
 if TYPE_CHECKING:
-    from orket.sweep.plan import Plan
+    from orket.planning.plan import Plan
     from orket.warehouse import Warehouse
 
 
 def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
     """The resolved plan as plain values."""
+    from orket.planning.estimate import ASSUMPTIONS, estimate_plan
+    from orket.policy import changed_policy
     from orket.records import Controls
-    from orket.sweep.estimate import ASSUMPTIONS, estimate_plan
-    from orket.sweep.policy import changed_policy
 
     estimate = estimate_plan(plan)
     phases = [run.phase for run in plan.runs]

@@ -27,7 +27,7 @@ def presets(name: str | None, controls: bool, output_format: str | None) -> None
 
 
 def _show(name: str, controls: bool) -> None:
-    from orket.sweep.preset import load_preset, load_profile
+    from orket.planning.preset import load_preset, load_profile
 
     path = load_profile(name).path if controls else load_preset(name).path
     print_line(f"# {path}")
@@ -36,7 +36,7 @@ def _show(name: str, controls: bool) -> None:
 
 
 def _preset_rows() -> list[dict[str, Any]]:
-    from orket.sweep.preset import known_presets, load_preset
+    from orket.planning.preset import known_presets, load_preset
 
     rows = []
     for name in known_presets():
@@ -56,7 +56,7 @@ def _preset_rows() -> list[dict[str, Any]]:
 
 
 def _profile_rows() -> list[dict[str, Any]]:
-    from orket.sweep.preset import known_profiles, load_profile
+    from orket.planning.preset import known_profiles, load_profile
 
     return [
         {"name": name, "title": load_profile(name).table.title, "path": str(path)}

@@ -123,9 +123,9 @@ def _probe(
 ) -> list[dict[str, Any]]:
     from dataclasses import asdict
 
-    from orket.providers.endpoint import read_endpoint, without_version
+    from orket.providers.http.endpoint import read_endpoint, without_version
+    from orket.providers.http.transport import Transport
     from orket.providers.probe import probe as ask_all
-    from orket.providers.transport import Transport
 
     ref = _choose_model(adapter, model)
     if options.url is None:

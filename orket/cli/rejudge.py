@@ -55,7 +55,7 @@ class Rejudge:
 
 
 def _scaled(key: str, value: Decimal | None) -> int | None:
-    from orket.sweep.policy import policy_value
+    from orket.policy import policy_value
 
     if value is None:
         return None

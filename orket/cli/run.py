@@ -17,9 +17,9 @@ from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_opti
 from orket.errors import CheckFailed, OrketError, ServerError, WarehouseError
 
 if TYPE_CHECKING:
+    from orket.planning.plan import Plan
+    from orket.planning.preset import Preset
     from orket.sweep.execute import Outcome
-    from orket.sweep.plan import Plan
-    from orket.sweep.preset import Preset
     from orket.warehouse import Warehouse
 
 EXIT_INTERRUPTED = 130
@@ -67,7 +67,7 @@ def run(
     """
     from orket.cli.sweep_table import print_sweep
     from orket.exports.load import load_summary
-    from orket.sweep.served import fill_served
+    from orket.planning.served import fill_served
     from orket.sweep.sidecar import has_sidecar_rows, measure_sidecar, note_absent
     from orket.warehouse import Warehouse
 
@@ -195,8 +195,8 @@ def _build(
 ) -> Plan:
     from datetime import UTC, datetime
 
-    from orket.sweep.identity import new_sweep_id
-    from orket.sweep.plan import build_plan
+    from orket.planning.identity import new_sweep_id
+    from orket.planning.plan import build_plan
 
     sweep_id = (
         store.resolve(resume)
@@ -207,7 +207,7 @@ def _build(
 
 
 def _with_sidecar(preset: Preset, tool: str | None) -> Preset:
-    from orket.sweep.preset import Change, override
+    from orket.planning.preset import Change, override
 
     return override(preset, [Change("sidecar.tool", tool)]) if tool else preset
 

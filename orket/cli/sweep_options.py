@@ -15,7 +15,7 @@ from orket.cli.rejudge import Rejudge
 from orket.errors import UsageError
 
 if TYPE_CHECKING:
-    from orket.sweep.preset import Change, Preset
+    from orket.planning.preset import Change, Preset
 
 SERVER = "server"
 """As the value of --discover: what the server has installed."""
@@ -71,7 +71,7 @@ def sweep_options(command: _Command) -> _Command:
 
 def load_chosen_preset(name: str, chosen: SweepOptions) -> Preset:
     """The preset with the options over it. Raises UsageError."""
-    from orket.sweep.preset import load_preset, override
+    from orket.planning.preset import load_preset, override
 
     preset = override(load_preset(name), _server_changes(chosen))
     # Models first: the paths of the other options count them.
@@ -84,7 +84,7 @@ def load_chosen_preset(name: str, chosen: SweepOptions) -> Preset:
 
 def _discover(preset: Preset, chosen: SweepOptions) -> Preset:
     """The preset with the ladder of `--discover`: a folder, or `server`."""
-    from orket.sweep.served import fill_discovered
+    from orket.planning.served import fill_discovered
 
     if len(chosen.models) > 1:
         raise UsageError("--discover finds one model at a time", "name one --model")
@@ -94,7 +94,7 @@ def _discover(preset: Preset, chosen: SweepOptions) -> Preset:
 
 def _server_changes(chosen: SweepOptions) -> list[Change]:
     """What the options say of the server: it may be asked for what it has."""
-    from orket.sweep.preset import Change
+    from orket.planning.preset import Change
 
     _, urls = _read_urls(chosen.urls)
     return [
@@ -119,7 +119,7 @@ def _split(values: Sequence[str]) -> tuple[str, ...]:
 
 
 def _model_changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
-    from orket.sweep.preset import Change
+    from orket.planning.preset import Change
 
     if not chosen.models:
         return []
@@ -138,7 +138,7 @@ def _model_changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
 
 
 def _changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
-    from orket.sweep.preset import Change
+    from orket.planning.preset import Change
 
     pairs, _ = _read_urls(chosen.urls)
     changes = [
@@ -211,7 +211,7 @@ def _refuse_unknown(
 
 
 def _task_changes(chosen: SweepOptions) -> list[Change]:
-    from orket.sweep.preset import Change
+    from orket.planning.preset import Change
 
     numbers = [task for task in chosen.tasks if task.isdecimal()]
     names = [task for task in chosen.tasks if not task.isdecimal()]
@@ -223,7 +223,7 @@ def _task_changes(chosen: SweepOptions) -> list[Change]:
 
 def _layered(preset: Preset, table: str, values: dict[str, Any]) -> list[Change]:
     """Values for the preset's own table and for each model's that says otherwise."""
-    from orket.sweep.preset import Change
+    from orket.planning.preset import Change
 
     changes = []
     for key, value in values.items():

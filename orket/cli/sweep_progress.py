@@ -11,8 +11,8 @@ from orket.cli import messages
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from orket.planning.plan import Plan
     from orket.records import RunRecord
-    from orket.sweep.plan import Plan
 
 
 class SweepProgress:

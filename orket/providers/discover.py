@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from orket.errors import UsageError
-from orket.providers.contract import Adapter, ModelRef
-from orket.providers.gguf import (
+from orket.gguf import (
     BadGguf,
     GgufHeader,
     file_parts,
     normalise_tag,
     read_header,
 )
+from orket.providers.contract import Adapter, ModelRef
 
 UNKNOWN_QUANT = "unknown"
 """The tag of a model whose quant nobody names."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from orket.gguf import normalise_tag
 from orket.providers.contract import ModelRef
-from orket.providers.gguf import normalise_tag
-from orket.providers.problems import IdentityMismatch, Problem
+from orket.providers.http.problems import IdentityMismatch, Problem
 from orket.quants import find_quant
 from orket.records import Controls
 

@@ -7,14 +7,6 @@ from dataclasses import replace
 import msgspec
 
 from orket.errors import UsageError
-from orket.providers import figures
-from orket.providers.calls import USAGE_NOT_OFFERED, build_facts
-from orket.providers.chat import (
-    ChatResult,
-    ask_chat,
-    chat_payload,
-    with_usage,
-)
 from orket.providers.contract import (
     Generation,
     LoadedModel,
@@ -22,12 +14,20 @@ from orket.providers.contract import (
     ServerInfo,
     ServerLoad,
 )
-from orket.providers.dialects import read_figures
 from orket.providers.discover import UNKNOWN_QUANT, split_name
-from orket.providers.endpoint import read_endpoint, without_version
-from orket.providers.problems import IdentityMismatch
+from orket.providers.http.endpoint import read_endpoint, without_version
+from orket.providers.http.problems import IdentityMismatch
+from orket.providers.http.transport import Transport
+from orket.providers.reading import figures
+from orket.providers.reading.calls import USAGE_NOT_OFFERED, build_facts
+from orket.providers.reading.chat import (
+    ChatResult,
+    ask_chat,
+    chat_payload,
+    with_usage,
+)
+from orket.providers.reading.dialects import read_figures
 from orket.providers.registry import DEFAULT_URLS, ServerOptions
-from orket.providers.transport import Transport
 from orket.records import CallFacts, Capabilities, Controls
 
 PROBE_SECONDS = 60.0

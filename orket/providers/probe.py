@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from orket.providers.chat import chat_payload
 from orket.providers.contract import (
     Adapter,
     Generation,
@@ -19,8 +18,9 @@ from orket.providers.contract import (
     ServerInfo,
 )
 from orket.providers.discover import UNKNOWN_QUANT
-from orket.providers.problems import ProviderError
-from orket.providers.transport import Transport
+from orket.providers.http.problems import ProviderError
+from orket.providers.http.transport import Transport
+from orket.providers.reading.chat import chat_payload
 from orket.records import CallFacts, Controls
 
 YES, NO, UNKNOWN = "yes", "no", "unknown"

@@ -22,13 +22,13 @@ GROUP = "orket.providers"
 
 EMBEDDED = "embedded"
 BUILT_IN = {
-    EMBEDDED: "orket.providers.embedded:EmbeddedAdapter",
-    "llama-server": "orket.providers.llama_server:LlamaServerAdapter",
-    "ollama": "orket.providers.ollama:OllamaAdapter",
-    "lmstudio": "orket.providers.lmstudio:LmStudioAdapter",
+    EMBEDDED: "orket.providers.llamacpp.embedded:EmbeddedAdapter",
+    "llama-server": "orket.providers.llamacpp.server:LlamaServerAdapter",
+    "ollama": "orket.providers.ollama.adapter:OllamaAdapter",
+    "lmstudio": "orket.providers.lmstudio.adapter:LmStudioAdapter",
     "vllm": "orket.providers.vllm:VllmAdapter",
     "openai": "orket.providers.openai:OpenAiAdapter",
-    "tgi": "orket.providers.tgi:TgiAdapter",
+    "tgi": "orket.providers.tgi.adapter:TgiAdapter",
 }
 
 DEFAULT_URLS = {
@@ -59,7 +59,7 @@ class ServerOptions:
     unload_others: bool = False
     """The user agrees that other models are unloaded from their server."""
     clock: Any = None
-    """A clock in place of the machine's (`orket.providers.wire.WallClock`)."""
+    """A clock in place of the machine's (`orket.providers.http.wire.WallClock`)."""
 
 
 def provider_names() -> list[str]:

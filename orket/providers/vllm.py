@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from orket.providers.calls import Figures, build_facts
-from orket.providers.chat import ask_chat, chat_payload, with_usage
 from orket.providers.contract import (
     Generation,
     LoadedModel,
@@ -17,11 +15,16 @@ from orket.providers.contract import (
     ServerInfo,
     ServerLoad,
 )
-from orket.providers.counts import drop_default_zeros
-from orket.providers.dialects import read_figures
 from orket.providers.discover import UNKNOWN_QUANT, split_name
-from orket.providers.endpoint import read_endpoint
-from orket.providers.figures import (
+from orket.providers.http.endpoint import read_endpoint
+from orket.providers.http.problems import IdentityMismatch
+from orket.providers.http.transport import Transport
+from orket.providers.identity import find_unsupported, model_mismatch
+from orket.providers.reading.calls import Figures, build_facts
+from orket.providers.reading.chat import ask_chat, chat_payload, with_usage
+from orket.providers.reading.counts import drop_default_zeros
+from orket.providers.reading.dialects import read_figures
+from orket.providers.reading.figures import (
     count,
     mapping,
     nanoseconds_from_seconds,
@@ -29,11 +32,8 @@ from orket.providers.figures import (
     sequence,
     text,
 )
-from orket.providers.identity import find_unsupported, model_mismatch
-from orket.providers.problems import IdentityMismatch
-from orket.providers.prometheus import Samples, grown, grown_count, whole
+from orket.providers.reading.prometheus import Samples, grown, grown_count, whole
 from orket.providers.registry import DEFAULT_URLS, ServerOptions
-from orket.providers.transport import Transport
 from orket.records import CallFacts, Capabilities, Controls
 
 FORMULA = "vllm.prometheus-delta.v1"

@@ -14,19 +14,19 @@ import msgspec
 
 from orket.errors import OrketError, UsageError, WarehouseError
 from orket.machine.servers import find_server
+from orket.planning.prompts import NONCE, Prompt, cache_mode, make_prompt, nonce_ordinal
+from orket.planning.schedule import warmup_steps
+from orket.planning.targets import Target
 from orket.providers.contract import Generation, LoadedModel, ServerInfo
-from orket.providers.problems import IdentityMismatch
+from orket.providers.http.problems import IdentityMismatch
 from orket.records import CallFacts, CheckFacts, Controls, Counters
 from orket.sweep.context import Call, Context
 from orket.sweep.doomed import Doomed, incurable_cause
 from orket.sweep.interrupts import Interrupted
-from orket.sweep.prompts import NONCE, Prompt, cache_mode, make_prompt, nonce_ordinal
 from orket.sweep.rows import Ready, RowWriter, Timed, extra_warmups
-from orket.sweep.schedule import warmup_steps
-from orket.sweep.targets import Target
 from orket.tasks.bank import Task
 from orket.tasks.checkers import check_answer
-from orket.tasks.sandbox import open_sandbox
+from orket.tasks.sandboxes import open_sandbox
 
 MAX_RELOADS = 2
 """Times a server that was lost is loaded again within one block."""

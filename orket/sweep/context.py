@@ -8,9 +8,9 @@ from typing import Protocol
 
 from orket.machine.clock import Clock
 from orket.machine.observer import Observer
+from orket.planning.plan import Plan
 from orket.records import PlannedRun, RunRecord
 from orket.sweep.interrupts import Interrupts
-from orket.sweep.plan import Plan
 from orket.sweep.servers import Servers
 from orket.tasks.bank import Task
 from orket.warehouse import Warehouse

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from orket.errors import OrketError, UsageError
-from orket.providers.failures import advise
-from orket.providers.problems import Problem, ProviderError
+from orket.providers.http.failures import advise
+from orket.providers.http.problems import Problem, ProviderError
 from orket.records import CallFacts
 
 USAGE_ERROR, SERVER_LOST = "USAGE_ERROR", "SERVER_LOST"

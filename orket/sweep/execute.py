@@ -11,6 +11,8 @@ from orket.errors import OrketError, UsageError, WarehouseError
 from orket.machine.clock import Clock, SystemClock
 from orket.machine.fingerprint import read_fingerprint
 from orket.machine.observer import Observer
+from orket.planning.plan import MATRIX, Plan
+from orket.planning.targets import Target
 from orket.providers.contract import LoadedModel, ServerInfo
 from orket.records import EventRow, PlannedRun
 from orket.sweep.anchors import Anchors
@@ -20,12 +22,10 @@ from orket.sweep.doomed import Doomed, error_class
 from orket.sweep.interrupts import Interrupted, Interrupts
 from orket.sweep.judge import DRIFT, PollutedRun, list_polluted, read_canary
 from orket.sweep.manifest import RESUME, START, build_manifest
-from orket.sweep.plan import MATRIX, Plan
 from orket.sweep.resume import Progress, is_complete, read_progress
 from orket.sweep.rows import extra_warmups
 from orket.sweep.servers import Servers
 from orket.sweep.sidecar import check_sidecar
-from orket.sweep.targets import Target
 from orket.warehouse import Warehouse
 from orket.warehouse.parts import time_ordered_id
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orket.sweep.policy import build_policy
-from orket.sweep.preset import known_profiles, load_profile
+from orket.planning.preset import known_profiles, load_profile
+from orket.policy import build_policy
 from orket.warehouse import Warehouse
 
 INCURABLE = (

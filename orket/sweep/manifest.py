@@ -9,12 +9,12 @@ from datetime import datetime
 
 from orket import __version__
 from orket.machine.fingerprint import Fingerprint
+from orket.planning.plan import Plan
+from orket.planning.schedule import PlannedModel
+from orket.planning.targets import Target
 from orket.providers.contract import LoadedModel, ServerInfo
 from orket.quants import find_quant
 from orket.records import Capabilities, ModelEntry, QuantEntry, SweepRow
-from orket.sweep.plan import Plan
-from orket.sweep.schedule import PlannedModel
-from orket.sweep.targets import Target
 from orket.tasks.checkers import CHECKER_VERSION
 from orket.warehouse.parts import time_ordered_id
 

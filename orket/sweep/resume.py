@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from orket.errors import UsageError
-from orket.sweep.plan import Plan
+from orket.planning.plan import Plan
 from orket.warehouse import Warehouse
 
 

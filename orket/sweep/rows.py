@@ -8,14 +8,14 @@ from datetime import datetime
 import msgspec
 
 from orket.errors import OrketError
+from orket.planning import identity
+from orket.planning.prompts import DISABLED, Prompt, make_prompt
+from orket.planning.schedule import model_identity, warmup_steps
+from orket.planning.targets import Target
 from orket.providers.contract import Adapter, LoadedModel, ServerInfo
 from orket.records import CallFacts, CheckFacts, Controls, Counters, RunRecord
-from orket.sweep import identity
 from orket.sweep.context import Call, Context
 from orket.sweep.doomed import error_class
-from orket.sweep.prompts import DISABLED, Prompt, make_prompt
-from orket.sweep.schedule import model_identity, warmup_steps
-from orket.sweep.targets import Target
 
 
 @dataclass(frozen=True, slots=True)

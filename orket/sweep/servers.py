@@ -6,11 +6,11 @@ from typing import Protocol, runtime_checkable
 
 from orket.errors import ServerError
 from orket.machine.clock import Clock
+from orket.planning.plan import Plan, ServerPlan
+from orket.planning.targets import Target
 from orket.providers.contract import Adapter, LoadedModel, ModelRef, ServerInfo
 from orket.providers.registry import ServerOptions, create_adapter
 from orket.records import Controls
-from orket.sweep.plan import Plan, ServerPlan
-from orket.sweep.targets import Target
 
 
 @runtime_checkable

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orket.errors import UsageError
+from orket.planning.plan import Plan, SidecarPlan
 from orket.sidecars.llama_bench import (
     SIDECARS,
     BenchOptions,
@@ -13,7 +14,6 @@ from orket.sidecars.llama_bench import (
     find_binary,
     run_sidecar,
 )
-from orket.sweep.plan import Plan, SidecarPlan
 from orket.warehouse import Warehouse
 
 

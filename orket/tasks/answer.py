@@ -6,11 +6,14 @@ but the ValueError its docstring names.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import unicodedata
+import warnings
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 MAX_ANSWER_CHARS = 400_000
@@ -18,6 +21,12 @@ MAX_ANSWER_CHARS = 400_000
 
 MAX_JSON_DEPTH = 64
 """Deeper JSON is refused before the parser can exhaust its stack."""
+
+MAX_CODE_CHARS = 20_000
+"""Longer code is refused unread: below it no text can exhaust Python's parser."""
+
+_GRAMMAR = (3, 11)
+"""One grammar, whatever Python runs Orket."""
 
 _OPENING = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*([^`\s]*)[^`\n]*")
 # A string that never ends reaches to the end: a retry at every quote would be slow.
@@ -113,6 +122,21 @@ def read_code(answer: Answer) -> str:
         return answer.blocks[0].text
     plain = [block.text for block in answer.blocks if not block.language]
     return "\n".join(plain) if plain else answer.text
+
+
+@lru_cache(maxsize=8)
+def parse_code(code: str) -> ast.Module:
+    """The syntax tree of an answer's code. Raises ValueError with a reason code."""
+    if not code.strip():
+        raise ValueError("CODE_MISSING")
+    if len(code) > MAX_CODE_CHARS:
+        raise ValueError("CODE_TOO_LONG")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(code, feature_version=_GRAMMAR)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ValueError("CODE_INVALID") from None
 
 
 def read_json(answer: Answer) -> Any:

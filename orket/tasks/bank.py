@@ -15,9 +15,10 @@ import msgspec
 from orket.errors import UsageError
 from orket.resources import shipped
 from orket.tasks.checks import KINDS, Case, Check
-from orket.tasks.selection import nearest, select_tasks
+from orket.tasks.selection import select_tasks
 from orket.tasks.task import BUCKETS, LANGUAGES, TIERS, Samples, Task, TaskBank
-from orket.tasks.toml_source import TomlSource, read_toml
+from orket.text import nearest
+from orket.toml_source import TomlSource, read_toml
 
 __all__ = [
     "Samples",

@@ -8,22 +8,14 @@ from __future__ import annotations
 
 import ast
 import math
-import warnings
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 from orket.tasks import checks as kinds
-from orket.tasks.answer import Answer, read_code
+from orket.tasks.answer import Answer, parse_code, read_code
 from orket.tasks.finding import FAILED, PASSED, UNSUPPORTED, Finding, verdict
 from orket.tasks.sandbox import RAISED, STOPPED, VALUE, Outcome, Sandbox
 from orket.tasks.sandbox import UNSUPPORTED as NOT_RUN
-
-MAX_CODE_CHARS = 20_000
-"""Longer code is refused unread: below it no text can exhaust Python's parser."""
-
-_GRAMMAR = (3, 11)
-"""One grammar, whatever Python runs Orket."""
 
 _BLOCKS = (
     ast.If,
@@ -36,21 +28,6 @@ _BLOCKS = (
     ast.Match,
 )
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-
-
-@lru_cache(maxsize=8)
-def parse_code(code: str) -> ast.Module:
-    """The syntax tree of an answer's code. Raises ValueError with a reason code."""
-    if not code.strip():
-        raise ValueError("CODE_MISSING")
-    if len(code) > MAX_CODE_CHARS:
-        raise ValueError("CODE_TOO_LONG")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(code, feature_version=_GRAMMAR)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError("CODE_INVALID") from None
 
 
 def try_code(check: kinds.Check, answer: Answer, sandbox: Sandbox | None) -> Finding:

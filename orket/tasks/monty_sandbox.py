@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from orket.errors import MissingExtra
+from orket.tasks.answer import parse_code
 from orket.tasks.sandbox import (
     ANSWER_SECONDS,
     CALL_SECONDS,
@@ -234,7 +235,6 @@ def _compiles(code: str) -> bool:
 
 
 def _walk(code: str) -> Iterator[ast.AST]:
-    from orket.tasks.code_checks import parse_code
 
     try:
         return ast.walk(parse_code(code))

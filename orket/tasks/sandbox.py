@@ -11,14 +11,9 @@ cannot forge a right result without computing it.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-from orket.errors import UsageError
-
-NAMES = ("monty", "process")
 
 CALL_SECONDS = 2.0
 """Limit of one call, and of running the code once, in the monty sandbox."""
@@ -71,27 +66,3 @@ class Sandbox(Protocol):
     def close(self) -> None:
         """Let go of every process."""
         ...
-
-
-def open_sandbox(name: str | None = None) -> Sandbox | None:
-    """A sandbox by name; it starts its processes when the first code is run.
-
-    None is `monty` where its package is installed, else no sandbox, and "none" is
-    none. Without a sandbox code checks are unsupported, never failed. Raises
-    UsageError.
-    """
-    if name == "none":
-        return None
-    if name is None:
-        if importlib.util.find_spec("pydantic_monty") is None:
-            return None
-        name = "monty"
-    if name == "monty":
-        from orket.tasks.monty_sandbox import MontySandbox
-
-        return MontySandbox()
-    if name == "process":
-        from orket.tasks.process_sandbox import ProcessSandbox
-
-        return ProcessSandbox()
-    raise UsageError(f"no sandbox named {name!r}", f"use {', '.join(NAMES)} or none")

@@ -8,15 +8,7 @@ from difflib import get_close_matches
 
 from orket.errors import UsageError
 from orket.tasks.task import BUCKETS, TIERS, Task, TaskBank
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """What to offer for a word that is not known."""
-    options = list(known)
-    close = get_close_matches(word, options, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return "known are " + ", ".join(options)
+from orket.text import nearest
 
 
 def select_tasks(

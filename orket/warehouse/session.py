@@ -25,8 +25,6 @@ from orket.warehouse.view_files import (
 if TYPE_CHECKING:
     import polars as pl
 
-    from orket.warehouse.store import Warehouse
-
 
 @dataclass(frozen=True, slots=True)
 class ColumnNote:
@@ -38,18 +36,20 @@ class ColumnNote:
     comment: str
 
 
+Parts = Mapping[str, Sequence[Path]]
+"""Dataset -> the Parquet parts that it is read from."""
+
+
 class Session:
     """A connection whose raw views are bound to the parts of a warehouse."""
 
     def __init__(
         self,
-        warehouse: Warehouse,
-        sweep_id: str | None,
+        parts: Parts,
         overrides: Mapping[str, object],
         threads: int,
     ) -> None:
-        self._warehouse = warehouse
-        self._sweep_id = sweep_id
+        self._parts = parts
         self._overrides = dict(overrides)
         self._staged: set[str] = set()
         self._connection = duckdb.connect(":memory:", config={"threads": threads})
@@ -144,8 +144,7 @@ class Session:
         run(f"CREATE SCHEMA {VIEW_VERSION}")
         run("CREATE SCHEMA staged")
         for dataset in DATASETS:
-            parts = self._warehouse.parts(dataset, self._sweep_id)
-            bind_dataset(self._connection, dataset, parts)
+            bind_dataset(self._connection, dataset, self._parts[dataset])
         bind_policy(self._connection, overrides)
         bind_what_if(self._connection, overrides)
         run(macro_file().read_text(encoding="utf-8"))
@@ -160,7 +159,7 @@ class Session:
         if not asked:
             return
         what_if = {**self._overrides, "include_polluted": "fill"}
-        with Session(self._warehouse, self._sweep_id, what_if, threads=1) as other:
+        with Session(self._parts, what_if, threads=1) as other:
             answers = other.rows(
                 "SELECT sweep_id, model_id, minimum_viable_quant, best_value_quant "
                 f"FROM {VIEW_VERSION}.recommendation"
@@ -212,11 +211,7 @@ class Session:
 
     def _explain(self, error: duckdb.Error) -> WarehouseError | UsageError:
         """Name the torn part, if one is the cause; else say what DuckDB says."""
-        parts = [
-            part
-            for dataset in DATASETS
-            for part in self._warehouse.parts(dataset, self._sweep_id)
-        ]
+        parts = [part for dataset in DATASETS for part in self._parts[dataset]]
         torn = (
             first_unreadable(parts)
             if isinstance(error, duckdb.IOException | duckdb.InvalidInputException)
@@ -229,3 +224,35 @@ class Session:
                 "move this file away and run the command again; other parts are whole",
             )
         return UsageError(str(error).splitlines()[0])
+
+
+class LockedSession(Session):
+    """Views as tables in memory for anybody's SQL; every way out of it is closed."""
+
+    def __init__(self, parts: Parts, overrides: Mapping[str, object]) -> None:
+        super().__init__(parts, overrides, threads=1)
+        self.comment()
+        run = self._connection.execute
+        for dataset in DATASETS:
+            # The raw views still point at files: an unlocked way to the disk.
+            run(f"CREATE TABLE staged.raw_{dataset} AS SELECT * FROM raw.{dataset}")
+            run(
+                f"CREATE OR REPLACE VIEW raw.{dataset} AS "
+                f"SELECT * FROM staged.raw_{dataset}"
+            )
+        run(f"SET search_path = '{VIEW_VERSION},main'")
+        run("SET enable_external_access = false")
+        run("SET lock_configuration = true")
+
+    def query(self, text: str) -> pl.DataFrame:
+        """The rows of a single SELECT. Raises UsageError for anything else."""
+        try:
+            statements = self._connection.extract_statements(text)
+        except duckdb.Error as error:
+            raise UsageError(str(error).splitlines()[0]) from error
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise UsageError(
+                "only a single SELECT is run here",
+                "the views are read-only; see the columns with: orket sql",
+            )
+        return self.frame(text)

@@ -15,8 +15,7 @@ from orket.warehouse.journal import Journal
 from orket.warehouse.parts import list_parts, partition_name, partition_sweep
 
 if TYPE_CHECKING:
-    from orket.warehouse.locked import LockedSession
-    from orket.warehouse.session import Session
+    from orket.warehouse.session import LockedSession, Session
 
 
 class Warehouse:
@@ -118,12 +117,15 @@ class Warehouse:
         """
         from orket.warehouse.session import Session
 
-        return Session(self, sweep_id, overrides or {}, threads)
+        return Session(self._bound(sweep_id), overrides or {}, threads)
 
     def locked_session(
         self, sweep_id: str | None = None, overrides: Mapping[str, object] | None = None
     ) -> LockedSession:
         """The same views in memory, with every way out of it closed."""
-        from orket.warehouse.locked import LockedSession
+        from orket.warehouse.session import LockedSession
 
-        return LockedSession(self, sweep_id, overrides or {})
+        return LockedSession(self._bound(sweep_id), overrides or {})
+
+    def _bound(self, sweep_id: str | None) -> dict[str, list[Path]]:
+        return {dataset: self.parts(dataset, sweep_id) for dataset in DATASETS}

@@ -1,0 +1,1 @@
+"""From a preset to a plan: what `orket plan` needs; runs nothing."""

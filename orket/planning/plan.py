@@ -1,0 +1,351 @@
+"""Resolves a preset into a plan: the ordered list of planned runs, and its hash."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from orket.errors import UsageError
+from orket.planning import identity
+from orket.planning.preset import DEFAULT_PROFILE, Preset, Profile, load_profile
+from orket.planning.preset_file import ControlsTable, ModelTable
+from orket.planning.schedule import (
+    CanaryCell,
+    PlannedModel,
+    build_schedule,
+    model_identity,
+)
+from orket.planning.targets import Target, resolve_target
+from orket.policy import build_policy, policy_facts
+from orket.providers.registry import EMBEDDED, require_provider
+from orket.records import Controls, Label, Override, PlannedRun, TaskEntry
+from orket.tasks.bank import Task, TaskBank, load_bank, select_tasks
+from orket.tasks.checkers import CHECKER_VERSION
+
+MATRIX, CANARY_ONLY, DETERMINISM = "matrix", "canary", "determinism"
+"""What a sweep is for."""
+
+CANARY_QUANT = "Q4_K_M"
+CANARY_BUCKET = "logic"
+ANCHOR_EVERY_SECONDS = 600
+DEFAULT_TIMEOUT_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlan:
+    """How the server is reached; of this only name, streaming and timeout identify."""
+
+    provider: str
+    url: str | None
+    streaming: bool
+    timeout_seconds: float
+    engine: str | None = None
+    api_key_env: str | None = None
+    api_key_file: str | None = None
+    insecure: bool = False
+    unload_others: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarPlan:
+    """The diagnostic tool that runs after the matrix."""
+
+    tool: str
+    profile: str | None = None
+    binary: str | None = None
+    timeout_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a sweep is going to do."""
+
+    sweep_id: str
+    purpose: str
+    preset: str
+    title: str | None
+    profile: Profile
+    server: ServerPlan
+    models: tuple[PlannedModel, ...]
+    tasks: tuple[Task, ...]
+    task_entries: tuple[TaskEntry, ...]
+    repetitions: int
+    order: str
+    polluted_retries: int
+    nonce_rule: str
+    canary: tuple[CanaryCell, ...]
+    canary_skipped: bool
+    anchor_every_seconds: int
+    anchor_every_blocks: int
+    sandbox: str | None
+    sidecar: SidecarPlan | None
+    labels: tuple[Label, ...]
+    overrides: tuple[Override, ...]
+    runtime_target: str
+    execution_mode: str
+    runs: tuple[PlannedRun, ...]
+    plan_hash: str
+    policy_hash: str
+
+    def model(self, model_id: str) -> PlannedModel:
+        """The model of that id."""
+        return next(model for model in self.models if model.model_id == model_id)
+
+    def target(self, model_id: str, quant_tag: str) -> Target:
+        """The target of that model and quant."""
+        targets = self.model(model_id).targets
+        return next(target for target in targets if target.ref.quant_tag == quant_tag)
+
+    def missing(self) -> list[str]:
+        """Why the plan, or a quant of it, cannot be run on this machine."""
+        files = [
+            target.missing
+            for model in self.models
+            for target in model.targets
+            if target.missing
+        ]
+        return files + self._excess_threads()
+
+    def _excess_threads(self) -> list[str]:
+        """An engine that Orket starts would take any number, and crawl."""
+        cpus = os.cpu_count()
+        asked = {model.controls.threads or "" for model in self.models}
+        if self.server.provider != EMBEDDED or cpus is None:
+            return []
+        return [
+            f"{threads} threads are more than this machine's {cpus} logical CPUs: "
+            f"give --threads {cpus} or fewer, or --threads server"
+            for threads in sorted(asked)
+            if threads.isdecimal() and int(threads) > cpus
+        ]
+
+
+def build_plan(
+    preset: Preset,
+    sweep_id: str,
+    purpose: str = MATRIX,
+    skip_canary: bool = False,
+) -> Plan:
+    """The plan of a preset. The same content gives the same `plan_hash`.
+
+    Raises UsageError for anything that does not resolve.
+    """
+    table = preset.table
+    profile = load_profile(table.control_profile or DEFAULT_PROFILE)
+    server = _plan_server(preset)
+    bank = load_bank(table.tasks.bank or "")
+    tasks = select_tasks(
+        bank, table.tasks.buckets, table.tasks.select, table.tasks.limit
+    )
+    entries = tuple(_task_entry(task) for task in tasks)
+    models = tuple(
+        _plan_model(preset, profile, model, server) for model in table.models
+    )
+    repetitions = 0 if purpose == CANARY_ONLY else table.repetitions or 1
+    order = table.order or "rotated"
+    gate = purpose == CANARY_ONLY or (
+        table.canary.enabled is not False and not skip_canary
+    )
+    canary = (
+        _canary_cells(preset, bank, models, entries)
+        if gate and purpose != DETERMINISM
+        else ()
+    )
+    rule = identity.SHARED_NONCE_RULE if purpose == DETERMINISM else identity.NONCE_RULE
+    sandbox = table.tasks.sandbox
+    facts = {
+        "adapter": server.provider,
+        "streaming": server.streaming,
+        "timeout_ms": int(server.timeout_seconds * 1000),
+        "models": [_model_facts(model) for model in models],
+        "tasks": [[entry.test_id, entry.task_revision] for entry in entries],
+        "checker_version": CHECKER_VERSION,
+        "sandbox": sandbox,
+        "repetitions": repetitions,
+        "order": order,
+        "nonce_rule": rule,
+    }
+    return Plan(
+        sweep_id=sweep_id,
+        purpose=purpose,
+        preset=preset.name,
+        title=table.title,
+        profile=profile,
+        server=server,
+        models=models,
+        tasks=tasks,
+        task_entries=entries,
+        repetitions=repetitions,
+        order=order,
+        polluted_retries=_or(table.polluted_retries, 1),
+        nonce_rule=rule,
+        canary=canary,
+        canary_skipped=skip_canary,
+        anchor_every_seconds=_or(
+            table.canary.anchor_every_seconds, ANCHOR_EVERY_SECONDS
+        ),
+        anchor_every_blocks=_or(table.canary.anchor_every_blocks, 0),
+        sandbox=sandbox,
+        sidecar=_plan_sidecar(preset),
+        labels=tuple(
+            Label(key=key, value=value) for key, value in sorted(table.labels.items())
+        ),
+        overrides=preset.overrides,
+        runtime_target=table.runtime_target or "local-hardware",
+        execution_mode=table.execution_mode or "live",
+        runs=build_schedule(sweep_id, models, entries, repetitions, order, canary),
+        plan_hash=identity.hash_of(facts),
+        policy_hash=identity.hash_of(
+            {model.model_id: policy_facts(model.policy) for model in models}
+        ),
+    )
+
+
+def _plan_model(
+    preset: Preset, profile: Profile, model: ModelTable, server: ServerPlan
+) -> PlannedModel:
+    table = preset.table
+    layers = (profile.table.controls, table.controls, model.controls)
+    return PlannedModel(
+        model_id=model.id,
+        targets=tuple(
+            resolve_target(
+                model, quant, server.provider, server.url, preset.path.parent
+            )
+            for quant in model.quants
+        ),
+        controls=_build_controls(layers),
+        policy=build_policy(profile.table.policy, table.policy, model.policy),
+        parameters_billions=None
+        if model.parameters_billions is None
+        else Decimal(model.parameters_billions),
+    )
+
+
+def _build_controls(layers: Sequence[ControlsTable]) -> Controls:
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values |= layer.model_dump(exclude_none=True)
+    temperature = values.get("temperature")
+    milli = None if temperature is None else Decimal(temperature) * 1000
+    if milli is not None and milli != milli.to_integral_value():
+        raise UsageError(f"temperature is {temperature}", "its finest step is 0.001")
+    return Controls(
+        seed=values.get("seed"),
+        temperature_milli=None if milli is None else int(milli),
+        threads=_text(values.get("threads")),
+        affinity=values.get("affinity"),
+        warmup=_text(values.get("warmup")),
+        context_tokens=values.get("context"),
+        batch_tokens=values.get("batch"),
+        thinking=values.get("thinking"),
+    )
+
+
+def _plan_server(preset: Preset) -> ServerPlan:
+    table = preset.table.provider
+    assert table.name is not None
+    require_provider(table.name)
+    timeout = table.timeout_seconds
+    return ServerPlan(
+        provider=table.name,
+        url=table.url,
+        streaming=table.streaming is not False,
+        timeout_seconds=float(DEFAULT_TIMEOUT_SECONDS if timeout is None else timeout),
+        engine=table.engine,
+        api_key_env=table.api_key_env,
+        api_key_file=table.api_key_file,
+        insecure=bool(table.insecure),
+        unload_others=bool(table.unload_others),
+    )
+
+
+def _plan_sidecar(preset: Preset) -> SidecarPlan | None:
+    table = preset.table.sidecar
+    if table.tool is None:
+        return None
+    return SidecarPlan(table.tool, table.profile, table.binary, table.timeout_seconds)
+
+
+def _task_entry(task: Task) -> TaskEntry:
+    return TaskEntry(
+        test_id=task.test_id,
+        bank=task.bank,
+        task_id=task.id,
+        bucket=task.bucket,
+        tier=task.tier,
+        task_revision=task.revision,
+        checks_total=len(task.checks),
+        max_tokens=task.max_tokens,
+    )
+
+
+def _canary_cells(
+    preset: Preset,
+    bank: TaskBank,
+    models: Sequence[PlannedModel],
+    tasks: Sequence[TaskEntry],
+) -> tuple[CanaryCell, ...]:
+    """The cell of each model that the gate and the anchors measure."""
+    test_id = _canary_task(preset, bank, tasks)
+    asked = preset.table.canary.quant
+    return tuple(
+        CanaryCell(
+            model.model_id,
+            _canary_quant(asked, [target.ref.quant_tag for target in model.targets]),
+            test_id,
+        )
+        for model in models
+    )
+
+
+def _canary_quant(asked: str | None, quants: Sequence[str]) -> str:
+    """The asked one where it is planned, else Q4_K_M, else the most precise one."""
+    for quant in (asked, CANARY_QUANT):
+        if quant in quants:
+            return str(quant)
+    from orket.quants import find_quant
+
+    def precision(quant: str) -> int:
+        entry = find_quant(quant)
+        return entry.order if entry else -1
+
+    return max(quants, key=precision)
+
+
+def _canary_task(preset: Preset, bank: TaskBank, tasks: Sequence[TaskEntry]) -> str:
+    """The asked one where it is selected, else the first logic task."""
+    asked = preset.table.canary.task
+    for entry in tasks:
+        if asked in (entry.test_id, entry.task_id):
+            return entry.test_id
+    if asked and not any(asked in (task.id, task.test_id) for task in bank.tasks):
+        raise UsageError(
+            f"the canary task {asked!r} is not in the bank {bank.bank}",
+            "name one of its tasks in [canary] task",
+        )
+    logic = [entry for entry in tasks if entry.bucket == CANARY_BUCKET]
+    return (logic or list(tasks))[0].test_id
+
+
+def _model_facts(model: PlannedModel) -> dict[str, Any]:
+    return {
+        "id": model.model_id,
+        "quants": [
+            [target.ref.quant_tag, model_identity(target)] for target in model.targets
+        ],
+        "controls": msgspec.to_builtins(model.controls),
+    }
+
+
+def _or(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

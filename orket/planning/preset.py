@@ -1,0 +1,247 @@
+"""Finds presets and control profiles by name or path, and layers them.
+
+A preset lies on the preset it `extends`: tables are merged key by key, lists are
+replaced. Options of the command line are one more layer, and each of them is kept
+as an override for the manifest.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from orket.errors import UsageError
+from orket.planning.preset_file import (
+    PresetTable,
+    ProfileTable,
+    check_table,
+    read_toml,
+)
+from orket.records import Override
+from orket.resources import shipped
+
+DEFAULT_PROFILE = "quiet"
+QUANT_CATALOGUE = "quants"
+"""Lies beside the presets and is none."""
+_DEEPEST_EXTENDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A preset with all it extends, and what the command line put over it."""
+
+    name: str
+    path: Path
+    table: PresetTable
+    content: dict[str, Any]
+    """The merged content that `table` was judged from."""
+    overrides: tuple[Override, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A control profile: controls and thresholds that belong to a machine."""
+
+    name: str
+    path: Path
+    table: ProfileTable
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One value of the command line that goes over a preset."""
+
+    key: str
+    """Dotted key, as it is recorded."""
+    value: Any
+    paths: tuple[tuple[str | int, ...], ...] = ()
+    """Where it goes in the content; empty means the key itself."""
+    shown: Any = None
+    """Recorded in place of the value and of the preset's, where they are long."""
+    shown_before: Any = None
+
+
+def user_folder() -> Path:
+    """Where a user's own control profiles lie: $ORKET_HOME, else ~/.orket."""
+    return Path(os.environ.get("ORKET_HOME") or Path.home() / ".orket")
+
+
+def known_presets() -> dict[str, Path]:
+    """Shipped presets by name."""
+    found = _by_name(shipped("presets"))
+    return {name: path for name, path in found.items() if name != QUANT_CATALOGUE}
+
+
+def known_profiles() -> dict[str, Path]:
+    """Control profiles by name: the shipped ones, then the user's own over them."""
+    shipped_ones = _by_name(shipped("presets") / "controls")
+    return shipped_ones | _by_name(user_folder() / "controls")
+
+
+def load_preset(name_or_path: str) -> Preset:
+    """Read a preset by name or path with everything it extends.
+
+    Raises UsageError: an unknown name lists the known ones; a mistake in the file
+    names file, line and the nearest valid key.
+    """
+    path = _find(name_or_path, known_presets(), "preset")
+    content = _load_layers(path, seen=())
+    table = check_table(PresetTable, content, path)
+    _require(table, path)
+    return Preset(path.stem, path, table, content)
+
+
+def load_profile(name_or_path: str) -> Profile:
+    """Read a control profile by name or path. Raises UsageError."""
+    path = _find(name_or_path, known_profiles(), "control profile")
+    content, text = read_toml(path)
+    return Profile(path.stem, path, check_table(ProfileTable, content, path, text))
+
+
+def override(preset: Preset, changes: Sequence[Change]) -> Preset:
+    """The preset with values of the command line over its own. Raises UsageError."""
+    content = _copied(preset.content)
+    records = list(preset.overrides)
+    for change in changes:
+        paths = change.paths or (tuple(change.key.split(".")),)
+        before = [_get(content, path) for path in paths]
+        for path in paths:
+            _set(content, path, change.value)
+        own = before[0] if all(value == before[0] for value in before) else before
+        if own == change.value:
+            continue
+        if change.shown is not None:
+            records.append(_record(change.key, change.shown, change.shown_before))
+        else:
+            records.append(_record(change.key, change.value, own))
+    table = check_table(PresetTable, content, "command line")
+    _require(table, preset.path)
+    return replace(preset, table=table, content=content, overrides=tuple(records))
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def _find(name_or_path: str, known: Mapping[str, Path], kind: str) -> Path:
+    if name_or_path in known:
+        return known[name_or_path]
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    if path.suffix == ".toml" or os.sep in name_or_path:
+        raise UsageError(f"there is no {kind} file {path}", "check the path")
+    near = difflib.get_close_matches(name_or_path, known, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(f"no {kind} {name_or_path!r}", f"{meant}known: {', '.join(known)}")
+
+
+def _load_layers(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    content, text = read_toml(path)
+    check_table(PresetTable, content, path, text)
+    base_name = content.pop("extends", None)
+    content = _anchored(content, path.parent)
+    if base_name is None:
+        return content
+    if len(seen) >= _DEEPEST_EXTENDS or path in seen:
+        raise UsageError(f"{path}: extends goes in a circle", "remove one `extends`")
+    known = known_presets()
+    beside = path.parent / base_name
+    base = beside if beside.is_file() else _find(base_name, known, "preset")
+    return _merged(_load_layers(base, (*seen, path)), content)
+
+
+def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Make a bank given by path relative to the file that says so."""
+    tasks = content.get("tasks")
+    bank = tasks.get("bank") if isinstance(tasks, dict) else None
+    if isinstance(bank, str) and bank.endswith(".toml"):
+        return {**content, "tasks": {**content["tasks"], "bank": str(folder / bank)}}
+    return content
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        both = isinstance(below, dict) and isinstance(value, dict)
+        result[key] = _merged(below, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def _require(table: PresetTable, path: Path) -> None:
+    missing = [
+        key
+        for key, value in (
+            ("provider.name", table.provider.name),
+            ("models", table.models),
+            ("tasks.bank", table.tasks.bank),
+        )
+        if not value
+    ]
+    if missing:
+        raise UsageError(
+            f"{path}: {', '.join(missing)} missing",
+            "add it, or `extends` a preset that has it",
+        )
+    ids = [model.id for model in table.models]
+    if len(set(ids)) < len(ids):
+        raise UsageError(f"{path}: two models share an id", "give each its own id")
+    for model in table.models:
+        if len(set(model.quants)) < len(model.quants):
+            raise UsageError(
+                f"{path}: model {model.id} lists a quant twice", "list each once"
+            )
+
+
+def _copied(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _copied(value)
+        if isinstance(value, dict)
+        else [_copied(v) if isinstance(v, dict) else v for v in value]
+        if isinstance(value, list)
+        else value
+        for key, value in content.items()
+    }
+
+
+def _get(content: Any, path: Sequence[str | int]) -> Any:
+    for part in path:
+        try:
+            content = content[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return content
+
+
+def _set(content: Any, path: Sequence[str | int], value: Any) -> None:
+    for part in path[:-1]:
+        if isinstance(part, str):
+            content = content.setdefault(part, {})
+        else:
+            content = content[part]
+    content[path[-1]] = value
+
+
+def _record(key: str, value: Any, preset_value: Any) -> Override:
+    return Override(
+        key=key,
+        value=_json(value),
+        preset_value=None if preset_value is None else _json(preset_value),
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=_plain, ensure_ascii=False, sort_keys=True)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    raise TypeError(f"{value!r} is not JSON")

@@ -1,0 +1,307 @@
+"""What a preset or a control profile file may say, and how a mistake in it is told."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import types
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from orket.errors import UsageError
+from orket.planning.toml_lines import find_line
+from orket.policy import POLICY_KEYS, policy_value
+from orket.tasks.task import BUCKETS
+from orket.text import nearest
+
+Word = Annotated[str, Field(min_length=1)]
+Positive = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Policies = dict[str, bool | int | Decimal | str]
+
+
+class Table(BaseModel):
+    """Base of every table: strict, and no key that is not declared."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ControlsTable(Table):
+    """Experimental controls; a key that is absent leaves the layer below in force."""
+
+    seed: int | None = None
+    temperature: Annotated[Decimal | int, Field(ge=0)] | None = None
+    threads: Positive | Literal["server"] | None = None
+    affinity: Word | None = None
+    warmup: Positive | None = None
+    context: Positive | None = None
+    batch: Positive | None = None
+    thinking: bool | None = None
+
+
+class ProviderTable(Table):
+    """The server that answers."""
+
+    name: Word | None = None
+    url: Word | None = None
+    streaming: bool | None = None
+    engine: Word | None = None
+    timeout_seconds: Annotated[Decimal | int, Field(gt=0)] | None = None
+    api_key_env: Word | None = None
+    api_key_file: Word | None = None
+    insecure: bool | None = None
+    unload_others: bool | None = None
+
+
+class NameTable(Table):
+    """What one provider calls a model: a file, or a name, tag or key."""
+
+    file: Word | None = None
+    name: str | None = None
+    tag: Word | None = None
+    key: Word | None = None
+    url: Word | None = None
+    urls: dict[str, Word] = {}
+    quants: dict[str, Word] = {}
+
+
+class ModelTable(Table):
+    """One model with the quants to compare.
+
+    `any_id` lets --model give another id; `parameters_billions` serves estimates only.
+    """
+
+    id: Word
+    quants: Annotated[list[Word], Field(min_length=1)]
+    any_id: bool = False
+    parameters_billions: Annotated[Decimal | int, Field(gt=0)] | None = None
+    names: Annotated[dict[str, NameTable], Field(min_length=1)]
+    controls: ControlsTable = ControlsTable()
+    policy: Policies = {}
+
+
+class TasksTable(Table):
+    """The tasks: a bank, and which part of it."""
+
+    bank: Word | None = None
+    buckets: list[Word] | None = None
+    select: list[Word] | None = None
+    limit: Positive | None = None
+    sandbox: Literal["monty", "process"] | None = None
+
+
+class CanaryTable(Table):
+    """The gate before the matrix, and the anchor runs during it."""
+
+    enabled: bool | None = None
+    quant: Word | None = None
+    task: Word | None = None
+    anchor_every_seconds: Natural | None = None
+    anchor_every_blocks: Natural | None = None
+
+
+class SidecarTable(Table):
+    """A diagnostic tool that runs after the matrix."""
+
+    tool: Word | None = None
+    profile: Word | None = None
+    binary: Word | None = None
+    timeout_seconds: Positive | None = None
+
+
+class PresetTable(Table):
+    """A whole preset file. Everything is optional: an `extends` may bring the rest."""
+
+    schema_version: Literal[1]
+    title: Word | None = None
+    description: str | None = None
+    extends: Word | None = None
+    control_profile: Word | None = None
+    repetitions: Positive | None = None
+    order: Literal["rotated", "grouped"] | None = None
+    polluted_retries: Natural | None = None
+    runtime_target: Word | None = None
+    execution_mode: Word | None = None
+    provider: ProviderTable = ProviderTable()
+    controls: ControlsTable = ControlsTable()
+    models: list[ModelTable] = []
+    tasks: TasksTable = TasksTable()
+    policy: Policies = {}
+    canary: CanaryTable = CanaryTable()
+    labels: dict[str, str] = {}
+    sidecar: SidecarTable = SidecarTable()
+
+
+class EvidenceTable(Table):
+    """Where a saved control profile comes from."""
+
+    sweep_id: Word
+    hardware_fingerprint: str | None = None
+    latency_cv: Decimal | int | None = None
+    latency_basis: str | None = None
+
+
+class ProfileTable(Table):
+    """A control profile file: controls and thresholds that belong to a machine."""
+
+    schema_version: Literal[1]
+    title: Word | None = None
+    description: str | None = None
+    controls: ControlsTable = ControlsTable()
+    policy: Policies = {}
+    evidence: EvidenceTable | None = None
+
+
+_File = TypeVar("_File", PresetTable, ProfileTable)
+
+
+def read_toml(path: Path) -> tuple[dict[str, Any], str]:
+    """The content of a TOML file and its text; decimals stay exact.
+
+    Raises UsageError naming file and line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(text, parse_float=Decimal), text
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 text") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {path} ({error.strerror})") from error
+
+
+def check_table(
+    kind: type[_File], content: Mapping[str, Any], where: Path | str, text: str = ""
+) -> _File:
+    """Judge the content of a file strictly.
+
+    Raises UsageError with every problem on one line: file, line, key, what to do.
+    """
+    problems: list[str] = []
+    checked: _File | None = None
+    try:
+        checked = kind.model_validate(content)
+    except ValidationError as failure:
+        for path, errors in _by_place(failure).items():
+            problems.append(_say(where, text, path, _explain(kind, path, errors)))
+    problems += [
+        _say(where, text, path, saying)
+        for path, saying in (*_bucket_problems(content), *_policy_problems(content))
+    ]
+    if problems or checked is None:
+        raise UsageError("; ".join(problems))
+    return checked
+
+
+def _by_place(failure: ValidationError) -> dict[tuple[str | int, ...], list[Any]]:
+    """Errors by place: a union reports each of its branches."""
+    places: dict[tuple[str | int, ...], list[Any]] = {}
+    for error in failure.errors(include_url=False):
+        place = tuple(part for part in error["loc"] if not _is_branch(part))
+        places.setdefault(place, []).append(error)
+    return places
+
+
+def _is_branch(part: object) -> bool:
+    return isinstance(part, str) and (
+        part in ("int", "str", "bool", "decimal", "float")
+        or part.startswith(("constrained-", "literal[", "function-"))
+    )
+
+
+def _explain(
+    kind: type[BaseModel], path: Sequence[str | int], errors: Sequence[Any]
+) -> str:
+    first = errors[0]
+    if first["type"] == "extra_forbidden":
+        return _unknown_key(str(path[-1]), _keys_at(kind, path[:-1]))
+    if first["type"] == "missing":
+        return "is missing"
+    return " or ".join(
+        dict.fromkeys(
+            str(error["msg"]).replace("Input should", "should") for error in errors
+        )
+    )
+
+
+def _unknown_key(key: str, valid: Sequence[str]) -> str:
+    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
+    if near:
+        return f"unknown key; did you mean {near[0]}?"
+    return "unknown key; known here: " + ", ".join(sorted(valid))
+
+
+def _keys_at(kind: type[BaseModel], path: Sequence[str | int]) -> list[str]:
+    """The keys that are declared in the table at `path`."""
+    current: Any = kind
+    for part in path:
+        current = _step(current, part)
+    table = _table_in(current)
+    return list(table.model_fields) if table else []
+
+
+def _step(annotation: Any, part: str | int) -> Any:
+    table = _table_in(annotation)
+    if table and isinstance(part, str) and part in table.model_fields:
+        return table.model_fields[part].annotation
+    arguments = get_args(annotation)
+    return arguments[-1] if arguments else annotation
+
+
+def _table_in(annotation: Any) -> type[BaseModel] | None:
+    """The table type inside an annotation, not looking into lists and maps."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (Union, types.UnionType, Annotated):
+        for inner in get_args(annotation):
+            if found := _table_in(inner):
+                return found
+    return None
+
+
+def _bucket_problems(
+    content: Mapping[str, Any],
+) -> list[tuple[tuple[str | int, ...], str]]:
+    tasks = content.get("tasks")
+    buckets = tasks.get("buckets") if isinstance(tasks, dict) else None
+    return [
+        (("tasks", "buckets"), f"no bucket named {name!r}; {nearest(name, BUCKETS)}")
+        for name in (buckets if isinstance(buckets, list) else [])
+        if isinstance(name, str) and name not in BUCKETS
+    ]
+
+
+def _policy_problems(
+    content: Mapping[str, Any],
+) -> list[tuple[tuple[str | int, ...], str]]:
+    """What is wrong with the thresholds: their keys are data, not declared fields."""
+    tables: list[tuple[tuple[str | int, ...], Any]] = [
+        (("policy",), content.get("policy"))
+    ]
+    models = content.get("models")
+    for index, model in enumerate(models if isinstance(models, list) else []):
+        if isinstance(model, dict):
+            tables.append((("models", index, "policy"), model.get("policy")))
+    problems: list[tuple[tuple[str | int, ...], str]] = []
+    for path, table in tables:
+        for key, value in (table if isinstance(table, dict) else {}).items():
+            if key not in POLICY_KEYS:
+                problems.append(((*path, key), _unknown_key(key, list(POLICY_KEYS))))
+                continue
+            try:
+                policy_value(key, value)
+            except UsageError as error:
+                problems.append(((*path, key), str(error)))
+    return problems
+
+
+def _say(where: Path | str, text: str, path: Sequence[str | int], saying: str) -> str:
+    line = find_line(text, path) if text else None
+    place = f"{where}, line {line}" if line else str(where)
+    dotted = ".".join(str(part) for part in path)
+    return f"{place}: {dotted}: {saying}" if dotted else f"{place}: {saying}"

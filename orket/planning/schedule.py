@@ -1,0 +1,144 @@
+"""The order of runs: blocks, warm-ups, rotation.
+
+Nesting is model > repetition > quant (rotated by the repetition) > task, so that a
+machine that warms up does so for every quant alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from orket.planning import identity
+from orket.planning.targets import Target
+from orket.records import Controls, PlannedRun, Policy, TaskEntry
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedModel:
+    """One model of a sweep with its quants, controls and policy."""
+
+    model_id: str
+    targets: tuple[Target, ...]
+    controls: Controls
+    policy: Policy
+    parameters_billions: Decimal | None = None
+    """For estimates only."""
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryCell:
+    """The cell of one model that the gate and the anchors measure."""
+
+    model_id: str
+    quant_tag: str
+    test_id: str
+
+
+def model_identity(target: Target) -> dict[str, Any]:
+    """What names the weights: their digest, else what the server calls them."""
+    identity_facts: dict[str, Any] = {"model": target.ref.model_id}
+    if target.digest:
+        return {**identity_facts, "digest": target.digest}
+    return {**identity_facts, "name": target.ref.name}
+
+
+def build_schedule(
+    sweep_id: str,
+    models: Sequence[PlannedModel],
+    tasks: Sequence[TaskEntry],
+    repetitions: int,
+    order: str,
+    canary: Sequence[CanaryCell],
+) -> tuple[PlannedRun, ...]:
+    """Every planned run in the order of execution: the gates, then the matrix."""
+    return tuple(_Builder(sweep_id, models, tasks).build(repetitions, order, canary))
+
+
+class _Builder:
+    """Numbers runs and blocks while the plan is written down."""
+
+    def __init__(
+        self,
+        sweep_id: str,
+        models: Sequence[PlannedModel],
+        tasks: Sequence[TaskEntry],
+    ) -> None:
+        self._sweep_id = sweep_id
+        self._models = models
+        self._tasks = tasks
+        self._runs: list[PlannedRun] = []
+        self._block = -1
+        self._warmups: dict[tuple[str, str, str], int] = {}
+
+    def build(
+        self, repetitions: int, order: str, canary: Sequence[CanaryCell]
+    ) -> list[PlannedRun]:
+        by_id = {entry.test_id: entry for entry in self._tasks}
+        for cell in canary:
+            model = next(m for m in self._models if m.model_id == cell.model_id)
+            target = next(t for t in model.targets if t.ref.quant_tag == cell.quant_tag)
+            task = by_id[cell.test_id]
+            self._open_block(model, target, task)
+            for repetition in range(1, model.policy.canary_repetitions + 1):
+                self._add("canary", target, task, repetition)
+        for model in self._models:
+            for repetition, target in _visits(model.targets, repetitions, order):
+                self._open_block(model, target, self._tasks[0])
+                for task in self._tasks:
+                    self._add("matrix", target, task, repetition)
+        return self._runs
+
+    def _open_block(self, model: PlannedModel, target: Target, task: TaskEntry) -> None:
+        self._block += 1
+        for _ in range(warmup_steps(model.controls)):
+            cell = (model.model_id, target.ref.quant_tag, task.test_id)
+            self._warmups[cell] = self._warmups.get(cell, 0) + 1
+            self._add("warmup", target, task, self._warmups[cell])
+
+    def _add(
+        self, phase: str, target: Target, task: TaskEntry, repetition: int
+    ) -> None:
+        quant = target.ref.quant_tag
+        self._runs.append(
+            PlannedRun(
+                run_id=identity.run_id(
+                    self._sweep_id,
+                    phase,
+                    model_identity(target),
+                    quant,
+                    task.test_id,
+                    task.task_revision,
+                    repetition,
+                ),
+                order_index=len(self._runs),
+                phase=phase,
+                model_id=target.ref.model_id,
+                quant_tag=quant,
+                test_id=task.test_id,
+                repetition=repetition,
+                block_index=self._block,
+            )
+        )
+
+
+def warmup_steps(controls: Controls) -> int:
+    """Recorded warm-up calls at the head of a block: at least one."""
+    asked = controls.warmup
+    return max(1, int(asked)) if asked and asked.isdecimal() else 1
+
+
+def _visits(
+    targets: Sequence[Target], repetitions: int, order: str
+) -> list[tuple[int, Target]]:
+    """Which quant is visited in which repetition, in order."""
+    if order == "grouped":
+        return [(r, target) for target in targets for r in range(1, repetitions + 1)]
+    visits: list[tuple[int, Target]] = []
+    for repetition in range(1, repetitions + 1):
+        shift = (repetition - 1) % len(targets)
+        rotated = (*targets[shift:], *targets[:shift])
+        visits += [(repetition, target) for target in rotated]
+    return visits

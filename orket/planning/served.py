@@ -1,0 +1,107 @@
+"""Finds out what there is to measure, where a preset leaves that open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from orket.errors import UsageError
+from orket.planning.preset import Change, Preset, override
+from orket.providers.contract import Adapter, ModelRef
+from orket.providers.discover import UNKNOWN_QUANT, ListsModels, discover
+from orket.providers.registry import ServerOptions, create_adapter
+
+SERVED = "served"
+"""In place of a list of quants: whatever the server holds."""
+
+
+def fill_served(preset: Preset) -> Preset:
+    """The preset with what its server says it holds in place of `served`.
+
+    Raises ServerError when the server is not there, UsageError when it does not say.
+    """
+    open_models = [
+        index
+        for index, model in enumerate(preset.table.models)
+        if list(model.quants) == [SERVED]
+    ]
+    if not open_models:
+        return preset
+    held = _ask(preset)
+    changes = []
+    for index in open_models:
+        model = preset.table.models[index]
+        changes.append(
+            Change("quants", [held.quant_tag], (("models", index, "quants"),))
+        )
+        if model.any_id and not _is_renamed(preset, index):
+            changes.append(
+                Change("models.0.id", held.model_id, (("models", index, "id"),))
+            )
+    return override(preset, changes)
+
+
+def fill_discovered(preset: Preset, folder: Path | None, model: str | None) -> Preset:
+    """The preset with a ladder found in a folder of GGUF files, or on its server.
+
+    Raises UsageError when none is found, or several models and none is named.
+    """
+    ladder = discover(folder, model) if folder else _discover_server(preset, model)
+    provider = preset.table.provider.name
+    assert provider is not None
+    quants = {ref.quant_tag: str(ref.path or ref.name) for ref in ladder}
+    names: dict[str, Any] = {"quants": quants}
+    if folder:
+        names["file"] = "{quant}.gguf"
+    # Policy and controls of the preset's first model stay: they are its intention.
+    table = dict(preset.content["models"][0])
+    table |= {
+        "id": ladder[0].model_id,
+        "quants": list(quants),
+        "names": {provider: names},
+    }
+    known = [own.id for own in preset.table.models]
+    shown = [f"{ladder[0].model_id} {tag}" for tag in quants]
+    change = Change("models", [table], shown=shown, shown_before=known)
+    return override(preset, [change])
+
+
+def _discover_server(preset: Preset, model: str | None) -> list[ModelRef]:
+    adapter = _create(preset)
+    try:
+        adapter.describe()
+        return discover(adapter, model)
+    finally:
+        adapter.close()
+
+
+def _is_renamed(preset: Preset, index: int) -> bool:
+    return any(entry.key == f"models.{index}.id" for entry in preset.overrides)
+
+
+def _create(preset: Preset) -> Adapter:
+    table = preset.table.provider
+    assert table.name is not None
+    options = ServerOptions(
+        url=table.url,
+        api_key_env=table.api_key_env,
+        api_key_file=table.api_key_file,
+        insecure=bool(table.insecure),
+    )
+    return create_adapter(table.name, options)
+
+
+def _ask(preset: Preset) -> ModelRef:
+    adapter = _create(preset)
+    try:
+        adapter.describe()
+        held = adapter.installed_models() if isinstance(adapter, ListsModels) else []
+    finally:
+        adapter.close()
+    if len(held) == 1 and held[0].quant_tag != UNKNOWN_QUANT:
+        return held[0]
+    names = ", ".join(f"{ref.name} {ref.quant_tag}" for ref in held) or "nothing"
+    raise UsageError(
+        f"the server holds {names}: which quant is to be measured is not clear",
+        "name it with --quants",
+    )

@@ -1,0 +1,142 @@
+"""What each planned model and quant is called, where it lies and who serves it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import ascii_uppercase
+
+from orket.errors import UsageError
+from orket.planning.preset_file import ModelTable, NameTable
+from orket.planning.weights import read_weights
+from orket.providers.contract import ModelRef
+from orket.resources import shipped
+
+MODELS_VARIABLE = "ORKET_MODELS"
+"""Folders of GGUF files, separated like PATH."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One model in one quant at one server."""
+
+    ref: ModelRef
+    url: str | None = None
+    digest: str | None = None
+    """sha256 of the file; None where the server alone knows the weights."""
+    model_bytes: int | None = None
+    parameters: int | None = None
+    missing: str | None = None
+    """Why it cannot be run here, where that is known before the server is asked."""
+
+
+def resolve_target(
+    model: ModelTable, quant: str, provider: str, url: str | None, folder: Path
+) -> Target:
+    """The target of one quant. Raises UsageError for a name that cannot be made.
+
+    A file that is not there is told by `missing`: a plan needs no files.
+    """
+    names = _names_for(model, provider)
+    words = _words(model.id, quant)
+    server_url = _fill(names.urls.get(quant) or names.url or url, words)
+    called = names.quants.get(quant)
+    if names.file is None:
+        template = called or names.name or names.tag or names.key or ""
+        name = _fill(template, words) or ""
+        return Target(ModelRef(model.id, quant, name), server_url)
+    pattern = _fill(called or names.file, words) or ""
+    given = _fill(names.name or names.tag or names.key, words)
+    found = _find_files(pattern, folder)
+    if len(found) != 1:
+        ref = ModelRef(model.id, quant, given or Path(pattern).stem)
+        return Target(ref, server_url, missing=_say_missing(pattern, found, folder))
+    path = found[0]
+    weights = read_weights(path)
+    return Target(
+        ModelRef(model.id, quant, given or path.stem, path),
+        server_url,
+        weights.digest,
+        weights.model_bytes,
+        weights.parameters,
+    )
+
+
+def ollama_spelling(quant: str) -> str:
+    """A quant as the Ollama library spells it: q4_K_M, fp16."""
+    if quant.upper() in ("F16", "FP16"):
+        return "fp16"
+    letters = len(quant) - len(quant.lstrip(ascii_uppercase))
+    return quant[:letters].lower() + quant[letters:]
+
+
+def _names_for(model: ModelTable, provider: str) -> NameTable:
+    if provider in model.names:
+        return model.names[provider]
+    raise UsageError(
+        f"model {model.id} has no name for the provider {provider}",
+        f"it has names for {', '.join(sorted(model.names))}; add "
+        f"[models.names.{provider}] to the preset",
+    )
+
+
+def _words(model_id: str, quant: str) -> dict[str, str]:
+    return {
+        "model": model_id,
+        "quant": quant,
+        "quant_lower": quant.lower(),
+        "quant_ollama": ollama_spelling(quant),
+    }
+
+
+def _fill(template: str | None, words: Mapping[str, str]) -> str | None:
+    if template is None:
+        return None
+    try:
+        return template.format_map(words)
+    except (KeyError, ValueError, IndexError) as error:
+        known = ", ".join("{" + word + "}" for word in words)
+        raise UsageError(
+            f"the name {template!r} has an unknown placeholder ({error})",
+            f"known: {known}",
+        ) from error
+
+
+def _folders(preset_folder: Path) -> list[Path]:
+    named = os.environ.get(MODELS_VARIABLE, "")
+    listed = [Path(part).expanduser() for part in named.split(os.pathsep) if part]
+    own = [preset_folder, *listed, Path("models"), Path(), shipped("presets")]
+    return list(dict.fromkeys(folder.resolve() for folder in own))
+
+
+def _find_files(pattern: str, preset_folder: Path) -> list[Path]:
+    """The matches in the first folder that has any."""
+    path = Path(pattern).expanduser()
+    if path.is_absolute():
+        return _matches(path.parent, path.name)
+    for folder in _folders(preset_folder):
+        if found := _matches(folder, pattern):
+            return found
+    return []
+
+
+def _matches(folder: Path, pattern: str) -> list[Path]:
+    if any(letter in pattern for letter in "*?["):
+        return sorted(path for path in folder.glob(pattern) if path.is_file())
+    path = folder / pattern
+    return [path] if path.is_file() else []
+
+
+def _say_missing(pattern: str, found: list[Path], folder: Path) -> str:
+    if found:
+        shown = ", ".join(str(path) for path in found[:3])
+        return f"{pattern} matches {len(found)} files ({shown}): name one"
+    if Path(pattern).expanduser().is_absolute():
+        return f"there is no file {pattern}"
+    looked = ", ".join(str(place) for place in _folders(folder)[:-1])
+    return (
+        f"there is no file {pattern} (looked in {looked}): put it there or name its "
+        f"folder in {MODELS_VARIABLE}"
+    )

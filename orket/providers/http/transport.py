@@ -1,0 +1,167 @@
+"""The one way Orket speaks HTTP to a model server.
+
+A failure never raises here: it is a `Problem`, so that it can become a row. A call
+has one deadline from its first to its last byte, is never redirected and never
+repeated behind the caller's back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from orket import __version__
+from orket.machine.clock import SystemClock
+from orket.providers.http.endpoint import Endpoint
+from orket.providers.http.failures import Judge
+from orket.providers.http.problems import Problem, ProviderError
+from orket.providers.http.responses import (
+    Reply,
+    Stream,
+    Timing,
+    read_reply,
+    read_timing,
+)
+from orket.providers.http.wire import (
+    Exchange,
+    TimedBackend,
+    TimedPool,
+    WallClock,
+    find_proxy,
+)
+
+__all__ = ["Reply", "Stream", "Timing", "Transport"]
+
+CONNECT_SECONDS = 10.0
+ASK_SECONDS = 10.0
+"""Deadline of a question that makes the server generate nothing."""
+
+
+class Transport:
+    """One server's address, one client, one clock."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        insecure: bool = False,
+        clock: WallClock | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.clock = clock or SystemClock()
+        self.tls_verified = (not insecure) if endpoint.secure else None
+        self._judge = Judge(endpoint)
+        self._backend = TimedBackend()
+        headers = {
+            "Accept-Encoding": "identity",
+            "User-Agent": f"orket/{__version__}",
+        }
+        if endpoint.authorization:
+            headers["Authorization"] = endpoint.authorization
+        context = (
+            httpx.create_ssl_context(verify=not insecure) if endpoint.secure else None
+        )
+        pool = TimedPool(self._backend, context, find_proxy(endpoint))
+        self._client = httpx.Client(
+            transport=pool,
+            headers=headers,
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    def get(self, path: str, timeout_seconds: float = ASK_SECONDS) -> Reply:
+        """Ask for `path`."""
+        return self._whole("GET", path, None, timeout_seconds)
+
+    def post(
+        self, path: str, payload: Any, timeout_seconds: float = ASK_SECONDS
+    ) -> Reply:
+        """Post `payload` as JSON and read the whole response."""
+        return self._whole("POST", path, payload, timeout_seconds)
+
+    @contextmanager
+    def stream(
+        self, path: str, payload: Any, timeout_seconds: float, framing: str = "sse"
+    ) -> Iterator[Stream]:
+        """Post `payload` and open the response as a stream: `sse` or `ndjson`."""
+        exchange = self._begin(timeout_seconds)
+        stream = Stream(self._judge, framing, exchange)
+        response: httpx.Response | None = None
+        with self._judge.guarded(stream.set_problem, None):
+            response = self._send("POST", path, payload, timeout_seconds)
+            stream.opened(response)
+        try:
+            yield stream
+        finally:
+            if response is not None:
+                response.close()
+
+    def require(self, reply: Reply, purpose: str) -> Any:
+        """The reply's JSON. Raises ProviderError naming the server and `purpose`."""
+        problem = reply.problem
+        if problem is None and reply.json is None:
+            problem = Problem("PROTOCOL_ERROR", "the answer is not JSON", reply.status)
+        if problem is None:
+            return reply.json
+        raise self.error(problem, purpose)
+
+    def error(self, problem: Problem, purpose: str) -> ProviderError:
+        """The problem as an error for a person."""
+        return self._judge.error(problem, purpose)
+
+    def close(self) -> None:
+        """Close the client."""
+        self._client.close()
+
+    def __enter__(self) -> Transport:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _whole(
+        self, method: str, path: str, payload: Any, timeout_seconds: float
+    ) -> Reply:
+        exchange = self._begin(timeout_seconds)
+        found = [Reply()]
+        status: int | None = None
+
+        def report(problem: Problem) -> None:
+            exchange.mark_failed()
+            found[0] = Reply(status, problem=replace(problem, http_status=status))
+
+        with self._judge.guarded(report, None):
+            response = self._send(method, path, payload, timeout_seconds)
+            status = response.status_code
+            try:
+                found[0] = read_reply(response, self._judge)
+            finally:
+                response.close()
+        return replace(found[0], timing=read_timing(exchange, None))
+
+    def _begin(self, timeout_seconds: float) -> Exchange:
+        exchange = Exchange(self.clock, int(timeout_seconds * 1e9))
+        self._backend.begin(exchange)
+        return exchange
+
+    def _send(
+        self, method: str, path: str, payload: Any, timeout_seconds: float
+    ) -> httpx.Response:
+        request = self._client.build_request(
+            method,
+            self.endpoint.url + path,
+            json=payload,
+            timeout=httpx.Timeout(
+                timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)
+            ),
+        )
+        return self._client.send(request, stream=True)

@@ -1,0 +1,195 @@
+"""Sockets with a stop-watch: when the request was written, when the last byte came.
+
+The times are taken where the bytes pass, so that neither connecting nor the client's
+own work counts as the server's; and every read is bounded by what is left of the
+call's deadline, so that a server dripping bytes cannot hold a call for ever.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import urllib.request
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import httpcore
+import httpx
+
+from orket.providers.http.endpoint import Endpoint
+
+
+class WallClock(Protocol):
+    """The two clocks a call is timed with."""
+
+    def monotonic_ns(self) -> int: ...
+
+    def realtime_ns(self) -> int: ...
+
+
+class Exchange:
+    """The moments of one request and its response, and its deadline."""
+
+    def __init__(self, clock: WallClock, timeout_ns: int) -> None:
+        self._clock = clock
+        self.begun_ns = clock.monotonic_ns()
+        self.deadline_ns = self.begun_ns + timeout_ns
+        self.written: tuple[int, int] | None = None
+        """First byte of the request: monotonic and real time."""
+        self.last_byte: tuple[int, int] | None = None
+
+    def mark_written(self) -> None:
+        if self.written is None:
+            self.written = self._clock.monotonic_ns(), self._clock.realtime_ns()
+
+    def mark_read(self) -> None:
+        self.last_byte = self._clock.monotonic_ns(), self._clock.realtime_ns()
+
+    def mark_failed(self) -> None:
+        """A call that fails lasts until it is known to have failed."""
+        self.mark_read()
+
+    def forget_written(self) -> None:
+        """What was written until now opened a tunnel and was not the request."""
+        self.written = None
+
+    def bound(self, timeout: float | None) -> float:
+        """Seconds the next step may take. Raises httpcore.ReadTimeout at none."""
+        left = (self.deadline_ns - self._clock.monotonic_ns()) / 1e9
+        if left <= 0:
+            raise httpcore.ReadTimeout("deadline")
+        return left if timeout is None else min(left, timeout)
+
+
+class TimedBackend(httpcore.NetworkBackend):
+    """Opens connections that keep the times of this thread's current exchange."""
+
+    def __init__(self) -> None:
+        self._inner = httpcore.SyncBackend()
+        self._current = threading.local()
+
+    def begin(self, exchange: Exchange) -> None:
+        """Name the exchange that the next connection of this thread belongs to."""
+        self._current.exchange = exchange
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        exchange: Exchange = self._current.exchange
+        stream = self._inner.connect_tcp(
+            host, port, exchange.bound(timeout), local_address, socket_options
+        )
+        return TimedStream(stream, exchange)
+
+    def sleep(self, seconds: float) -> None:
+        self._inner.sleep(seconds)
+
+
+class TimedStream(httpcore.NetworkStream):
+    """One connection; it belongs to one exchange, for none is used twice."""
+
+    def __init__(self, inner: httpcore.NetworkStream, exchange: Exchange) -> None:
+        self._inner = inner
+        self._exchange = exchange
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        data = self._inner.read(max_bytes, self._exchange.bound(timeout))
+        if data:
+            self._exchange.mark_read()
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._exchange.mark_written()
+        self._inner.write(buffer, self._exchange.bound(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        self._exchange.forget_written()
+        secured = self._inner.start_tls(
+            ssl_context, server_hostname, self._exchange.bound(timeout)
+        )
+        return TimedStream(secured, self._exchange)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class TimedPool(httpx.BaseTransport):
+    """The connections of one server as an httpx transport: none is kept alive.
+
+    A kept connection that the server closes after a stream loses the next call; a
+    new one costs a fraction of a millisecond on loopback.
+    """
+
+    def __init__(
+        self, backend: TimedBackend, context: ssl.SSLContext | None, proxy: str | None
+    ) -> None:
+        options: dict[str, Any] = {
+            "ssl_context": context,
+            "max_keepalive_connections": 0,
+            "retries": 0,
+            "network_backend": backend,
+        }
+        self._pool = (
+            httpcore.ConnectionPool(**options)
+            if proxy is None
+            else httpcore.HTTPProxy(proxy_url=proxy, **options)
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = self._pool.handle_request(
+            httpcore.Request(
+                method=request.method,
+                url=httpcore.URL(
+                    scheme=request.url.raw_scheme,
+                    host=request.url.raw_host,
+                    port=request.url.port,
+                    target=request.url.raw_path,
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions=request.extensions,
+            )
+        )
+        return httpx.Response(
+            status_code=response.status,
+            headers=response.headers,
+            stream=_Body(response),
+            extensions=response.extensions,
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def find_proxy(endpoint: Endpoint) -> str | None:
+    """The proxy that the environment names for this server; never one for loopback."""
+    if endpoint.locality == "loopback" or urllib.request.proxy_bypass(endpoint.host):
+        return None
+    scheme = "https" if endpoint.secure else "http"
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(scheme) or proxies.get("all")
+    return proxy if proxy and proxy.startswith(("http://", "https://")) else None

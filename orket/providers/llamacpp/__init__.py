@@ -1,0 +1,1 @@
+"""llama.cpp: its protocol, any server of it, and the embedded engine."""

@@ -1,0 +1,196 @@
+"""Any llama-server by URL: what it holds is verified, nothing of it is changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orket.gguf import hash_file, normalise_ftype
+from orket.machine.clock import SystemClock
+from orket.providers.contract import (
+    Generation,
+    LoadedModel,
+    ModelRef,
+    ServerInfo,
+    ServerLoad,
+)
+from orket.providers.discover import UNKNOWN_QUANT, split_name
+from orket.providers.http.endpoint import read_endpoint, without_version
+from orket.providers.http.transport import Transport
+from orket.providers.identity import require_bits
+from orket.providers.llamacpp.protocol import (
+    HeldModel,
+    LlamaCppServer,
+    require_name,
+    require_quant,
+)
+from orket.providers.reading import figures
+from orket.providers.registry import DEFAULT_URLS, ServerOptions
+from orket.records import CallFacts, Capabilities, Controls
+
+READY_SECONDS = 30
+"""How long a server may go on loading its model before it is called not ready."""
+PROBE_SECONDS = 60.0
+
+
+class LlamaServerAdapter:
+    """A llama-server that somebody else started."""
+
+    name = "llama-server"
+
+    def __init__(self, options: ServerOptions) -> None:
+        endpoint = read_endpoint(
+            without_version(options.url or DEFAULT_URLS[self.name]),
+            options.api_key_env,
+            options.api_key_file,
+        )
+        self._options = options
+        self._clock = options.clock or SystemClock()
+        self._transport = Transport(endpoint, options.insecure, self._clock)
+        self._server = LlamaCppServer(self._transport)
+        self._held = HeldModel()
+
+    def describe(self) -> ServerInfo:
+        """Ask what it is, and try with two calls of one token what it tells."""
+        held = self._await_model()
+        endpoint = self._transport.endpoint
+        return ServerInfo(
+            provider=self.name,
+            version=held.build,
+            endpoint=endpoint.url,
+            locality=endpoint.locality,
+            capabilities=self._probe(held),
+            tls_verified=self._transport.tls_verified,
+            notes=self._notes(held),
+        )
+
+    def load(self, model: ModelRef, controls: Controls) -> LoadedModel:
+        """Verify that the server holds this model. Raises ProviderError."""
+        held = self._held = self._await_model()
+        where = f"the server at {self._transport.endpoint.url}"
+        require_name(model, held, where)
+        require_quant(model, held, where)
+        require_bits(model, held.model_bytes, held.parameters, where)
+        echoed = self._server.echoed_controls(controls)
+        return LoadedModel(
+            model=model,
+            effective=Controls(
+                seed=echoed.seed,
+                temperature_milli=echoed.temperature_milli,
+                thinking=echoed.thinking,
+                context_tokens=held.context_tokens,
+            ),
+            unsupported=_unsupported(controls, held),
+            digest=self._digest(held),
+            model_bytes=held.model_bytes,
+            parameters=held.parameters,
+            reported_quant=held.ftype,
+        )
+
+    def generate(self, request: Generation) -> CallFacts:
+        """Make one model call."""
+        return self._server.generate(
+            request, request.stream and self._options.streaming
+        )
+
+    def other_models(self) -> list[str] | None:
+        """Other models a router holds loaded; a plain server holds one."""
+        reply = self._transport.get("/v1/models")
+        if not reply.ok:
+            return None
+        entries = figures.sequence(figures.mapping(reply.json).get("data"))
+        loaded = [
+            name
+            for entry in map(figures.mapping, entries)
+            if figures.mapping(entry.get("status")).get("value") == "loaded"
+            and (name := figures.text(entry.get("id"))) is not None
+        ]
+        return sorted(set(loaded) - set(self._held.names))
+
+    def installed_models(self) -> list[ModelRef]:
+        """The model this server holds; its quant by the server's word."""
+        held = self._await_model()
+        if not held.names:
+            return []
+        name = held.names[0]
+        model_id, named = split_name(Path(name).stem if "/" in name else name)
+        found = normalise_ftype(held.ftype) if held.ftype else None
+        return [ModelRef(model_id, found or named or UNKNOWN_QUANT, name)]
+
+    def server_load(self) -> ServerLoad | None:
+        """The server's counters; None when it shows none."""
+        return self._server.server_load()
+
+    def unload(self) -> None:
+        """Nothing: the model was there before Orket came."""
+
+    def close(self) -> None:
+        """Close the client."""
+        self._transport.close()
+
+    def _await_model(self) -> HeldModel:
+        """The held model, once the server has loaded it."""
+        for _ in range(READY_SECONDS):
+            if self._transport.get("/health").status != 503:
+                break
+            self._clock.sleep(1.0)
+        return self._server.held_model()
+
+    def _probe(self, held: HeldModel) -> Capabilities:
+        request = Generation(
+            model=ModelRef("", "", held.names[0] if held.names else ""),
+            prompt="Say yes.",
+            max_tokens=1,
+            controls=Controls(seed=7, temperature_milli=0),
+            timeout_seconds=PROBE_SECONDS,
+        )
+        whole = self._server.generate(request, stream=False)
+        streamed = self._server.generate(request, stream=True)
+        answered = whole.outcome == "OK"
+        cached = streamed.cached_prompt_tokens
+        return Capabilities(
+            streaming=streamed.outcome == "OK" and streamed.streamed,
+            token_counts=whole.completion_tokens is not None if answered else None,
+            cached_counts=whole.cached_prompt_tokens is not None if answered else None,
+            internal_timings=whole.prefill_ns is not None if answered else None,
+            seed=True if answered else None,
+            context_control=False,
+            thread_control=False,
+            batch_control=False,
+            quant_identity=held.ftype is not None,
+            memory_report=False,
+            # The second call of the same prompt would have found the first one's.
+            cache_control=None if cached is None else cached == 0,
+        )
+
+    def _notes(self, held: HeldModel) -> tuple[str, ...]:
+        notes = []
+        if self._server.server_load() is None:
+            notes.append("started without --metrics: other clients cannot be seen")
+        if held.slots is not None and held.slots > 1:
+            notes.append(f"{held.slots} slots share the context and the processor")
+        return tuple(notes)
+
+    def _digest(self, held: HeldModel) -> str | None:
+        """The file's hash, where the server's path is a file of this machine."""
+        if held.path is None or self._transport.endpoint.locality != "loopback":
+            return None
+        path = Path(held.path)
+        try:
+            if path.is_absolute() and path.stat().st_size >= (held.model_bytes or 0):
+                return hash_file(path)
+        except OSError:
+            return None
+        return None
+
+
+def _unsupported(controls: Controls, held: HeldModel) -> tuple[str, ...]:
+    """Requested controls that a running server cannot be told."""
+    missing = []
+    for name in ("affinity", "threads"):
+        if getattr(controls, name) not in (None, "server", "none"):
+            missing.append(name)
+    if controls.batch_tokens is not None:
+        missing.append("batch_tokens")
+    if controls.context_tokens is not None and held.context_tokens is None:
+        missing.append("context_tokens")
+    return tuple(sorted(missing))

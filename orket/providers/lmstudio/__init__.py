@@ -1,0 +1,1 @@
+"""LM Studio, REST v1 and v0."""

@@ -1,0 +1,385 @@
+"""Ollama's native API: counts and times in nanoseconds on the last record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from orket.providers.contract import (
+    Generation,
+    LoadedModel,
+    ModelRef,
+    ServerInfo,
+    ServerLoad,
+)
+from orket.providers.discover import split_name
+from orket.providers.http.endpoint import read_endpoint
+from orket.providers.http.problems import (
+    IdentityMismatch,
+    ProviderError,
+)
+from orket.providers.http.redaction import redact_problem
+from orket.providers.http.transport import Transport
+from orket.providers.identity import (
+    find_unsupported,
+    plain_quant,
+    require_bits,
+    require_quant,
+    same_name,
+)
+from orket.providers.ollama.call import OllamaCall, runner_options, sampling_options
+from orket.providers.ollama.eras import Era, find_era, parse_version
+from orket.providers.reading.calls import (
+    INVALID_UTF8,
+    NOT_STREAMED,
+)
+from orket.providers.reading.figures import count, mapping, sequence, size_bytes, text
+from orket.providers.registry import DEFAULT_URLS, ServerOptions
+from orket.records import CallFacts, Capabilities, Controls
+
+KEEP_ALIVE = "15m"
+"""Long enough for one call at its slowest; a killed sweep holds the model no longer."""
+LOAD_SECONDS = 600.0
+UNLOAD_SECONDS = 30.0
+POLL_SECONDS = 0.1
+PARAMETERS_KEY = "general.parameter_count"
+
+DECLARE = (
+    "not visible to Orket: OLLAMA_KV_CACHE_TYPE, OLLAMA_FLASH_ATTENTION, "
+    "OLLAMA_NUM_PARALLEL; note them in the sweep's labels"
+)
+
+
+class OllamaAdapter:
+    """One Ollama server at `/api`."""
+
+    name = "ollama"
+
+    def __init__(self, options: ServerOptions) -> None:
+        self._options = options
+        endpoint = read_endpoint(
+            options.url or DEFAULT_URLS[self.name],
+            options.api_key_env,
+            options.api_key_file,
+        )
+        self._http = Transport(endpoint, options.insecure, options.clock)
+        self._version: str | None = None
+        self._asked_version = False
+        self._held: ModelRef | None = None
+        self._owned: list[str] = []
+        self._format: str | None = None
+
+    def describe(self) -> ServerInfo:
+        reply = self._http.get("/api/version")
+        body = self._http.require(reply, "asking for Ollama's version")
+        self._version, self._asked_version = text(mapping(body).get("version")), True
+        notes = [DECLARE]
+        if parse_version(self._version) is None:
+            notes.append(f"unknown version {self._version!r}: figures are kept raw")
+        era = find_era(self._version, None)
+        return ServerInfo(
+            provider=self.name,
+            version=self._version,
+            endpoint=self._http.endpoint.url,
+            locality=self._http.endpoint.locality,
+            capabilities=Capabilities(
+                streaming=True,
+                token_counts=True,
+                cached_counts=era.reports_cached,
+                internal_timings=True,
+                seed=True,
+                context_control=True,
+                thread_control=True,
+                batch_control=True,
+                quant_identity=True,
+                memory_report=True,
+                cache_control=False,
+            ),
+            tls_verified=self._http.tls_verified,
+            notes=tuple(notes),
+        )
+
+    def load(self, model: ModelRef, controls: Controls) -> LoadedModel:
+        self._ask_version()
+        listed = self._find_listed(model)
+        shown = self._show(model)
+        details = {**mapping(shown.get("details")), **mapping(listed.get("details"))}
+        parameters = count(mapping(shown.get("model_info")).get(PARAMETERS_KEY))
+        weights_bytes = size_bytes(listed.get("size"))
+        reported = text(details.get("quantization_level"))
+        if plain_quant(reported) is None:
+            reported = text(mapping(shown.get("details")).get("quantization_level"))
+        self._check_identity(model, reported, weights_bytes, parameters)
+        self._format = text(details.get("format"))
+        self._unload_owned(keep=model.name)
+        before = self._resident()
+        if self._options.unload_others:
+            self._unload_others(model, before)
+        was_resident = any(same_name(model.name, _name_of(row)) for row in before)
+        if not was_resident and model.name not in self._owned:
+            # Named as ours before it is loaded: a load that fails half-way may hold.
+            self._owned.append(model.name)
+        load_ns = self._preload(model, controls)
+        row = self._find_resident(model)
+        if row is None:
+            raise ProviderError(
+                f"Ollama at {self._http.endpoint.url} does not hold {model.name} after"
+                " loading it",
+                "look at Ollama's log: there may be too little memory",
+                "MODEL_NOT_RESIDENT",
+            )
+        self._check_digest(model, listed, row)
+        resident = mapping(row.get("details"))
+        self._check_identity(
+            model, text(resident.get("quantization_level")), weights_bytes, parameters
+        )
+        self._held = model
+        in_vram = size_bytes(row.get("size_vram"))
+        return LoadedModel(
+            model=model,
+            load_ns=None if was_resident else load_ns,
+            effective=Controls(
+                context_tokens=count(row.get("context_length")),
+                thinking=_known_thinking(shown),
+            ),
+            unsupported=find_unsupported(controls, ("affinity",)),
+            digest=_digest(row) or _digest(listed),
+            model_bytes=weights_bytes,
+            parameters=parameters,
+            reported_quant=reported,
+            reported_memory_bytes=size_bytes(row.get("size")),
+            cpu_only=None if in_vram is None else in_vram == 0,
+        )
+
+    def identify(self, model: ModelRef) -> LoadedModel:
+        """What Ollama knows of an installed model without loading it.
+
+        Raises ProviderError where it is not installed.
+        """
+        listed = self._find_listed(model)
+        shown = self._show(model)
+        details = {**mapping(shown.get("details")), **mapping(listed.get("details"))}
+        return LoadedModel(
+            model=model,
+            digest=_digest(listed),
+            model_bytes=size_bytes(listed.get("size")),
+            parameters=count(mapping(shown.get("model_info")).get(PARAMETERS_KEY)),
+            reported_quant=text(details.get("quantization_level")),
+        )
+
+    def generate(self, request: Generation) -> CallFacts:
+        payload = self._payload(request)
+        if request.stream and self._options.streaming:
+            return self._generate_stream(request, payload)
+        reply = self._http.post(
+            "/api/chat", {**payload, "stream": False}, request.timeout_seconds
+        )
+        call = OllamaCall(request, self._era(request), reply.timing)
+        call.http_status, call.streamed = reply.status, False
+        call.problem = reply.problem
+        if call.problem is None:
+            call.take(reply.json)
+        if not reply.valid_utf8:
+            call.notes.append(INVALID_UTF8)
+        return self._facts(call)
+
+    def other_models(self) -> list[str] | None:
+        reply = self._http.get("/api/ps")
+        if not reply.ok:
+            return None
+        names = [_name_of(row) for row in _rows(reply.json)]
+        held = self._held.name if self._held else ""
+        return sorted(name for name in names if name and not same_name(held, name))
+
+    def server_load(self) -> ServerLoad | None:
+        return None
+
+    def installed_models(self) -> list[ModelRef]:
+        """Every installed model with its quant, by name: what a ladder is built of."""
+        reply = self._http.get("/api/tags")
+        found = []
+        for row in _rows(self._http.require(reply, "listing Ollama's models")):
+            name = _name_of(row)
+            level = text(mapping(row.get("details")).get("quantization_level"))
+            if name and level:
+                model_id = split_name(name)[0].removesuffix(":latest")
+                found.append(ModelRef(model_id, level, name))
+        return sorted(found, key=lambda ref: ref.name)
+
+    def unload(self) -> None:
+        self._unload_owned()
+        self._held = None
+
+    def close(self) -> None:
+        try:
+            self.unload()
+        finally:
+            self._http.close()
+
+    def _unload_owned(self, keep: str | None = None) -> None:
+        for name in list(self._owned):
+            if keep is None or not same_name(keep, name):
+                self._unload(name)
+                self._owned.remove(name)
+
+    def _generate_stream(
+        self, request: Generation, payload: dict[str, Any]
+    ) -> CallFacts:
+        with self._http.stream(
+            "/api/chat", {**payload, "stream": True}, request.timeout_seconds, "ndjson"
+        ) as stream:
+            call = OllamaCall(request, self._era(request))
+            call.read(stream)
+            call.timing, call.problem = stream.timing, stream.problem
+            call.http_status, call.streamed = stream.status, stream.streamed
+        if not stream.valid_utf8:
+            call.notes.append(INVALID_UTF8)
+        if not stream.streamed:
+            call.notes.append(NOT_STREAMED)
+        return self._facts(call)
+
+    def _facts(self, call: OllamaCall) -> CallFacts:
+        call.problem = redact_problem(self._http.endpoint, call.problem)
+        return call.facts()
+
+    def _payload(self, request: Generation) -> dict[str, Any]:
+        messages = []
+        if request.system:
+            messages.append({"role": "system", "content": request.system})
+        messages.append({"role": "user", "content": request.prompt})
+        return {
+            "model": request.model.name,
+            "messages": messages,
+            # Unset, a thinking model thinks, and its tokens land in eval_count.
+            "think": bool(request.controls.thinking),
+            # Unset, a prompt that is too long is cut in silence.
+            "truncate": False,
+            "shift": False,
+            "keep_alive": KEEP_ALIVE,
+            "options": {
+                **runner_options(request.controls),
+                **sampling_options(request.controls),
+                "num_predict": request.max_tokens,
+            },
+        }
+
+    def _era(self, request: Generation) -> Era:
+        self._ask_version()
+        held = self._held is not None and self._held.name == request.model.name
+        return find_era(self._version, self._format if held else None)
+
+    def _ask_version(self) -> None:
+        if not self._asked_version:
+            reply = self._http.get("/api/version")
+            self._version = text(mapping(reply.json).get("version"))
+            self._asked_version = reply.ok
+
+    def _find_listed(self, model: ModelRef) -> Mapping[str, Any]:
+        reply = self._http.get("/api/tags")
+        for row in _rows(self._http.require(reply, "listing Ollama's models")):
+            if same_name(model.name, _name_of(row)):
+                return row
+        raise ProviderError(
+            f"Ollama at {self._http.endpoint.url} has no model {model.name}",
+            f"fetch it with: ollama pull {model.name}",
+            "MODEL_NOT_FOUND",
+        )
+
+    def _show(self, model: ModelRef) -> Mapping[str, Any]:
+        reply = self._http.post("/api/show", {"model": model.name})
+        return mapping(reply.json) if reply.ok else {}
+
+    def _check_identity(
+        self,
+        model: ModelRef,
+        reported: str | None,
+        weights_bytes: int | None,
+        parameters: int | None,
+    ) -> None:
+        server = f"Ollama at {self._http.endpoint.url}"
+        require_quant(model, reported, server)
+        if plain_quant(reported) is None:
+            require_bits(model, weights_bytes, parameters, server)
+
+    def _check_digest(
+        self, model: ModelRef, listed: Mapping[str, Any], row: Mapping[str, Any]
+    ) -> None:
+        installed, resident = _digest(listed), _digest(row)
+        if installed and resident and installed != resident:
+            raise IdentityMismatch(
+                f"Ollama at {self._http.endpoint.url} holds other weights under the"
+                f" name {model.name} than the installed ones",
+                f"unload it with: ollama stop {model.name}",
+            )
+
+    def _preload(self, model: ModelRef, controls: Controls) -> int | None:
+        """Load without a prompt; nanoseconds it took."""
+        reply = self._http.post(
+            "/api/generate",
+            {
+                "model": model.name,
+                "keep_alive": KEEP_ALIVE,
+                "stream": False,
+                "options": runner_options(controls),
+            },
+            LOAD_SECONDS,
+        )
+        self._http.require(reply, f"loading {model.name}")
+        return reply.timing.wall_ns
+
+    def _resident(self) -> list[Mapping[str, Any]]:
+        reply = self._http.get("/api/ps")
+        return _rows(self._http.require(reply, "asking which models are loaded"))
+
+    def _find_resident(self, model: ModelRef) -> Mapping[str, Any] | None:
+        rows = self._resident()
+        return next((r for r in rows if same_name(model.name, _name_of(r))), None)
+
+    def _unload_others(
+        self, model: ModelRef, resident: list[Mapping[str, Any]]
+    ) -> None:
+        for row in resident:
+            name = _name_of(row)
+            if name and not same_name(model.name, name):
+                self._unload(name)
+
+    def _unload(self, name: str) -> None:
+        """Unload and prove it gone. Raises ProviderError when it stays."""
+        reply = self._http.post(
+            "/api/generate",
+            {"model": name, "keep_alive": 0, "stream": False},
+            UNLOAD_SECONDS,
+        )
+        self._http.require(reply, f"unloading {name}")
+        deadline = time.monotonic() + UNLOAD_SECONDS
+        while any(same_name(name, _name_of(row)) for row in self._resident()):
+            if time.monotonic() > deadline:
+                raise ProviderError(
+                    f"Ollama at {self._http.endpoint.url} still holds {name}"
+                    f" {UNLOAD_SECONDS:.0f} s after unloading it",
+                    f"unload it with: ollama stop {name}",
+                    "MODEL_STILL_RESIDENT",
+                )
+            time.sleep(POLL_SECONDS)
+
+
+def _known_thinking(shown: Mapping[str, Any]) -> bool | None:
+    """False for a model that cannot think; whether another does, its answers say."""
+    capabilities = shown.get("capabilities")
+    if isinstance(capabilities, list) and "thinking" not in capabilities:
+        return False
+    return None
+
+
+def _rows(body: Any) -> list[Mapping[str, Any]]:
+    return [mapping(row) for row in sequence(mapping(body).get("models"))]
+
+
+def _name_of(row: Mapping[str, Any]) -> str:
+    return text(row.get("name")) or text(row.get("model")) or ""
+
+
+def _digest(row: Mapping[str, Any]) -> str | None:
+    digest = text(row.get("digest"))
+    return f"sha256:{digest.removeprefix('sha256:')}" if digest else None

@@ -1,0 +1,1 @@
+"""What a server's words mean: figures, facts, chat, counters."""

@@ -1,0 +1,299 @@
+"""Text Generation Inference: counts in details and headers, times in Prometheus sums.
+
+`/generate` takes text as it is: the server's own template is applied to it first, by
+`/chat_tokenize`, outside the timed call.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from orket.providers.contract import (
+    Generation,
+    LoadedModel,
+    ModelRef,
+    ServerInfo,
+    ServerLoad,
+)
+from orket.providers.discover import UNKNOWN_QUANT, split_name
+from orket.providers.http.endpoint import read_endpoint
+from orket.providers.http.problems import IdentityMismatch, Problem
+from orket.providers.http.redaction import redact_problem
+from orket.providers.http.transport import Transport
+from orket.providers.identity import find_unsupported, same_name
+from orket.providers.reading.calls import (
+    INVALID_UTF8,
+    NOT_STREAMED,
+    Figures,
+    build_facts,
+)
+from orket.providers.reading.figures import (
+    count,
+    mapping,
+    nanoseconds_from_seconds,
+    raw_json,
+    sequence,
+    text,
+)
+from orket.providers.reading.prometheus import Samples, grown, grown_count, whole
+from orket.providers.registry import DEFAULT_URLS, ServerOptions
+from orket.providers.tgi.call import TgiCall
+from orket.records import CallFacts, Capabilities, Controls
+
+FORWARD = "tgi_batch_forward_duration"
+READ_TRIES = 5
+READ_PAUSE_SECONDS = 0.02
+"""The counters are written shortly after the last byte of the answer."""
+
+NO_TEMPLATE = "NO_CHAT_TEMPLATE"
+"""The server has no chat template: the prompt went to the model as it is."""
+
+_TOO_LONG = re.compile(r"must have less than|must be <=|tokens? \+ .?max_new_tokens")
+
+
+class TgiAdapter:
+    """One TGI server. It was started for one model and holds it until it ends."""
+
+    name = "tgi"
+
+    def __init__(self, options: ServerOptions) -> None:
+        self._options = options
+        endpoint = read_endpoint(
+            options.url or DEFAULT_URLS[self.name],
+            options.api_key_env,
+            options.api_key_file,
+        )
+        self._http = Transport(endpoint, options.insecure, options.clock)
+        self._bos: str | None = None
+        """Beginning-of-sequence text that `/generate` would put there twice."""
+
+    def describe(self) -> ServerInfo:
+        info = self._info()
+        exported = self._read_metrics()
+        return ServerInfo(
+            provider=self.name,
+            version=text(info.get("version")),
+            endpoint=self._http.endpoint.url,
+            locality=self._http.endpoint.locality,
+            capabilities=Capabilities(
+                streaming=True,
+                token_counts=True,
+                cached_counts=False,
+                internal_timings=exported is not None,
+                seed=True,
+                context_control=False,
+                thread_control=False,
+                batch_control=False,
+                quant_identity=False,
+                memory_report=False,
+                cache_control=False,
+            ),
+            tls_verified=self._http.tls_verified,
+            notes=(
+                "the quant is not told by the server: it is the preset's word",
+                "times are read as differences of /metrics",
+            ),
+        )
+
+    def load(self, model: ModelRef, controls: Controls) -> LoadedModel:
+        """Nothing is loaded: the server is checked for serving this model."""
+        info = self._info()
+        served = text(info.get("model_id"))
+        if served is not None and not model.name:
+            model = replace(model, name=served)
+        if served is None or not same_name(model.name, served):
+            raise IdentityMismatch(
+                f"TGI at {self._http.endpoint.url} serves {served or 'nothing'}, not"
+                f" {model.name}",
+                "name the served model in the preset, or start TGI for this one",
+            )
+        self._bos = self._find_doubled_bos()
+        revision = text(info.get("model_sha"))
+        return LoadedModel(
+            model=model,
+            effective=Controls(context_tokens=count(info.get("max_total_tokens"))),
+            unsupported=find_unsupported(
+                controls, ("affinity", "batch_tokens", "thinking", "threads")
+            ),
+            digest=f"revision:{revision}" if revision else None,
+        )
+
+    def generate(self, request: Generation) -> CallFacts:
+        inputs, notes = self._apply_template(request)
+        payload = {"inputs": inputs, "parameters": _parameters(request)}
+        before = self._read_metrics()
+        call = TgiCall(notes=notes)
+        if request.stream and self._options.streaming:
+            self._stream(request, payload, call)
+        else:
+            self._ask(request, payload, call)
+        figures = call.figures()
+        if call.problem is None and before is not None:
+            figures = self._read_difference(before, figures)
+        return build_facts(
+            request,
+            call.answer,
+            figures,
+            call.timing,
+            redact_problem(self._http.endpoint, _name_overlong(call.problem)),
+            call.http_status,
+            call.streamed,
+            "nonce" if request.prompt_cache == "nonce" else "uncontrolled",
+            call.notes,
+        )
+
+    def other_models(self) -> list[str] | None:
+        return []
+
+    def server_load(self) -> ServerLoad | None:
+        samples = self._read_metrics()
+        if samples is None:
+            return None
+        queued = whole(samples.total("tgi_queue_size"))
+        batch = whole(samples.total("tgi_batch_current_size"))
+        busy = None if batch is None else batch + (queued or 0)
+        generated = whole(samples.total("tgi_request_generated_tokens_sum"))
+        return ServerLoad(requests_processing=busy, tokens_generated=generated)
+
+    def installed_models(self) -> list[ModelRef]:
+        """The served model; a quant only where its name has one in it."""
+        name = text(self._info().get("model_id"))
+        if name is None:
+            return []
+        model_id, tag = split_name(name)
+        return [ModelRef(model_id, tag or UNKNOWN_QUANT, name)]
+
+    def unload(self) -> None:
+        """Nothing to do: the model leaves with its server."""
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _info(self) -> Mapping[str, Any]:
+        reply = self._http.get("/info")
+        return mapping(self._http.require(reply, "asking TGI for its model"))
+
+    def _apply_template(self, request: Generation) -> tuple[str, list[str]]:
+        messages = [{"role": "user", "content": request.prompt}]
+        if request.system is not None:
+            messages.insert(0, {"role": "system", "content": request.system})
+        templated = self._templated(messages)
+        if templated is None:
+            system = f"{request.system}\n\n" if request.system else ""
+            return system + request.prompt, [NO_TEMPLATE]
+        return templated.removeprefix(self._bos or ""), []
+
+    def _templated(self, messages: list[dict[str, str]]) -> str | None:
+        payload = {"model": "tgi", "messages": messages}
+        reply = self._http.post("/chat_tokenize", payload)
+        return text(mapping(reply.json).get("templated_text")) if reply.ok else None
+
+    def _find_doubled_bos(self) -> str | None:
+        """The text of a first token that tokenizing the template's text doubles."""
+        templated = self._templated([{"role": "user", "content": "Hi"}])
+        if templated is None:
+            return None
+        reply = self._http.post("/tokenize", {"inputs": templated})
+        tokens = [mapping(token) for token in sequence(reply.json)]
+        if len(tokens) < 2 or tokens[0].get("id") != tokens[1].get("id"):
+            return None
+        first = text(tokens[0].get("text")) or ""
+        return first if first and templated.startswith(first) else None
+
+    def _read_metrics(self) -> Samples | None:
+        reply = self._http.get("/metrics")
+        return Samples(reply.text) if reply.ok else None
+
+    def _ask(self, request: Generation, payload: Any, call: TgiCall) -> None:
+        reply = self._http.post("/generate", payload, request.timeout_seconds)
+        call.timing, call.problem = reply.timing, reply.problem
+        call.http_status, call.streamed = reply.status, False
+        if not reply.valid_utf8:
+            call.notes.append(INVALID_UTF8)
+        if call.problem is None:
+            call.take(reply.json, reply.headers)
+
+    def _stream(self, request: Generation, payload: Any, call: TgiCall) -> None:
+        with self._http.stream(
+            "/generate_stream", payload, request.timeout_seconds
+        ) as stream:
+            call.read(stream)
+            call.timing, call.problem = stream.timing, stream.problem
+            call.http_status, call.streamed = stream.status, stream.streamed
+        if not stream.valid_utf8:
+            call.notes.append(INVALID_UTF8)
+        if not stream.streamed:
+            call.notes.append(NOT_STREAMED)
+
+    def _read_difference(self, before: Samples, figures: Figures) -> Figures:
+        """The figures with the times that the call added to the server's sums.
+
+        The prefill makes the first token and every forward pass of the decoding one
+        more: other numbers of passes mean that another request was served.
+        """
+        generated = figures.completion_tokens
+        if generated is None or generated < 1:
+            return figures
+        after = None
+        for attempt in range(READ_TRIES):
+            if attempt:
+                time.sleep(READ_PAUSE_SECONDS)
+            after = self._read_metrics()
+            if after is None or _passes(before, after) == (1, generated - 1):
+                break
+        if after is None or _passes(before, after) != (1, generated - 1):
+            return figures
+        prefill = grown(before, after, f"{FORWARD}_sum", method="prefill")
+        decode = grown(before, after, f"{FORWARD}_sum", method="decode") or 0.0
+        difference = {"prefill_seconds": prefill, "decode_seconds": decode}
+        said = {"said": figures.raw_figures, "metrics_difference": difference}
+        prefill_ns = nanoseconds_from_seconds(prefill)
+        return replace(
+            figures,
+            formula_id="tgi.prometheus-delta.v1",
+            raw_figures=raw_json(said),
+            prefill_ns=prefill_ns,
+            decode_ns=nanoseconds_from_seconds(decode),
+            prefill_kind=None if prefill_ns is None else "internal",
+        )
+
+
+def _parameters(request: Generation) -> dict[str, Any]:
+    parameters: dict[str, Any] = {
+        "max_new_tokens": request.max_tokens,
+        "details": True,
+        "decoder_input_details": False,
+        "return_full_text": False,
+        "do_sample": False,
+    }
+    temperature = request.controls.temperature_milli
+    if temperature:
+        # Greedy is `do_sample: false`; a temperature of 0 is refused.
+        parameters |= {"do_sample": True, "temperature": temperature / 1000}
+    seed = request.controls.seed
+    if seed is not None and seed >= 0:
+        parameters["seed"] = seed
+    return parameters
+
+
+def _passes(before: Samples, after: Samples) -> tuple[int | None, int | None]:
+    """Forward passes between two readings: prefill, decode."""
+    prefill = grown_count(before, after, f"{FORWARD}_count", method="prefill")
+    decode = grown_count(before, after, f"{FORWARD}_count", method="decode")
+    if prefill is None and before.total(f"{FORWARD}_count", method="prefill") is None:
+        # A series appears with its first observation.
+        prefill = whole(after.total(f"{FORWARD}_count", method="prefill"))
+    if decode is None and before.total(f"{FORWARD}_count", method="decode") is None:
+        decode = whole(after.total(f"{FORWARD}_count", method="decode")) or 0
+    return prefill, decode
+
+
+def _name_overlong(problem: Problem | None) -> Problem | None:
+    """TGI refuses a prompt that is too long with 422, as any other bad input."""
+    if problem and problem.http_status == 422 and _TOO_LONG.search(problem.message):
+        return replace(problem, error_class="CONTEXT_EXCEEDED")
+    return problem

@@ -1,0 +1,86 @@
+"""Thresholds: human units in, exact integers out."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orket.errors import UsageError
+from orket.policy import (
+    POLICY_KEYS,
+    build_policy,
+    changed_policy,
+    human_value,
+    policy_value,
+)
+from orket.records import Policy
+
+
+def test_every_threshold_of_the_policy_can_be_set_once():
+    assert sorted(entry.field for entry in POLICY_KEYS.values()) == sorted(
+        Policy.__struct_fields__
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("adherence_threshold", Decimal("0.95"), 950_000),
+        ("adherence_threshold", 0, 0),
+        ("adherence_threshold", 1, 1_000_000),
+        ("latency_ceiling_seconds", Decimal("2.5"), 2_500_000_000),
+        ("latency_ceiling_seconds", 60, 60_000_000_000),
+        ("canary_max_latency_cv", Decimal("0.03"), 30_000),
+        ("baseline_max_age_days", 90, 90 * 86_400_000_000),
+        ("compare_abs_floor_ms", 50, 50_000_000),
+        ("confidence_z", Decimal("1.96"), 1_960),
+        ("min_valid_runs", 2, 2),
+        ("include_polluted", "fill", "fill"),
+        ("allow_unobserved", True, True),
+    ],
+)
+def test_human_units_become_exact_integers(key, value, expected):
+    assert policy_value(key, value) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "word"),
+    [
+        ("adherence_threshold", Decimal("0.9500001"), "finest step"),
+        ("min_valid_runs", Decimal("1.5"), "finest step"),
+        ("adherence_threshold", -1, "0 or more"),
+        ("adherence_threshold", Decimal("NaN"), "0 or more"),
+        ("adherence_threshold", "0.95", "number"),
+        ("adherence_threshold", 95, "95 is no ratio: for 95 % give 0.95"),
+        ("adherence_threshold", Decimal("1.5"), "for 1.5 % give 0.015"),
+        ("slo_determinism", 1000, "from 0 to 1"),
+        ("latency_ceiling_seconds", 0, "above 0"),
+        ("min_valid_runs", True, "number"),
+        ("include_polluted", "sometimes", "never, fill, always"),
+        ("allow_unobserved", 1, "true or false"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused(key, value, word):
+    with pytest.raises(UsageError, match=word):
+        policy_value(key, value)
+
+
+def test_later_layers_win():
+    policy = build_policy(
+        {"min_valid_runs": 1, "p95_min_runs": 30}, {"min_valid_runs": 3}
+    )
+    assert (policy.min_valid_runs, policy.p95_min_runs) == (3, 30)
+    assert changed_policy(policy) == {
+        "min_valid_runs": (3, 1),
+        "p95_min_runs": (30, 20),
+    }
+
+
+@given(st.integers(min_value=0, max_value=10**12))
+def test_what_is_shown_is_what_was_written(ppm):
+    value = Decimal(ppm) / 10**6
+    policy = build_policy({"anchor_max_drift": value})
+    assert human_value("anchor_max_drift", policy) == value

@@ -1,0 +1,361 @@
+"""Plans: the order of runs, their identity, and a hash of all that matters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import groupby
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orket.errors import UsageError
+from orket.planning.identity import (
+    NONCE_LETTERS,
+    attempt_id,
+    make_nonce,
+    new_sweep_id,
+    prompt_hash,
+)
+from orket.planning.plan import CANARY_ONLY, DETERMINISM, build_plan
+from orket.planning.preset import Change, known_presets, load_preset, override
+from orket.planning.schedule import CanaryCell, PlannedModel, build_schedule
+from orket.planning.targets import Target, ollama_spelling, resolve_target
+from orket.providers.contract import ModelRef
+from orket.records import Controls, Policy, TaskEntry
+
+PRESET = """schema_version = 1
+title = "Small"
+repetitions = 3
+
+[provider]
+name = "embedded"
+url = "{url}"
+
+[[models]]
+id = "m"
+quants = ["F16", "Q4_K_M", "Q2_K"]
+[models.names.embedded]
+file = "{folder}/m-{{quant}}.gguf"
+
+[tasks]
+bank = "quickstart"
+limit = 6
+
+[labels]
+lane = "{label}"
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Builds the plan of PRESET with some things changed."""
+
+    def make_plan(*changes: Change, folder: str = "weights", label="a", url="u", **how):
+        place = tmp_path / folder
+        place.mkdir(exist_ok=True)
+        for quant in ("F16", "Q4_K_M", "Q2_K"):
+            file = place / f"m-{quant}.gguf"
+            if not file.exists():
+                file.write_bytes(quant.encode())
+        path = tmp_path / f"preset-{folder}-{label}.toml"
+        path.write_text(PRESET.format(folder=place, label=label, url=url))
+        preset = override(load_preset(str(path)), changes)
+        return build_plan(preset, "sweep-1", **how)
+
+    return make_plan
+
+
+def test_every_repetition_visits_every_quant_starting_at_another(make):
+    runs = make().runs
+    visits = [
+        next(run for run in block if run.phase == "matrix")
+        for _, block in (
+            (index, list(group))
+            for index, group in groupby(
+                (run for run in runs if run.block_index > 0),
+                key=lambda run: run.block_index,
+            )
+        )
+    ]
+    order = [(run.repetition, run.quant_tag) for run in visits]
+    assert order == [
+        (1, "F16"),
+        (1, "Q4_K_M"),
+        (1, "Q2_K"),
+        (2, "Q4_K_M"),
+        (2, "Q2_K"),
+        (2, "F16"),
+        (3, "Q2_K"),
+        (3, "F16"),
+        (3, "Q4_K_M"),
+    ]
+
+
+def test_grouped_order_finishes_a_quant_first(make):
+    plan = make(Change("order", "grouped"))
+    quants = [run.quant_tag for run in plan.runs if run.phase == "matrix"]
+    assert [quant for quant, _ in groupby(quants)] == ["F16", "Q4_K_M", "Q2_K"]
+
+
+def test_every_block_opens_with_its_warmups(make):
+    plan = make(Change("controls.warmup", 2))
+    for _, group in groupby(plan.runs, key=lambda run: run.block_index):
+        phases = [run.phase for run in group]
+        assert phases[:2] == ["warmup", "warmup"]
+        assert "warmup" not in phases[2:]
+
+
+def test_the_plan_is_numbered_without_gaps_and_without_twins(make):
+    runs = make().runs
+    assert [run.order_index for run in runs] == list(range(len(runs)))
+    assert len({run.run_id for run in runs}) == len(runs)
+    cells = Counter(
+        (run.quant_tag, run.test_id, run.repetition)
+        for run in runs
+        if run.phase == "matrix"
+    )
+    assert len(cells) == 3 * 6 * 3
+    assert set(cells.values()) == {1}
+
+
+def test_the_canary_is_the_popular_quant_on_the_first_logic_task(make):
+    plan = make()
+    assert [(c.quant_tag, c.test_id) for c in plan.canary] == [
+        ("Q4_K_M", next(e.test_id for e in plan.task_entries if e.bucket == "logic"))
+    ]
+    assert [run.phase for run in plan.runs].count("canary") == 10
+    assert plan.runs[1].phase == "canary"
+
+
+def test_the_canary_falls_back_to_the_most_precise_quant(make):
+    plan = make(Change("quants", ["Q2_K", "F16"], (("models", 0, "quants"),)))
+    assert plan.canary[0].quant_tag == "F16"
+
+
+def test_a_canary_task_that_the_bank_does_not_have_is_refused(make):
+    with pytest.raises(UsageError, match="not in the bank"):
+        make(Change("canary.task", "nothing"))
+
+
+def test_a_canary_task_that_is_not_selected_gives_way(make):
+    plan = make(Change("canary.task", "logic-max-006"), Change("tasks.limit", 2))
+    assert plan.canary == make(Change("tasks.limit", 2)).canary
+
+
+def test_skipping_the_canary_is_recorded_and_leaves_the_matrix(make):
+    plan = make(skip_canary=True)
+    assert plan.canary_skipped
+    assert {run.phase for run in plan.runs} == {"warmup", "matrix"}
+    assert plan.plan_hash == make().plan_hash
+
+
+def test_a_canary_alone_has_no_matrix(make):
+    assert {run.phase for run in make(purpose=CANARY_ONLY).runs} == {"warmup", "canary"}
+
+
+def test_determinism_shares_one_nonce_and_has_no_canary(make):
+    plan = make(purpose=DETERMINISM)
+    assert {run.phase for run in plan.runs} == {"warmup", "matrix"}
+    assert plan.nonce_rule != make().nonce_rule
+
+
+CHANGES_A_RESULT = {
+    "quants": Change("quants", ["F16", "Q2_K"], (("models", 0, "quants"),)),
+    "order of quants": Change(
+        "quants", ["Q2_K", "Q4_K_M", "F16"], (("models", 0, "quants"),)
+    ),
+    "model": Change("models.0.id", "other", (("models", 0, "id"),)),
+    "repetitions": Change("repetitions", 4),
+    "order": Change("order", "grouped"),
+    "seed": Change("controls.seed", 7),
+    "temperature": Change("controls.temperature", 1),
+    "threads": Change("controls.threads", 3),
+    "affinity": Change("controls.affinity", "compact"),
+    "warmup": Change("controls.warmup", 3),
+    "context": Change("controls.context", 1024),
+    "tasks": Change("tasks.limit", 5),
+    "buckets": Change("tasks.buckets", ["logic"]),
+    "sandbox": Change("tasks.sandbox", "process"),
+    "streaming": Change("provider.streaming", False),
+    "timeout": Change("provider.timeout_seconds", 5),
+}
+CHANGES_NO_RESULT = {
+    "policy": Change("policy.adherence_threshold", 1),
+    "canary limit": Change("policy.canary_max_latency_cv", 1),
+    "labels": Change("labels.team", "x"),
+    "url": Change("provider.url", "http://elsewhere:1"),
+    "title": Change("title", "Other"),
+    "retries": Change("polluted_retries", 3),
+    "sidecar": Change("sidecar.tool", "llama-bench"),
+    "same controls by another profile": Change("control_profile", "shared"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES_A_RESULT)
+def test_the_hash_depends_on_all_that_can_change_a_result(make, what):
+    assert make(CHANGES_A_RESULT[what]).plan_hash != make().plan_hash
+
+
+@pytest.mark.parametrize("what", CHANGES_NO_RESULT)
+def test_the_hash_depends_on_nothing_else(make, what):
+    assert make(CHANGES_NO_RESULT[what]).plan_hash == make().plan_hash
+
+
+def test_the_hash_depends_on_weights_and_not_on_where_they_lie(make, tmp_path):
+    here = make()
+    assert make(folder="elsewhere").plan_hash == here.plan_hash
+    (tmp_path / "weights" / "m-Q2_K.gguf").write_bytes(b"other weights")
+    assert make().plan_hash != here.plan_hash
+
+
+def test_the_policy_has_a_hash_of_its_own(make):
+    assert make().policy_hash == make(Change("controls.seed", 1)).policy_hash
+    changed = make(Change("policy.adherence_threshold", 1))
+    assert changed.policy_hash != make().policy_hash
+
+
+def test_run_ids_follow_from_sweep_and_content(make):
+    assert [run.run_id for run in make().runs] == [run.run_id for run in make().runs]
+    moved = make(folder="elsewhere")
+    assert [run.run_id for run in moved.runs] == [run.run_id for run in make().runs]
+
+
+def test_a_plan_needs_no_files_and_says_what_is_missing(tmp_path):
+    path = tmp_path / "p.toml"
+    path.write_text(PRESET.format(folder=tmp_path / "none", label="a", url="u"))
+    plan = build_plan(load_preset(str(path)), "s")
+    assert len(plan.missing()) == 3
+    assert "m-F16.gguf" in plan.missing()[0]
+
+
+@pytest.mark.parametrize("name", sorted(known_presets()))
+def test_every_shipped_preset_plans_for_every_provider_it_names(name):
+    preset = load_preset(name)
+    for provider in preset.table.models[0].names:
+        plan = build_plan(override(preset, [Change("provider.name", provider)]), "s")
+        assert {run.phase for run in plan.runs} == {"warmup", "canary", "matrix"}
+        quants = preset.table.models[0].quants
+        assert {run.quant_tag for run in plan.runs} == set(quants)
+
+
+def test_a_provider_without_a_name_for_the_model_is_refused():
+    preset = override(load_preset("quickstart"), [Change("provider.name", "ollama")])
+    with pytest.raises(UsageError, match="no name for the provider ollama"):
+        build_plan(preset, "s")
+
+
+@pytest.mark.parametrize(
+    ("quant", "spelling"),
+    [("Q4_K_M", "q4_K_M"), ("Q8_0", "q8_0"), ("F16", "fp16"), ("IQ4_XS", "iq4_XS")],
+)
+def test_ollama_spells_quants_its_own_way(quant, spelling):
+    assert ollama_spelling(quant) == spelling
+
+
+def test_an_unknown_placeholder_is_refused(tmp_path):
+    model = load_preset("quickstart").table.models[0]
+    names = {"x": model.names["embedded"].model_copy(update={"file": "{quants}.gguf"})}
+    with pytest.raises(UsageError, match="unknown placeholder"):
+        resolve_target(
+            model.model_copy(update={"names": names}), "Q8_0", "x", None, tmp_path
+        )
+
+
+def test_a_pattern_must_match_one_file(tmp_path):
+    model = load_preset("llama-3.1-8b").table.models[0]
+    name = "Llama-3.1-8B-Instruct-Q8_0.gguf"
+    (tmp_path / name).write_bytes(b"x")
+    found = resolve_target(model, "Q8_0", "embedded", None, tmp_path)
+    assert (found.ref.path, found.missing) == (tmp_path / name, None)
+    (tmp_path / f"Meta-{name}").write_bytes(b"x")
+    found = resolve_target(model, "Q8_0", "embedded", None, tmp_path)
+    assert found.missing is not None
+    assert "matches 2 files" in found.missing
+
+
+def task_entry(number: int) -> TaskEntry:
+    return TaskEntry(
+        test_id=f"b/{number}",
+        bank="b",
+        task_id=str(number),
+        bucket="logic",
+        task_revision="r",
+        checks_total=1,
+        max_tokens=8,
+    )
+
+
+@given(
+    quants=st.integers(1, 5),
+    repetitions=st.integers(1, 7),
+    tasks=st.integers(1, 4),
+    models=st.integers(1, 3),
+)
+def test_rotation_is_fair(quants, repetitions, tasks, models):
+    planned = [
+        PlannedModel(
+            f"m{number}",
+            tuple(
+                Target(ModelRef(f"m{number}", f"q{index}", "name"))
+                for index in range(quants)
+            ),
+            Controls(warmup="1"),
+            Policy(),
+        )
+        for number in range(models)
+    ]
+    entries = [task_entry(number) for number in range(tasks)]
+    cell = [CanaryCell("m0", "q0", "b/0")]
+    runs = build_schedule("s", planned, entries, repetitions, "rotated", cell)
+    assert len({run.run_id for run in runs}) == len(runs)
+    matrix = [run for run in runs if run.phase == "matrix"]
+    assert len(matrix) == quants * repetitions * tasks * models
+    starts = Counter(
+        run.quant_tag
+        for index, run in enumerate(matrix)
+        if index % (quants * tasks) == 0 and run.model_id == "m0"
+    )
+    assert max(starts.values()) - min(starts.values(), default=0) <= 1
+
+
+def test_ids_of_sweeps_sort_by_time_and_differ():
+    from datetime import UTC, datetime
+
+    early = new_sweep_id("My Preset!", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    late = new_sweep_id("a", datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC))
+    assert early.startswith("20260102-030405-my-preset-")
+    assert early < late
+    assert new_sweep_id("a", datetime.now(UTC)) != new_sweep_id("a", datetime.now(UTC))
+
+
+def test_attempts_differ_by_number_and_executor():
+    from datetime import UTC, datetime
+
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    ids = {attempt_id("r", n, start) for n in (1, 2)}
+    ids.add(attempt_id("r", 1, start.replace(second=1)))
+    assert len(ids) == 3
+
+
+@given(st.text(), st.integers())
+def test_nonces_have_one_length_and_follow_from_their_task(revision, repetition):
+    nonce = make_nonce(revision, repetition)
+    assert nonce == make_nonce(revision, repetition)
+    assert len(nonce.split(" ")) == NONCE_LETTERS
+    assert all(len(letter) == 1 for letter in nonce.split(" "))
+
+
+def test_nonces_differ_by_repetition_and_revision():
+    made = {make_nonce(r, n) for r in ("a", "b") for n in range(20)}
+    assert len(made) == 40
+
+
+def test_the_hash_of_a_prompt_tells_system_and_prompt_apart():
+    hashes = {prompt_hash("ab", None), prompt_hash("b", "a"), prompt_hash("ab", "")}
+    assert len(hashes) == 3

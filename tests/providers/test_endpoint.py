@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+
+from orket.errors import UsageError
+from orket.providers.http.endpoint import is_loopback, read_endpoint, read_key
+from orket.providers.http.wire import find_proxy
+
+KEY = "sk-verysecretkey"
+
+
+@pytest.mark.parametrize(
+    ("given", "url", "locality"),
+    [
+        ("http://127.0.0.1:8080/", "http://127.0.0.1:8080", "loopback"),
+        ("localhost:1234", "http://localhost:1234", "loopback"),
+        ("http://[::1]:8080/v1/", "http://[::1]:8080/v1", "loopback"),
+        ("https://api.example.org/base", "https://api.example.org/base", "remote"),
+        ("http://0.0.0.0:80", "http://0.0.0.0:80", "loopback"),
+        ("http://192.168.1.5:80", "http://192.168.1.5:80", "remote"),
+    ],
+)
+def test_urls_are_read(given, url, locality):
+    endpoint = read_endpoint(given)
+    assert (endpoint.url, endpoint.locality) == (url, locality)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "ftp://x",
+        "http://",
+        "http://h:99999",
+        "http://h/?key=1",
+        "http://a b/",
+        "http://[x",
+    ],
+)
+def test_what_is_no_url_is_one_clear_line(given):
+    with pytest.raises(UsageError) as caught:
+        read_endpoint(given)
+    assert "\n" not in str(caught.value)
+
+
+def test_user_info_is_used_and_never_shown():
+    endpoint = read_endpoint("http://ada:s3cret-word@host:80")
+    assert endpoint.url == "http://host:80"
+    assert "s3cret-word" not in repr(endpoint)
+    assert endpoint.authorization == "Basic YWRhOnMzY3JldC13b3Jk"
+    assert endpoint.redact("no: s3cret-word, YWRhOnMzY3JldC13b3Jk") == (
+        "no: [secret], [secret]"
+    )
+
+
+def test_an_unreadable_url_does_not_show_its_password():
+    with pytest.raises(UsageError) as caught:
+        read_endpoint("ftp://ada:s3cret-word@host")
+    assert "s3cret-word" not in str(caught.value)
+
+
+def test_a_key_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("SOME_KEY", f" {KEY}\n")
+    endpoint = read_endpoint("http://host", api_key_env="SOME_KEY")
+    assert endpoint.authorization == f"Bearer {KEY}"
+    assert KEY not in repr(endpoint)
+    assert endpoint.redact(f"bad key {KEY}") == "bad key [secret]"
+
+
+def test_a_key_comes_from_a_file(tmp_path):
+    path = tmp_path / "key"
+    path.write_text(f"{KEY}\n")
+    assert read_key(None, path) == KEY
+
+
+def test_a_missing_key_names_the_place(monkeypatch, tmp_path):
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    with pytest.raises(UsageError, match="SOME_KEY"):
+        read_key("SOME_KEY", None)
+    with pytest.raises(UsageError, match="nowhere"):
+        read_key(None, tmp_path / "nowhere")
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(UsageError, match="empty"):
+        read_key(None, tmp_path / "empty")
+    with pytest.raises(UsageError, match="one"):
+        read_key("SOME_KEY", tmp_path / "empty")
+
+
+def test_a_key_that_would_break_a_header_is_refused_without_showing_it(monkeypatch):
+    monkeypatch.setenv("SOME_KEY", "abcd\r\nX: efgh")
+    with pytest.raises(UsageError) as caught:
+        read_endpoint("http://host", api_key_env="SOME_KEY")
+    assert "efgh" not in str(caught.value)
+
+
+def test_loopback_is_told_from_names():
+    assert is_loopback("LOCALHOST") and is_loopback("127.8.9.1") and is_loopback("::1")
+    assert not is_loopback("localhost.example.org")
+
+
+def test_a_proxy_of_the_environment_never_captures_loopback(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    monkeypatch.setenv("https_proxy", "http://proxy:3129")
+    monkeypatch.setenv("no_proxy", "inside.example.org")
+    assert find_proxy(read_endpoint("http://127.0.0.1:8080")) is None
+    assert find_proxy(read_endpoint("http://localhost:8080")) is None
+    assert find_proxy(read_endpoint("http://inside.example.org")) is None
+    assert find_proxy(read_endpoint("http://far.example.org")) == "http://proxy:3128"
+    assert find_proxy(read_endpoint("https://far.example.org")) == "http://proxy:3129"
