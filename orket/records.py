@@ -524,6 +524,10 @@ class CallFacts(Record, frozen=True, kw_only=True):
         Count | None,
         _about("To the first token-carrying chunk, streamed only", "ns", "client"),
     ] = None
+    last_token_ns: Annotated[
+        Count | None,
+        _about("To the last token-carrying chunk, streamed only", "ns", "client"),
+    ] = None
     generation_retries: Annotated[
         Count, _about("Further generations inside this attempt", "count", "client")
     ] = 0

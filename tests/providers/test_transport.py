@@ -235,10 +235,25 @@ def test_time_runs_from_the_request_to_the_last_byte_by_the_given_clock():
     assert timing.realtime_ns == 2 * timing.wall_ns
 
 
+@pytest.mark.parametrize("pauses", [2, 5])
+def test_the_first_and_the_last_token_are_timed_apart(pauses):
+    events = [b'data: {"t": 1}\n\n'] * pauses + [b'data: {"done": true}\n\n']
+    script = drip([SSE, *events], threading.Event(), 0.05)
+    with ScriptedServer(script) as server, open_at(server.url) as transport:
+        with transport.stream("/x", {}, 5.0) as opened:
+            for event in opened:
+                if "t" in event.json():
+                    opened.mark_token(event)
+            timing = opened.timing
+    assert timing.ttft_ns is not None and timing.last_token_ns is not None
+    assert timing.wall_ns is not None and timing.last_token_ns < timing.wall_ns
+    assert timing.last_token_ns - timing.ttft_ns >= (pauses - 1) * 40_000_000
+
+
 def test_a_whole_answer_has_no_time_to_first_token():
     with ScriptedServer(respond(200, {})) as server, open_at(server.url) as transport:
         reply = transport.get("/x")
-    assert reply.timing.ttft_ns is None
+    assert (reply.timing.ttft_ns, reply.timing.last_token_ns) == (None, None)
     assert reply.timing.wall_ns is not None
 
 

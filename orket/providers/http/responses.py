@@ -38,6 +38,8 @@ class Timing:
     """The same span by the wall clock."""
     ttft_ns: int | None = None
     """Request written to the first chunk that carried a token; streamed only."""
+    last_token_ns: int | None = None
+    """Request written to the last chunk that carried a token; streamed only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Stream:
         self._exchange = exchange
         self._response: httpx.Response | None = None
         self._first_token_ns: int | None = None
+        self._last_token_ns: int | None = None
         self.problem: Problem | None = None
         self.status: int | None = None
         self.headers: dict[str, str] = {}
@@ -86,15 +89,17 @@ class Stream:
         self.set_problem(self._judge.problem(error_class, message, self.status))
 
     def mark_token(self, event: Event) -> None:
-        """Say that this event carried a token; the first one counts."""
+        """Say that this event carried a token; the first and the last are timed."""
         if self._first_token_ns is None:
             self._first_token_ns = event.arrived_ns
+        self._last_token_ns = event.arrived_ns
 
     @property
     def timing(self) -> Timing:
-        """The call's times so far; TTFT only of a true stream."""
-        first = self._first_token_ns if self.streamed else None
-        return read_timing(self._exchange, first)
+        """The call's times so far; those of tokens only of a true stream."""
+        if not self.streamed:
+            return read_timing(self._exchange)
+        return read_timing(self._exchange, self._first_token_ns, self._last_token_ns)
 
     def __iter__(self) -> Iterator[Event]:
         if self.problem is not None or self._response is None:
@@ -180,13 +185,20 @@ def read_reply(response: httpx.Response, judge: Judge) -> Reply:
     return Reply(status, headers, body, _json_or_none(body), is_utf8(body))
 
 
-def read_timing(exchange: Exchange, first_token_ns: int | None) -> Timing:
+def read_timing(
+    exchange: Exchange,
+    first_token_ns: int | None = None,
+    last_token_ns: int | None = None,
+) -> Timing:
     """The times of an exchange; None where it did not come that far."""
     written, last = exchange.written, exchange.last_byte
     if written is None or last is None:
         return Timing()
-    ttft_ns = None if first_token_ns is None else max(0, first_token_ns - written[0])
-    return Timing(max(0, last[0] - written[0]), last[1] - written[1], ttft_ns)
+    tokens = (
+        None if moment is None else max(0, moment - written[0])
+        for moment in (first_token_ns, last_token_ns)
+    )
+    return Timing(max(0, last[0] - written[0]), last[1] - written[1], *tokens)
 
 
 def read_body(response: httpx.Response, limit_bytes: int) -> bytes:

@@ -146,7 +146,7 @@ class Transport:
                 found[0] = read_reply(response, self._judge)
             finally:
                 response.close()
-        return replace(found[0], timing=read_timing(exchange, None))
+        return replace(found[0], timing=read_timing(exchange))
 
     def _begin(self, timeout_seconds: float) -> Exchange:
         exchange = Exchange(self.clock, int(timeout_seconds * 1e9))

@@ -108,4 +108,5 @@ def build_facts(
         wall_ns=timing.wall_ns,
         realtime_ns=timing.realtime_ns,
         ttft_ns=timing.ttft_ns,
+        last_token_ns=timing.last_token_ns,
     )
