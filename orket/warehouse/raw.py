@@ -31,6 +31,10 @@ def bind_dataset(
         return
     names = ", ".join(quoted(str(part)) for part in parts)
     source = f"read_parquet([{names}], union_by_name = true, hive_partitioning = false)"
+    if dataset == "events":
+        # Small, and read by many views: once from the disk is enough.
+        connection.execute(f"CREATE TABLE raw.kept_events AS SELECT * FROM {source}")
+        source = "raw.kept_events"
     present = {
         row[0]
         for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()

@@ -14,6 +14,7 @@ from orket.errors import UsageError, WarehouseError
 from orket.records import DATASETS
 from orket.warehouse.parts import first_unreadable
 from orket.warehouse.raw import bind_dataset, bind_policy, bind_what_if
+from orket.warehouse.view_comments import comment_views
 from orket.warehouse.view_files import (
     VIEW_VERSION,
     macro_file,
@@ -194,20 +195,18 @@ class Session:
                 self._staged.add(name)
 
     def _stage_one(self, name: str, path: Path) -> None:
-        if name == "summary":
-            self._ask_if_polluted()
         run = self._connection.execute
         view = f"{VIEW_VERSION}.{name}"
         code, _ = split_comments(path)
-        run(code)
-        run(f"CREATE TABLE staged.{name} AS SELECT * FROM {view}")
-        run(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM staged.{name}")
+        if "raw.recommendation_if_polluted" in code:
+            self._ask_if_polluted()
+        run(code.replace(f"CREATE VIEW {view} AS", f"CREATE TABLE staged.{name} AS", 1))
+        run(f"CREATE VIEW {view} AS SELECT * FROM staged.{name}")
 
     def comment(self) -> None:
-        """Apply the comments of all views; replacing a view drops them."""
+        """Compute all views and apply their comments."""
         self.stage(self.view_names())
-        for path in view_files().values():
-            self._connection.execute(split_comments(path)[1])
+        comment_views(self._connection)
 
     def _explain(self, error: duckdb.Error) -> WarehouseError | UsageError:
         """Name the torn part, if one is the cause; else say what DuckDB says."""

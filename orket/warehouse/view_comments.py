@@ -1,0 +1,57 @@
+"""The comments of the views: what a column means is written down once."""
+
+from __future__ import annotations
+
+import duckdb
+
+from orket.warehouse.view_files import (
+    VIEW_VERSION,
+    split_comments,
+    view_files,
+    views_named,
+)
+
+
+def comment_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Apply every view's own comments, and pass them on where a column is passed on.
+
+    A column without a comment of its own means what the column of that name means in
+    the nearest view that its view is made from.
+    """
+    files = view_files()
+    for path in files.values():
+        connection.execute(split_comments(path)[1])
+    meanings = _own_comments(connection)
+    for place, (view, path) in enumerate(files.items()):
+        made_from = views_named(split_comments(path)[0]) - {view}
+        nearest = [name for name in reversed(list(files)[:place]) if name in made_from]
+        for column, comment in meanings[view].items():
+            passed_on = next(
+                (
+                    meanings[name][column]
+                    for name in nearest
+                    if meanings[name].get(column)
+                ),
+                None,
+            )
+            if comment is None and passed_on:
+                meanings[view][column] = passed_on
+                text = passed_on.replace("'", "''")
+                connection.execute(
+                    f"COMMENT ON COLUMN {VIEW_VERSION}.{view}.{column} IS '{text}'"
+                )
+
+
+def _own_comments(
+    connection: duckdb.DuckDBPyConnection,
+) -> dict[str, dict[str, str | None]]:
+    """View -> column -> its comment, NULL where its file has none."""
+    rows = connection.execute(
+        "SELECT table_name, column_name, comment FROM duckdb_columns() "
+        "WHERE schema_name = ? ORDER BY table_name, column_index",
+        [VIEW_VERSION],
+    ).fetchall()
+    found: dict[str, dict[str, str | None]] = {}
+    for view, column, comment in rows:
+        found.setdefault(view, {})[column] = comment
+    return found
