@@ -937,6 +937,10 @@ class TaskEntry(Record, frozen=True, kw_only=True):
     task_id: Annotated[Name, _about("Task")]
     bucket: Annotated[Name, _about("logic, refactor or mixed")]
     tier: Annotated[Count, _about("Difficulty, 1 to 3", "count")] = 1
+    family: Annotated[
+        str | None,
+        _about("Tasks of one template or skill share it; NULL: the task is its own"),
+    ] = None
     task_revision: Annotated[Name, _about("Hash of the task's content")]
     checks_total: Annotated[
         Count | None, _about("Checks of the task; NULL where not known", "count")

@@ -63,6 +63,7 @@ class Sweep:
     quants: tuple[str, ...] = ("F16", "Q4_K_M", "Q2_K")
     tasks: tuple[str, ...] = ("t1", "t2")
     buckets: dict[str, str] = field(default_factory=dict)
+    families: dict[str, str] = field(default_factory=dict)
     repetitions: int = 1
     policy: Policy = field(default_factory=Policy)
     capabilities: Capabilities = CAPABILITIES
@@ -166,6 +167,7 @@ class Sweep:
             bank="bank",
             task_id=task,
             bucket=self.buckets.get(task, "logic"),
+            family=self.families.get(task),
             task_revision=f"rev-{task}",
             checks_total=1,
             max_tokens=64,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
     """The resolved plan as plain values."""
     from orket.planning.estimate import ASSUMPTIONS, estimate_plan
+    from orket.planning.evidence import count_families, warn_of_few
     from orket.policy import changed_policy
     from orket.records import Controls
 
@@ -36,6 +37,7 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
         "polluted_retries": plan.polluted_retries,
         "task_bank": sorted({entry.bank for entry in plan.task_entries}),
         "tasks": len(plan.tasks),
+        "families": count_families(plan.task_entries),
         "buckets": sorted({entry.bucket for entry in plan.task_entries}),
         "calls": {
             "warmup": phases.count("warmup"),
@@ -86,6 +88,7 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
             "largest_model_bytes": estimate.largest_model_bytes,
             "assumptions": ASSUMPTIONS,
         },
+        "warnings": warn_of_few(plan.task_entries, plan.models),
     }
 
 
@@ -106,6 +109,8 @@ def print_plan(plan: Plan, store: Warehouse, summary: str) -> None:
         print_line(f"  {path}")
     print_line()
     print_line(_estimate_line(document["estimate"]))
+    for warning in document["warnings"]:
+        print_line(f"Note: {warning}")
     for missing in plan.missing():
         print_line(f"Not runnable here: {missing}")
 

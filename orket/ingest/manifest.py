@@ -216,6 +216,7 @@ def _earlier_origin(manifest: Mapping[str, Any]) -> Origin:
         fingerprint_version=manifest["fingerprint_version"],
         quants=tuple(msgspec.convert(manifest["quants"], list[QuantEntry])),
         tiers=tuple((task["test_id"], task["tier"]) for task in manifest["tasks"]),
+        families=tuple((task["test_id"], task["family"]) for task in manifest["tasks"]),
     )
 
 
@@ -247,7 +248,7 @@ def _manifest(
         checker_version=max(versions, default=UNKNOWN),
         models=_models(quants, controls, origin, policy),
         quants=_quants(quants, origin),
-        tasks=[_task(row, dict(origin.tiers)) for row in tasks],
+        tasks=[_task(row, dict(origin.tiers), dict(origin.families)) for row in tasks],
         plan=[],
     )
     # Of manifests with one start the first id rules: the more runs, the earlier.
@@ -302,7 +303,11 @@ def _quant(row: Mapping[str, Any], told: QuantEntry | None) -> QuantEntry:
     )
 
 
-def _task(row: Mapping[str, Any], tiers: Mapping[str, int]) -> TaskEntry:
+def _task(
+    row: Mapping[str, Any],
+    tiers: Mapping[str, int],
+    families: Mapping[str, str | None],
+) -> TaskEntry:
     bank, slash, task_id = row["test_id"].partition("/")
     return TaskEntry(
         test_id=row["test_id"],
@@ -310,6 +315,7 @@ def _task(row: Mapping[str, Any], tiers: Mapping[str, int]) -> TaskEntry:
         task_id=task_id if slash and task_id else row["test_id"],
         bucket=row["bucket"],
         tier=tiers.get(row["test_id"], 1),
+        family=families.get(row["test_id"]),
         task_revision=row["task_revision"],
         checks_total=row["checks_total"],
         max_tokens=row["max_tokens"],

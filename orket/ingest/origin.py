@@ -48,6 +48,8 @@ class Origin:
     quants: tuple[QuantEntry, ...] = ()
     tiers: tuple[tuple[str, int], ...] = ()
     """Difficulty by test."""
+    families: tuple[tuple[str, str | None], ...] = ()
+    """Family by test, where a task has one."""
 
 
 def find_quant_tag(text: str) -> str | None:

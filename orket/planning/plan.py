@@ -279,6 +279,7 @@ def _task_entry(task: Task) -> TaskEntry:
         task_id=task.id,
         bucket=task.bucket,
         tier=task.tier,
+        family=task.family,
         task_revision=task.revision,
         checks_total=len(task.checks),
         max_tokens=task.max_tokens,

@@ -47,6 +47,7 @@ class TaskFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tier: int = 1
     system: str | None = None
     language: str = "en"
+    family: str | None = None
 
 
 class BankFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,10 +142,13 @@ def _read_task(source: TomlSource, bank: str, raw: Any, index: int) -> Task:
                 key,
                 hint=f"use {options}",
             )
-    if not _NAME.fullmatch(fields.id):
-        raise source.error(
-            f"task {fields.id!r}: the id is not made of a-z, 0-9, . _ and -", *at, "id"
-        )
+    for key, name in (("id", fields.id), ("family", fields.family)):
+        if name is not None and not _NAME.fullmatch(name):
+            raise source.error(
+                f"task {fields.id!r}: the {key} is not made of a-z, 0-9, . _ and -",
+                *at,
+                key,
+            )
     if fields.max_tokens < 1:
         raise source.error(
             f"task {fields.id!r}: max_tokens is not positive", *at, "max_tokens"
@@ -174,6 +178,7 @@ def _read_task(source: TomlSource, bank: str, raw: Any, index: int) -> Task:
             for number, check in enumerate(fields.checks)
         ),
         samples=fields.samples,
+        family=fields.family,
     )
 
 

@@ -36,6 +36,8 @@ class Task:
     language: str
     checks: tuple[Check, ...]
     samples: Samples
+    family: str | None = None
+    """Tasks of one template or skill share it: they tend to fail together."""
 
     @property
     def test_id(self) -> str:

@@ -11,6 +11,7 @@ WITH tasks AS (
         task.entry.task_id AS task_id,
         task.entry.bucket AS bucket,
         task.entry.tier AS tier,
+        task.entry.family AS family,
         task.entry.task_revision AS task_revision
     FROM v1.manifest AS manifest
     CROSS JOIN unnest(manifest.tasks) AS task (entry)
@@ -28,6 +29,7 @@ SELECT
     tasks.task_id,
     tasks.bucket,
     tasks.tier,
+    tasks.family,
     tasks.task_revision,
     planned.entry.repetition AS repetition,
     planned.entry.block_index AS block_index
@@ -49,6 +51,8 @@ COMMENT ON COLUMN v1.planned_run.bank IS 'Task bank';
 COMMENT ON COLUMN v1.planned_run.task_id IS 'Task';
 COMMENT ON COLUMN v1.planned_run.bucket IS 'logic, refactor or mixed';
 COMMENT ON COLUMN v1.planned_run.tier IS 'Difficulty, 1 to 3';
+COMMENT ON COLUMN v1.planned_run.family IS
+    'Tasks of one template or skill share it; NULL: the task is its own';
 COMMENT ON COLUMN v1.planned_run.task_revision IS 'Hash of the task''s content';
 COMMENT ON COLUMN v1.planned_run.repetition IS 'From 1';
 COMMENT ON COLUMN v1.planned_run.block_index IS 'Block';

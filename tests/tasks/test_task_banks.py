@@ -102,6 +102,8 @@ def test_a_bank_is_read_as_written(tmp_path: Path) -> None:
         ('"type": "object"', "type: 1", 31, "is not JSON"),
         ('"f(1)"', '"f("', 34, "not a Python expression"),
         ('"2"', '"g()"', 34, "not a Python literal"),
+        ("tier = 2", 'family = "a b"', 28, "the family is not made of"),
+        ("tier = 2", "family = 3", 28, "got `int`"),
         ("max_tokens = 32", "max_tokens = 0", 30, "max_tokens is not positive"),
         ('fail = ["41", "forty-two"]', 'fail = ["41"]', 21, "two in `fail`"),
         ('short = ["sum"]', 'short = ["sun"]', 6, "did you mean 'sum'?"),
@@ -118,6 +120,20 @@ def test_a_mistake_names_its_line_and_a_way_out(
     assert f"bank.toml:{line}: " in str(raised.value)
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_task_has_the_family_that_its_bank_gives_it(tmp_path: Path) -> None:
+    text = BANK.replace("tier = 2", 'tier = 2\nfamily = "calls"')
+
+    assert [task.family for task in load_text(tmp_path, text).tasks] == [None, "calls"]
+
+
+@pytest.mark.parametrize(("name", "families"), [("core", 14), ("quickstart", 13)])
+def test_every_task_of_a_shipped_bank_has_a_family(name: str, families: int) -> None:
+    found = {task.family for task in load_bank(name).tasks}
+
+    assert None not in found
+    assert len(found) == families
 
 
 def test_an_unknown_bank_lists_the_known_ones() -> None:
@@ -150,6 +166,7 @@ def test_the_revision_changes_with_what_can_change_a_result(
     ("old", "new"),
     [
         ("tier = 1", "tier = 3"),
+        ("tier = 1", 'tier = 1\nfamily = "sums"'),
         ('fail = ["41", "forty-two"]', 'fail = ["40", "50"]'),
         ('title = "Tiny"', 'title = "Small"'),
         ("tolerance = 0.5", "tolerance = 0.5\nrelative_tolerance = 0"),

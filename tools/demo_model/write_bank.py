@@ -88,6 +88,7 @@ def task_text(example: Example, number: int) -> str:
         f'id = "{example.bucket}-{example.family}-{number:03d}"',
         f'bucket = "{example.bucket}"',
         f"tier = {example.tier}",
+        f'family = "{example.family}"',
         f"prompt = {json.dumps(example.prompt)}",
         f"max_tokens = {len(example.answer) + MARGIN}",
     ]

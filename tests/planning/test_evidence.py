@@ -1,0 +1,84 @@
+"""What the planned tasks can show at best, said before anything is run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orket.planning.evidence import count_families, least_without_loss, warn_of_few
+from orket.planning.schedule import PlannedModel
+from orket.records import Controls, Policy, TaskEntry
+
+
+def entries(families: Sequence[str | None]) -> list[TaskEntry]:
+    return [
+        TaskEntry(
+            test_id=f"b/{number}",
+            bank="b",
+            task_id=str(number),
+            bucket="logic",
+            family=family,
+            task_revision="r",
+            checks_total=1,
+            max_tokens=8,
+        )
+        for number, family in enumerate(families)
+    ]
+
+
+def models(*thresholds: int) -> list[PlannedModel]:
+    return [
+        PlannedModel(
+            f"m{number}", (), Controls(), Policy(adherence_threshold_ppm=threshold)
+        )
+        for number, threshold in enumerate(thresholds)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "least"),
+    [(950_000, 90), (900_000, 44), (990_000, 459), (0, 1), (1_000_000, None)],
+)
+def test_the_fewest_tasks_without_a_loss(threshold: int, least: int | None) -> None:
+    assert least_without_loss(threshold) == least
+
+
+@given(st.integers(1, 990_000))
+def test_the_fewest_tasks_do_and_one_less_does_not(threshold: int) -> None:
+    least = least_without_loss(threshold)
+    kept = Fraction(threshold, 10**6)
+
+    assert least is not None
+    assert kept**least <= Fraction(1, 100)
+    assert least == 1 or kept ** (least - 1) > Fraction(1, 100)
+
+
+def test_a_task_without_a_family_is_its_own() -> None:
+    assert count_families(entries(["a", "a", None, None, "b"])) == 4
+
+
+def test_many_tasks_of_few_families_are_few() -> None:
+    (said,) = warn_of_few(entries(["a", "b"] * 100), models(950_000, 950_000))
+
+    assert said == (
+        "200 tasks in 2 families are few to show that a quant keeps 95 % of the work: "
+        "it takes 90 or more families and no loss "
+        "(tasks of one family tend to fail together)"
+    )
+
+
+def test_each_threshold_has_its_own_number() -> None:
+    few = entries([None] * 50)
+
+    (said,) = warn_of_few(few, models(900_000, 950_000))
+    assert said == (
+        "50 tasks are few to show that a quant keeps 95 % of the work: "
+        "it takes 90 or more tasks and no loss"
+    )
+    assert warn_of_few(few, models(900_000)) == []
+    (never,) = warn_of_few(few, models(1_000_000))
+    assert "takes more than 2000 tasks" in never
