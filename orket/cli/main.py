@@ -20,7 +20,6 @@ from orket.cli import messages
 from orket.errors import OrketError
 
 EXIT_FAILED = 1
-EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {

@@ -383,8 +383,3 @@ _OPTIONS = (
     ),
 )
 _FIELDS = tuple(name for name in SweepOptions.__dataclass_fields__)
-
-
-def summary_path(output: str | None) -> Path:
-    """Where the summary of a run goes."""
-    return Path(output or "sweep_summary.json")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orket.errors import OrketError, WarehouseError
-from orket.exports.summary import render_summary, summary_document
+from orket.exports.summary import summary_document
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
@@ -39,16 +39,6 @@ def load_summary(
 ) -> dict[str, Any]:
     """One sweep's summary as plain values, the content of `sweep_summary.json`."""
     return summary_document(load_summary_row(warehouse, sweep_id, overrides))
-
-
-def write_summary(
-    warehouse: Warehouse,
-    sweep_id: str,
-    path: Path,
-    overrides: Mapping[str, object] | None = None,
-) -> None:
-    """Write `sweep_summary.json` in one step: a reader never sees half of it."""
-    write_file(path, render_summary(load_summary_row(warehouse, sweep_id, overrides)))
 
 
 def write_file(path: Path, content: bytes) -> None:

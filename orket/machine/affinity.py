@@ -26,8 +26,6 @@ from orket.machine.topology import (
 )
 
 UNRESTRICTED = ("none", "server")
-MAX_APPLY_ROUNDS = 5
-"""Threads can start while the mask is set; each round catches the new ones."""
 
 
 def resolve_affinity(
@@ -83,43 +81,6 @@ def sort_spread(cores: dict[int, Core]) -> list[int]:
         rank[cpu] = seen.get(cores[cpu], 0)
         seen[cores[cpu]] = rank[cpu] + 1
     return sorted(cores, key=lambda cpu: (rank[cpu], cores[cpu], cpu))
-
-
-def apply_affinity(pids: Sequence[int], cpus: Sequence[int]) -> None:
-    """Bind every thread of these processes to `cpus`; new threads inherit it.
-
-    Raises UsageError where the system does not allow it.
-    """
-    try:
-        for pid in pids:
-            _bind_process(pid, frozenset(cpus))
-    except ProcessLookupError:
-        return
-    except (OSError, AttributeError) as error:
-        raise UsageError(
-            f"CPU affinity {format_cpu_list(cpus)} could not be set: {error}",
-            "use the affinity policy none, or run as the owner of the server",
-        ) from error
-
-
-def _bind_process(pid: int, cpus: frozenset[int]) -> None:
-    if not hasattr(os, "sched_setaffinity"):
-        import psutil
-
-        psutil.Process(pid).cpu_affinity(sorted(cpus))
-        return
-    bound: set[int] = set()
-    for _ in range(MAX_APPLY_ROUNDS):
-        waiting = set(_list_threads(pid)) - bound
-        if not waiting:
-            return
-        for thread in waiting:
-            try:
-                os.sched_setaffinity(thread, cpus)
-            except ProcessLookupError:
-                if thread == pid:
-                    raise
-            bound.add(thread)
 
 
 def read_affinity(pids: Sequence[int]) -> tuple[int, ...] | None:

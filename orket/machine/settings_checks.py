@@ -21,7 +21,7 @@ from orket.machine.readings import (
     read_number,
     read_text,
 )
-from orket.machine.topology import format_cpu_list, parse_cpu_list
+from orket.machine.topology import format_cpu_list
 
 GIB = 1 << 30
 GOOD_CLOCK_SOURCES = ("tsc", "arch_sys_counter", "kvm-clock", "hyperv", "xen")
@@ -233,10 +233,3 @@ def check_clock(root: Path) -> Finding:
         f"{source}: slow to read, and each reading disturbs",
         "boot with clocksource=tsc where the CPU's counter is stable",
     )
-
-
-def read_allowed_list(root: Path) -> frozenset[int] | None:
-    """CPUs that the recorded process may use."""
-    text = read_text(root / "proc/self/status") or ""
-    found = re.search(r"^Cpus_allowed_list:\s*(\S+)", text, re.MULTILINE)
-    return frozenset(parse_cpu_list(found.group(1))) if found else None

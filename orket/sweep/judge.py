@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,12 +130,3 @@ def _latency_limits() -> dict[str, int]:
         name: build_policy(table.policy).canary_max_latency_cv_ppm
         for name, table in profiles.items()
     }
-
-
-def count_reasons(runs: Sequence[PollutedRun]) -> dict[str, int]:
-    """How many runs each reason holds for, most frequent first."""
-    counts: dict[str, int] = {}
-    for run in runs:
-        for reason in run.reasons:
-            counts[reason] = counts.get(reason, 0) + 1
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -10,6 +10,8 @@ import pytest
 from orket.machine import doctor, settings_checks
 from orket.machine.findings import Finding
 from orket.machine.live_checks import Sample, check_sample, check_sensors
+from orket.machine.readings import read_text
+from orket.machine.topology import parse_cpu_list
 from orket.records import Counters, Policy
 from tests.recorded_machine import laptop_files, no_permission, write_machine
 
@@ -21,7 +23,9 @@ def by_id(findings: list[Finding]) -> dict[str, Finding]:
 
 
 def settings_of(root) -> dict[str, Finding]:
-    allowed = settings_checks.read_allowed_list(root)
+    status = read_text(root / "proc/self/status") or ""
+    listed = status.partition("Cpus_allowed_list:")[2].split()
+    allowed = frozenset(parse_cpu_list(listed[0])) if listed else None
     return by_id(
         [
             settings_checks.check_cpus(root, allowed),

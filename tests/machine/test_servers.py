@@ -19,7 +19,7 @@ LISTENER = """
 import os, socket, sys
 family = socket.AF_INET6 if sys.argv[2] == "6" else socket.AF_INET
 server = socket.socket(family)
-server.bind((sys.argv[1], 0))
+server.bind((sys.argv[1], int(sys.argv[4]) if sys.argv[4:] else 0))
 server.listen()
 is_worker = sys.argv[3] == "fork" and os.fork() == 0
 if not is_worker:
@@ -194,14 +194,18 @@ def test_known_server_programs(command, expected):
 def test_the_live_server_of_another_user_is_found_by_its_name(tmp_path):
     program = tmp_path / "llama-server"
     program.write_text(LISTENER)
+    # The port among its arguments tells it from any other server that runs here.
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     child = subprocess.Popen(
-        [sys.executable, str(program), "127.0.0.1", "4", "alone"],
+        [sys.executable, str(program), "127.0.0.1", "4", "alone", str(port)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert child.stdout is not None
-    port = int(child.stdout.readline())
+    assert int(child.stdout.readline()) == port
     os.seteuid(65534)
     try:
         found = find_server(f"http://127.0.0.1:{port}")
