@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LIKENESS = 0.5
+_MOST_LISTED = 12
+"""Of the words that are known: a list of fifty helps nobody."""
+
 
 def storable(value: str) -> str:
     """The text with stray surrogates replaced, so that it can be encoded as UTF-8.
@@ -14,10 +18,23 @@ def storable(value: str) -> str:
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """What to offer for a word that is not known."""
+def close_words(word: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """The known words that look most like a word, whatever the case of its letters."""
+    plain = {option.casefold(): option for option in reversed(list(known))}
+    found = get_close_matches(word.casefold(), plain, n=most, cutoff=_LIKENESS)
+    return [plain[option] for option in found]
+
+
+def nearest(word: str, known: Iterable[str], *, list_all: bool = False) -> str:
+    """What to offer for a word that is not known: the one that was meant, else all.
+
+    `list_all` names all in either case.
+    """
     options = list(known)
-    close = get_close_matches(word, options, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return "known are " + ", ".join(options)
+    close = close_words(word, options)
+    meant = f"did you mean {close[0]}?" if close else ""
+    if meant and not list_all:
+        return meant
+    more = len(options) - _MOST_LISTED
+    listed = [*options[:_MOST_LISTED], *([f"{more} more"] if more > 0 else [])]
+    return f"{meant} known are {', '.join(listed) or 'none'}".lstrip()

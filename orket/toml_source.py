@@ -1,13 +1,15 @@
-"""Finds the line of a key in a TOML file.
+"""Reads TOML files, and tells the line on which each key stands.
 
-The parser of the standard library tells no lines, and an error in a file of a
-thousand lines is of no use without one.
+The parser of the standard library tells no lines, and neither does any library that is
+kept well; an error in a file of a thousand lines is of no use without one.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,14 @@ from orket.errors import UsageError
 
 KeyPath = tuple[str | int, ...]
 
-_HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?$")
-_KEY = re.compile(r"""^\s*("[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.[^=]*)?\s*=""")
-_TOKEN = re.compile(
-    r'"""|\'\'\'|"(?:\\.|[^"\\])*"|\'[^\']*\'|#.*|[\[{]|[\]}]', re.DOTALL
+_KEY = re.compile(r'"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|[A-Za-z0-9_-]+')
+_BLANK = re.compile(r"(?:[ \t\r\n,]|#[^\n]*)+")
+_TEXT = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}(?!")|\'\'\'.*?\'{3,5}(?!\')'
+    r'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'',
+    re.DOTALL,
 )
+_PLAIN = re.compile(r"[^,\]}#\n]*")
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class TomlSource:
     lines: dict[KeyPath, int]
 
     def line_of(self, *key_path: str | int) -> int:
-        """Line of the key, or of the nearest table that holds it."""
+        """Line of the key, or of the nearest table that holds it; 1 without one."""
         for end in range(len(key_path), 0, -1):
             line = self.lines.get(key_path[:end])
             if line is not None:
@@ -46,16 +51,15 @@ class TomlSource:
         return UsageError(f"{self.path}:{self.line_of(*key_path)}: {message}", hint)
 
 
-def read_toml(path: Path) -> TomlSource:
-    """Read and parse a TOML file. Raises UsageError naming the file and the line."""
+def read_toml(path: Path, parse_float: Callable[[str], Any] = float) -> TomlSource:
+    """Read and parse a TOML file. Raises UsageError naming the file and the line.
+
+    `parse_float` makes the value of a number with a point: Decimal keeps it exact.
+    """
+    text = _read_text(path)
     try:
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 at byte {error.start}") from None
-    try:
-        data = tomllib.loads(text)
+        data = tomllib.loads(text, parse_float=parse_float)
+        return TomlSource(path=path, data=data, lines=find_lines(text))
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"line (\d+)", str(error))
         line = found[1] if found else str(text.count("\n") + 1)
@@ -63,58 +67,145 @@ def read_toml(path: Path) -> TomlSource:
         raise UsageError(f"{path}:{line}: not TOML: {reason}") from None
     except RecursionError:
         raise UsageError(f"{path}: not TOML: nested too deeply") from None
-    return TomlSource(path=path, data=data, lines=find_lines(text))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read: {error.strerror}", "check the path"
+        ) from None
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UsageError(f"{path}: is UTF-16", "save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UsageError(
+            f"{path}:{line}: not UTF-8 at byte {error.start}", "save it as UTF-8"
+        ) from None
 
 
 def find_lines(text: str) -> dict[KeyPath, int]:
-    """Map the path of every table and of every key that opens a line to its line."""
-    lines: dict[KeyPath, int] = {}
-    counts: dict[KeyPath, int] = {}
-    table: KeyPath = ()
-    quote, depth = "", 0
-    for number, line in enumerate(text.split("\n"), start=1):
-        outside = not quote and depth == 0
-        if outside and (header := _HEADER.match(line)):
-            table = _open_table(header[2], header[1] == "[[", counts)
-            lines.setdefault(table, number)
-            continue
-        if outside and (key := _KEY.match(line)):
-            lines.setdefault((*table, key[1].strip("\"'")), number)
-        quote, depth = _scan(line, quote, depth)
-    return lines
+    """Map the path of every table, key and item to its line, counted from 1.
+
+    `text` is valid TOML. Of a dotted key each part is a key on that line.
+    """
+    return _Walker(text).walk()
 
 
-def _open_table(name: str, is_array: bool, counts: dict[KeyPath, int]) -> KeyPath:
-    """Path of a table header, with the index of every array of tables on the way."""
-    path: KeyPath = ()
-    parts = [part.strip().strip("\"'") for part in name.split(".")]
-    for part in parts[:-1]:
-        path = (*path, part)
-        if path in counts:
-            path = (*path, counts[path])
-    path = (*path, parts[-1])
-    if is_array:
-        counts[path] = counts.get(path, -1) + 1
-        path = (*path, counts[path])
-    return path
+class _Walker:
+    """Goes over valid TOML from key to key; strings are passed over whole."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        # A line ends with \n alone: U+2028 or U+0085 in a text is a character.
+        self._ends = [found.start() for found in re.finditer("\n", text)]
+        self._lines: dict[KeyPath, int] = {}
+        self._last: dict[KeyPath, int] = {}
+        """Arrays of tables so far, with the index of their last table."""
+
+    def walk(self) -> dict[KeyPath, int]:
+        table: KeyPath = ()
+        while self._pass_blank():
+            if self._text[self._at] == "[":
+                table = self._open_table()
+            else:
+                self._read_pair(table)
+        return self._lines
+
+    def _pass_blank(self) -> bool:
+        """Pass over blanks, commas and comments; whether anything is left."""
+        if blank := _BLANK.match(self._text, self._at):
+            self._at = blank.end()
+        return self._at < len(self._text)
+
+    def _open_table(self) -> KeyPath:
+        """The path of a header, with the index of every array of tables in it."""
+        line = self._line()
+        is_array = self._text.startswith("[[", self._at)
+        self._at += 2 if is_array else 1
+        *above, name = self._read_key()
+        self._at += 2 if is_array else 1
+        path: KeyPath = ()
+        for part in above:
+            path = self._in_last((*path, part))
+            self._lines.setdefault(path, line)
+        path = (*path, name)
+        if is_array:
+            self._lines.setdefault(path, line)
+            self._last[path] = self._last.get(path, -1) + 1
+            path = (*path, self._last[path])
+        self._lines.setdefault(path, line)
+        return path
+
+    def _in_last(self, path: KeyPath) -> KeyPath:
+        return (*path, self._last[path]) if path in self._last else path
+
+    def _read_pair(self, table: KeyPath) -> None:
+        line = self._line()
+        path = table
+        for part in self._read_key():
+            path = (*path, part)
+            self._lines.setdefault(path, line)
+        self._at += 1  # The equals sign.
+        self._read_value(path)
+
+    def _read_key(self) -> list[str]:
+        """The parts of a dotted key; stands behind it and its blanks afterwards."""
+        parts = []
+        while True:
+            self._pass_spaces()
+            key = _KEY.match(self._text, self._at)
+            assert key is not None, "the text is valid TOML"
+            parts.append(_plain_key(key[0]))
+            self._at = key.end()
+            self._pass_spaces()
+            if not self._text.startswith(".", self._at):
+                return parts
+            self._at += 1
+
+    def _pass_spaces(self) -> None:
+        while self._text.startswith((" ", "\t"), self._at):
+            self._at += 1
+
+    def _read_value(self, path: KeyPath) -> None:
+        self._pass_spaces()
+        opening = self._text[self._at]
+        if opening == "[":
+            self._read_array(path)
+        elif opening == "{":
+            self._read_inline_table(path)
+        else:
+            value = (_TEXT if opening in "\"'" else _PLAIN).match(self._text, self._at)
+            assert value is not None, "the text is valid TOML"
+            self._at = value.end()
+
+    def _read_array(self, path: KeyPath) -> None:
+        self._at += 1
+        index = 0
+        while self._pass_blank() and self._text[self._at] != "]":
+            item = (*path, index)
+            self._lines.setdefault(item, self._line())
+            self._read_value(item)
+            index += 1
+        self._at += 1
+
+    def _read_inline_table(self, path: KeyPath) -> None:
+        self._at += 1
+        while self._pass_blank() and self._text[self._at] != "}":
+            self._read_pair(path)
+        self._at += 1
+
+    def _line(self) -> int:
+        return bisect_left(self._ends, self._at) + 1
 
 
-def _scan(line: str, quote: str, depth: int) -> tuple[str, int]:
-    """Whether a multi-line text or an open bracket goes on after this line."""
-    at = 0
-    while True:
-        if quote:
-            end = line.find(quote, at)
-            if end < 0:
-                return quote, depth
-            at, quote = end + 3, ""
-        token = _TOKEN.search(line, at)
-        if token is None:
-            return quote, max(depth, 0)
-        at = token.end()
-        if token[0] in ('"""', "'''"):
-            quote = token[0]
-        elif token[0] in "[{":
-            depth += 1
-        elif token[0] in "]}":
-            depth -= 1
+def _plain_key(written: str) -> str:
+    """A key without its quotes and escapes."""
+    if written[0] == '"':
+        (key,) = tomllib.loads(f"{written} = 0")
+        return key
+    return written.strip("'")

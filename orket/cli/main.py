@@ -5,7 +5,6 @@ Verbs are loaded when they are called: `orket --help` imports none of them.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import sys
@@ -18,6 +17,7 @@ import click
 from orket import __version__
 from orket.cli import messages
 from orket.errors import OrketError
+from orket.text import close_words
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -91,8 +91,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         verb = args[0]
         if self.get_command(ctx, verb) is None and not verb.startswith("-"):
-            near = difflib.get_close_matches(verb, self.list_commands(ctx), n=1)
-            meant = f"did you mean {near[0]}?" if near else "see orket -h"
+            close = close_words(verb, self.list_commands(ctx))
+            meant = f"did you mean {close[0]}?" if close else "see orket -h"
             raise click.UsageError(f"no verb {verb!r}: {meant}")
         return super().resolve_command(ctx, args)
 

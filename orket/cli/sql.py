@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ import click
 from orket.cli.options import format_option, warehouse_option
 from orket.cli.output import print_rows
 from orket.errors import UsageError
+from orket.text import close_words
 
 _NO_TABLE = re.compile(r"Table with name (\w+) does not exist")
 _BINDINGS = re.compile(r'Candidate bindings: (".*)')
@@ -60,7 +60,7 @@ def _find_hint(error: UsageError, views: Sequence[str]) -> str:
     """What the query may have meant, of the views there are and what DuckDB tells."""
     told = str(error.__cause__ or error)
     if missing := _NO_TABLE.search(told):
-        near = difflib.get_close_matches(missing[1].lower(), views, n=2, cutoff=0.7)
+        near = close_words(missing[1], views, most=2)
         if near:
             return "did you mean " + " or ".join(f"v1.{view}" for view in near) + "?"
     elif bindings := _BINDINGS.search(told):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 import msgspec
 
 from orket.errors import UsageError
+from orket.text import nearest
+from orket.toml_source import TomlSource, read_toml
 
 ECHO = "echo"
 """Answer mode: the prompt comes back."""
@@ -135,23 +136,14 @@ DEMO = Profile(
 
 def load_profile(path: Path) -> Profile:
     """Read a profile from TOML. Raises UsageError naming the key that is wrong."""
-    try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UsageError(
-            f"cannot read the profile {path}: {error.strerror}", "check the path"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"the profile {path} is not TOML: {error}", "correct that line"
-        ) from error
-    _refuse_unknown(data, Profile, path)
+    source = read_toml(path)
+    _refuse_unknown(source, source.data, Profile)
     for table, kind in (("models", MockModel), ("answers", CannedAnswer)):
-        rows = data.get(table, [])
-        for row in rows if isinstance(rows, list) else []:
-            _refuse_unknown(row, kind, path)
+        rows = source.data.get(table, [])
+        for index, row in enumerate(rows if isinstance(rows, list) else []):
+            _refuse_unknown(source, row, kind, table, index)
     try:
-        profile = msgspec.convert(data, Profile)
+        profile = msgspec.convert(source.data, Profile)
     except msgspec.ValidationError as error:
         raise UsageError(f"{path}: {error}", "correct that key") from error
     return check_profile(profile)
@@ -183,11 +175,12 @@ def check_profile(profile: Profile) -> Profile:
     return profile
 
 
-def _refuse_unknown(row: Any, kind: type[Any], path: Path) -> None:
+def _refuse_unknown(
+    source: TomlSource, row: Any, kind: type[Any], *at: str | int
+) -> None:
     known = {item.name for item in fields(kind)}
-    unknown = sorted(set(row) - known) if isinstance(row, dict) else []
-    if unknown:
-        raise UsageError(
-            f"{path}: unknown key {unknown[0]!r}",
-            f"known keys are {', '.join(sorted(known))}",
-        )
+    for key in row if isinstance(row, dict) else ():
+        if key not in known:
+            raise source.error(
+                f"unknown key {key!r}", *at, key, hint=nearest(key, sorted(known))
+            )

@@ -7,7 +7,6 @@ as an override for the manifest.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -21,10 +20,11 @@ from orket.planning.preset_file import (
     PresetTable,
     ProfileTable,
     check_table,
-    read_toml,
+    read_preset_toml,
 )
 from orket.records import Override
 from orket.resources import shipped
+from orket.text import nearest
 
 DEFAULT_PROFILE = "quiet"
 QUANT_CATALOGUE = "quants"
@@ -100,8 +100,9 @@ def load_preset(name_or_path: str) -> Preset:
 def load_profile(name_or_path: str) -> Profile:
     """Read a control profile by name or path. Raises UsageError."""
     path = _find(name_or_path, known_profiles(), "control profile")
-    content, text = read_toml(path)
-    return Profile(path.stem, path, check_table(ProfileTable, content, path, text))
+    source = read_preset_toml(path)
+    table = check_table(ProfileTable, source.data, path, source)
+    return Profile(path.stem, path, table)
 
 
 def override(preset: Preset, changes: Sequence[Change]) -> Preset:
@@ -137,14 +138,14 @@ def _find(name_or_path: str, known: Mapping[str, Path], kind: str) -> Path:
         return path
     if path.suffix == ".toml" or os.sep in name_or_path:
         raise UsageError(f"there is no {kind} file {path}", "check the path")
-    near = difflib.get_close_matches(name_or_path, known, n=1)
-    meant = f"did you mean {near[0]}? " if near else ""
-    raise UsageError(f"no {kind} {name_or_path!r}", f"{meant}known: {', '.join(known)}")
+    hint = nearest(name_or_path, known, list_all=True)
+    raise UsageError(f"no {kind} {name_or_path!r}", hint)
 
 
 def _load_layers(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    content, text = read_toml(path)
-    check_table(PresetTable, content, path, text)
+    source = read_preset_toml(path)
+    content = source.data
+    check_table(PresetTable, content, path, source)
     base_name = content.pop("extends", None)
     content = _anchored(content, path.parent)
     if base_name is None:

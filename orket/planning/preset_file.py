@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 import types
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -13,10 +11,10 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orket.errors import UsageError
-from orket.planning.toml_lines import find_line
 from orket.policy import POLICY_KEYS, policy_value
 from orket.tasks.task import BUCKETS
 from orket.text import nearest
+from orket.toml_source import TomlSource, read_toml
 
 Word = Annotated[str, Field(min_length=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -159,24 +157,16 @@ class ProfileTable(Table):
 _File = TypeVar("_File", PresetTable, ProfileTable)
 
 
-def read_toml(path: Path) -> tuple[dict[str, Any], str]:
-    """The content of a TOML file and its text; decimals stay exact.
-
-    Raises UsageError naming file and line.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        return tomllib.loads(text, parse_float=Decimal), text
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 text") from error
-    except OSError as error:
-        raise UsageError(f"cannot read {path} ({error.strerror})") from error
+def read_preset_toml(path: Path) -> TomlSource:
+    """A TOML file whose decimals stay exact. Raises UsageError with file and line."""
+    return read_toml(path, parse_float=Decimal)
 
 
 def check_table(
-    kind: type[_File], content: Mapping[str, Any], where: Path | str, text: str = ""
+    kind: type[_File],
+    content: Mapping[str, Any],
+    where: Path | str,
+    source: TomlSource | None = None,
 ) -> _File:
     """Judge the content of a file strictly.
 
@@ -188,9 +178,9 @@ def check_table(
         checked = kind.model_validate(content)
     except ValidationError as failure:
         for path, errors in _by_place(failure).items():
-            problems.append(_say(where, text, path, _explain(kind, path, errors)))
+            problems.append(_say(where, source, path, _explain(kind, path, errors)))
     problems += [
-        _say(where, text, path, saying)
+        _say(where, source, path, saying)
         for path, saying in (*_bucket_problems(content), *_policy_problems(content))
     ]
     if problems or checked is None:
@@ -230,10 +220,7 @@ def _explain(
 
 
 def _unknown_key(key: str, valid: Sequence[str]) -> str:
-    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
-    if near:
-        return f"unknown key; did you mean {near[0]}?"
-    return "unknown key; known here: " + ", ".join(sorted(valid))
+    return f"unknown key; {nearest(key, sorted(valid))}"
 
 
 def _keys_at(kind: type[BaseModel], path: Sequence[str | int]) -> list[str]:
@@ -300,8 +287,12 @@ def _policy_problems(
     return problems
 
 
-def _say(where: Path | str, text: str, path: Sequence[str | int], saying: str) -> str:
-    line = find_line(text, path) if text else None
-    place = f"{where}, line {line}" if line else str(where)
+def _say(
+    where: Path | str,
+    source: TomlSource | None,
+    path: Sequence[str | int],
+    saying: str,
+) -> str:
+    place = f"{where}, line {source.line_of(*path)}" if source else str(where)
     dotted = ".".join(str(part) for part in path)
     return f"{place}: {dotted}: {saying}" if dotted else f"{place}: {saying}"

@@ -7,7 +7,6 @@ is asked for.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 from orket.errors import UsageError
 from orket.providers.contract import Adapter
+from orket.text import nearest
 
 GROUP = "orket.providers"
 
@@ -109,10 +109,8 @@ def _find(name: str) -> Callable[[ServerOptions], Adapter]:
 
 
 def _unknown(name: str) -> UsageError:
-    known = provider_names()
-    near = difflib.get_close_matches(name, known, n=1)
-    meant = f"did you mean {near[0]}? " if near else ""
-    return UsageError(f"no provider {name!r}", f"{meant}known are {', '.join(known)}")
+    hint = nearest(name, provider_names(), list_all=True)
+    return UsageError(f"no provider {name!r}", hint)
 
 
 def _third_party() -> dict[str, EntryPoint]:

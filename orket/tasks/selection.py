@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 from orket.errors import UsageError
 from orket.tasks.task import BUCKETS, TIERS, Task, TaskBank
@@ -59,10 +58,8 @@ def _expand(bank: TaskBank, name: str) -> list[str]:
     if found:
         return found
     known = [*bank.selections, *(task.id for task in bank.tasks)]
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
     raise UsageError(
-        f"no task of the bank {bank.bank!r} is named {name!r}",
-        f"did you mean {close[0]!r}?" if close else f"e.g. {', '.join(known[:3])}",
+        f"no task of the bank {bank.bank!r} is named {name!r}", nearest(name, known)
     )
 
 

@@ -180,7 +180,7 @@ def test_a_server_for_each_quant(preset, capsys):
             ("plan", "llama-3.2-3b", "--provider", "ollama", "--quants", "Q9_K"),
             "no quant is called 'Q9_K': the preset llama-3.2-3b has F16",
         ),
-        (("presets", "nothing"), "known:"),
+        (("presets", "nothing"), "known are"),
         (("canary", "quickstart", "--save-profile", "quiet"), "ships with Orket"),
         (("canary", "quickstart", "--save-profile", "../x"), "cannot name"),
     ],

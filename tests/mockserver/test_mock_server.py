@@ -189,7 +189,7 @@ def test_a_profile_that_cannot_be_replayed_is_refused(
 
 
 def test_a_profile_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read the profile"):
+    with pytest.raises(UsageError, match="none.toml: cannot be read"):
         load_profile(tmp_path / "none.toml")
 
 
