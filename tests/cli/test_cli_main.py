@@ -119,7 +119,7 @@ def test_an_interrupt_that_came_as_an_error_is_still_one(failing_verb, capsys):
 
 def test_ctrl_c_in_a_query_is_an_interrupt(tmp_path):
     probe = (
-        "import os, signal, sys, threading, duckdb, polars, orket.warehouse.locked\n"
+        "import os, signal, sys, threading, duckdb, polars, orket.warehouse.session\n"
         "from orket.cli.main import run_command\n"
         "threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
         "endless = 'SELECT count(*) FROM range(100000000) a, range(100000000) b'\n"

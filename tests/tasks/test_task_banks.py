@@ -88,7 +88,7 @@ def test_a_bank_is_read_as_written(tmp_path: Path) -> None:
         ('kind = "numeric"', 'kind = "numerc"', 18, "did you mean numeric?"),
         ('pass = ["42"]', 'passs = ["42"]', 22, "did you mean pass?"),
         ('title = "Tiny"', 'titel = "Tiny"', 3, "did you mean title?"),
-        ('call = "f(1)"', 'cal = "f(1)"', 36, "did you mean call?"),
+        ('call = "f(1)"', 'cal = "f(1)"', 37, "did you mean call?"),
         ('bucket = "mixed"', 'bucket = "mixd"', 27, "use logic, refactor, mixed"),
         ("tier = 2", "tier = 4", 28, "use 1, 2, 3"),
         ("tolerance = 0.5", "tolerance = -1", 17, "tolerance is negative"),
