@@ -239,12 +239,15 @@ def test_time_runs_from_the_request_to_the_last_byte_by_the_given_clock():
 def test_the_first_and_the_last_token_are_timed_apart(pauses):
     events = [b'data: {"t": 1}\n\n'] * pauses + [b'data: {"done": true}\n\n']
     script = drip([SSE, *events], threading.Event(), 0.05)
-    with ScriptedServer(script) as server, open_at(server.url) as transport:
-        with transport.stream("/x", {}, 5.0) as opened:
-            for event in opened:
-                if "t" in event.json():
-                    opened.mark_token(event)
-            timing = opened.timing
+    with (
+        ScriptedServer(script) as server,
+        open_at(server.url) as transport,
+        transport.stream("/x", {}, 5.0) as opened,
+    ):
+        for event in opened:
+            if "t" in event.json():
+                opened.mark_token(event)
+        timing = opened.timing
     assert timing.ttft_ns is not None and timing.last_token_ns is not None
     assert timing.wall_ns is not None and timing.last_token_ns < timing.wall_ns
     assert timing.last_token_ns - timing.ttft_ns >= (pauses - 1) * 40_000_000
