@@ -80,7 +80,9 @@ from tests.places import ROOT
         ),
     ],
 )
-def test_the_line_of_every_key_is_found(tmp_path: Path, text: str, lines: dict):
+def test_the_line_of_every_key_is_found(
+    tmp_path: Path, text: str, lines: dict[tuple[str | int, ...], int]
+):
     path = tmp_path / "a.toml"
     path.write_bytes(text.encode())
     source = read_toml(path)
