@@ -61,28 +61,7 @@ SELECT
     v1.micro(polluted_runs, attempts) AS polluted_run_rate_micro,
     v1.micro(failed_runs, attempts) AS failed_run_rate_micro,
     v1.micro(recommended_sessions, sessions) AS frontier_success_rate_micro,
-    [
-        v1.objective(
-            'determinism_rate',
-            slo_deterministic_groups,
-            slo_determinism_groups,
-            slo_determinism_ppm,
-            '>='
-        ),
-        v1.objective(
-            'frontier_success_rate', recommended_sessions, sessions, slo_frontier_ppm, '>='
-        ),
-        v1.objective(
-            'missing_telemetry_rate',
-            missing_telemetry_runs,
-            attempts,
-            slo_missing_telemetry_ppm,
-            '<'
-        ),
-        v1.objective(
-            'polluted_run_rate', polluted_runs, attempts, slo_polluted_ppm, '<'
-        )
-    ] AS slo
+    v1.objectives(totals) AS slo
 FROM totals;
 
 COMMENT ON VIEW v1.kpi_history IS 'KPIs over the history from one sweep on. One row per sweep.';

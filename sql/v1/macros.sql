@@ -79,3 +79,54 @@ CREATE MACRO v1.objective(objective_name, part, whole, ppm, must) AS {
 -- The value that every row of a group has; NULL where one is unknown or differs.
 CREATE MACRO v1.agreed(fact) AS
     CASE WHEN count(fact) = count(*) AND min(fact) = max(fact) THEN min(fact) END;
+
+-- One bound of the Wilson interval of a share p over n.
+CREATE MACRO v1.wilson_bound_micro(p, n, z, side) AS
+    CAST(
+        greatest(
+            0,
+            least(
+                1000000,
+                floor(
+                    (p + z * z / (2 * n) + side * (z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))))
+                    / (1 + z * z / n)
+                    * 1e6 + 0.5
+                )
+            )
+        ) AS BIGINT
+    );
+
+-- One bound (side -1 or 1) of the Wilson interval, in 1e-6 units within 0 and 1: a mean in
+-- 1e-9 units over n, z in 1e-3 units. Shown, never decided on.
+CREATE MACRO v1.wilson_micro(mean_nano, n, z_milli, side) AS
+    v1.wilson_bound_micro(
+        CAST(mean_nano AS DOUBLE) / 1e9, CAST(n AS DOUBLE), CAST(z_milli AS DOUBLE) / 1e3, side
+    );
+
+-- The four objectives of a sweep or of a history, by name.
+CREATE MACRO v1.objectives(counts) AS [
+    v1.objective(
+        'determinism_rate',
+        counts.slo_deterministic_groups,
+        counts.slo_determinism_groups,
+        counts.slo_determinism_ppm,
+        '>='
+    ),
+    v1.objective(
+        'frontier_success_rate',
+        counts.recommended_sessions,
+        counts.sessions,
+        counts.slo_frontier_ppm,
+        '>='
+    ),
+    v1.objective(
+        'missing_telemetry_rate',
+        counts.missing_telemetry_runs,
+        counts.attempts,
+        counts.slo_missing_telemetry_ppm,
+        '<'
+    ),
+    v1.objective(
+        'polluted_run_rate', counts.polluted_runs, counts.attempts, counts.slo_polluted_ppm, '<'
+    )
+];

@@ -1,0 +1,132 @@
+-- Grain: sweep x model x quant.
+-- Inputs: v1.quant_aggregate, v1.frontier, v1.quant_comparison, v1.sidecar,
+-- v1.baseline_comparison, v1.policy.
+-- Rules: all that the summary says of one quant, as the struct it is written from.
+
+CREATE VIEW v1.quant_entry AS
+SELECT
+    sweep_id,
+    model_id,
+    quant_tag,
+    quants.quant_rank,
+    {
+        'quant_tag': quants.quant_tag,
+        'quant_rank': quants.quant_rank,
+        'bits_per_weight_milli': CAST(
+            v1.scaled(quants.bits_per_weight_micro, 1000, 1) AS BIGINT
+        ),
+        'bits_per_weight_source': quants.bits_per_weight_source,
+        'model_bytes': quants.model_bytes,
+        'peak_memory_bytes': quants.peak_memory_bytes,
+        'memory_source': quants.memory_source,
+        'runs': {
+            'planned': quants.planned_runs,
+            'attempts': quants.attempts,
+            'valid': quants.valid_runs,
+            'polluted': quants.polluted_runs,
+            'polluted_used': quants.polluted_used,
+            'failed': quants.failed_runs
+        },
+        'tasks': {
+            'planned': quants.planned_tasks,
+            'covered': quants.covered_tasks,
+            'left_out': quants.failed_everywhere_tasks
+        },
+        'advisories': frontier.advisories,
+        'unobserved_reasons': quants.unobserved_reasons,
+        'pairs': CASE
+            WHEN comparison.baseline_quant_tag IS NOT NULL
+                THEN {
+                    'n': comparison.pairs,
+                    'flips_lost': comparison.flips_lost,
+                    'flips_gained': comparison.flips_gained,
+                    'response_agreement_micro': comparison.response_agreement_micro
+                }
+        END,
+        'adherence_score_micro': CAST(
+            v1.scaled(
+                quants.adherence_sum_nano, quants.adherence_tasks * 1000, 1
+            ) AS BIGINT
+        ),
+        'adherence_interval_micro': if(
+            quants.adherence_tasks > 0,
+            [
+                v1.wilson_micro(
+                    quants.adherence_nano, quants.adherence_tasks, policy.confidence_z_milli, -1
+                ),
+                v1.wilson_micro(
+                    quants.adherence_nano, quants.adherence_tasks, policy.confidence_z_milli, 1
+                )
+            ],
+            NULL
+        ),
+        'checks_unsupported': coalesce(quants.checks_unsupported, 0),
+        'total_latency_ns': quants.total_latency_ns,
+        'latency_p50_ns': quants.latency_p50_ns,
+        'latency_p95_ns': quants.latency_p95_ns,
+        'latency_cv_micro': quants.latency_cv_micro,
+        'internal_model_ns': quants.internal_ns,
+        'ttft_ns': quants.ttft_ns,
+        'orchestration_overhead_ratio_micro': quants.orchestration_overhead_micro,
+        'token_metrics': {
+            'status': quants.token_metrics_status,
+            'prompt_tokens_per_second_milli': quants.prompt_tokens_per_second_milli,
+            'generation_tokens_per_second_milli':
+                quants.generation_tokens_per_second_milli,
+            'prompt_rate_runs': quants.prompt_rate_runs,
+            'generation_rate_runs': quants.generation_rate_runs,
+            -- A sum over runs that did not all say is not a sum.
+            'prompt_tokens': if(
+                quants.prompt_token_runs = quants.valid_runs, quants.prompt_tokens, NULL
+            ),
+            'completion_tokens': if(
+                quants.completion_token_runs = quants.valid_runs,
+                quants.completion_tokens,
+                NULL
+            ),
+            'status_counts': [
+                {'key': 'OK', 'value': quants.status_ok_runs},
+                {
+                    'key': 'TIMING_UNAVAILABLE',
+                    'value': quants.status_timing_unavailable_runs
+                },
+                {
+                    'key': 'TOKEN_AND_TIMING_UNAVAILABLE',
+                    'value': quants.status_token_and_timing_unavailable_runs
+                },
+                {
+                    'key': 'TOKEN_COUNT_UNAVAILABLE',
+                    'value': quants.status_token_count_unavailable_runs
+                }
+            ]
+        },
+        'run_quality_status': quants.run_quality_status,
+        'run_quality_reasons': quants.run_quality_reasons,
+        'run_quality_reason_counts': list_transform(
+            quants.run_quality_reason_counts,
+            lambda entry: {'key': entry.reason, 'value': entry.runs}
+        ),
+        'determinism_rate_micro': quants.determinism_micro,
+        'vibe': {
+            'vibe_delta_micro': comparison.vibe_delta_micro,
+            'vibe_delta_status': comparison.vibe_delta_status,
+            'latency_variance_ns2': quants.latency_variance_ns2,
+            'code_density_micro': quants.code_density_micro,
+            'gen_retries': quants.generation_retries
+        },
+        'baseline_comparison': baseline,
+        'eligible': frontier.is_eligible,
+        'ineligible_reasons': frontier.ineligible_reasons,
+        'pareto_optimal': frontier.is_pareto_optimal,
+        'utility_micro': frontier.utility_micro,
+        'hardware_sidecar': sidecar
+    } AS entry
+FROM v1.quant_aggregate AS quants
+INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+INNER JOIN v1.frontier AS frontier USING (sweep_id, model_id, quant_tag)
+INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)
+INNER JOIN v1.sidecar AS sidecar USING (sweep_id, model_id, quant_tag)
+LEFT JOIN v1.baseline_comparison AS baseline USING (sweep_id, model_id, quant_tag);
+
+COMMENT ON VIEW v1.quant_entry IS 'One quant as the summary shows it. One row per sweep, model and quant.';
+COMMENT ON COLUMN v1.quant_entry.entry IS 'An entry of per_quant; see docs/summary.md';
