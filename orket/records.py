@@ -21,10 +21,14 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-INT64_MAX = 2**63 - 1
+from orket.limits import MAX_BYTES, MAX_COUNT, MAX_NS, MAX_READING
+from orket.text import storable
 
-Count = Annotated[int, Meta(ge=0, le=INT64_MAX)]
-Signed = Annotated[int, Meta(ge=-INT64_MAX, le=INT64_MAX)]
+Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+Duration = Annotated[int, Meta(ge=0, le=MAX_NS)]
+Size = Annotated[int, Meta(ge=0, le=MAX_BYTES)]
+Reading = Annotated[int, Meta(ge=0, le=MAX_READING)]
+Signed = Annotated[int, Meta(ge=-MAX_READING, le=MAX_READING)]
 Name = Annotated[str, Meta(min_length=1)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -72,7 +76,7 @@ class Counters(Record, frozen=True, kw_only=True):
     """
 
     host_total_ns: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "CPU time of all CPUs in every state but guest",
             "ns",
@@ -82,7 +86,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     host_busy_ns: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "CPU time of all CPUs in user, nice, system, irq and softirq",
             "ns",
@@ -92,7 +96,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     host_idle_ns: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "Idle CPU time of all CPUs",
             "ns",
@@ -101,11 +105,11 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     host_iowait_ns: Annotated[
-        Count | None,
+        Reading | None,
         _sensor("CPU time waiting for I/O", "ns", "/proc/stat"),
     ] = None
     host_steal_ns: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "CPU time the hypervisor gave to others",
             "ns",
@@ -115,7 +119,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     server_cpu_ns: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "CPU time of the model server's process tree",
             "ns",
@@ -125,7 +129,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     client_cpu_ns: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "CPU time of Orket's own process tree without the server",
             "ns",
@@ -135,7 +139,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     load1_milli: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "Load average of the last minute",
             "1/1000",
@@ -146,11 +150,11 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     psi_cpu_some_us: Annotated[
-        Count | None,
+        Reading | None,
         _sensor("Time in which some task waited for a CPU", "us", "/proc/pressure/cpu"),
     ] = None
     psi_memory_full_us: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "Time in which all tasks waited for memory",
             "us",
@@ -160,11 +164,11 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     psi_io_full_us: Annotated[
-        Count | None,
+        Reading | None,
         _sensor("Time in which all tasks waited for I/O", "us", "/proc/pressure/io"),
     ] = None
     cgroup_throttled_ns: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "Time for which the server's cgroup was held back by its CPU quota",
             "ns",
@@ -174,7 +178,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     swap_in_bytes: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "Bytes swapped in (pswpin)",
             "bytes",
@@ -184,7 +188,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     swap_out_bytes: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "Bytes swapped out (pswpout)",
             "bytes",
@@ -194,7 +198,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     server_major_faults: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "Major page faults of the model server",
             "count",
@@ -204,7 +208,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     thermal_throttle_count: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "Thermal throttle events, summed over cores and packages",
             "count",
@@ -214,7 +218,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     thermal_throttled_ns: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "Time throttled for heat, the longest of all cores and packages",
             "ns",
@@ -224,7 +228,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     cpu_frequency_khz: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "Mean current frequency of the CPUs",
             "kHz",
@@ -246,7 +250,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     available_memory_bytes: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "Memory available without swapping",
             "bytes",
@@ -257,7 +261,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     server_rss_bytes: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "Resident memory of the model server's process tree",
             "bytes",
@@ -268,7 +272,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     server_requests_processing: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "Requests in the model server at this moment, ours excluded",
             "count",
@@ -279,7 +283,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     server_tokens_generated: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "Tokens the server has generated since its start",
             "count",
@@ -289,7 +293,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     gpu_utilisation_ppm: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "GPU utilisation, the highest of the devices",
             "ppm",
@@ -300,7 +304,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     gpu_memory_used_bytes: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "GPU memory in use, all devices and processes",
             "bytes",
@@ -311,7 +315,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     gpu_memory_server_bytes: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "GPU memory of the model server's process tree",
             "bytes",
@@ -322,7 +326,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     gpu_memory_foreign_bytes: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "GPU memory of other processes",
             "bytes",
@@ -355,17 +359,17 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     gpu_power_mw: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "GPU power draw, all devices", "mW", "NVML", "linux windows", "", "level"
         ),
     ] = None
     gpu_energy_uj: Annotated[
-        Count | None,
+        Reading | None,
         _sensor("GPU energy since driver load", "uJ", "NVML", "linux windows"),
     ] = None
     gpu_sm_clock_mhz: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "GPU compute clock, the slowest device",
             "MHz",
@@ -376,7 +380,7 @@ class Counters(Record, frozen=True, kw_only=True):
         ),
     ] = None
     gpu_throttle_reasons: Annotated[
-        Count | None,
+        Reading | None,
         _sensor(
             "NVML clock event reasons, or-ed over the devices",
             "bitmask",
@@ -429,13 +433,13 @@ class CallFacts(Record, frozen=True, kw_only=True):
     ] = None
     http_status: Annotated[Count | None, _about("HTTP status", source="server")] = None
     retry_after_ns: Annotated[
-        Count | None, _about("How long the server asked to wait", "ns", "server")
+        Duration | None, _about("How long the server asked to wait", "ns", "server")
     ] = None
     call_notes: Annotated[
         list[str],
         _about(
             "What the client met or did to read the answer, sorted: INVALID_UTF8, "
-            "NOT_STREAMED, USAGE_NOT_OFFERED",
+            "NOT_STREAMED, USAGE_NOT_OFFERED, NOT_KEPT:<field> of what no row holds",
             source="client",
         ),
     ] = []
@@ -477,16 +481,17 @@ class CallFacts(Record, frozen=True, kw_only=True):
     ] = None
 
     prefill_ns: Annotated[
-        Count | None, _about("Model-internal time on new prompt tokens", "ns", "server")
+        Duration | None,
+        _about("Model-internal time on new prompt tokens", "ns", "server"),
     ] = None
     decode_ns: Annotated[
-        Count | None, _about("Model-internal time generating", "ns", "server")
+        Duration | None, _about("Model-internal time generating", "ns", "server")
     ] = None
     load_ns: Annotated[
-        Count | None, _about("Model load inside this call", "ns", "server")
+        Duration | None, _about("Model load inside this call", "ns", "server")
     ] = None
     server_total_ns: Annotated[
-        Count | None, _about("The server's own total", "ns", "server")
+        Duration | None, _about("The server's own total", "ns", "server")
     ] = None
     decode_clock: Annotated[
         str | None,
@@ -515,13 +520,14 @@ class CallFacts(Record, frozen=True, kw_only=True):
     ] = None
     streamed: Annotated[bool | None, _about("Streamed response")] = None
     wall_ns: Annotated[
-        Count | None, _about("Request written to last byte, monotonic", "ns", "client")
+        Duration | None,
+        _about("Request written to last byte, monotonic", "ns", "client"),
     ] = None
     realtime_ns: Annotated[
         Signed | None, _about("The same span by the wall clock", "ns", "client")
     ] = None
     ttft_ns: Annotated[
-        Count | None,
+        Duration | None,
         _about("To the first token-carrying chunk, streamed only", "ns", "client"),
     ] = None
     last_token_ns: Annotated[
@@ -594,7 +600,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
         Moment, _about("When the request was written", "UTC", "client")
     ]
     started_ns: Annotated[
-        Count | None,
+        Reading | None,
         _about(
             "The same on the executor's monotonic clock; NULL in imported rows",
             "ns",
@@ -602,7 +608,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
         ),
     ]
     ended_ns: Annotated[
-        Count | None,
+        Reading | None,
         _about(
             "Last byte on the executor's monotonic clock; NULL in imported rows",
             "ns",
@@ -630,13 +636,13 @@ class RunRecord(Record, frozen=True, kw_only=True):
     before: Annotated[Counters | None, _about("Counters just before the call")] = None
     after: Annotated[Counters | None, _about("Counters just after the call")] = None
     peak_server_rss_bytes: Annotated[
-        Count | None, _about("Peak resident memory of the server", "bytes", "observer")
+        Size | None, _about("Peak resident memory of the server", "bytes", "observer")
     ] = None
     peak_gpu_memory_bytes: Annotated[
-        Count | None, _about("Peak GPU memory of the server", "bytes", "observer")
+        Size | None, _about("Peak GPU memory of the server", "bytes", "observer")
     ] = None
     reported_model_bytes: Annotated[
-        Count | None,
+        Size | None,
         _about("Model size in memory by the server's word", "bytes", "server"),
     ] = None
     other_models_resident: Annotated[
@@ -679,7 +685,7 @@ class Policy(Record, frozen=True, kw_only=True):
         Count, _about("Share of the baseline quant's adherence to keep", "ppm")
     ] = 950_000
     latency_ceiling_ns: Annotated[
-        Count, _about("Highest mean wall time of a quant", "ns")
+        Duration, _about("Highest mean wall time of a quant", "ns")
     ] = 10_000_000_000
     min_valid_runs: Annotated[Count, _about("Valid runs per task", "count")] = 1
     include_polluted: Annotated[Name, _about("never, fill or always")] = "never"
@@ -690,17 +696,17 @@ class Policy(Record, frozen=True, kw_only=True):
         Name, _about("Utility of a quant, from a closed list")
     ] = "adherence_per_second"
 
-    max_load_ns: Annotated[Count, _about("Load time allowed in a timed run", "ns")] = (
-        500_000_000
-    )
+    max_load_ns: Annotated[
+        Duration, _about("Load time allowed in a timed run", "ns")
+    ] = 500_000_000
     max_foreign_cpu_ppm: Annotated[
         Count, _about("Machine share of other processes", "ppm")
     ] = 100_000
     foreign_cpu_excess_ns: Annotated[
-        Count, _about("Excess CPU time a short window needs", "ns")
+        Duration, _about("Excess CPU time a short window needs", "ns")
     ] = 50_000_000
     counter_window_ns: Annotated[
-        Count, _about("Shortest window of a CPU clock", "ns")
+        Duration, _about("Shortest window of a CPU clock", "ns")
     ] = 500_000_000
     max_steal_ppm: Annotated[Count, _about("Stolen CPU share", "ppm")] = 20_000
     max_load_per_cpu_milli: Annotated[
@@ -712,23 +718,23 @@ class Policy(Record, frozen=True, kw_only=True):
     max_thermal_throttle_ppm: Annotated[
         Count, _about("Share of the window throttled for heat", "ppm")
     ] = 50_000
-    max_swap_bytes_per_second: Annotated[Count, _about("Swap traffic", "bytes/s")] = (
+    max_swap_bytes_per_second: Annotated[Size, _about("Swap traffic", "bytes/s")] = (
         1_048_576
     )
     max_overhead_ppm: Annotated[
         Count, _about("Unexplained share of the wall time", "ppm")
     ] = 250_000
     overhead_floor_ns: Annotated[
-        Count, _about("Unexplained time always allowed", "ns")
+        Duration, _about("Unexplained time always allowed", "ns")
     ] = 100_000_000
     clock_slack_ns: Annotated[
-        Count, _about("Internal time may exceed wall time by this", "ns")
+        Duration, _about("Internal time may exceed wall time by this", "ns")
     ] = 2_000_000
     clock_slack_ppm: Annotated[
         Count, _about("... or by this share of the wall time", "ppm")
     ] = 10_000
     max_clock_jump_ns: Annotated[
-        Count, _about("Wall clock against monotonic clock", "ns")
+        Duration, _about("Wall clock against monotonic clock", "ns")
     ] = 250_000_000
     max_cached_tokens: Annotated[
         Count, _about("Prompt tokens a template always finds cached", "tokens")
@@ -747,7 +753,7 @@ class Policy(Record, frozen=True, kw_only=True):
         Count, _about("Major faults of the server", "1/s")
     ] = 100
     max_gpu_foreign_bytes: Annotated[
-        Count, _about("GPU memory of other processes", "bytes")
+        Size, _about("GPU memory of other processes", "bytes")
     ] = 268_435_456
     gpu_throttle_mask: Annotated[
         Count,
@@ -794,13 +800,13 @@ class Policy(Record, frozen=True, kw_only=True):
     ] = 1_960
 
     baseline_max_age_us: Annotated[
-        Count, _about("Age at which a stored baseline is stale", "us")
+        Duration, _about("Age at which a stored baseline is stale", "us")
     ] = 90 * 86_400_000_000
     compare_rel_floor_ppm: Annotated[
         Count, _about("Change that counts, relative", "ppm")
     ] = 50_000
     compare_abs_floor_ns: Annotated[
-        Count, _about("Change that counts, absolute", "ns")
+        Duration, _about("Change that counts, absolute", "ns")
     ] = 50_000_000
     compare_noise_milli: Annotated[
         Count, _about("... and in joint scaled MADs", "1/1000")
@@ -859,7 +865,7 @@ class Hardware(Record, frozen=True, kw_only=True):
     logical_cpus: Annotated[Count | None, _about("Logical CPUs", "count", "psutil")] = (
         None
     )
-    ram_bytes: Annotated[Count | None, _about("Memory", "bytes", "psutil")] = None
+    ram_bytes: Annotated[Size | None, _about("Memory", "bytes", "psutil")] = None
     gpus: Annotated[
         list[str] | None, _about("GPUs with their memory", source="NVML")
     ] = None
@@ -867,7 +873,7 @@ class Hardware(Record, frozen=True, kw_only=True):
         Count | None, _about("CPU quota of the container", "1/1000 CPU", "cgroup")
     ] = None
     clock_tick_ns: Annotated[
-        Count | None, _about("Resolution of the CPU clocks", "ns", "sysconf")
+        Duration | None, _about("Resolution of the CPU clocks", "ns", "sysconf")
     ] = None
     environment: Annotated[
         str | None, _about("Further facts of the machine, as JSON", source="observer")
@@ -916,10 +922,10 @@ class QuantEntry(Record, frozen=True, kw_only=True):
         Count | None, _about("Nominal bits per weight", "1/1000", "catalogue")
     ] = None
     model_bytes: Annotated[
-        Count | None, _about("Size of the weights", "bytes", "file or server")
+        Size | None, _about("Size of the weights", "bytes", "file or server")
     ] = None
     parameters: Annotated[
-        Count | None, _about("Number of weights", "count", "file or server")
+        Size | None, _about("Number of weights", "count", "file or server")
     ] = None
     model_digest: Annotated[
         str | None, _about("Identity of the weights", source="file or server")
@@ -1038,10 +1044,10 @@ class SidecarRow(Record, frozen=True, kw_only=True):
         Count | None, _about("Tokens in the cache before the test", "tokens", "tool")
     ] = None
     samples_ns: Annotated[
-        list[Count] | None, _about("Raw samples, one per repetition", "ns", "tool")
+        list[Duration] | None, _about("Raw samples, one per repetition", "ns", "tool")
     ] = None
     mean_ns: Annotated[
-        Count | None, _about("Mean of the samples by the tool's word", "ns", "tool")
+        Duration | None, _about("Mean of the samples by the tool's word", "ns", "tool")
     ] = None
     rate_milli: Annotated[
         Count | None,
@@ -1093,11 +1099,13 @@ class EventRow(Record, frozen=True, kw_only=True):
     runs: Annotated[Count | None, _about("Number of them", "count")] = None
     checks_passed: Annotated[Count | None, _about("Sum over them", "count")] = None
     checks_total: Annotated[Count | None, _about("Sum over them", "count")] = None
-    latency_median_ns: Annotated[Count | None, _about("Median wall time", "ns")] = None
+    latency_median_ns: Annotated[Duration | None, _about("Median wall time", "ns")] = (
+        None
+    )
     latency_mad_ns: Annotated[
-        Count | None, _about("Median absolute deviation of it", "ns")
+        Duration | None, _about("Median absolute deviation of it", "ns")
     ] = None
-    memory_bytes: Annotated[Count | None, _about("Peak memory", "bytes")] = None
+    memory_bytes: Annotated[Size | None, _about("Peak memory", "bytes")] = None
     imported_from: Annotated[
         str | None, _about("File an imported baseline came from")
     ] = None
@@ -1109,6 +1117,9 @@ DATASETS: dict[str, type[Record]] = {
     "sidecars": SidecarRow,
     "events": EventRow,
 }
+
+
+STRAY_SURROGATE = "half a surrogate pair, which is no character"
 
 
 def to_json(row: Record) -> bytes:
@@ -1129,6 +1140,24 @@ def checked(row: Record) -> bytes:
 
     Raises msgspec.ValidationError naming the field.
     """
-    line = to_json(row)
+    try:
+        line = to_json(row)
+    except UnicodeEncodeError:
+        path = stray_surrogate(msgspec.to_builtins(row))
+        raise msgspec.ValidationError(f"{STRAY_SURROGATE} - at `${path}`") from None
     judge(type(row), line)
     return line
+
+
+def stray_surrogate(value: object) -> str | None:
+    """The path, as `.field[0]`, of the first text that cannot be encoded as UTF-8."""
+    if isinstance(value, str):
+        return "" if storable(value) != value else None
+    if isinstance(value, dict):
+        places = [(f".{name}", item) for name, item in value.items()]
+    elif isinstance(value, list):
+        places = [(f"[{place}]", item) for place, item in enumerate(value)]
+    else:
+        return None
+    found = ((place, stray_surrogate(item)) for place, item in places)
+    return next((place + path for place, path in found if path is not None), None)

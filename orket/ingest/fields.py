@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from orket.records import INT64_MAX
+from orket.limits import MAX_READING
 
 MISSING_WORDS = frozenset({"", "unknown", "unspecified"})
 """What earlier tools wrote where they knew nothing."""
@@ -118,7 +118,7 @@ class Fields:
                 self.where(name), f"a number is expected, not {_show(value)}"
             )
         number = Decimal(value)
-        if abs(number) > INT64_MAX:
+        if abs(number) > MAX_READING:
             raise BadField(self.where(name), f"out of range: {_show(value)}")
         return number
 
@@ -148,7 +148,7 @@ class Fields:
         return dump_json(self.values)
 
     def _in_range(self, name: str, value: int) -> int:
-        if not 0 <= value <= INT64_MAX:
+        if not 0 <= value <= MAX_READING:
             raise BadField(self.where(name), f"out of range: {value}")
         return value
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orket import __version__
+from orket.admission import admit
 from orket.identity import content_id
 from orket.ingest.origin import UNKNOWN, Origin
 from orket.quants import find_quant
@@ -28,7 +29,6 @@ from orket.records import (
     QuantEntry,
     SweepRow,
     TaskEntry,
-    checked,
     to_json,
 )
 from orket.warehouse import Warehouse
@@ -170,7 +170,7 @@ def write_manifests(
             return
         with tempfile.TemporaryDirectory(prefix="orket-ingest-") as folder:
             path = Path(folder) / "manifests.jsonl"
-            path.write_bytes(b"".join(checked(row) + b"\n" for row in fresh))
+            path.write_bytes(b"".join(admit(row) + b"\n" for row in fresh))
             session.add_table("manifests", "sweeps", path)
             session.copy_rows("sweeps", _FINISHED, {row.sweep_id for row in fresh})
 

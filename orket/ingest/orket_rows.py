@@ -20,20 +20,24 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from orket.admission import (
+    MOMENTS,
+    OUTCOMES,
+    PHASES,
+    admit,
+    find_fault,
+    is_folder_name,
+)
 from orket.ingest.reading import MAX_LINE_BYTES
 from orket.ingest.rejection import Rejection, explain_invalid, shorten
+from orket.limits import EARLIEST, LATEST
 from orket.records import (
     DATASETS,
-    EventRow,
+    STRAY_SURROGATE,
     Record,
     RunRecord,
-    SidecarRow,
-    SweepRow,
-    checked,
+    stray_surrogate,
 )
-
-OUTCOMES = frozenset({"OK", "FAILED", "TIMEOUT", "CANCELLED"})
-PHASES = frozenset({"warmup", "canary", "matrix", "anchor"})
 
 _LINES = re.compile(rb"[^\n]*\n|[^\n]+")
 _IDENTITY_KEYS = {
@@ -41,12 +45,6 @@ _IDENTITY_KEYS = {
     "sidecar_id": "sidecars",
     "event_id": "events",
     "manifest_id": "sweeps",
-}
-_MOMENTS: dict[type[Record], tuple[str, ...]] = {
-    RunRecord: ("executor_started_at", "recorded_at", "started_at"),
-    SidecarRow: ("recorded_at",),
-    EventRow: ("recorded_at", "measured_at"),
-    SweepRow: ("started_at",),
 }
 _DATASET_OF = {row_type: name for name, row_type in DATASETS.items()}
 _DECODERS = {
@@ -66,12 +64,12 @@ class Proven(NamedTuple):
 
 def prove(row: Record) -> Proven:
     """A row built by a parser, proven valid. Raises msgspec.ValidationError."""
-    row = _in_utc(row)
-    if isinstance(row, RunRecord) and (fault := _find_fault(row)):
+    if fault := find_fault(row):
         raise msgspec.ValidationError(f"{fault[1]} - at `$.{fault[0]}`")
+    row = _in_utc(row)
     dataset = _DATASET_OF[type(row)]
     sweep_id = None if dataset == "events" else getattr(row, "sweep_id", None)
-    return Proven(dataset, sweep_id, checked(row))
+    return Proven(dataset, sweep_id, admit(row))
 
 
 @dataclass(slots=True)
@@ -156,9 +154,11 @@ def _judge_block(block: bytes, offset: int, dataset: str, judged: Judged) -> boo
         return False
     if not rows or _ENCODER.encode_lines(rows) != block:
         return False
-    if not all(map(_is_plain_run if dataset == "runs" else _is_in_utc, rows)):
+    if not all(map(_is_plain_run if dataset == "runs" else _is_plain, rows)):
         return False
     sweeps = () if dataset == "events" else {row.sweep_id for row in rows}
+    if not all(map(is_folder_name, sweeps)):
+        return False
     judged.add_span(Span(dataset, offset, offset + len(block), len(rows)), sweeps)
     judged.lines += len(rows)
     return True
@@ -196,38 +196,20 @@ def _judge_text(
             return _judge_text(number, text, other, True)[0], other
         return explain_invalid(number, text, error), dataset
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = _syntax_reason(error)
-        return Rejection(number, None, reason, shorten(text)), dataset
+        field, reason = _syntax_fault(text, error)
+        return Rejection(number, field, reason, shorten(text)), dataset
     return _finish(number, text, dataset, row), dataset
 
 
 def _finish(number: int, line: bytes, dataset: str, row: Any) -> Proven | Rejection:
     """What the types alone do not tell: vocabulary, order, repeated keys, zones."""
-    if dataset == "runs" and (fault := _find_fault(row)):
+    if fault := find_fault(row):
         return Rejection(number, fault[0], fault[1], shorten(line))
-    try:
-        row = _in_utc(row)
-    except OverflowError:
-        return Rejection(number, None, "a moment out of range", shorten(line))
+    row = _in_utc(row)
     stored = _ENCODER.encode(row)
     if stored != line and (key := _repeated_key(line)) is not None:
         return Rejection(number, key, "the key stands twice", shorten(line))
     return Proven(dataset, None if dataset == "events" else row.sweep_id, stored)
-
-
-def _find_fault(row: RunRecord) -> tuple[str, str] | None:
-    """Field and reason of a run whose values cannot be true together."""
-    if row.call.outcome not in OUTCOMES:
-        return "call.outcome", f"not an outcome: {row.call.outcome!r:.40}"
-    if row.phase not in PHASES:
-        return "phase", f"not a phase: {row.phase!r:.40}"
-    start, end = row.started_ns, row.ended_ns
-    if start is not None and end is not None and end < start:
-        return "ended_ns", "a negative duration: it ended before started_ns"
-    checks = row.checks
-    if checks is not None and checks.checks_passed > checks.checks_total:
-        return "checks.checks_passed", "more checks passed than there are"
-    return None
 
 
 def _is_plain_run(row: RunRecord) -> bool:
@@ -241,20 +223,23 @@ def _is_plain_run(row: RunRecord) -> bool:
         and row.started_at.tzinfo is UTC
         and row.recorded_at.tzinfo is UTC
         and row.executor_started_at.tzinfo is UTC
+        and EARLIEST <= row.started_at < LATEST
+        and EARLIEST <= row.recorded_at < LATEST
+        and EARLIEST <= row.executor_started_at < LATEST
     )
 
 
-def _is_in_utc(row: Any) -> bool:
-    return all(
+def _is_plain(row: Any) -> bool:
+    return find_fault(row) is None and all(
         (moment := getattr(row, name)) is None or moment.tzinfo is UTC
-        for name in _MOMENTS[type(row)]
+        for name in MOMENTS[type(row)]
     )
 
 
 def _in_utc(row: Any) -> Any:
     """The row with every moment in UTC, which is how they are stored."""
     shifted: dict[str, datetime] = {}
-    for name in _MOMENTS[type(row)]:
+    for name in MOMENTS[type(row)]:
         moment = getattr(row, name)
         if moment is not None and moment.tzinfo is not UTC:
             shifted[name] = moment.astimezone(UTC)
@@ -273,12 +258,19 @@ def _dataset_by_keys(line: bytes) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _syntax_reason(error: Exception) -> str:
+def _syntax_fault(line: bytes, error: Exception) -> tuple[str | None, str]:
+    """Field, where it can be told, and reason of a line that is no JSON."""
     if isinstance(error, UnicodeDecodeError):
-        return f"not UTF-8 (byte {error.object[error.start]:#04x})"
+        return None, f"not UTF-8 (byte {error.object[error.start]:#04x})"
+    try:
+        path = stray_surrogate(json.loads(line))
+    except (ValueError, RecursionError):
+        path = None
+    if path is not None:
+        return path.removeprefix(".") or None, STRAY_SURROGATE
     if "truncated" in str(error):
-        return "cut short: the line ends inside the row"
-    return f"not JSON ({error})"
+        return None, "cut short: the line ends inside the row"
+    return None, f"not JSON ({error})"
 
 
 def _repeated_key(line: bytes) -> str | None:

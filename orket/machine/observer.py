@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from orket.limits import MAX_READING
 from orket.machine.readings import Readings, Source
 from orket.machine.registry import (
     ERROR,
@@ -21,7 +22,7 @@ from orket.machine.registry import (
     list_sensors,
     name_platform,
 )
-from orket.records import INT64_MAX, Counters
+from orket.records import Counters
 
 PACED_SHARE_INVERSE = 400
 """A slow source is read again when 400 times its cost has passed: 0.25 % of time."""
@@ -147,7 +148,7 @@ class Observer:
         """Turn what cannot be true into a gap: negative, too big, running back."""
         values, last = readings.values, self._last
         for field, value in list(values.items()):
-            if abs(value) > INT64_MAX or (value < 0 and field not in _SIGNED):
+            if abs(value) > MAX_READING or (value < 0 and field not in _SIGNED):
                 del values[field]
                 readings.miss(field, ERROR)
         for field in self._counters:

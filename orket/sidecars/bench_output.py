@@ -18,7 +18,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from orket.records import INT64_MAX
+from orket.limits import MAX_BYTES
 
 _TABLES = r"(?:llama_bench|test)"
 _CREATE = re.compile(rf"^CREATE TABLE IF NOT EXISTS {_TABLES}\b", re.M)
@@ -317,7 +317,7 @@ def _whole_number(name: str, value: object) -> int:
     if isinstance(value, str) and _WHOLE_NUMBER.match(value):
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        if 0 <= value <= INT64_MAX:
+        if 0 <= value <= MAX_BYTES:
             return value
         raise BadOutput(name, f"out of range: {value}")
     raise BadOutput(name, f"a whole number is expected, not {value!r:.40}")

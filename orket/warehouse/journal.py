@@ -13,8 +13,9 @@ from types import TracebackType
 
 import msgspec
 
+from orket.admission import fit
 from orket.errors import WarehouseError
-from orket.records import RunRecord, checked, judge
+from orket.records import RunRecord, judge
 from orket.warehouse.parts import (
     sync_folder,
     time_ordered_id,
@@ -46,10 +47,11 @@ class Journal:
     def append(self, record: RunRecord) -> None:
         """Write one run; it is on the disk when this returns.
 
-        Raises msgspec.ValidationError for an invalid row and WarehouseError when
-        the disk cannot take it.
+        What a row cannot hold is left out of it and named in `call_notes`. Raises
+        msgspec.ValidationError where a key is at fault, and WarehouseError when the
+        disk cannot take it.
         """
-        line = checked(record) + b"\n"
+        line = fit(record)[1] + b"\n"
         try:
             handle = self._open()
             start = os.lseek(handle, 0, os.SEEK_END)

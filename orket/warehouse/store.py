@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from orket.admission import admit
 from orket.errors import UsageError, WarehouseError
-from orket.records import DATASETS, Record, checked
+from orket.records import DATASETS, Record
 from orket.warehouse.journal import Journal
 from orket.warehouse.parts import list_parts, partition_name, partition_sweep
 
@@ -49,7 +50,7 @@ class Warehouse:
 
         for row in rows:
             try:
-                checked(row)
+                admit(row)
             except msgspec.ValidationError as error:
                 raise UsageError(f"invalid row for {dataset}: {error}") from error
         return write_part(self.folder(dataset, sweep_id), arrow_table(dataset, rows))

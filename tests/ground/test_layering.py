@@ -24,6 +24,8 @@ FLOORS = {
     "sidecars": 2,
     "mockserver": 2,
     "records": 1,
+    "admission": 1,
+    "limits": 1,
     "warehouse": 1,
     "policy": 1,
     "quants": 1,

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orket.limits import MAX_READING
 from orket.machine.observer import Observer, Paced
 from orket.machine.readings import KeptFile, Readings
 from orket.machine.registry import list_sensors
 from orket.providers.contract import ServerLoad
-from orket.records import INT64_MAX, Counters
+from orket.records import Counters
 from tests.recorded_machine import (
     PAGE_BYTES,
     RUNNER_PID,
@@ -412,7 +413,7 @@ def test_whatever_the_files_say_counters_never_run_back(tmp_path_factory, moment
                     assert field in gaps_of(observer)
                     last.pop(field, None)
                     continue
-                assert last.get(field, 0) <= value <= INT64_MAX
+                assert last.get(field, 0) <= value <= MAX_READING
                 last[field] = value
 
 

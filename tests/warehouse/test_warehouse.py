@@ -23,6 +23,7 @@ from orket.warehouse import Warehouse
 from orket.warehouse.parts import list_parts, time_ordered_id
 from orket.warehouse.schema import arrow_schema, duckdb_columns
 from tests.built_sweep import START, Sweep
+from tests.raw_rows import changed, make_run
 
 
 @pytest.fixture
@@ -180,6 +181,53 @@ def test_journal_rows_survive_and_become_one_part(tmp_path):
         assert attempts(warehouse) == len(rows)
         assert journal.fold() is None
     assert list(warehouse.folder("runs", "sweep-1").glob(".journal*")) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"call": {"decode_ns": 10**15 + 1}}, "call.decode_ns"),
+        ({"call": {"prompt_tokens": -1}}, "call.prompt_tokens"),
+        ({"peak_server_rss_bytes": 2**63}, "peak_server_rss_bytes"),
+        # A group whose parts contradict each other is left out as a whole.
+        ({"checks": {"checks_passed": 9, "checks_total": 2}}, "checks"),
+        ({"checks": {"answer_chars": -4}}, "checks"),
+    ],
+)
+def test_an_answered_call_keeps_its_row_whatever_a_server_says(tmp_path, changes, path):
+    """What no row can hold is left out and named; all else stands as it was."""
+    warehouse = Warehouse(tmp_path)
+    sound = changed(make_run(), call={"call_notes": ["NOT_STREAMED"]})
+    with warehouse.journal("sweep-a") as journal:
+        journal.append(changed(sound, **changes))
+        journal.fold()
+    with warehouse.session() as session:
+        (row,) = session.rows("SELECT * FROM raw.runs")
+    value = row
+    for name in path.split("."):
+        value = value[name]
+    assert value is None
+    assert row["call"]["call_notes"][-1] == "NOT_STREAMED"
+    assert f"NOT_KEPT:{path}" in row["call"]["call_notes"]
+    assert row["call"]["answer_text"] == "42"
+
+
+def test_half_a_surrogate_in_an_answer_is_replaced_and_the_row_kept(tmp_path):
+    warehouse = Warehouse(tmp_path)
+    with warehouse.journal("sweep-a") as journal:
+        journal.append(changed(make_run(), call={"answer_text": "a\ud800b"}))
+        journal.fold()
+    with warehouse.session() as session:
+        (row,) = session.rows("SELECT call.answer_text AS said FROM raw.runs")
+    assert row["said"] == "a\ufffdb"
+
+
+def test_a_row_whose_key_is_at_fault_is_refused_by_name(tmp_path):
+    with (
+        Warehouse(tmp_path).journal("sweep-a") as journal,
+        pytest.raises(msgspec.ValidationError, match=r"\$\.quant_tag"),
+    ):
+        journal.append(changed(make_run(), quant_tag=""))
 
 
 def test_a_killed_writer_loses_at_most_the_run_in_flight(tmp_path):

@@ -11,19 +11,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from orket.limits import MAX_BYTES, MAX_COUNT, MAX_NS
 from orket.text import storable
 
-MAX_COUNT = 10**12
-"""Tokens or requests above this are a defect of the server, not a figure."""
-MAX_NS = 10**18
-"""Longest usable duration: some 31 years."""
-MAX_BYTES = 10**16
 MAX_RAW_CHARS = 65_536
 """Longest `raw_figures` kept; figures are small, so more is not figures."""
 
 
 def count(value: object) -> int | None:
-    """A number of things: a JSON integer from 0 to 10^12."""
+    """A number of things: a JSON integer from 0 to MAX_COUNT."""
     return _bounded(value, MAX_COUNT)
 
 

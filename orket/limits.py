@@ -1,0 +1,24 @@
+"""How large a figure, a name or a moment may be: one edge for all that is kept.
+
+Whatever is accepted can be read: below these bounds no view can overflow. They hold for
+both ways in, a server's answer and an imported file, and stand far beyond anything a
+machine can do; what lies outside is a defect of whoever said it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+MAX_COUNT = 10**12
+"""Tokens, checks, places in an order."""
+MAX_NS = 10**15
+"""Longest duration: eleven and a half days."""
+MAX_BYTES = 10**16
+"""Largest size; also the largest number of weights."""
+MAX_READING = 2**63 - 1
+"""Largest reading of a clock or a counter that began at an unknown time."""
+MAX_FOLDER_BYTES = 200
+"""Longest sweep id, spelled as the name of its folder."""
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2262, 1, 1, tzinfo=UTC)
+"""The moments whose distance in nanoseconds fits 64 bits."""
