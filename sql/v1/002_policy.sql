@@ -4,166 +4,35 @@
 -- value that an older manifest does not have is the default of today.
 
 CREATE VIEW v1.policy AS
+WITH models AS (
+    SELECT
+        manifest.sweep_id,
+        model.entry.model_id AS model_id,
+        model.entry.policy AS own
+    FROM v1.manifest AS manifest
+    CROSS JOIN unnest(manifest.models) AS model (entry)
+),
+
+layers AS (
+    SELECT sweep_id, model_id, 1 AS layer, what_if.* EXCLUDE (as_of)
+    FROM models
+    CROSS JOIN raw.policy_override AS what_if
+    UNION ALL BY NAME
+    SELECT sweep_id, model_id, 2 AS layer, unnest(own)
+    FROM models
+    UNION ALL BY NAME
+    SELECT sweep_id, model_id, 3 AS layer, fallback.* EXCLUDE (as_of)
+    FROM models
+    CROSS JOIN raw.policy_default AS fallback
+)
+
+-- The first layer that has a value rules it.
 SELECT
-    manifest.sweep_id,
-    model.entry.model_id AS model_id,
-    coalesce(
-        what_if.adherence_threshold_ppm, model.entry.policy.adherence_threshold_ppm, fallback.adherence_threshold_ppm
-    ) AS adherence_threshold_ppm,
-    coalesce(
-        what_if.latency_ceiling_ns, model.entry.policy.latency_ceiling_ns, fallback.latency_ceiling_ns
-    ) AS latency_ceiling_ns,
-    coalesce(
-        what_if.min_valid_runs, model.entry.policy.min_valid_runs, fallback.min_valid_runs
-    ) AS min_valid_runs,
-    coalesce(
-        what_if.include_polluted, model.entry.policy.include_polluted, fallback.include_polluted
-    ) AS include_polluted,
-    coalesce(
-        what_if.allow_unobserved, model.entry.policy.allow_unobserved, fallback.allow_unobserved
-    ) AS allow_unobserved,
-    coalesce(
-        what_if.utility_formula, model.entry.policy.utility_formula, fallback.utility_formula
-    ) AS utility_formula,
-    coalesce(
-        what_if.max_load_ns, model.entry.policy.max_load_ns, fallback.max_load_ns
-    ) AS max_load_ns,
-    coalesce(
-        what_if.max_foreign_cpu_ppm, model.entry.policy.max_foreign_cpu_ppm, fallback.max_foreign_cpu_ppm
-    ) AS max_foreign_cpu_ppm,
-    coalesce(
-        what_if.foreign_cpu_excess_ns, model.entry.policy.foreign_cpu_excess_ns, fallback.foreign_cpu_excess_ns
-    ) AS foreign_cpu_excess_ns,
-    coalesce(
-        what_if.counter_window_ns, model.entry.policy.counter_window_ns, fallback.counter_window_ns
-    ) AS counter_window_ns,
-    coalesce(
-        what_if.max_steal_ppm, model.entry.policy.max_steal_ppm, fallback.max_steal_ppm
-    ) AS max_steal_ppm,
-    coalesce(
-        what_if.max_load_per_cpu_milli, model.entry.policy.max_load_per_cpu_milli, fallback.max_load_per_cpu_milli
-    ) AS max_load_per_cpu_milli,
-    coalesce(
-        what_if.max_quota_throttle_ppm, model.entry.policy.max_quota_throttle_ppm, fallback.max_quota_throttle_ppm
-    ) AS max_quota_throttle_ppm,
-    coalesce(
-        what_if.max_thermal_throttle_ppm, model.entry.policy.max_thermal_throttle_ppm, fallback.max_thermal_throttle_ppm
-    ) AS max_thermal_throttle_ppm,
-    coalesce(
-        what_if.max_swap_bytes_per_second, model.entry.policy.max_swap_bytes_per_second, fallback.max_swap_bytes_per_second
-    ) AS max_swap_bytes_per_second,
-    coalesce(
-        what_if.max_overhead_ppm, model.entry.policy.max_overhead_ppm, fallback.max_overhead_ppm
-    ) AS max_overhead_ppm,
-    coalesce(
-        what_if.overhead_floor_ns, model.entry.policy.overhead_floor_ns, fallback.overhead_floor_ns
-    ) AS overhead_floor_ns,
-    coalesce(
-        what_if.clock_slack_ns, model.entry.policy.clock_slack_ns, fallback.clock_slack_ns
-    ) AS clock_slack_ns,
-    coalesce(
-        what_if.clock_slack_ppm, model.entry.policy.clock_slack_ppm, fallback.clock_slack_ppm
-    ) AS clock_slack_ppm,
-    coalesce(
-        what_if.max_clock_jump_ns, model.entry.policy.max_clock_jump_ns, fallback.max_clock_jump_ns
-    ) AS max_clock_jump_ns,
-    coalesce(
-        what_if.max_cached_tokens, model.entry.policy.max_cached_tokens, fallback.max_cached_tokens
-    ) AS max_cached_tokens,
-    coalesce(
-        what_if.max_cached_ppm, model.entry.policy.max_cached_ppm, fallback.max_cached_ppm
-    ) AS max_cached_ppm,
-    coalesce(
-        what_if.stalled_ppm, model.entry.policy.stalled_ppm, fallback.stalled_ppm
-    ) AS stalled_ppm,
-    coalesce(
-        what_if.stalled_advisory_ppm, model.entry.policy.stalled_advisory_ppm, fallback.stalled_advisory_ppm
-    ) AS stalled_advisory_ppm,
-    coalesce(
-        what_if.max_memory_pressure_ppm, model.entry.policy.max_memory_pressure_ppm, fallback.max_memory_pressure_ppm
-    ) AS max_memory_pressure_ppm,
-    coalesce(
-        what_if.max_major_faults_per_second, model.entry.policy.max_major_faults_per_second, fallback.max_major_faults_per_second
-    ) AS max_major_faults_per_second,
-    coalesce(
-        what_if.max_gpu_foreign_bytes, model.entry.policy.max_gpu_foreign_bytes, fallback.max_gpu_foreign_bytes
-    ) AS max_gpu_foreign_bytes,
-    coalesce(
-        what_if.gpu_throttle_mask, model.entry.policy.gpu_throttle_mask, fallback.gpu_throttle_mask
-    ) AS gpu_throttle_mask,
-    coalesce(
-        what_if.canary_repetitions, model.entry.policy.canary_repetitions, fallback.canary_repetitions
-    ) AS canary_repetitions,
-    coalesce(
-        what_if.canary_drop_first, model.entry.policy.canary_drop_first, fallback.canary_drop_first
-    ) AS canary_drop_first,
-    coalesce(
-        what_if.canary_max_latency_cv_ppm, model.entry.policy.canary_max_latency_cv_ppm, fallback.canary_max_latency_cv_ppm
-    ) AS canary_max_latency_cv_ppm,
-    coalesce(
-        what_if.canary_max_missing_ppm, model.entry.policy.canary_max_missing_ppm, fallback.canary_max_missing_ppm
-    ) AS canary_max_missing_ppm,
-    coalesce(
-        what_if.anchor_max_drift_ppm, model.entry.policy.anchor_max_drift_ppm, fallback.anchor_max_drift_ppm
-    ) AS anchor_max_drift_ppm,
-    coalesce(
-        what_if.outlier_mad_milli, model.entry.policy.outlier_mad_milli, fallback.outlier_mad_milli
-    ) AS outlier_mad_milli,
-    coalesce(
-        what_if.outlier_min_runs, model.entry.policy.outlier_min_runs, fallback.outlier_min_runs
-    ) AS outlier_min_runs,
-    coalesce(
-        what_if.p95_min_runs, model.entry.policy.p95_min_runs, fallback.p95_min_runs
-    ) AS p95_min_runs,
-    coalesce(
-        what_if.drift_chi2_milli, model.entry.policy.drift_chi2_milli, fallback.drift_chi2_milli
-    ) AS drift_chi2_milli,
-    coalesce(
-        what_if.drift_min_ppm, model.entry.policy.drift_min_ppm, fallback.drift_min_ppm
-    ) AS drift_min_ppm,
-    coalesce(
-        what_if.output_length_ppm, model.entry.policy.output_length_ppm, fallback.output_length_ppm
-    ) AS output_length_ppm,
-    coalesce(
-        what_if.rival_chi2_milli, model.entry.policy.rival_chi2_milli, fallback.rival_chi2_milli
-    ) AS rival_chi2_milli,
-    coalesce(
-        what_if.rival_min_pairs, model.entry.policy.rival_min_pairs, fallback.rival_min_pairs
-    ) AS rival_min_pairs,
-    coalesce(
-        what_if.confidence_z_milli, model.entry.policy.confidence_z_milli, fallback.confidence_z_milli
-    ) AS confidence_z_milli,
-    coalesce(
-        what_if.baseline_max_age_us, model.entry.policy.baseline_max_age_us, fallback.baseline_max_age_us
-    ) AS baseline_max_age_us,
-    coalesce(
-        what_if.compare_rel_floor_ppm, model.entry.policy.compare_rel_floor_ppm, fallback.compare_rel_floor_ppm
-    ) AS compare_rel_floor_ppm,
-    coalesce(
-        what_if.compare_abs_floor_ns, model.entry.policy.compare_abs_floor_ns, fallback.compare_abs_floor_ns
-    ) AS compare_abs_floor_ns,
-    coalesce(
-        what_if.compare_noise_milli, model.entry.policy.compare_noise_milli, fallback.compare_noise_milli
-    ) AS compare_noise_milli,
-    coalesce(
-        what_if.compare_min_runs, model.entry.policy.compare_min_runs, fallback.compare_min_runs
-    ) AS compare_min_runs,
-    coalesce(
-        what_if.slo_missing_telemetry_ppm, model.entry.policy.slo_missing_telemetry_ppm, fallback.slo_missing_telemetry_ppm
-    ) AS slo_missing_telemetry_ppm,
-    coalesce(
-        what_if.slo_determinism_ppm, model.entry.policy.slo_determinism_ppm, fallback.slo_determinism_ppm
-    ) AS slo_determinism_ppm,
-    coalesce(
-        what_if.slo_polluted_ppm, model.entry.policy.slo_polluted_ppm, fallback.slo_polluted_ppm
-    ) AS slo_polluted_ppm,
-    coalesce(
-        what_if.slo_frontier_ppm, model.entry.policy.slo_frontier_ppm, fallback.slo_frontier_ppm
-    ) AS slo_frontier_ppm
-FROM v1.manifest AS manifest
-CROSS JOIN unnest(manifest.models) AS model (entry)
-CROSS JOIN raw.policy_override AS what_if
-CROSS JOIN raw.policy_default AS fallback;
+    sweep_id,
+    model_id,
+    any_value(COLUMNS(* EXCLUDE (sweep_id, model_id, layer)) ORDER BY layer)
+FROM layers
+GROUP BY sweep_id, model_id;
 
 COMMENT ON VIEW v1.policy IS 'The thresholds in force. One row per sweep and model.';
 COMMENT ON COLUMN v1.policy.sweep_id IS 'Sweep';

@@ -4,9 +4,19 @@
 -- recorded_at, then the hash of the whole row). The groups of a raw row are laid flat.
 
 CREATE VIEW v1.attempts AS
-WITH distinct_rows AS (
+WITH twice AS (
+    -- Hashing every row would cost more than all that follows; few stand twice.
+    SELECT sweep_id, attempt_id FROM raw.runs GROUP BY ALL HAVING count(*) > 1
+),
+
+distinct_rows AS (
     SELECT row_values
     FROM raw.runs AS row_values
+    ANTI JOIN twice USING (sweep_id, attempt_id)
+    UNION ALL
+    SELECT row_values
+    FROM raw.runs AS row_values
+    SEMI JOIN twice USING (sweep_id, attempt_id)
     QUALIFY
         row_number() OVER (
             PARTITION BY row_values.sweep_id, row_values.attempt_id

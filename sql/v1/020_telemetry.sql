@@ -26,9 +26,7 @@ WITH known AS (
                 )
         END AS cached_limit_millionths
     FROM v1.attempts AS attempts
-    LEFT JOIN v1.policy AS policy
-        ON policy.sweep_id = attempts.sweep_id
-        AND policy.model_id = attempts.model_id
+    LEFT JOIN v1.policy AS policy USING (sweep_id, model_id)
 ),
 
 timed AS (

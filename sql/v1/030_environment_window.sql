@@ -29,12 +29,8 @@ WITH blocks AS (
         ) AS is_own,
         min(attempts.started_ns) OVER block AS block_start_ns
     FROM v1.attempts AS attempts
-    INNER JOIN v1.policy AS policy
-        ON policy.sweep_id = attempts.sweep_id
-        AND policy.model_id = attempts.model_id
-    INNER JOIN v1.telemetry AS telemetry
-        ON telemetry.sweep_id = attempts.sweep_id
-        AND telemetry.attempt_id = attempts.attempt_id
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    INNER JOIN v1.telemetry AS telemetry USING (sweep_id, attempt_id)
     WINDOW block AS (
         PARTITION BY
             attempts.sweep_id,
@@ -167,10 +163,7 @@ SELECT
     if(deltas.thermal_count >= 0, deltas.thermal_count, NULL) AS thermal_count,
     if(deltas.thermal_ns >= 0, deltas.thermal_ns, NULL) AS thermal_ns
 FROM named
-INNER JOIN deltas
-    ON deltas.sweep_id = named.sweep_id
-    AND deltas.executor_started_at = named.executor_started_at
-    AND deltas.window_id = named.window_id;
+INNER JOIN deltas USING (sweep_id, executor_started_at, window_id);
 
 COMMENT ON VIEW v1.environment_window IS 'Counter deltas of the window in which each run is judged. One row per attempt.';
 COMMENT ON COLUMN v1.environment_window.sweep_id IS 'Sweep';

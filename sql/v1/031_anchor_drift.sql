@@ -17,9 +17,7 @@ WITH measured AS (
         attempts.started_at,
         coalesce(telemetry.internal_ns, telemetry.wall_ns) AS time_ns
     FROM v1.attempts AS attempts
-    INNER JOIN v1.telemetry AS telemetry
-        ON telemetry.sweep_id = attempts.sweep_id
-        AND telemetry.attempt_id = attempts.attempt_id
+    INNER JOIN v1.telemetry AS telemetry USING (sweep_id, attempt_id)
     WHERE attempts.phase IN ('canary', 'anchor') AND attempts.outcome = 'OK'
 ),
 
@@ -48,12 +46,8 @@ anchors AS (
             any_value(reference.canary_ns)
         ) AS drift_micro
     FROM measured
-    INNER JOIN reference
-        ON reference.sweep_id = measured.sweep_id
-        AND reference.model_id = measured.model_id
-    INNER JOIN v1.policy AS policy
-        ON policy.sweep_id = measured.sweep_id
-        AND policy.model_id = measured.model_id
+    INNER JOIN reference USING (sweep_id, model_id)
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
     WHERE measured.phase = 'anchor'
     GROUP BY
         measured.sweep_id,

@@ -82,31 +82,16 @@ facts AS (
         ) AS foreign_requests,
         policy.* EXCLUDE (sweep_id, model_id)
     FROM v1.attempts AS attempts
-    INNER JOIN v1.telemetry AS telemetry
-        ON telemetry.sweep_id = attempts.sweep_id
-        AND telemetry.attempt_id = attempts.attempt_id
-    INNER JOIN v1.policy AS policy
-        ON policy.sweep_id = attempts.sweep_id
-        AND policy.model_id = attempts.model_id
-    INNER JOIN v1.session AS session
-        ON session.sweep_id = attempts.sweep_id
-        AND session.model_id = attempts.model_id
-    INNER JOIN v1.manifest AS manifest
-        ON manifest.sweep_id = attempts.sweep_id
-    INNER JOIN v1.environment_window AS environment
-        ON environment.sweep_id = attempts.sweep_id
-        AND environment.attempt_id = attempts.attempt_id
-    LEFT JOIN v1.anchor_drift AS drift
-        ON drift.sweep_id = attempts.sweep_id
-        AND drift.attempt_id = attempts.attempt_id
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    INNER JOIN v1.session AS session USING (sweep_id, model_id)
+    INNER JOIN v1.manifest AS manifest USING (sweep_id)
+    INNER JOIN v1.telemetry AS telemetry USING (sweep_id, attempt_id)
+    INNER JOIN v1.environment_window AS environment USING (sweep_id, attempt_id)
+    LEFT JOIN v1.anchor_drift AS drift USING (sweep_id, attempt_id)
     LEFT JOIN executors
         ON executors.sweep_id = attempts.sweep_id
         AND executors.started_at = attempts.executor_started_at
-    LEFT JOIN block_tokens
-        ON block_tokens.sweep_id = attempts.sweep_id
-        AND block_tokens.executor_started_at = attempts.executor_started_at
-        AND block_tokens.retry_pass = attempts.retry_pass
-        AND block_tokens.block_index = attempts.block_index
+    LEFT JOIN block_tokens USING (sweep_id, executor_started_at, retry_pass, block_index)
 ),
 
 judged AS (
@@ -253,61 +238,55 @@ overheads AS (
     FROM judged
 ),
 
+named AS (
+    -- Each reason once: true pollutes, false does not, NULL was not observed.
+    SELECT
+        *,
+        [
+            {'code': 'CLOCK_INCONSISTENT', 'holds': clock_inconsistent},
+            {'code': 'CLOCK_JUMP', 'holds': clock_jump},
+            {'code': 'CONTROL_NOT_HONOURED', 'holds': control_not_honoured},
+            {'code': 'CPU_QUOTA_THROTTLED', 'holds': cpu_quota_throttled},
+            {'code': 'CPU_STEAL', 'holds': cpu_steal},
+            {
+                'code': 'DRIFT_SINCE_ANCHOR',
+                'holds': if(phase = 'matrix', has_drifted, coalesce(has_drifted, false))
+            },
+            {
+                'code': 'ENVIRONMENT_UNOBSERVED',
+                'holds': environment_unobserved AND NOT allow_unobserved
+            },
+            {'code': 'GPU_FOREIGN_PROCESS', 'holds': gpu_foreign_process},
+            {'code': 'GPU_THROTTLED', 'holds': gpu_throttled},
+            {'code': 'HIGH_FOREIGN_CPU', 'holds': high_foreign_cpu},
+            {'code': 'HIGH_ORCHESTRATION_OVERHEAD', 'holds': high_overhead},
+            {'code': 'HIGH_SYSTEM_LOAD', 'holds': high_system_load},
+            {'code': 'MEMORY_PRESSURE', 'holds': memory_pressure},
+            {'code': 'MISSING_EXPERIMENTAL_CONTROLS', 'holds': controls_missing},
+            {'code': 'MISSING_TIMINGS', 'holds': timings_missing AND timings_promised},
+            {'code': 'MISSING_TOKEN_COUNTS', 'holds': counts_missing AND counts_promised},
+            {'code': 'MODEL_LOADED_IN_RUN', 'holds': model_loaded_in_run},
+            {'code': 'ON_BATTERY', 'holds': if(battery_power IS NULL, NULL, false)},
+            {'code': 'OTHER_MODEL_RESIDENT', 'holds': other_model_resident},
+            {'code': 'PROMPT_CACHE_HIT', 'holds': cache_hit},
+            {'code': 'RUN_FAILED', 'holds': run_failed},
+            {'code': 'SERVER_SHARED', 'holds': server_shared},
+            {'code': 'SERVER_STALLED', 'holds': server_stalled},
+            {'code': 'SWAP_ACTIVITY', 'holds': swap_activity},
+            {'code': 'THERMAL_THROTTLE', 'holds': thermal_throttle}
+        ] AS reasons
+    FROM overheads
+),
+
 listed AS (
     SELECT
         *,
-        v1.codes([
-            if(run_failed, 'RUN_FAILED', NULL),
-            if(counts_missing AND counts_promised, 'MISSING_TOKEN_COUNTS', NULL),
-            if(timings_missing AND timings_promised, 'MISSING_TIMINGS', NULL),
-            if(controls_missing, 'MISSING_EXPERIMENTAL_CONTROLS', NULL),
-            if(control_not_honoured, 'CONTROL_NOT_HONOURED', NULL),
-            if(model_loaded_in_run, 'MODEL_LOADED_IN_RUN', NULL),
-            if(high_foreign_cpu, 'HIGH_FOREIGN_CPU', NULL),
-            if(cpu_steal, 'CPU_STEAL', NULL),
-            if(high_system_load, 'HIGH_SYSTEM_LOAD', NULL),
-            if(cpu_quota_throttled, 'CPU_QUOTA_THROTTLED', NULL),
-            if(thermal_throttle, 'THERMAL_THROTTLE', NULL),
-            if(swap_activity, 'SWAP_ACTIVITY', NULL),
-            if(high_overhead, 'HIGH_ORCHESTRATION_OVERHEAD', NULL),
-            if(clock_inconsistent, 'CLOCK_INCONSISTENT', NULL),
-            if(clock_jump, 'CLOCK_JUMP', NULL),
-            if(cache_hit, 'PROMPT_CACHE_HIT', NULL),
-            if(server_shared, 'SERVER_SHARED', NULL),
-            if(server_stalled, 'SERVER_STALLED', NULL),
-            if(memory_pressure, 'MEMORY_PRESSURE', NULL),
-            if(gpu_foreign_process, 'GPU_FOREIGN_PROCESS', NULL),
-            if(gpu_throttled, 'GPU_THROTTLED', NULL),
-            if(other_model_resident, 'OTHER_MODEL_RESIDENT', NULL),
-            if(has_drifted, 'DRIFT_SINCE_ANCHOR', NULL),
-            if(
-                environment_unobserved AND NOT allow_unobserved,
-                'ENVIRONMENT_UNOBSERVED',
-                NULL
-            )
-        ]) AS run_quality_reasons,
-        v1.codes([
-            if(cache_hit IS NULL, 'PROMPT_CACHE_HIT', NULL),
-            if(clock_inconsistent IS NULL, 'CLOCK_INCONSISTENT', NULL),
-            if(clock_jump IS NULL, 'CLOCK_JUMP', NULL),
-            if(cpu_quota_throttled IS NULL, 'CPU_QUOTA_THROTTLED', NULL),
-            if(cpu_steal IS NULL, 'CPU_STEAL', NULL),
-            if(phase = 'matrix' AND has_drifted IS NULL, 'DRIFT_SINCE_ANCHOR', NULL),
-            if(gpu_foreign_process IS NULL, 'GPU_FOREIGN_PROCESS', NULL),
-            if(gpu_throttled IS NULL, 'GPU_THROTTLED', NULL),
-            if(high_foreign_cpu IS NULL, 'HIGH_FOREIGN_CPU', NULL),
-            if(high_overhead IS NULL, 'HIGH_ORCHESTRATION_OVERHEAD', NULL),
-            if(high_system_load IS NULL, 'HIGH_SYSTEM_LOAD', NULL),
-            if(memory_pressure IS NULL, 'MEMORY_PRESSURE', NULL),
-            if(model_loaded_in_run IS NULL, 'MODEL_LOADED_IN_RUN', NULL),
-            if(battery_power IS NULL, 'ON_BATTERY', NULL),
-            if(other_model_resident IS NULL, 'OTHER_MODEL_RESIDENT', NULL),
-            if(server_shared IS NULL, 'SERVER_SHARED', NULL),
-            if(server_stalled IS NULL, 'SERVER_STALLED', NULL),
-            if(swap_activity IS NULL, 'SWAP_ACTIVITY', NULL),
-            if(thermal_throttle IS NULL, 'THERMAL_THROTTLE', NULL)
-        ]) AS unobserved_reasons
-    FROM overheads
+        v1.codes(list_transform(reasons, lambda reason: if(reason.holds, reason.code, NULL)))
+            AS run_quality_reasons,
+        v1.codes(
+            list_transform(reasons, lambda reason: if(reason.holds IS NULL, reason.code, NULL))
+        ) AS unobserved_reasons
+    FROM named
 )
 
 SELECT

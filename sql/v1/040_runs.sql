@@ -35,12 +35,8 @@ WITH judged AS (
         ) AS place,
         count(*) OVER (PARTITION BY attempts.sweep_id, attempts.run_id) AS attempts
     FROM v1.attempts AS attempts
-    INNER JOIN v1.run_quality AS quality
-        ON quality.sweep_id = attempts.sweep_id
-        AND quality.attempt_id = attempts.attempt_id
-    INNER JOIN v1.policy AS policy
-        ON policy.sweep_id = attempts.sweep_id
-        AND policy.model_id = attempts.model_id
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    INNER JOIN v1.run_quality AS quality USING (sweep_id, attempt_id)
 ),
 
 counting AS (
@@ -140,18 +136,10 @@ SELECT
     attempts.reported_model_bytes,
     attempts.recorded_at
 FROM v1.planned_run AS planned
-LEFT JOIN counting
-    ON counting.sweep_id = planned.sweep_id
-    AND counting.run_id = planned.run_id
-LEFT JOIN v1.attempts AS attempts
-    ON attempts.sweep_id = counting.sweep_id
-    AND attempts.attempt_id = counting.attempt_id
-LEFT JOIN v1.telemetry AS telemetry
-    ON telemetry.sweep_id = counting.sweep_id
-    AND telemetry.attempt_id = counting.attempt_id
-LEFT JOIN v1.run_quality AS quality
-    ON quality.sweep_id = counting.sweep_id
-    AND quality.attempt_id = counting.attempt_id;
+LEFT JOIN counting USING (sweep_id, run_id)
+LEFT JOIN v1.attempts AS attempts USING (sweep_id, attempt_id)
+LEFT JOIN v1.telemetry AS telemetry USING (sweep_id, attempt_id)
+LEFT JOIN v1.run_quality AS quality USING (sweep_id, attempt_id);
 
 COMMENT ON VIEW v1.runs IS 'The plan with the attempt that counts. One row per planned run.';
 COMMENT ON COLUMN v1.runs.sweep_id IS 'Sweep';

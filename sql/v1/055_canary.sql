@@ -32,15 +32,9 @@ WITH measured AS (
             ORDER BY attempts.started_at, attempts.order_index, attempts.attempt_id
         ) AS place
     FROM v1.attempts AS attempts
-    INNER JOIN v1.telemetry AS telemetry
-        ON telemetry.sweep_id = attempts.sweep_id
-        AND telemetry.attempt_id = attempts.attempt_id
-    INNER JOIN v1.run_quality AS quality
-        ON quality.sweep_id = attempts.sweep_id
-        AND quality.attempt_id = attempts.attempt_id
-    INNER JOIN v1.session AS session
-        ON session.sweep_id = attempts.sweep_id
-        AND session.model_id = attempts.model_id
+    INNER JOIN v1.session AS session USING (sweep_id, model_id)
+    INNER JOIN v1.telemetry AS telemetry USING (sweep_id, attempt_id)
+    INNER JOIN v1.run_quality AS quality USING (sweep_id, attempt_id)
     WHERE attempts.phase = 'canary'
 ),
 
@@ -63,9 +57,7 @@ sums AS (
             measured.*,
             NOT (policy.canary_drop_first AND measured.place = 1) AS is_counted
         FROM measured
-        INNER JOIN v1.policy AS policy
-            ON policy.sweep_id = measured.sweep_id
-            AND policy.model_id = measured.model_id
+        INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
     ) AS measured
     GROUP BY measured.sweep_id, measured.model_id
 ),
@@ -98,14 +90,9 @@ judged AS (
             * sums.time_sum * sums.time_sum
         ) AS cv_too_high
     FROM v1.session AS session
-    INNER JOIN v1.manifest AS manifest
-        ON manifest.sweep_id = session.sweep_id
-    INNER JOIN v1.policy AS policy
-        ON policy.sweep_id = session.sweep_id
-        AND policy.model_id = session.model_id
-    LEFT JOIN sums
-        ON sums.sweep_id = session.sweep_id
-        AND sums.model_id = session.model_id
+    INNER JOIN v1.manifest AS manifest USING (sweep_id)
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    LEFT JOIN sums USING (sweep_id, model_id)
 ),
 
 listed AS (

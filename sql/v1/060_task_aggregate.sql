@@ -16,9 +16,7 @@ WITH cells AS (
         quantile_disc(wall_ns, 0.5) FILTER (WHERE is_valid) OVER cell AS median_wall_ns,
         count(wall_ns) FILTER (WHERE is_valid) OVER cell AS timed_runs
     FROM v1.runs AS runs
-    INNER JOIN v1.policy AS policy
-        ON policy.sweep_id = runs.sweep_id
-        AND policy.model_id = runs.model_id
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
     WHERE runs.phase = 'matrix'
     WINDOW cell AS (
         PARTITION BY runs.sweep_id, runs.model_id, runs.quant_tag, runs.test_id

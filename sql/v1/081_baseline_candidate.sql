@@ -22,18 +22,10 @@ WITH cells AS (
         coalesce(what_if.as_of, manifest.started_at) AS folded_at,
         policy.baseline_max_age_us
     FROM v1.task_aggregate AS tasks
-    INNER JOIN v1.manifest AS manifest
-        ON manifest.sweep_id = tasks.sweep_id
-    INNER JOIN v1.session AS session
-        ON session.sweep_id = tasks.sweep_id
-        AND session.model_id = tasks.model_id
-    INNER JOIN v1.quant AS quant
-        ON quant.sweep_id = tasks.sweep_id
-        AND quant.model_id = tasks.model_id
-        AND quant.quant_tag = tasks.quant_tag
-    INNER JOIN v1.policy AS policy
-        ON policy.sweep_id = tasks.sweep_id
-        AND policy.model_id = tasks.model_id
+    INNER JOIN v1.manifest AS manifest USING (sweep_id)
+    INNER JOIN v1.session AS session USING (sweep_id, model_id)
+    INNER JOIN v1.quant AS quant USING (sweep_id, model_id, quant_tag)
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
     CROSS JOIN raw.policy_override AS what_if
 ),
 
@@ -105,6 +97,7 @@ candidates AS (
         ruling.target_event_id IS NOT NULL
         AND ruling.target_event_id <> record.event_id AS outside_pin
     FROM cells
+    LEFT JOIN v1.baseline_pin AS ruling USING (sweep_id, model_id, quant_tag, test_id)
     INNER JOIN appends AS record
         ON record.test_id = cells.test_id
         AND record.recorded_at <= cells.folded_at
@@ -112,11 +105,6 @@ candidates AS (
     LEFT JOIN pruned
         ON pruned.sweep_id = cells.sweep_id
         AND pruned.target_event_id = record.event_id
-    LEFT JOIN v1.baseline_pin AS ruling
-        ON ruling.sweep_id = cells.sweep_id
-        AND ruling.model_id = cells.model_id
-        AND ruling.quant_tag = cells.quant_tag
-        AND ruling.test_id = cells.test_id
     WHERE pruned.target_event_id IS NULL
 ),
 

@@ -62,19 +62,9 @@ matched AS (
         policy.compare_abs_floor_ns,
         policy.compare_noise_milli
     FROM v1.task_aggregate AS tasks
-    INNER JOIN v1.policy AS policy
-        ON policy.sweep_id = tasks.sweep_id
-        AND policy.model_id = tasks.model_id
-    LEFT JOIN nearest
-        ON nearest.sweep_id = tasks.sweep_id
-        AND nearest.model_id = tasks.model_id
-        AND nearest.quant_tag = tasks.quant_tag
-        AND nearest.test_id = tasks.test_id
-    LEFT JOIN pins_without_append AS missing
-        ON missing.sweep_id = tasks.sweep_id
-        AND missing.model_id = tasks.model_id
-        AND missing.quant_tag = tasks.quant_tag
-        AND missing.test_id = tasks.test_id
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    LEFT JOIN nearest USING (sweep_id, model_id, quant_tag, test_id)
+    LEFT JOIN pins_without_append AS missing USING (sweep_id, model_id, quant_tag, test_id)
 ),
 
 compared AS (

@@ -79,17 +79,10 @@ judged AS (
         session.controls,
         quant.model_digest
     FROM cells
-    INNER JOIN v1.manifest AS manifest
-        ON manifest.sweep_id = cells.sweep_id
-    INNER JOIN v1.session AS session
-        ON session.sweep_id = cells.sweep_id
-        AND session.model_id = cells.model_id
-    INNER JOIN v1.quant AS quant
-        ON quant.sweep_id = cells.sweep_id
-        AND quant.model_id = cells.model_id
-        AND quant.quant_tag = cells.quant_tag
-    LEFT JOIN finished
-        ON finished.sweep_id = cells.sweep_id
+    INNER JOIN v1.manifest AS manifest USING (sweep_id)
+    INNER JOIN v1.session AS session USING (sweep_id, model_id)
+    INNER JOIN v1.quant AS quant USING (sweep_id, model_id, quant_tag)
+    LEFT JOIN finished USING (sweep_id)
 )
 
 SELECT

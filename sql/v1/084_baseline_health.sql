@@ -69,10 +69,8 @@ records AS (
         record.sweep_id IS NOT NULL AND manifest.sweep_id IS NULL AS is_orphaned,
         record.duplicate_of
     FROM v1.baseline_record AS record
-    LEFT JOIN revisions
-        ON revisions.test_id = record.test_id
-    LEFT JOIN v1.manifest AS manifest
-        ON manifest.sweep_id = record.sweep_id
+    LEFT JOIN revisions USING (test_id)
+    LEFT JOIN v1.manifest AS manifest USING (sweep_id)
     WHERE NOT record.pruned
 ),
 

@@ -43,9 +43,7 @@ pairs AS (
         own.mean_completion_tokens_milli AS own_milli,
         other.mean_completion_tokens_milli AS baseline_milli
     FROM v1.task_aggregate AS own
-    INNER JOIN baselines
-        ON baselines.sweep_id = own.sweep_id
-        AND baselines.model_id = own.model_id
+    INNER JOIN baselines USING (sweep_id, model_id)
     INNER JOIN v1.task_aggregate AS other
         ON other.sweep_id = own.sweep_id
         AND other.model_id = own.model_id
@@ -84,9 +82,7 @@ answers AS (
         count(*) AS answer_pairs,
         count(*) FILTER (WHERE own.answer_text = other.answer_text) AS answers_agreeing
     FROM v1.runs AS own
-    INNER JOIN baselines
-        ON baselines.sweep_id = own.sweep_id
-        AND baselines.model_id = own.model_id
+    INNER JOIN baselines USING (sweep_id, model_id)
     INNER JOIN v1.runs AS other
         ON other.sweep_id = own.sweep_id
         AND other.model_id = own.model_id
@@ -134,20 +130,10 @@ joined AS (
                 THEN baselines.peak_memory_bytes - quants.peak_memory_bytes
         END AS memory_saved_bytes
     FROM v1.quant_aggregate AS quants
-    INNER JOIN v1.policy AS policy
-        ON policy.sweep_id = quants.sweep_id
-        AND policy.model_id = quants.model_id
-    LEFT JOIN baselines
-        ON baselines.sweep_id = quants.sweep_id
-        AND baselines.model_id = quants.model_id
-    LEFT JOIN paired_tasks
-        ON paired_tasks.sweep_id = quants.sweep_id
-        AND paired_tasks.model_id = quants.model_id
-        AND paired_tasks.quant_tag = quants.quant_tag
-    LEFT JOIN answers
-        ON answers.sweep_id = quants.sweep_id
-        AND answers.model_id = quants.model_id
-        AND answers.quant_tag = quants.quant_tag
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    LEFT JOIN paired_tasks USING (sweep_id, model_id, quant_tag)
+    LEFT JOIN answers USING (sweep_id, model_id, quant_tag)
+    LEFT JOIN baselines USING (sweep_id, model_id)
 ),
 
 reasoned AS (

@@ -33,13 +33,8 @@ WITH quants AS (
             AS BIGINT
         ) AS kept_adherence_ppm
     FROM v1.quant_aggregate AS quants
-    INNER JOIN v1.quant_comparison AS comparison
-        ON comparison.sweep_id = quants.sweep_id
-        AND comparison.model_id = quants.model_id
-        AND comparison.quant_tag = quants.quant_tag
-    INNER JOIN v1.policy AS policy
-        ON policy.sweep_id = quants.sweep_id
-        AND policy.model_id = quants.model_id
+    INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
 ),
 
 gated AS (
@@ -91,17 +86,12 @@ points AS (
 ),
 
 dominated AS (
-    SELECT DISTINCT
-        own.sweep_id,
-        own.model_id,
-        own.quant_tag
+    SELECT DISTINCT sweep_id, model_id, own.quant_tag
     FROM points AS own
-    INNER JOIN points AS other
-        ON other.sweep_id = own.sweep_id
-        AND other.model_id = own.model_id
-        AND other.quant_tag <> own.quant_tag
+    INNER JOIN points AS other USING (sweep_id, model_id)
     WHERE
-        own.has_point AND other.has_point
+        other.quant_tag <> own.quant_tag
+        AND own.has_point AND other.has_point
         AND other.adherence_sum_nano * own.adherence_tasks
         >= own.adherence_sum_nano * other.adherence_tasks
         AND other.latency_sum_ns * own.latency_tasks
@@ -117,71 +107,43 @@ dominated AS (
 ),
 
 non_monotone AS (
-    SELECT DISTINCT
-        own.sweep_id,
-        own.model_id,
-        own.quant_tag
+    SELECT DISTINCT sweep_id, model_id, own.quant_tag
     FROM points AS own
-    INNER JOIN points AS other
-        ON other.sweep_id = own.sweep_id
-        AND other.model_id = own.model_id
-        AND other.quant_rank > own.quant_rank
+    INNER JOIN points AS other USING (sweep_id, model_id)
     WHERE
-        own.is_covered AND own.has_baseline_adherence AND own.keeps_adherence
+        other.quant_rank > own.quant_rank
+        AND own.is_covered AND own.has_baseline_adherence AND own.keeps_adherence
         AND other.is_covered AND NOT coalesce(other.keeps_adherence, false)
 ),
 
--- Utility = adherence / latency. a1/t1 > a2/t2 is compared as a product of integers.
+-- Fractions are compared as products of integers. The first difference decides: utility
+-- (adherence / latency), adherence, latency, precision, name.
 better AS (
     SELECT
-        own.sweep_id,
-        own.model_id,
+        sweep_id,
+        model_id,
         own.quant_tag,
         count(*) FILTER (
             WHERE
-            other_utility > own_utility
-            OR (
-                other_utility = own_utility
-                AND (
-                    other_adherence > own_adherence
-                    OR (
-                        other_adherence = own_adherence
-                        AND (
-                            other_latency < own_latency
-                            OR (
-                                other_latency = own_latency
-                                AND (
-                                    other_rank > own_rank
-                                    OR (other_rank = own_rank AND other_tag < quant_tag)
-                                )
-                            )
-                        )
-                    )
-                )
+            row(
+                other.adherence_sum_nano * own.adherence_tasks
+                * (own.latency_sum_ns * other.latency_tasks),
+                other.adherence_sum_nano * own.adherence_tasks,
+                -other.latency_sum_ns * own.latency_tasks,
+                other.quant_rank,
+                own.quant_tag
+            ) > row(
+                own.adherence_sum_nano * other.adherence_tasks
+                * (other.latency_sum_ns * own.latency_tasks),
+                own.adherence_sum_nano * other.adherence_tasks,
+                -own.latency_sum_ns * other.latency_tasks,
+                own.quant_rank,
+                other.quant_tag
             )
         ) AS better_quants
-    FROM (
-        SELECT
-            own.sweep_id,
-            own.model_id,
-            own.quant_tag,
-            other.quant_tag AS other_tag,
-            own.quant_rank AS own_rank,
-            other.quant_rank AS other_rank,
-            own.adherence_sum_nano * other.adherence_tasks AS own_adherence,
-            other.adherence_sum_nano * own.adherence_tasks AS other_adherence,
-            own.latency_sum_ns * other.latency_tasks AS own_latency,
-            other.latency_sum_ns * own.latency_tasks AS other_latency,
-            own.adherence_sum_nano * other.adherence_tasks
-            * (other.latency_sum_ns * own.latency_tasks) AS own_utility,
-            other.adherence_sum_nano * own.adherence_tasks
-            * (own.latency_sum_ns * other.latency_tasks) AS other_utility
-        FROM points AS own
-        INNER JOIN points AS other
-            ON other.sweep_id = own.sweep_id
-            AND other.model_id = own.model_id
-        WHERE len(own.ineligible_reasons) = 0 AND len(other.ineligible_reasons) = 0
-    ) AS own
+    FROM points AS own
+    INNER JOIN points AS other USING (sweep_id, model_id)
+    WHERE len(own.ineligible_reasons) = 0 AND len(other.ineligible_reasons) = 0
     GROUP BY ALL
 )
 
@@ -231,18 +193,9 @@ SELECT
     ) AS utility_micro,
     better.better_quants + 1 AS utility_rank
 FROM points
-LEFT JOIN dominated
-    ON dominated.sweep_id = points.sweep_id
-    AND dominated.model_id = points.model_id
-    AND dominated.quant_tag = points.quant_tag
-LEFT JOIN non_monotone
-    ON non_monotone.sweep_id = points.sweep_id
-    AND non_monotone.model_id = points.model_id
-    AND non_monotone.quant_tag = points.quant_tag
-LEFT JOIN better
-    ON better.sweep_id = points.sweep_id
-    AND better.model_id = points.model_id
-    AND better.quant_tag = points.quant_tag;
+LEFT JOIN dominated USING (sweep_id, model_id, quant_tag)
+LEFT JOIN non_monotone USING (sweep_id, model_id, quant_tag)
+LEFT JOIN better USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.frontier IS 'Which quants are eligible, which are Pareto-optimal, and what each is worth. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.frontier.sweep_id IS 'Sweep';

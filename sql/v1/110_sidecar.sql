@@ -99,14 +99,8 @@ SELECT
     rates.decode_tokens,
     statuses.error_message
 FROM v1.quant AS quant
-LEFT JOIN statuses
-    ON statuses.sweep_id = quant.sweep_id
-    AND statuses.model_id = quant.model_id
-    AND statuses.quant_tag = quant.quant_tag
-LEFT JOIN rates
-    ON rates.sweep_id = quant.sweep_id
-    AND rates.model_id = quant.model_id
-    AND rates.quant_tag = quant.quant_tag;
+LEFT JOIN statuses USING (sweep_id, model_id, quant_tag)
+LEFT JOIN rates USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.sidecar IS 'Throughput by another tool: diagnostic, never a gate. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.sidecar.sweep_id IS 'Sweep';

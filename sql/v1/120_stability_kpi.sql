@@ -15,12 +15,8 @@ WITH calls AS (
         count(*) FILTER (WHERE quality.run_quality_status = 'POLLUTED') AS polluted_runs,
         count(*) FILTER (WHERE attempts.outcome <> 'OK') AS failed_runs
     FROM v1.attempts AS attempts
-    INNER JOIN v1.telemetry AS telemetry
-        ON telemetry.sweep_id = attempts.sweep_id
-        AND telemetry.attempt_id = attempts.attempt_id
-    INNER JOIN v1.run_quality AS quality
-        ON quality.sweep_id = attempts.sweep_id
-        AND quality.attempt_id = attempts.attempt_id
+    INNER JOIN v1.telemetry AS telemetry USING (sweep_id, attempt_id)
+    INNER JOIN v1.run_quality AS quality USING (sweep_id, attempt_id)
     WHERE attempts.phase IN ('canary', 'matrix')
     GROUP BY attempts.sweep_id
 ),
@@ -78,14 +74,10 @@ counts AS (
         targets.slo_missing_telemetry_ppm,
         targets.slo_polluted_ppm
     FROM v1.manifest AS manifest
-    LEFT JOIN calls
-        ON calls.sweep_id = manifest.sweep_id
-    LEFT JOIN repeats
-        ON repeats.sweep_id = manifest.sweep_id
-    LEFT JOIN sessions
-        ON sessions.sweep_id = manifest.sweep_id
-    LEFT JOIN targets
-        ON targets.sweep_id = manifest.sweep_id
+    LEFT JOIN calls USING (sweep_id)
+    LEFT JOIN repeats USING (sweep_id)
+    LEFT JOIN sessions USING (sweep_id)
+    LEFT JOIN targets USING (sweep_id)
 )
 
 SELECT

@@ -10,8 +10,7 @@ WITH kpis AS (
         manifest.started_at,
         kpi.*
     FROM v1.stability_kpi AS kpi
-    INNER JOIN v1.manifest AS manifest
-        ON manifest.sweep_id = kpi.sweep_id
+    INNER JOIN v1.manifest AS manifest USING (sweep_id)
 ),
 
 totals AS (
