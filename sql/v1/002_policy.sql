@@ -35,7 +35,6 @@ FROM layers
 GROUP BY sweep_id, model_id;
 
 COMMENT ON VIEW v1.policy IS 'The thresholds in force. One row per sweep and model.';
-COMMENT ON COLUMN v1.policy.sweep_id IS 'Sweep';
 COMMENT ON COLUMN v1.policy.model_id IS 'Model';
 COMMENT ON COLUMN v1.policy.adherence_threshold_ppm IS 'Share of the baseline quant''s adherence to keep, ppm';
 COMMENT ON COLUMN v1.policy.latency_ceiling_ns IS 'Highest mean wall time of a quant, ns';

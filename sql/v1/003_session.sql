@@ -22,7 +22,6 @@ FROM v1.manifest AS manifest
 CROSS JOIN unnest(manifest.models) AS model (entry);
 
 COMMENT ON VIEW v1.session IS 'One model of a sweep. One row per sweep and model.';
-COMMENT ON COLUMN v1.session.sweep_id IS 'Sweep';
 COMMENT ON COLUMN v1.session.model_id IS 'Model';
 COMMENT ON COLUMN v1.session.provider IS 'Adapter';
 COMMENT ON COLUMN v1.session.provider_version IS 'Server version, as it said';

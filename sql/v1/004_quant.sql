@@ -77,7 +77,6 @@ SELECT
 FROM placed;
 
 COMMENT ON VIEW v1.quant IS 'Identity and precision rank of each quant. One row per sweep, model and quant.';
-COMMENT ON COLUMN v1.quant.sweep_id IS 'Sweep';
 COMMENT ON COLUMN v1.quant.model_id IS 'Model';
 COMMENT ON COLUMN v1.quant.quant_tag IS 'Quant, as the preset names it';
 COMMENT ON COLUMN v1.quant.quant_key IS 'Canonical tag in the quant catalogue, NULL if it knows none';

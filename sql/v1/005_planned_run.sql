@@ -40,7 +40,6 @@ LEFT JOIN tasks
     AND tasks.test_id = planned.entry.test_id;
 
 COMMENT ON VIEW v1.planned_run IS 'The plan of each sweep. One row per planned run.';
-COMMENT ON COLUMN v1.planned_run.sweep_id IS 'Sweep';
 COMMENT ON COLUMN v1.planned_run.run_id IS 'Hash of the planned run''s identity';
 COMMENT ON COLUMN v1.planned_run.order_index IS 'Place in the order of execution';
 COMMENT ON COLUMN v1.planned_run.phase IS 'warmup, canary or matrix';

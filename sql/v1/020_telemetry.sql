@@ -117,22 +117,16 @@ SELECT
 FROM reasoned;
 
 COMMENT ON VIEW v1.telemetry IS 'Token status, times and rates. One row per attempt.';
-COMMENT ON COLUMN v1.telemetry.sweep_id IS 'Sweep';
 COMMENT ON COLUMN v1.telemetry.attempt_id IS 'Attempt';
-COMMENT ON COLUMN v1.telemetry.run_id IS 'Planned run';
-COMMENT ON COLUMN v1.telemetry.model_id IS 'Model';
-COMMENT ON COLUMN v1.telemetry.quant_tag IS 'Quant';
 COMMENT ON COLUMN v1.telemetry.token_metrics_status IS 'OK, or which part is unknown: TOKEN_COUNT_, TIMING_ or TOKEN_AND_TIMING_UNAVAILABLE';
 COMMENT ON COLUMN v1.telemetry.prompt_tokens IS 'Tokens of the whole prompt';
 COMMENT ON COLUMN v1.telemetry.cached_tokens IS 'Of these, taken from a cache; 0 where the server has none';
 COMMENT ON COLUMN v1.telemetry.new_prompt_tokens IS 'Prompt tokens really processed';
 COMMENT ON COLUMN v1.telemetry.completion_tokens IS 'Tokens generated';
 COMMENT ON COLUMN v1.telemetry.decoded_tokens IS 'Tokens inside the decode clock';
-COMMENT ON COLUMN v1.telemetry.prefill_ns IS 'Model-internal time on new prompt tokens, ns';
 COMMENT ON COLUMN v1.telemetry.decode_ns IS 'Model-internal time generating, ns; 0 where there was nothing to decode';
 COMMENT ON COLUMN v1.telemetry.load_ns IS 'Model load inside the call, ns';
 COMMENT ON COLUMN v1.telemetry.internal_ns IS 'prefill + decode, ns';
-COMMENT ON COLUMN v1.telemetry.wall_ns IS 'Request written to last byte, ns';
 COMMENT ON COLUMN v1.telemetry.ttft_ns IS 'Time to the first token as the client saw it, streamed only, ns';
 COMMENT ON COLUMN v1.telemetry.cache_hit IS 'The cached share of the prompt is beyond the limit';
 COMMENT ON COLUMN v1.telemetry.prompt_tokens_per_second_milli IS 'New prompt tokens / prefill time, 1/1000 per second';

@@ -166,8 +166,6 @@ FROM named
 INNER JOIN deltas USING (sweep_id, executor_started_at, window_id);
 
 COMMENT ON VIEW v1.environment_window IS 'Counter deltas of the window in which each run is judged. One row per attempt.';
-COMMENT ON COLUMN v1.environment_window.sweep_id IS 'Sweep';
-COMMENT ON COLUMN v1.environment_window.attempt_id IS 'Attempt';
 COMMENT ON COLUMN v1.environment_window.window_id IS 'The window: run:<attempt>, or block:<block>/<retry pass>:<slot>';
 COMMENT ON COLUMN v1.environment_window.window_runs IS 'Runs judged by this window';
 COMMENT ON COLUMN v1.environment_window.window_ns IS 'First start to last end, ns';

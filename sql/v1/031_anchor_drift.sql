@@ -81,7 +81,5 @@ SELECT
 FROM nexts;
 
 COMMENT ON VIEW v1.anchor_drift IS 'What the next anchor says of a run. One row per matrix attempt that lies before an anchor.';
-COMMENT ON COLUMN v1.anchor_drift.sweep_id IS 'Sweep';
-COMMENT ON COLUMN v1.anchor_drift.attempt_id IS 'Attempt';
 COMMENT ON COLUMN v1.anchor_drift.has_drifted IS 'The next anchor is beyond the bound';
 COMMENT ON COLUMN v1.anchor_drift.drift_micro IS 'Its time against the canary''s, 1e-6';

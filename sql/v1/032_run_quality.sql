@@ -357,20 +357,11 @@ SELECT
 FROM listed;
 
 COMMENT ON VIEW v1.run_quality IS 'May this run count, and why not. One row per attempt.';
-COMMENT ON COLUMN v1.run_quality.sweep_id IS 'Sweep';
-COMMENT ON COLUMN v1.run_quality.attempt_id IS 'Attempt';
-COMMENT ON COLUMN v1.run_quality.run_id IS 'Planned run';
-COMMENT ON COLUMN v1.run_quality.phase IS 'warmup, canary, matrix or anchor';
-COMMENT ON COLUMN v1.run_quality.model_id IS 'Model';
-COMMENT ON COLUMN v1.run_quality.quant_tag IS 'Quant';
-COMMENT ON COLUMN v1.run_quality.test_id IS 'bank/task';
-COMMENT ON COLUMN v1.run_quality.repetition IS 'From 1';
 COMMENT ON COLUMN v1.run_quality.run_quality_status IS 'CLEAN or POLLUTED';
 COMMENT ON COLUMN v1.run_quality.run_quality_reasons IS 'Polluting reasons that hold, sorted';
 COMMENT ON COLUMN v1.run_quality.advisories IS 'What is worth a note but does not pollute, sorted';
 COMMENT ON COLUMN v1.run_quality.unobserved_reasons IS 'Reasons that could not be observed, sorted';
 COMMENT ON COLUMN v1.run_quality.window_id IS 'The window that the environment was judged in';
-COMMENT ON COLUMN v1.run_quality.window_runs IS 'Runs judged by this window';
 COMMENT ON COLUMN v1.run_quality.window_ns IS 'Length of the window, ns';
 COMMENT ON COLUMN v1.run_quality.foreign_cpu_micro IS 'CPU share of other processes, 1e-6';
 COMMENT ON COLUMN v1.run_quality.steal_micro IS 'CPU share stolen by the hypervisor, 1e-6';
@@ -385,7 +376,6 @@ COMMENT ON COLUMN v1.run_quality.unexplained_micro IS 'The same as a share of th
 COMMENT ON COLUMN v1.run_quality.clock_jump_ns IS 'Wall clock minus monotonic clock, ns';
 COMMENT ON COLUMN v1.run_quality.internal_beyond_wall_ns IS 'internal - wall, ns';
 COMMENT ON COLUMN v1.run_quality.cached_tokens IS 'Prompt tokens taken from a cache';
-COMMENT ON COLUMN v1.run_quality.load_ns IS 'Model load inside the call, ns';
 COMMENT ON COLUMN v1.run_quality.executor_load1_milli IS 'Load average before the executor''s first call, 1/1000';
 COMMENT ON COLUMN v1.run_quality.foreign_tokens IS 'Tokens the server generated beyond our own';
 COMMENT ON COLUMN v1.run_quality.foreign_requests IS 'Requests of others in the server';

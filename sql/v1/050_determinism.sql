@@ -66,13 +66,7 @@ SELECT
 FROM groups;
 
 COMMENT ON VIEW v1.determinism IS 'Whether equal requests gave equal answers. One row per cell, seed and prompt.';
-COMMENT ON COLUMN v1.determinism.sweep_id IS 'Sweep';
-COMMENT ON COLUMN v1.determinism.model_id IS 'Model';
-COMMENT ON COLUMN v1.determinism.quant_tag IS 'Quant';
-COMMENT ON COLUMN v1.determinism.test_id IS 'bank/task';
-COMMENT ON COLUMN v1.determinism.bucket IS 'logic, refactor or mixed';
 COMMENT ON COLUMN v1.determinism.seed IS 'Requested seed';
-COMMENT ON COLUMN v1.determinism.prompt_sha256 IS 'Hash of the prompt as sent';
 COMMENT ON COLUMN v1.determinism.attempts IS 'OK attempts whose answer is known';
 COMMENT ON COLUMN v1.determinism.distinct_answers IS 'Distinct answers among them';
 COMMENT ON COLUMN v1.determinism.is_deterministic IS 'One distinct answer; NULL below two attempts';

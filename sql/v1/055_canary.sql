@@ -149,8 +149,6 @@ SELECT
 FROM listed;
 
 COMMENT ON VIEW v1.canary IS 'The gate before the matrix. One row per sweep and model.';
-COMMENT ON COLUMN v1.canary.sweep_id IS 'Sweep';
-COMMENT ON COLUMN v1.canary.model_id IS 'Model';
 COMMENT ON COLUMN v1.canary.verdict IS 'PASSED, FAILED or NOT_RUN';
 COMMENT ON COLUMN v1.canary.failed_reasons IS 'Why it failed, sorted';
 COMMENT ON COLUMN v1.canary.quant_tag IS 'Quant of the canary cell';

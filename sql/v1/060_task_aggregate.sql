@@ -136,16 +136,8 @@ SELECT
 FROM sums;
 
 COMMENT ON VIEW v1.task_aggregate IS 'One task under one quant, over valid runs. One row per sweep, model, quant and task.';
-COMMENT ON COLUMN v1.task_aggregate.sweep_id IS 'Sweep';
-COMMENT ON COLUMN v1.task_aggregate.model_id IS 'Model';
-COMMENT ON COLUMN v1.task_aggregate.quant_tag IS 'Quant';
-COMMENT ON COLUMN v1.task_aggregate.test_id IS 'bank/task';
-COMMENT ON COLUMN v1.task_aggregate.bucket IS 'logic, refactor or mixed';
-COMMENT ON COLUMN v1.task_aggregate.tier IS 'Difficulty, 1 to 3';
-COMMENT ON COLUMN v1.task_aggregate.task_revision IS 'Hash of the task''s content';
 COMMENT ON COLUMN v1.task_aggregate.first_order_index IS 'Its first place in the order of execution';
 COMMENT ON COLUMN v1.task_aggregate.planned_runs IS 'Planned runs';
-COMMENT ON COLUMN v1.task_aggregate.attempts IS 'Attempts made';
 COMMENT ON COLUMN v1.task_aggregate.missing_runs IS 'Planned runs without any attempt';
 COMMENT ON COLUMN v1.task_aggregate.ok_runs IS 'Planned runs whose counting attempt is OK';
 COMMENT ON COLUMN v1.task_aggregate.failed_runs IS 'Planned runs whose counting attempt failed';
@@ -155,9 +147,6 @@ COMMENT ON COLUMN v1.task_aggregate.polluted_runs IS 'Planned runs whose countin
 COMMENT ON COLUMN v1.task_aggregate.valid_runs IS 'Runs that count';
 COMMENT ON COLUMN v1.task_aggregate.polluted_used IS 'Of these, polluted ones';
 COMMENT ON COLUMN v1.task_aggregate.fillable_runs IS 'Runs that would count under include_polluted = fill';
-COMMENT ON COLUMN v1.task_aggregate.checks_passed IS 'Checks passed';
-COMMENT ON COLUMN v1.task_aggregate.checks_total IS 'Checks that could be tried';
-COMMENT ON COLUMN v1.task_aggregate.checks_unsupported IS 'Checks the sandbox could not run';
 COMMENT ON COLUMN v1.task_aggregate.adherence_nano IS 'Checks passed / checks tried, 1e-9';
 COMMENT ON COLUMN v1.task_aggregate.passing_runs IS 'Runs in which all checks passed';
 COMMENT ON COLUMN v1.task_aggregate.is_passed IS 'The majority of the valid runs passed; NULL if none was checked';
@@ -174,6 +163,5 @@ COMMENT ON COLUMN v1.task_aggregate.mean_internal_ns IS 'Mean model-internal tim
 COMMENT ON COLUMN v1.task_aggregate.ttft_runs IS 'Valid runs with a time to first token';
 COMMENT ON COLUMN v1.task_aggregate.mean_ttft_ns IS 'Mean time to first token, ns';
 COMMENT ON COLUMN v1.task_aggregate.counted_runs IS 'Valid runs with a completion count';
-COMMENT ON COLUMN v1.task_aggregate.completion_tokens IS 'Tokens generated';
 COMMENT ON COLUMN v1.task_aggregate.mean_completion_tokens_milli IS 'Mean tokens generated, 1/1000';
 COMMENT ON COLUMN v1.task_aggregate.outlier_runs IS 'Runs far from the median in MADs: flagged, never dropped';

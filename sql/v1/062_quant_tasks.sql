@@ -121,18 +121,11 @@ COMMENT ON COLUMN v1.quant_tasks.unsolved_tasks IS 'Of these, tried without any 
 COMMENT ON COLUMN v1.quant_tasks.is_covered IS 'Every task that is left has enough valid runs';
 COMMENT ON COLUMN v1.quant_tasks.is_fillable IS 'The same under include_polluted = fill';
 COMMENT ON COLUMN v1.quant_tasks.planned_runs IS 'Planned runs of the matrix';
-COMMENT ON COLUMN v1.quant_tasks.attempts IS 'Attempts made';
-COMMENT ON COLUMN v1.quant_tasks.missing_runs IS 'Planned runs without any attempt';
-COMMENT ON COLUMN v1.quant_tasks.clean_runs IS 'Planned runs whose counting attempt is CLEAN';
-COMMENT ON COLUMN v1.quant_tasks.valid_runs IS 'Runs that count';
-COMMENT ON COLUMN v1.quant_tasks.polluted_runs IS 'Planned runs whose counting attempt is POLLUTED';
 COMMENT ON COLUMN v1.quant_tasks.polluted_used IS 'Polluted runs that count, by include_polluted';
-COMMENT ON COLUMN v1.quant_tasks.failed_runs IS 'Planned runs whose counting attempt failed';
 COMMENT ON COLUMN v1.quant_tasks.outlier_runs IS 'Runs far from the median of their cell: flagged, never dropped';
 COMMENT ON COLUMN v1.quant_tasks.adherence_tasks IS 'Tasks with an adherence';
 COMMENT ON COLUMN v1.quant_tasks.passed_tasks IS 'Tasks that passed in the majority of their repetitions';
 COMMENT ON COLUMN v1.quant_tasks.distinct_answers IS 'Distinct answers, summed over the tasks';
-COMMENT ON COLUMN v1.quant_tasks.checks_unsupported IS 'Checks the sandbox could not run';
 COMMENT ON COLUMN v1.quant_tasks.adherence_sum_nano IS 'Sum of the task means, 1e-9';
 COMMENT ON COLUMN v1.quant_tasks.adherence_nano IS 'Mean of the task means, 1e-9';
 COMMENT ON COLUMN v1.quant_tasks.latency_tasks IS 'Tasks with a latency';

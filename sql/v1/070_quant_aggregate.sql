@@ -42,4 +42,3 @@ INNER JOIN v1.quant_notes AS notes USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.quant_aggregate IS 'One quant over all tasks. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.quant_aggregate.run_quality_status IS 'CLEAN when every planned run has a clean attempt';
-COMMENT ON COLUMN v1.quant_aggregate.advisories IS 'What is worth a note, sorted';

@@ -63,10 +63,6 @@ QUALIFY
     ) = 1;
 
 COMMENT ON VIEW v1.baseline_pin IS 'The pin that rules a cell at the start of its sweep. One row per sweep, model, quant and test under a pin.';
-COMMENT ON COLUMN v1.baseline_pin.sweep_id IS 'Sweep';
-COMMENT ON COLUMN v1.baseline_pin.model_id IS 'Model';
-COMMENT ON COLUMN v1.baseline_pin.quant_tag IS 'Quant';
-COMMENT ON COLUMN v1.baseline_pin.test_id IS 'bank/task';
 COMMENT ON COLUMN v1.baseline_pin.target_event_id IS 'The stored baseline that is pinned';
 COMMENT ON COLUMN v1.baseline_pin.pin_event_id IS 'The pin';
 COMMENT ON COLUMN v1.baseline_pin.pinned_at IS 'When it was pinned, UTC';

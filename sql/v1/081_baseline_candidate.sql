@@ -181,10 +181,6 @@ SELECT
 FROM ranked;
 
 COMMENT ON VIEW v1.baseline_candidate IS 'The stored baselines of each test, and what took each out. One row per sweep, model, quant, test and stored baseline.';
-COMMENT ON COLUMN v1.baseline_candidate.sweep_id IS 'Sweep';
-COMMENT ON COLUMN v1.baseline_candidate.model_id IS 'Model';
-COMMENT ON COLUMN v1.baseline_candidate.quant_tag IS 'Quant';
-COMMENT ON COLUMN v1.baseline_candidate.test_id IS 'bank/task';
 COMMENT ON COLUMN v1.baseline_candidate.event_id IS 'The stored baseline (its append)';
 COMMENT ON COLUMN v1.baseline_candidate.chosen IS 'This is the matched baseline';
 COMMENT ON COLUMN v1.baseline_candidate.dropped_by IS 'The first stage that takes it out: PIN, HW_, REV_, MODEL_ or QUANT_MISMATCH, POLLUTED_BASELINE, STALE_BASELINE, or OLDER than the chosen one';

@@ -164,10 +164,6 @@ SELECT
 FROM changes;
 
 COMMENT ON VIEW v1.baseline_match IS 'Each cell against its stored baseline. One row per sweep, model, quant and test.';
-COMMENT ON COLUMN v1.baseline_match.sweep_id IS 'Sweep';
-COMMENT ON COLUMN v1.baseline_match.model_id IS 'Model';
-COMMENT ON COLUMN v1.baseline_match.quant_tag IS 'Quant';
-COMMENT ON COLUMN v1.baseline_match.test_id IS 'bank/task';
 COMMENT ON COLUMN v1.baseline_match.status IS 'MATCHED or MISSING_BASELINE';
 COMMENT ON COLUMN v1.baseline_match.reason IS 'The one reason why there is none: PINNED_RUN_MISSING, NO_BASELINE, PIN, HW_, REV_, MODEL_ or QUANT_MISMATCH, POLLUTED_BASELINE, STALE_BASELINE';
 COMMENT ON COLUMN v1.baseline_match.verdict IS 'IMPROVED, REGRESSED, STABLE, INSUFFICIENT, NOT_COMPARABLE or MISSING_BASELINE';

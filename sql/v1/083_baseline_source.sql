@@ -116,17 +116,9 @@ SELECT
 FROM judged;
 
 COMMENT ON VIEW v1.baseline_source IS 'What a stored baseline of each cell would be made of. One row per sweep, model, quant and test.';
-COMMENT ON COLUMN v1.baseline_source.sweep_id IS 'Sweep';
-COMMENT ON COLUMN v1.baseline_source.model_id IS 'Model';
-COMMENT ON COLUMN v1.baseline_source.model_digest IS 'Identity of the weights';
-COMMENT ON COLUMN v1.baseline_source.quant_tag IS 'Quant';
-COMMENT ON COLUMN v1.baseline_source.test_id IS 'bank/task';
 COMMENT ON COLUMN v1.baseline_source.first_order_index IS 'Place of its first run in the plan';
-COMMENT ON COLUMN v1.baseline_source.task_revision IS 'Hash of the task''s content';
 COMMENT ON COLUMN v1.baseline_source.hardware_fingerprint IS 'Machine of the sweep';
-COMMENT ON COLUMN v1.baseline_source.fingerprint_version IS 'Version of the fingerprint''s recipe';
 COMMENT ON COLUMN v1.baseline_source.control_profile IS 'Control profile of the session';
-COMMENT ON COLUMN v1.baseline_source.controls IS 'Controls asked for';
 COMMENT ON COLUMN v1.baseline_source.planned_runs IS 'Planned runs of the cell';
 COMMENT ON COLUMN v1.baseline_source.clean_runs IS 'Of these, OK and CLEAN';
 COMMENT ON COLUMN v1.baseline_source.polluted_runs IS 'Of these, OK and POLLUTED';

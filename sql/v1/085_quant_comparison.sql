@@ -185,9 +185,6 @@ SELECT
 FROM reasoned;
 
 COMMENT ON VIEW v1.quant_comparison IS 'Each quant against the baseline quant of its sweep. One row per sweep, model and quant.';
-COMMENT ON COLUMN v1.quant_comparison.sweep_id IS 'Sweep';
-COMMENT ON COLUMN v1.quant_comparison.model_id IS 'Model';
-COMMENT ON COLUMN v1.quant_comparison.quant_tag IS 'Quant';
 COMMENT ON COLUMN v1.quant_comparison.baseline_quant_tag IS 'The most precise covered quant of known rank, NULL if there is none';
 COMMENT ON COLUMN v1.quant_comparison.is_baseline_quant IS 'This quant is the baseline quant';
 COMMENT ON COLUMN v1.quant_comparison.baseline_shifted IS 'The baseline quant is not the most precise planned one';

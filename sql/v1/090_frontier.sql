@@ -198,24 +198,16 @@ LEFT JOIN non_monotone USING (sweep_id, model_id, quant_tag)
 LEFT JOIN better USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.frontier IS 'Which quants are eligible, which are Pareto-optimal, and what each is worth. One row per sweep, model and quant.';
-COMMENT ON COLUMN v1.frontier.sweep_id IS 'Sweep';
-COMMENT ON COLUMN v1.frontier.model_id IS 'Model';
-COMMENT ON COLUMN v1.frontier.quant_tag IS 'Quant';
 COMMENT ON COLUMN v1.frontier.quant_rank IS 'Precision rank, 1 = least precise';
 COMMENT ON COLUMN v1.frontier.baseline_quant_tag IS 'Baseline quant of the sweep';
 COMMENT ON COLUMN v1.frontier.is_baseline_quant IS 'This quant is it';
 COMMENT ON COLUMN v1.frontier.is_eligible IS 'Passes the gate';
 COMMENT ON COLUMN v1.frontier.ineligible_reasons IS 'Why not, sorted';
-COMMENT ON COLUMN v1.frontier.advisories IS 'What is worth a note, sorted';
 COMMENT ON COLUMN v1.frontier.is_covered IS 'Every task has enough valid runs';
-COMMENT ON COLUMN v1.frontier.is_fillable IS 'The same under include_polluted = fill';
 COMMENT ON COLUMN v1.frontier.keeps_adherence IS 'Keeps adherence_threshold of the baseline quant''s adherence';
 COMMENT ON COLUMN v1.frontier.within_ceiling IS 'Mean wall time within the ceiling';
 COMMENT ON COLUMN v1.frontier.kept_adherence_ppm IS 'Own adherence / the baseline quant''s, rounded down, ppm';
-COMMENT ON COLUMN v1.frontier.adherence_sum_nano IS 'Sum of the task means, 1e-9';
 COMMENT ON COLUMN v1.frontier.adherence_tasks IS 'Tasks behind it';
-COMMENT ON COLUMN v1.frontier.adherence_nano IS 'Mean of the task means, 1e-9';
-COMMENT ON COLUMN v1.frontier.latency_sum_ns IS 'Sum of the tasks'' mean wall times, ns';
 COMMENT ON COLUMN v1.frontier.latency_tasks IS 'Tasks behind it';
 COMMENT ON COLUMN v1.frontier.total_latency_ns IS 'Mean wall time, ns';
 COMMENT ON COLUMN v1.frontier.is_pareto_optimal IS 'No covered quant is at least as good on every axis and better on one';

@@ -131,6 +131,3 @@ COMMENT ON COLUMN v1.choice.passing_ceiling_ns IS 'When none is eligible: the la
 COMMENT ON COLUMN v1.choice.pareto_quant_tags IS 'Pareto-optimal quants, sorted';
 COMMENT ON COLUMN v1.choice.quants_out_by_pollution IS 'Quants that lack valid runs only through pollution';
 COMMENT ON COLUMN v1.choice.polluted_used IS 'Polluted runs that count';
-COMMENT ON COLUMN v1.choice.missing_runs IS 'Planned runs without any attempt';
-COMMENT ON COLUMN v1.choice.polluted_runs IS 'Planned runs whose counting attempt is POLLUTED';
-COMMENT ON COLUMN v1.choice.planned_runs IS 'Planned runs of the matrix';

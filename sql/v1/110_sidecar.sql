@@ -103,8 +103,6 @@ LEFT JOIN statuses USING (sweep_id, model_id, quant_tag)
 LEFT JOIN rates USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.sidecar IS 'Throughput by another tool: diagnostic, never a gate. One row per sweep, model and quant.';
-COMMENT ON COLUMN v1.sidecar.sweep_id IS 'Sweep';
-COMMENT ON COLUMN v1.sidecar.model_id IS 'Model';
 COMMENT ON COLUMN v1.sidecar.quant_tag IS 'Quant';
 COMMENT ON COLUMN v1.sidecar.status IS 'OK, NOT_RUN, MISSING_BINARY, TIMEOUT, FAILED or UNPARSEABLE';
 COMMENT ON COLUMN v1.sidecar.gates IS 'Always false';

@@ -107,7 +107,6 @@ SELECT
 FROM counts;
 
 COMMENT ON VIEW v1.stability_kpi IS 'How far a sweep can be trusted. One row per sweep.';
-COMMENT ON COLUMN v1.stability_kpi.sweep_id IS 'Sweep';
 COMMENT ON COLUMN v1.stability_kpi.attempts IS 'Attempts of the phases canary and matrix';
 COMMENT ON COLUMN v1.stability_kpi.missing_telemetry_runs IS 'Of these, without full telemetry';
 COMMENT ON COLUMN v1.stability_kpi.polluted_runs IS 'Of these, polluted';

@@ -185,5 +185,4 @@ LEFT JOIN newest USING (sweep_id)
 LEFT JOIN ends USING (sweep_id);
 
 COMMENT ON VIEW v1.summary IS 'The document of a sweep. One row per sweep.';
-COMMENT ON COLUMN v1.summary.sweep_id IS 'Sweep';
 COMMENT ON COLUMN v1.summary.summary IS 'What sweep_summary.json is written from; see docs/summary.md';
