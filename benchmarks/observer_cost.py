@@ -18,9 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orket.machine.observer import Observer
-from orket.providers.contract import Generation, ModelRef
+from orket.providers.contract import Generation, ModelRef, ServerOptions
 from orket.providers.llamacpp.embedded import EmbeddedAdapter
-from orket.providers.registry import ServerOptions
 from orket.records import Controls
 from orket.resources import shipped
 

@@ -15,6 +15,8 @@ MAX_NS = 10**15
 """Longest duration: eleven and a half days."""
 MAX_BYTES = 10**16
 """Largest size; also the largest number of weights."""
+MAX_RATE = 10**7
+"""Tokens per second: what a server says beyond is a defect of it."""
 MAX_READING = 2**63 - 1
 """Largest reading of a clock or a counter that began at an unknown time."""
 MAX_FOLDER_BYTES = 200

@@ -13,8 +13,7 @@ from orket.cli.options import format_option
 from orket.cli.output import print_rows
 
 if TYPE_CHECKING:
-    from orket.providers.contract import Adapter, ModelRef, ServerInfo
-    from orket.providers.registry import ServerOptions
+    from orket.providers.contract import Adapter, ModelRef, ServerInfo, ServerOptions
 
 EMBEDDED = "embedded"
 
@@ -48,8 +47,8 @@ def providers(context: click.Context, output_format: str | None) -> None:
     """
     if context.invoked_subcommand is not None:
         return
+    from orket.providers.contract import ServerOptions
     from orket.providers.recognise import scan_default_ports
-    from orket.providers.registry import ServerOptions
 
     rows = [_describe_embedded()]
     for found in scan_default_ports():
@@ -101,7 +100,8 @@ def probe(
     Makes some twenty short calls: does it ignore unknown options, cache silently,
     honour the seed, cut long prompts, agree between streamed and whole answers?
     """
-    from orket.providers.registry import ServerOptions, create_adapter
+    from orket.providers.contract import ServerOptions
+    from orket.providers.registry import create_adapter
 
     options = ServerOptions(
         url=url,
@@ -147,8 +147,8 @@ def _probe(
 
 def _choose_model(adapter: Adapter, model: str | None) -> ModelRef:
     from orket.errors import UsageError
-    from orket.providers.contract import ModelRef
-    from orket.providers.discover import UNKNOWN_QUANT, ListsModels
+    from orket.providers.contract import ListsModels, ModelRef
+    from orket.providers.discover import UNKNOWN_QUANT
     from orket.providers.probe import choose_model
 
     if adapter.name == EMBEDDED:
@@ -181,7 +181,7 @@ def _find_provider(options: ServerOptions, model: str | None) -> str:
 
 
 def _describe_embedded() -> dict[str, Any]:
-    from orket.providers.registry import ServerOptions
+    from orket.providers.contract import ServerOptions
 
     return _describe(EMBEDDED, ServerOptions())
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from orket.errors import UsageError
 from orket.planning.preset import Change, Preset, override
-from orket.providers.contract import Adapter, ModelRef
-from orket.providers.discover import UNKNOWN_QUANT, ListsModels, discover
-from orket.providers.registry import ServerOptions, create_adapter
+from orket.providers.contract import Adapter, ListsModels, ModelRef, ServerOptions
+from orket.providers.discover import UNKNOWN_QUANT, discover
+from orket.providers.registry import create_adapter
 
 SERVED = "served"
 """In place of a list of quants: whatever the server holds."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from orket.records import CallFacts, Capabilities, Controls
 
@@ -92,6 +92,26 @@ class ServerLoad:
     tokens_generated: int | None = None
 
 
+@dataclass(frozen=True)
+class ServerOptions:
+    """How to reach a server, or how to start one."""
+
+    url: str | None = None
+    """None: the adapter's default, or an engine that Orket starts."""
+    engine: str | None = None
+    """A llama-server binary to start instead of the embedded one."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the API key."""
+    api_key_file: Path | str | None = None
+    insecure: bool = False
+    """Do not verify the server's TLS certificate."""
+    streaming: bool = True
+    unload_others: bool = False
+    """The user agrees that other models are unloaded from their server."""
+    clock: Any = None
+    """A clock in place of the machine's (`orket.providers.http.wire.WallClock`)."""
+
+
 class Adapter(Protocol):
     """One server, spoken to at its richest interface."""
 
@@ -127,4 +147,22 @@ class Adapter(Protocol):
 
     def close(self) -> None:
         """Let go of the server and of every connection."""
+        ...
+
+
+@runtime_checkable
+class ListsModels(Protocol):
+    """An adapter that can say what is installed on its server."""
+
+    def installed_models(self) -> list[ModelRef]:
+        """The installed models, each with its quant. Raises ServerError."""
+        ...
+
+
+@runtime_checkable
+class Identifies(Protocol):
+    """An adapter whose server tells of a model before it is loaded."""
+
+    def identify(self, model: ModelRef) -> LoadedModel:
+        """Identity and size of a model. Raises ServerError where it is not there."""
         ...

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from orket.errors import UsageError
 from orket.gguf import (
@@ -15,7 +14,7 @@ from orket.gguf import (
     normalise_tag,
     read_header,
 )
-from orket.providers.contract import Adapter, ModelRef
+from orket.providers.contract import Adapter, ListsModels, ModelRef
 
 UNKNOWN_QUANT = "unknown"
 """The tag of a model whose quant nobody names."""
@@ -30,15 +29,6 @@ _TAG = re.compile(
 )
 _LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}$")
 _PART = re.compile(r"-\d{5}-of-\d{5}$")
-
-
-@runtime_checkable
-class ListsModels(Protocol):
-    """An adapter that can say what is installed on its server."""
-
-    def installed_models(self) -> list[ModelRef]:
-        """The installed models, each with its quant. Raises ServerError."""
-        ...
 
 
 def discover(source: Path | Adapter, model: str | None = None) -> list[ModelRef]:

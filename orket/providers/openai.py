@@ -12,22 +12,14 @@ from orket.providers.contract import (
     LoadedModel,
     ModelRef,
     ServerInfo,
-    ServerLoad,
+    ServerOptions,
 )
 from orket.providers.discover import UNKNOWN_QUANT, split_name
-from orket.providers.http.endpoint import read_endpoint, without_version
 from orket.providers.http.problems import IdentityMismatch
-from orket.providers.http.transport import Transport
+from orket.providers.http_adapter import HttpAdapter, unswitched_cache
 from orket.providers.reading import figures
-from orket.providers.reading.calls import USAGE_NOT_OFFERED, build_facts
-from orket.providers.reading.chat import (
-    ChatResult,
-    ask_chat,
-    chat_payload,
-    with_usage,
-)
-from orket.providers.reading.dialects import read_figures
-from orket.providers.registry import DEFAULT_URLS, ServerOptions
+from orket.providers.reading.chat import ChatCall, ask_chat, chat_payload, with_usage
+from orket.providers.reading.facts import USAGE_NOT_OFFERED
 from orket.records import CallFacts, Capabilities, Controls
 
 PROBE_SECONDS = 60.0
@@ -35,33 +27,19 @@ SETTABLE = ("seed", "temperature_milli")
 """Controls the protocol has; every other one that is asked for is unsupported."""
 
 
-class OpenAiAdapter:
+class OpenAiAdapter(HttpAdapter):
     """A server known only by its OpenAI-style routes."""
 
     name = "openai"
 
     def __init__(self, options: ServerOptions) -> None:
-        endpoint = read_endpoint(
-            without_version(options.url or DEFAULT_URLS[self.name]),
-            options.api_key_env,
-            options.api_key_file,
-        )
-        self._options = options
-        self._transport = Transport(endpoint, options.insecure, options.clock)
+        super().__init__(options)
         self._offers_usage = True
 
     def describe(self) -> ServerInfo:
         """List its models and try with one call of one token what it tells."""
         names = self._list_models()
-        endpoint = self._transport.endpoint
-        return ServerInfo(
-            provider=self.name,
-            version=None,
-            endpoint=endpoint.url,
-            locality=endpoint.locality,
-            capabilities=self._probe(names),
-            tls_verified=self._transport.tls_verified,
-        )
+        return self._info(None, self._probe(names))
 
     def load(self, model: ModelRef, controls: Controls) -> LoadedModel:
         """Verify that the server lists the model. Raises ProviderError.
@@ -78,8 +56,7 @@ class OpenAiAdapter:
             )
         if names and model.name not in names:
             raise IdentityMismatch(
-                f"the server at {self._transport.endpoint.url} has no model "
-                f"{model.name}",
+                f"the server at {self._http.endpoint.url} has no model {model.name}",
                 f"name one of its own in the preset{_listing(names)}",
             )
         asked = msgspec.structs.asdict(controls)
@@ -97,24 +74,9 @@ class OpenAiAdapter:
 
     def generate(self, request: Generation) -> CallFacts:
         """Make one model call."""
-        stream = request.stream and self._options.streaming
-        result = self._ask(request, stream)
-        facts = build_facts(
-            request,
-            result.answer,
-            read_figures(result.figures),
-            result.timing,
-            result.problem,
-            result.http_status,
-            result.streamed,
-            _cache_met(request),
-            result.notes,
-        )
-        return _with_engine(facts, result)
-
-    def other_models(self) -> list[str] | None:
-        """Unknown: the list of models does not say which are loaded."""
-        return None
+        call = self._ask(request)
+        figures = replace(call.figures(), engine=_engine(call))
+        return call.facts(figures, unswitched_cache(request))
 
     def installed_models(self) -> list[ModelRef]:
         """The models the server lists; a quant only where a name has one in it."""
@@ -124,41 +86,27 @@ class OpenAiAdapter:
             for model_id, tag, name in found
         ]
 
-    def server_load(self) -> ServerLoad | None:
-        """Unknown."""
-        return None
-
-    def unload(self) -> None:
-        """Nothing: the protocol can neither load nor unload."""
-
-    def close(self) -> None:
-        """Close the client."""
-        self._transport.close()
-
-    def _ask(self, request: Generation, stream: bool) -> ChatResult:
+    def _ask(self, request: Generation) -> ChatCall:
         """Ask with token counts for a stream, and without where that is rejected."""
-        payload = chat_payload(request, stream)
-        if not stream:
-            return ask_chat(self._transport, payload, request.timeout_seconds)
+        payload = chat_payload(request, self._streams(request))
+        if not payload["stream"]:
+            return ask_chat(self._http, request, payload)
         if self._offers_usage:
-            counted = with_usage(payload)
-            result = ask_chat(self._transport, counted, request.timeout_seconds)
-            if not _rejects_usage(result):
-                return result
-        result = ask_chat(self._transport, payload, request.timeout_seconds)
-        result.notes.add(USAGE_NOT_OFFERED)
-        if result.problem is None:
+            call = ask_chat(self._http, request, with_usage(payload))
+            if not _rejects_usage(call):
+                return call
+        call = ask_chat(self._http, request, payload)
+        call.notes.add(USAGE_NOT_OFFERED)
+        if call.problem is None:
             self._offers_usage = False
-        return result
+        return call
 
     def _list_models(self) -> list[str]:
         """Names of the models; none where the server has no such list."""
-        reply = self._transport.get("/v1/models")
+        reply = self._http.get("/v1/models")
         if reply.status in (404, 405, 501):
             return []
-        listed = figures.mapping(
-            self._transport.require(reply, "asking for the models")
-        )
+        listed = figures.mapping(self._http.require(reply, "asking for the models"))
         entries = map(figures.mapping, figures.sequence(listed.get("data")))
         return [name for entry in entries if (name := figures.text(entry.get("id")))]
 
@@ -200,13 +148,13 @@ class OpenAiAdapter:
         )
 
 
-def _rejects_usage(result: ChatResult) -> bool:
+def _rejects_usage(call: ChatCall) -> bool:
     """Whether a server refused a stream because it does not know `stream_options`.
 
     Servers word it differently; a request that is wrong otherwise fails again
     without it.
     """
-    problem = result.problem
+    problem = call.problem
     return problem is not None and problem.error_class in ("HTTP_400", "HTTP_422")
 
 
@@ -215,15 +163,7 @@ def _listing(names: list[str]) -> str:
     return f" ({shown})" if names else ""
 
 
-def _cache_met(request: Generation) -> str:
-    """The protocol cannot switch a prompt cache off."""
-    return (
-        "uncontrolled" if request.prompt_cache == "disabled" else request.prompt_cache
-    )
-
-
-def _with_engine(facts: CallFacts, result: ChatResult) -> CallFacts:
-    """Name the engine, where the server's header does."""
-    server = result.headers.get("server", "").lower()
-    engine = "llama.cpp" if server.startswith("llama.cpp") else facts.engine
-    return msgspec.structs.replace(facts, engine=engine)
+def _engine(call: ChatCall) -> str | None:
+    """The engine, where the server's header names it."""
+    server = call.headers.get("server", "").lower()
+    return "llama.cpp" if server.startswith("llama.cpp") else None

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orket.providers.contract import ServerOptions
 from orket.providers.http.endpoint import Endpoint, read_endpoint, without_version
 from orket.providers.http.problems import Problem
 from orket.providers.http.transport import Reply, Transport
 from orket.providers.reading.figures import mapping, sequence
-from orket.providers.registry import DEFAULT_URLS, ServerOptions
+from orket.providers.registry import DEFAULT_URLS
 
 ASK_SECONDS = 3.0
 """A server that is there answers these questions at once."""

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
-from typing import Any
 
 from orket.errors import UsageError
-from orket.providers.contract import Adapter
+from orket.providers.contract import Adapter, ServerOptions
 from orket.text import nearest
 
 GROUP = "orket.providers"
@@ -40,26 +37,6 @@ DEFAULT_URLS = {
     "tgi": "http://127.0.0.1:3000",
 }
 """Where each server listens unless told otherwise."""
-
-
-@dataclass(frozen=True)
-class ServerOptions:
-    """How to reach a server, or how to start one."""
-
-    url: str | None = None
-    """None: the adapter's default, or an engine that Orket starts."""
-    engine: str | None = None
-    """A llama-server binary to start instead of the embedded one."""
-    api_key_env: str | None = None
-    """Name of the environment variable that holds the API key."""
-    api_key_file: Path | str | None = None
-    insecure: bool = False
-    """Do not verify the server's TLS certificate."""
-    streaming: bool = True
-    unload_others: bool = False
-    """The user agrees that other models are unloaded from their server."""
-    clock: Any = None
-    """A clock in place of the machine's (`orket.providers.http.wire.WallClock`)."""
 
 
 def provider_names() -> list[str]:

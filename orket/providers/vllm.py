@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,16 +13,14 @@ from orket.providers.contract import (
     ModelRef,
     ServerInfo,
     ServerLoad,
+    ServerOptions,
 )
 from orket.providers.discover import UNKNOWN_QUANT, split_name
-from orket.providers.http.endpoint import read_endpoint
 from orket.providers.http.problems import IdentityMismatch
-from orket.providers.http.transport import Transport
+from orket.providers.http_adapter import HttpAdapter
 from orket.providers.identity import find_unsupported, model_mismatch
-from orket.providers.reading.calls import Figures, build_facts
 from orket.providers.reading.chat import ask_chat, chat_payload, with_usage
-from orket.providers.reading.counts import drop_default_zeros
-from orket.providers.reading.dialects import read_figures
+from orket.providers.reading.facts import Figures
 from orket.providers.reading.figures import (
     count,
     mapping,
@@ -32,31 +29,28 @@ from orket.providers.reading.figures import (
     sequence,
     text,
 )
-from orket.providers.reading.prometheus import Samples, grown, grown_count, whole
-from orket.providers.registry import DEFAULT_URLS, ServerOptions
+from orket.providers.reading.prometheus import (
+    Samples,
+    grown,
+    grown_count,
+    read_samples,
+    read_settled,
+    whole,
+)
 from orket.records import CallFacts, Capabilities, Controls
 
 FORMULA = "vllm.prometheus-delta.v1"
 PREFILL = "vllm:request_prefill_time_seconds"
 DECODE = "vllm:request_decode_time_seconds"
-READ_TRIES = 5
-READ_PAUSE_SECONDS = 0.02
-"""The counters are written shortly after the last byte of the answer."""
 
 
-class VllmAdapter:
+class VllmAdapter(HttpAdapter):
     """One vLLM server. It was started for one model and holds it until it ends."""
 
     name = "vllm"
 
     def __init__(self, options: ServerOptions) -> None:
-        self._options = options
-        endpoint = read_endpoint(
-            options.url or DEFAULT_URLS[self.name],
-            options.api_key_env,
-            options.api_key_file,
-        )
-        self._http = Transport(endpoint, options.insecure, options.clock)
+        super().__init__(options)
         self._served = ""
         self._says_times = False
         """Whether a response carried per-request metrics."""
@@ -64,7 +58,7 @@ class VllmAdapter:
     def describe(self) -> ServerInfo:
         self._list()
         version = self._http.get("/version")
-        exported = self._read_metrics()
+        exported = read_samples(self._http)
         has_sums = exported is not None and exported.total(f"{PREFILL}_sum") is not None
         notes = ["the quant is not told by the server: it is the preset's word"]
         if has_sums:
@@ -72,12 +66,9 @@ class VllmAdapter:
                 "without --enable-per-request-metrics, times are read as differences"
                 " of /metrics"
             )
-        return ServerInfo(
-            provider=self.name,
-            version=text(mapping(version.json).get("version")),
-            endpoint=self._http.endpoint.url,
-            locality=self._http.endpoint.locality,
-            capabilities=Capabilities(
+        return self._info(
+            text(mapping(version.json).get("version")),
+            Capabilities(
                 streaming=True,
                 token_counts=True,
                 cached_counts=True if has_sums else None,
@@ -90,8 +81,7 @@ class VllmAdapter:
                 memory_report=False,
                 cache_control=True,
             ),
-            tls_verified=self._http.tls_verified,
-            notes=tuple(notes),
+            notes,
         )
 
     def load(self, model: ModelRef, controls: Controls) -> LoadedModel:
@@ -116,42 +106,26 @@ class VllmAdapter:
         )
 
     def generate(self, request: Generation) -> CallFacts:
-        stream = request.stream and self._options.streaming
-        payload = self._payload(request, stream)
-        before = None if self._says_times else self._read_metrics()
-        result = ask_chat(self._http, payload, request.timeout_seconds)
-        problem = result.problem or model_mismatch(
-            request.model.name or self._served, result.answer.model, result.http_status
+        before = None if self._says_times else read_samples(self._http)
+        payload = self._payload(request, self._streams(request))
+        call = ask_chat(self._http, request, payload)
+        wrong = model_mismatch(
+            request.model.name or self._served, call.answer.model, call.status
         )
-        figures = read_figures(result.figures)
+        if wrong is not None:
+            call.fail(wrong.error_class, wrong.message)
+        figures = replace(call.figures(), engine="vllm")
         self._says_times |= figures.prefill_ns is not None
-        empty = not result.answer.parts and not result.answer.reasoning
-        prompt, completion = drop_default_zeros(
-            figures.prompt_tokens, figures.completion_tokens, empty
-        )
-        figures = replace(
-            figures, prompt_tokens=prompt, completion_tokens=completion, engine="vllm"
-        )
         untimed = figures.prefill_ns is None and figures.decode_ns is None
-        if problem is None and untimed and before is not None:
-            figures = self._read_difference(before, figures, result.figures)
-        return build_facts(
-            request,
-            result.answer,
-            figures,
-            result.timing,
-            problem,
-            result.http_status,
-            result.streamed,
-            request.prompt_cache,
-            result.notes,
-        )
+        if call.problem is None and untimed and before is not None:
+            figures = self._read_difference(before, figures, call.said)
+        return call.facts(figures)
 
     def other_models(self) -> list[str] | None:
         return []
 
     def server_load(self) -> ServerLoad | None:
-        samples = self._read_metrics()
+        samples = read_samples(self._http)
         if samples is None:
             return None
         running = whole(samples.total("vllm:num_requests_running"))
@@ -169,12 +143,6 @@ class VllmAdapter:
             for model_id, tag, name in found
         ]
 
-    def unload(self) -> None:
-        """Nothing to do: the model leaves with its server."""
-
-    def close(self) -> None:
-        self._http.close()
-
     def _payload(self, request: Generation, stream: bool) -> dict[str, Any]:
         payload = chat_payload(request, stream)
         payload["model"] = request.model.name or self._served
@@ -190,10 +158,6 @@ class VllmAdapter:
         body = self._http.require(reply, "asking which model vLLM serves")
         return [mapping(card) for card in sequence(mapping(body).get("data"))]
 
-    def _read_metrics(self) -> Samples | None:
-        reply = self._http.get("/metrics")
-        return Samples(reply.text) if reply.ok else None
-
     def _read_difference(
         self, before: Samples, figures: Figures, said: Mapping[str, Any]
     ) -> Figures:
@@ -202,13 +166,10 @@ class VllmAdapter:
         Only where exactly one request ended between the two readings, and the tokens
         it added are this call's.
         """
-        after = None
-        for attempt in range(READ_TRIES):
-            if attempt:
-                time.sleep(READ_PAUSE_SECONDS)
-            after = self._read_metrics()
-            if after is None or grown_count(before, after, f"{DECODE}_count"):
-                break
+        after = read_settled(
+            self._http,
+            lambda now: bool(grown_count(before, now, f"{DECODE}_count")),
+        )
         if after is None or not _is_one_call(before, after, figures):
             return figures
         prefill = grown(before, after, f"{PREFILL}_sum")

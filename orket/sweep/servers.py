@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
 from orket.errors import ServerError
 from orket.machine.clock import Clock
 from orket.planning.plan import Plan, ServerPlan
 from orket.planning.targets import Target
-from orket.providers.contract import Adapter, LoadedModel, ModelRef, ServerInfo
-from orket.providers.registry import ServerOptions, create_adapter
+from orket.providers.contract import (
+    Adapter,
+    Identifies,
+    LoadedModel,
+    ServerInfo,
+    ServerOptions,
+)
+from orket.providers.registry import create_adapter
 from orket.records import Controls
-
-
-@runtime_checkable
-class Identifies(Protocol):
-    """An adapter whose server tells of a model before it is loaded."""
-
-    def identify(self, model: ModelRef) -> LoadedModel:
-        """Identity and size of a model. Raises ServerError where it is not there."""
-        ...
 
 
 class Servers:

@@ -11,10 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orket.errors import UsageError
-from orket.providers.contract import Generation, ModelRef
+from orket.providers.contract import Generation, ModelRef, ServerOptions
 from orket.providers.http.problems import IdentityMismatch, ProviderError
 from orket.providers.openai import OpenAiAdapter
-from orket.providers.registry import ServerOptions
 from orket.records import CallFacts, Controls, checked
 from tests.places import FIXTURES
 from tests.scripted import SSE, Script, ScriptedServer, respond, stream

@@ -16,11 +16,10 @@ import psutil
 import pytest
 
 from orket.errors import EngineError, MissingExtra, UsageError
-from orket.providers.contract import Generation, ModelRef
+from orket.providers.contract import Generation, ModelRef, ServerOptions
 from orket.providers.http.problems import EngineFailure, IdentityMismatch
 from orket.providers.llamacpp.embedded import EmbeddedAdapter
 from orket.providers.llamacpp.engine import find_engine, read_version
-from orket.providers.registry import ServerOptions
 from orket.records import CallFacts, checked
 from tests.live import CONTROLS, demo_gguf, demo_ref
 
@@ -99,7 +98,7 @@ def test_the_engine_does_not_outlive_orket():
         "from pathlib import Path\n"
         "from orket.providers.contract import ModelRef\n"
         "from orket.providers.llamacpp.embedded import EmbeddedAdapter\n"
-        "from orket.providers.registry import ServerOptions\n"
+        "from orket.providers.contract import ServerOptions\n"
         "from orket.records import Controls\n"
         "path = Path(sys.argv[1])\n"
         "adapter = EmbeddedAdapter(ServerOptions())\n"

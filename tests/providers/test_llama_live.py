@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from orket.cli.providers import providers
 from orket.errors import EngineError, UsageError
 from orket.gguf import hash_file
-from orket.providers.contract import Adapter, Generation, ModelRef
+from orket.providers.contract import Adapter, Generation, ModelRef, ServerOptions
 from orket.providers.discover import discover
 from orket.providers.http.problems import IdentityMismatch
-from orket.providers.registry import ServerOptions, create_adapter
+from orket.providers.registry import create_adapter
 from orket.records import Controls, checked
 from tests.live import CONTROLS, SERVED_QUANT, demo_gguf, llama_url  # noqa: F401
 from tests.scripted import ScriptedServer, respond

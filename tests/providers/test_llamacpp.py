@@ -9,23 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orket.providers.contract import Generation, ModelRef, ServerLoad
+from orket.providers.contract import Generation, ModelRef, ServerLoad, ServerOptions
 from orket.providers.http.endpoint import read_endpoint
 from orket.providers.http.problems import IdentityMismatch, ProviderError
-from orket.providers.http.transport import Transport
+from orket.providers.http.transport import Reply, Transport
 from orket.providers.llamacpp.protocol import (
     HeldModel,
     LlamaCppServer,
     build_payload,
-    chat_facts,
     read_held_model,
     read_metrics,
     require_name,
     require_quant,
 )
 from orket.providers.llamacpp.server import LlamaServerAdapter
-from orket.providers.reading.chat import ChatResult, read_document
-from orket.providers.registry import ServerOptions
+from orket.providers.reading.chat import ChatCall
 from orket.records import Controls, checked
 from tests.places import FIXTURES
 from tests.scripted import SSE, ScriptedServer, respond
@@ -334,9 +332,10 @@ nonsense: st.SearchStrategy[object] = st.one_of(
 
 
 def read(document: Any) -> Any:
-    result = ChatResult(http_status=200, streamed=False)
-    read_document(result, document)
-    return chat_facts(asked(stream=False), result)
+    with Transport(read_endpoint("127.0.0.1:1")) as transport:
+        call = ChatCall(asked(stream=False), transport)
+        call.take(Reply(200, json=document))
+        return call.facts()
 
 
 @given(st.dictionaries(st.sampled_from(CHAT_PATHS), nonsense, max_size=4))

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from orket.mockserver import MockServer, Profile
-from orket.providers.contract import Generation, ModelRef
+from orket.providers.contract import Generation, ModelRef, ServerOptions
 from orket.providers.http.problems import IdentityMismatch, ProviderError
 from orket.providers.lmstudio.adapter import SEEDED_BY_V0, LmStudioAdapter
 from orket.providers.lmstudio.call import read_v1_stats
-from orket.providers.registry import ServerOptions
 from orket.records import CallFacts, Controls
 from tests.fixture_files import Payload, payload
 from tests.replay_server import ReplayServer
@@ -222,7 +221,7 @@ def test_the_installed_language_models_are_listed(server: ReplayServer) -> None:
 def test_the_derived_decode_time_needs_both_its_parts(
     stats: dict[str, float], decode_ns: int | None
 ) -> None:
-    assert read_v1_stats(stats, empty_answer=False).decode_ns == decode_ns
+    assert read_v1_stats(stats).decode_ns == decode_ns
 
 
 def test_thinking_is_switched_off_where_the_model_lets_it() -> None:

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from orket.mockserver import MockModel, MockServer, Profile
-from orket.providers.contract import Generation, ModelRef
+from orket.providers.contract import Generation, ModelRef, ServerOptions
 from orket.providers.http.problems import IdentityMismatch, ProviderError
 from orket.providers.ollama.adapter import OllamaAdapter
 from orket.providers.ollama.eras import find_era, parse_version
-from orket.providers.registry import ServerOptions
 from orket.records import CallFacts, Controls
 from tests.fixture_files import payload
 from tests.replay_server import ReplayServer

@@ -12,9 +12,9 @@ import pytest
 
 from orket.mockserver import FAULTS, Fault, MockServer, Profile
 from orket.mockserver.faults import STATE_FAULTS
-from orket.providers.contract import Adapter, Generation, ModelRef
+from orket.providers.contract import Adapter, Generation, ModelRef, ServerOptions
 from orket.providers.http.problems import IdentityMismatch
-from orket.providers.registry import ServerOptions, create_adapter
+from orket.providers.registry import create_adapter
 from orket.records import CallFacts, Controls
 from tests.token_status import TelemetryView
 

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orket.providers.contract import Adapter, Generation, ModelRef
+from orket.providers.contract import Adapter, Generation, ModelRef, ServerOptions
 from orket.providers.ollama.eras import FIGURE_KEYS, find_era, read_figures
 from orket.providers.reading.prometheus import Samples
-from orket.providers.registry import ServerOptions, create_adapter
+from orket.providers.registry import create_adapter
 from orket.records import CallFacts, Controls
 from tests.fixture_files import Payload, payload
 from tests.replay_server import ReplayServer

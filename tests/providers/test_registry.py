@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from orket.errors import UsageError
-from orket.providers.contract import Generation, ModelRef
+from orket.providers.contract import Generation, ModelRef, ServerOptions
 from orket.providers.http.problems import IdentityMismatch, ProviderError
 from orket.providers.registry import (
     BUILT_IN,
-    ServerOptions,
     create_adapter,
     provider_names,
 )
@@ -72,6 +71,29 @@ def test_the_example_of_the_guide_measures(parrot):
     assert (facts.prompt_tokens, facts.completion_tokens) == (4, 2)
     assert (facts.prefill_ns, facts.decode_ns) == (1_500_000, None)
     assert (failed.outcome, failed.error_class) == ("FAILED", "HTTP_503")
+
+
+def test_the_streaming_of_the_guide_reads_a_stream(parrot):
+    import orket_parrot  # type: ignore[import-not-found]
+
+    code = re.findall(
+        r"```python\n(def read_record.*?)```", GUIDE.read_text(), re.DOTALL
+    )
+    exec(code[0], orket_parrot.__dict__)
+    orket_parrot.ParrotCall.read_record = orket_parrot.read_record
+    lines = b'{"text": "hel"}\n{"text": "lo", "done": true, "tokens": {"out": 2}}\n'
+    for body, outcome in ((lines, "OK"), (lines[:16], "FAILED")):
+        with ScriptedServer(respond(200, body, "application/x-ndjson")) as server:
+            adapter = orket_parrot.ParrotAdapter(ServerOptions(url=server.url))
+            call = orket_parrot.ParrotCall(
+                Generation(POLLY, "hi", 8, Controls()), adapter._http
+            )
+            call.stream("/say", {}, "ndjson")
+            facts = call.facts()
+            adapter.close()
+        assert facts.outcome == outcome
+        assert facts.answer_text == ("hello" if outcome == "OK" else "hel")
+        assert facts.ttft_ns is not None
 
 
 def test_the_example_of_the_guide_refuses_another_model(parrot):

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from orket.providers.contract import Generation, ModelRef, ServerLoad
+from orket.providers.contract import Generation, ModelRef, ServerLoad, ServerOptions
 from orket.providers.http.problems import IdentityMismatch
-from orket.providers.registry import ServerOptions
 from orket.providers.tgi.adapter import NO_TEMPLATE, TgiAdapter
 from orket.records import CallFacts, Controls
 from tests.fixture_files import Payload, payload

@@ -12,6 +12,7 @@ import ipaddress
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from orket.errors import UsageError
@@ -41,6 +42,18 @@ class Endpoint:
         for secret in self.secrets:
             text = text.replace(secret, HIDDEN)
         return text
+
+    def scrub(self, said: Any) -> Any:
+        """JSON without any secret of this endpoint, in whatever depth it stands."""
+        if not self.secrets:
+            return said
+        if isinstance(said, str):
+            return self.redact(said)
+        if isinstance(said, dict):
+            return {self.redact(key): self.scrub(item) for key, item in said.items()}
+        if isinstance(said, list):
+            return [self.scrub(item) for item in said]
+        return said
 
 
 def read_endpoint(
@@ -147,6 +160,7 @@ def _authorization(
             plain_password,
             password or "",
             quote(plain_password),
+            quote(plain_password, safe=""),
             token,
         )
         if not plain_password:

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import httpcore
 import httpx
@@ -84,6 +85,10 @@ class Judge:
     def problem(self, error_class: str, message: str, status: int | None) -> Problem:
         """A problem found by reading."""
         return Problem(error_class, one_line(self._endpoint.redact(message)), status)
+
+    def clean(self, said: Any) -> Any:
+        """What a server said, JSON or headers, without the endpoint's secrets."""
+        return self._endpoint.scrub(said)
 
     def response(self, status: int, headers: dict[str, str], body: bytes) -> Problem:
         """The problem of a response that is not 200."""

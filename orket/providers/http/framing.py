@@ -24,6 +24,10 @@ class LineTooLong(Exception):
     """A line went on beyond the limit."""
 
 
+class RepeatedKey(ValueError):
+    """One object says a key twice: neither of the two can be believed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event of a stream."""
@@ -50,10 +54,13 @@ class Event:
 def read_json(source: str | bytes) -> Any:
     """JSON as servers write it: NaN passes (the figure readers refuse it).
 
-    Raises ValueError, also for what is nested too deeply to be walked through.
+    Raises ValueError, also for what is nested too deeply to be walked through, and
+    RepeatedKey for an object that says a key twice.
     """
     try:
-        document = json.loads(source, parse_int=_read_int)
+        document = json.loads(
+            source, parse_int=_read_int, object_pairs_hook=_read_object
+        )
     except RecursionError:
         raise ValueError("nested too deeply") from None
     _require_shallow(document)
@@ -76,6 +83,15 @@ def _containers(parent: Any) -> list[Any]:
     elif isinstance(parent, list):
         values = parent
     return [value for value in values if isinstance(value, (dict, list))]
+
+
+def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise RepeatedKey(f"the key {repeated[:60]!r} stands twice")
+    return found
 
 
 def _read_int(digits: str) -> int | float:

@@ -15,6 +15,8 @@ from orket.providers.http.framing import (
     Event,
     LineSplitter,
     LineTooLong,
+    RepeatedKey,
+    SseFraming,
     read_json,
 )
 from orket.providers.http.problems import Problem, looks_like_html
@@ -50,7 +52,11 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     json: Any = None
-    """The body as JSON; None where it is not JSON."""
+    """The body as JSON without secrets; None where it is not JSON."""
+    flaw: str | None = None
+    """Why the body could not be read as JSON."""
+    secret_removed: bool = False
+    """Whether the body said a secret of the endpoint."""
     valid_utf8: bool = True
     problem: Problem | None = None
     timing: Timing = Timing()
@@ -101,6 +107,11 @@ class Stream:
             return read_timing(self._exchange)
         return read_timing(self._exchange, self._first_token_ns, self._last_token_ns)
 
+    @property
+    def is_sse(self) -> bool:
+        """Whether events are framed, so that what is no event is left out."""
+        return isinstance(self._framing, SseFraming)
+
     def __iter__(self) -> Iterator[Event]:
         if self.problem is not None or self._response is None:
             return
@@ -121,7 +132,7 @@ class Stream:
         """Take over a response whose headers have come in."""
         self._response = response
         self.status = response.status_code
-        self.headers = lower_headers(response)
+        self.headers = self._judge.clean(lower_headers(response))
         if response.status_code != 200:
             body = read_error_body(response)
             self.set_problem(self._judge.response(self.status, self.headers, body))
@@ -174,15 +185,27 @@ class Stream:
 
 def read_reply(response: httpx.Response, judge: Judge) -> Reply:
     """The whole response as a reply, its timing still to be set."""
-    status, headers = response.status_code, lower_headers(response)
-    if not 200 <= status < 300:
+    status, headers = response.status_code, judge.clean(lower_headers(response))
+    failed = not 200 <= status < 300
+    if failed:
         body = read_error_body(response)
-        problem = judge.response(status, headers, body)
-        return Reply(status, headers, body, _json_or_none(body), True, problem)
-    body = read_body(response, MAX_BODY_BYTES)
-    if looks_like_html(headers, body):
-        return Reply(status, headers, body, problem=judge.page(headers, body))
-    return Reply(status, headers, body, _json_or_none(body), is_utf8(body))
+        problem: Problem | None = judge.response(status, headers, body)
+    else:
+        body = read_body(response, MAX_BODY_BYTES)
+        page = looks_like_html(headers, body)
+        problem = judge.page(headers, body) if page else None
+    said, flaw = _read_json(body)
+    clean = judge.clean(said)
+    return Reply(
+        status,
+        headers,
+        body,
+        clean,
+        flaw,
+        secret_removed=clean != said,
+        valid_utf8=failed or is_utf8(body),
+        problem=problem,
+    )
 
 
 def read_timing(
@@ -241,8 +264,11 @@ def is_utf8(body: bytes) -> bool:
     return True
 
 
-def _json_or_none(body: bytes) -> Any:
+def _read_json(body: bytes) -> tuple[Any, str | None]:
+    """The body as JSON, or why it is none."""
     try:
-        return read_json(body.decode("utf-8", "replace"))
+        return read_json(body.decode("utf-8", "replace")), None
+    except RepeatedKey as error:
+        return None, f"the answer is unclear: {error}"
     except ValueError:
-        return None
+        return None, "the answer is not JSON"

@@ -104,7 +104,8 @@ class Transport:
         """The reply's JSON. Raises ProviderError naming the server and `purpose`."""
         problem = reply.problem
         if problem is None and reply.json is None:
-            problem = Problem("PROTOCOL_ERROR", "the answer is not JSON", reply.status)
+            flaw = reply.flaw or "the answer is not JSON"
+            problem = Problem("PROTOCOL_ERROR", flaw, reply.status)
         if problem is None:
             return reply.json
         raise self.error(problem, purpose)

@@ -22,6 +22,7 @@ from orket.providers.contract import (
     ModelRef,
     ServerInfo,
     ServerLoad,
+    ServerOptions,
 )
 from orket.providers.http.endpoint import read_endpoint
 from orket.providers.http.problems import EngineFailure
@@ -33,7 +34,6 @@ from orket.providers.llamacpp.engine import (
     read_version,
 )
 from orket.providers.llamacpp.protocol import LlamaCppServer, require_quant
-from orket.providers.registry import ServerOptions
 from orket.records import CallFacts, Capabilities, Controls
 
 DEFAULT_CONTEXT_TOKENS = 4096

@@ -17,9 +17,7 @@ from orket.providers.contract import Generation, ModelRef, ServerLoad
 from orket.providers.http.problems import IdentityMismatch
 from orket.providers.http.transport import Transport
 from orket.providers.reading import figures
-from orket.providers.reading.calls import build_facts
-from orket.providers.reading.chat import ChatResult, ask_chat, chat_payload, with_usage
-from orket.providers.reading.dialects import read_figures
+from orket.providers.reading.chat import ask_chat, chat_payload, with_usage
 from orket.records import CallFacts, Controls
 
 ENGINE = "llama.cpp"
@@ -65,10 +63,8 @@ class LlamaCppServer:
 
     def generate(self, request: Generation, stream: bool) -> CallFacts:
         """Make one model call through the chat route."""
-        result = ask_chat(
-            self.transport, build_payload(request, stream), request.timeout_seconds
-        )
-        return chat_facts(request, result)
+        call = ask_chat(self.transport, request, build_payload(request, stream))
+        return call.facts(replace(call.figures(), engine=ENGINE))
 
     def server_load(self) -> ServerLoad | None:
         """The counters of /metrics, else the slots; None when both are switched off."""
@@ -169,20 +165,6 @@ def sampling(controls: Controls) -> dict[str, Any]:
     if controls.temperature_milli is not None:
         asked["temperature"] = controls.temperature_milli / 1000
     return asked
-
-
-def chat_facts(request: Generation, result: ChatResult) -> CallFacts:
-    """The facts of a chat call to llama.cpp."""
-    return build_facts(
-        request,
-        result.answer,
-        replace(read_figures(result.figures), engine=ENGINE),
-        result.timing,
-        result.problem,
-        result.http_status,
-        result.streamed,
-        notes=result.notes,
-    )
 
 
 def read_held_model(listed: Mapping[str, Any], props: Mapping[str, Any]) -> HeldModel:

@@ -12,10 +12,10 @@ from orket.providers.contract import (
     ModelRef,
     ServerInfo,
     ServerLoad,
+    ServerOptions,
 )
 from orket.providers.discover import UNKNOWN_QUANT, split_name
-from orket.providers.http.endpoint import read_endpoint, without_version
-from orket.providers.http.transport import Transport
+from orket.providers.http_adapter import HttpAdapter
 from orket.providers.identity import require_bits
 from orket.providers.llamacpp.protocol import (
     HeldModel,
@@ -24,7 +24,6 @@ from orket.providers.llamacpp.protocol import (
     require_quant,
 )
 from orket.providers.reading import figures
-from orket.providers.registry import DEFAULT_URLS, ServerOptions
 from orket.records import CallFacts, Capabilities, Controls
 
 READY_SECONDS = 30
@@ -32,41 +31,26 @@ READY_SECONDS = 30
 PROBE_SECONDS = 60.0
 
 
-class LlamaServerAdapter:
+class LlamaServerAdapter(HttpAdapter):
     """A llama-server that somebody else started."""
 
     name = "llama-server"
 
     def __init__(self, options: ServerOptions) -> None:
-        endpoint = read_endpoint(
-            without_version(options.url or DEFAULT_URLS[self.name]),
-            options.api_key_env,
-            options.api_key_file,
-        )
-        self._options = options
+        super().__init__(options)
         self._clock = options.clock or SystemClock()
-        self._transport = Transport(endpoint, options.insecure, self._clock)
-        self._server = LlamaCppServer(self._transport)
+        self._server = LlamaCppServer(self._http)
         self._held = HeldModel()
 
     def describe(self) -> ServerInfo:
         """Ask what it is, and try with two calls of one token what it tells."""
         held = self._await_model()
-        endpoint = self._transport.endpoint
-        return ServerInfo(
-            provider=self.name,
-            version=held.build,
-            endpoint=endpoint.url,
-            locality=endpoint.locality,
-            capabilities=self._probe(held),
-            tls_verified=self._transport.tls_verified,
-            notes=self._notes(held),
-        )
+        return self._info(held.build, self._probe(held), self._notes(held))
 
     def load(self, model: ModelRef, controls: Controls) -> LoadedModel:
         """Verify that the server holds this model. Raises ProviderError."""
         held = self._held = self._await_model()
-        where = f"the server at {self._transport.endpoint.url}"
+        where = f"the server at {self._http.endpoint.url}"
         require_name(model, held, where)
         require_quant(model, held, where)
         require_bits(model, held.model_bytes, held.parameters, where)
@@ -88,13 +72,11 @@ class LlamaServerAdapter:
 
     def generate(self, request: Generation) -> CallFacts:
         """Make one model call."""
-        return self._server.generate(
-            request, request.stream and self._options.streaming
-        )
+        return self._server.generate(request, self._streams(request))
 
     def other_models(self) -> list[str] | None:
         """Other models a router holds loaded; a plain server holds one."""
-        reply = self._transport.get("/v1/models")
+        reply = self._http.get("/v1/models")
         if not reply.ok:
             return None
         entries = figures.sequence(figures.mapping(reply.json).get("data"))
@@ -120,17 +102,10 @@ class LlamaServerAdapter:
         """The server's counters; None when it shows none."""
         return self._server.server_load()
 
-    def unload(self) -> None:
-        """Nothing: the model was there before Orket came."""
-
-    def close(self) -> None:
-        """Close the client."""
-        self._transport.close()
-
     def _await_model(self) -> HeldModel:
         """The held model, once the server has loaded it."""
         for _ in range(READY_SECONDS):
-            if self._transport.get("/health").status != 503:
+            if self._http.get("/health").status != 503:
                 break
             self._clock.sleep(1.0)
         return self._server.held_model()
@@ -172,7 +147,7 @@ class LlamaServerAdapter:
 
     def _digest(self, held: HeldModel) -> str | None:
         """The file's hash, where the server's path is a file of this machine."""
-        if held.path is None or self._transport.endpoint.locality != "loopback":
+        if held.path is None or self._http.endpoint.locality != "loopback":
             return None
         path = Path(held.path)
         try:

@@ -15,20 +15,18 @@ from orket.providers.contract import (
     LoadedModel,
     ModelRef,
     ServerInfo,
-    ServerLoad,
+    ServerOptions,
 )
 from orket.providers.discover import split_name
-from orket.providers.http.endpoint import read_endpoint
-from orket.providers.http.problems import Problem, ProviderError
-from orket.providers.http.redaction import redact_problem
-from orket.providers.http.transport import Transport
+from orket.providers.http.problems import ProviderError
+from orket.providers.http_adapter import HttpAdapter, unswitched_cache
 from orket.providers.identity import (
     find_unsupported,
     fits_quant,
     require_quant,
     same_name,
 )
-from orket.providers.lmstudio.call import V1Call, read_v1_stats
+from orket.providers.lmstudio.call import V1Call
 from orket.providers.lmstudio.models import (
     LmStudioModels,
     fitting_instance,
@@ -36,14 +34,8 @@ from orket.providers.lmstudio.models import (
     quant_of,
     resident_names,
 )
-from orket.providers.reading.calls import (
-    INVALID_UTF8,
-    NOT_STREAMED,
-    build_facts,
-)
+from orket.providers.reading.call import Call
 from orket.providers.reading.chat import ask_chat, chat_payload
-from orket.providers.reading.counts import drop_default_zeros
-from orket.providers.reading.dialects import read_figures
 from orket.providers.reading.figures import (
     count,
     mapping,
@@ -51,7 +43,6 @@ from orket.providers.reading.figures import (
     size_bytes,
     text,
 )
-from orket.providers.registry import DEFAULT_URLS, ServerOptions
 from orket.records import CallFacts, Capabilities, Controls
 
 V1_CHAT = "/api/v1/chat"
@@ -62,19 +53,13 @@ SEEDED_BY_V0 = "SEEDED_BY_V0"
 """Made whole by REST v0, since v1 takes no seed and v0 streams no figures."""
 
 
-class LmStudioAdapter:
+class LmStudioAdapter(HttpAdapter):
     """One LM Studio server."""
 
     name = "lmstudio"
 
     def __init__(self, options: ServerOptions) -> None:
-        self._options = options
-        endpoint = read_endpoint(
-            options.url or DEFAULT_URLS[self.name],
-            options.api_key_env,
-            options.api_key_file,
-        )
-        self._http = Transport(endpoint, options.insecure, options.clock)
+        super().__init__(options)
         self._models = LmStudioModels(self._http)
         self._held: ModelRef | None = None
         self._instance: str | None = None
@@ -90,12 +75,9 @@ class LmStudioAdapter:
                 "PROTOCOL_ERROR",
             )
         routes = [name for name in ("v1", "v0") if self._models.has_route(name)]
-        return ServerInfo(
-            provider=self.name,
-            version=None,
-            endpoint=self._http.endpoint.url,
-            locality=self._http.endpoint.locality,
-            capabilities=Capabilities(
+        return self._info(
+            None,
+            Capabilities(
                 streaming=has_v1,
                 token_counts=True,
                 cached_counts=False,
@@ -108,8 +90,7 @@ class LmStudioAdapter:
                 memory_report=False,
                 cache_control=False,
             ),
-            tls_verified=self._http.tls_verified,
-            notes=(
+            (
                 f"REST routes: {', '.join(routes)}",
                 "prefill is the time to the first token; the prompt cache is on and"
                 " never told",
@@ -155,18 +136,13 @@ class LmStudioAdapter:
         if seeded or self._models.offers("v1") is False:
             return self._generate_v0(request)
         payload = self._payload_v1(request)
-        if request.stream and self._options.streaming:
-            return self._stream_v1(request, payload)
-        reply = self._http.post(
-            V1_CHAT, {**payload, "stream": False}, request.timeout_seconds
-        )
-        call = V1Call(timing=reply.timing, http_status=reply.status, streamed=False)
-        call.problem = reply.problem
-        if not reply.valid_utf8:
-            call.notes.append(INVALID_UTF8)
-        if call.problem is None:
-            call.take_result(reply.json)
-        return self._facts(request, call)
+        call = V1Call(request, self._http)
+        if self._streams(request):
+            call.stream(V1_CHAT, {**payload, "stream": True})
+        else:
+            call.post(V1_CHAT, {**payload, "stream": False})
+        self._check_model(call)
+        return call.facts(prompt_cache=unswitched_cache(request))
 
     def other_models(self) -> list[str] | None:
         try:
@@ -174,9 +150,6 @@ class LmStudioAdapter:
         except ProviderError:
             return None
         return sorted(name for name in names if not self._is_held(name))
-
-    def server_load(self) -> ServerLoad | None:
-        return None
 
     def installed_models(self) -> list[ModelRef]:
         """Every installed language model with its quant, by name."""
@@ -191,12 +164,6 @@ class LmStudioAdapter:
     def unload(self) -> None:
         self._models.unload_owned()
         self._held = self._instance = None
-
-    def close(self) -> None:
-        try:
-            self.unload()
-        finally:
-            self._http.close()
 
     def _unsupported(self, controls: Controls) -> tuple[str, ...]:
         lacking = ["affinity", "threads"]
@@ -259,92 +226,33 @@ class LmStudioAdapter:
         held = self._held is not None and self._held.name == request.model.name
         return (self._instance if held else None) or request.model.name
 
-    def _stream_v1(self, request: Generation, payload: dict[str, Any]) -> CallFacts:
-        call = V1Call()
-        with self._http.stream(
-            V1_CHAT, {**payload, "stream": True}, request.timeout_seconds
-        ) as stream:
-            call.read(stream)
-            call.timing, call.problem = stream.timing, stream.problem
-            call.http_status, call.streamed = stream.status, stream.streamed
-        if not stream.valid_utf8:
-            call.notes.append(INVALID_UTF8)
-        if not stream.streamed:
-            call.notes.append(NOT_STREAMED)
-        return self._facts(request, call)
-
-    def _facts(self, request: Generation, call: V1Call) -> CallFacts:
-        problem = call.problem or self._mismatch(
-            request, call.answer.model, call.http_status
-        )
-        return build_facts(
-            request,
-            call.answer,
-            read_v1_stats(call.stats, not call.said_tokens),
-            call.timing,
-            redact_problem(self._http.endpoint, problem),
-            call.http_status,
-            call.streamed,
-            _prompt_cache(request),
-            call.notes,
-        )
-
-    def _mismatch(
-        self, request: Generation, reported: str | None, http_status: int | None
-    ) -> Problem | None:
+    def _check_model(self, call: Call) -> None:
         """An instance is named after its model, with a number where there are more."""
-        asked = self._model_name(request)
-        names = {asked, request.model.name, request.model.name.partition("@")[0]}
+        reported, wanted = call.answer.model, call.request.model.name
+        asked = self._model_name(call.request)
+        names = {asked, wanted, wanted.partition("@")[0]}
         if reported is None or any(same_name(name, reported) for name in names):
-            return None
-        if reported.rpartition(":")[0] in names:
-            return None
-        return Problem(
-            "IDENTITY_MISMATCH",
-            f"asked for {asked}, answered by {reported}",
-            http_status,
-        )
+            return
+        if reported.rpartition(":")[0] not in names:
+            call.fail("IDENTITY_MISMATCH", f"asked for {asked}, answered by {reported}")
 
     def _generate_v0(self, request: Generation) -> CallFacts:
         payload = chat_payload(request, stream=False)
         payload["model"] = self._model_name(request)
-        result = ask_chat(self._http, payload, request.timeout_seconds, V0_CHAT)
-        problem = result.problem or self._mismatch(
-            request, result.answer.model, result.http_status
-        )
-        told = text(mapping(result.document.get("model_info")).get("quant"))
-        if problem is None and not fits_quant(request.model, told):
-            problem = Problem(
-                "IDENTITY_MISMATCH",
-                f"asked for {request.model.quant_tag}, answered by {told}",
-                result.http_status,
-            )
-        runtime = mapping(result.document.get("runtime"))
+        call = ask_chat(self._http, request, payload, V0_CHAT)
+        self._check_model(call)
+        told = text(mapping(call.document.get("model_info")).get("quant"))
+        if not fits_quant(request.model, told):
+            wanted = request.model.quant_tag
+            call.fail("IDENTITY_MISMATCH", f"asked for {wanted}, answered by {told}")
+        if request.stream:
+            call.notes.add(SEEDED_BY_V0)
+        runtime = mapping(call.document.get("runtime"))
         engine = " ".join(
             part for key in ("name", "version") if (part := text(runtime.get(key)))
         )
-        empty = not result.answer.parts and not result.answer.reasoning
-        figures = read_figures(result.figures)
-        prompt, completion = drop_default_zeros(
-            figures.prompt_tokens, figures.completion_tokens, empty
-        )
-        figures = replace(
-            figures,
-            engine=engine or None,
-            prompt_tokens=prompt,
-            completion_tokens=completion,
-        )
-        return build_facts(
-            request,
-            result.answer,
-            figures,
-            result.timing,
-            problem,
-            result.http_status,
-            False,
-            _prompt_cache(request),
-            {*result.notes, *((SEEDED_BY_V0,) if request.stream else ())},
-        )
+        figures = replace(call.figures(), engine=engine or None)
+        return call.facts(figures, unswitched_cache(request))
 
     def _is_held(self, name: str) -> bool:
         held = (self._instance, self._held.name if self._held else None)
@@ -353,7 +261,3 @@ class LmStudioAdapter:
 
 def _reasoning_setting(controls: Controls) -> str:
     return "on" if controls.thinking else "off"
-
-
-def _prompt_cache(request: Generation) -> str:
-    return "nonce" if request.prompt_cache == "nonce" else "uncontrolled"

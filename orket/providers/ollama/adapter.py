@@ -11,16 +11,14 @@ from orket.providers.contract import (
     LoadedModel,
     ModelRef,
     ServerInfo,
-    ServerLoad,
+    ServerOptions,
 )
 from orket.providers.discover import split_name
-from orket.providers.http.endpoint import read_endpoint
 from orket.providers.http.problems import (
     IdentityMismatch,
     ProviderError,
 )
-from orket.providers.http.redaction import redact_problem
-from orket.providers.http.transport import Transport
+from orket.providers.http_adapter import HttpAdapter, unswitched_cache
 from orket.providers.identity import (
     find_unsupported,
     plain_quant,
@@ -30,12 +28,7 @@ from orket.providers.identity import (
 )
 from orket.providers.ollama.call import OllamaCall, runner_options, sampling_options
 from orket.providers.ollama.eras import Era, find_era, parse_version
-from orket.providers.reading.calls import (
-    INVALID_UTF8,
-    NOT_STREAMED,
-)
 from orket.providers.reading.figures import count, mapping, sequence, size_bytes, text
-from orket.providers.registry import DEFAULT_URLS, ServerOptions
 from orket.records import CallFacts, Capabilities, Controls
 
 KEEP_ALIVE = "15m"
@@ -51,19 +44,13 @@ DECLARE = (
 )
 
 
-class OllamaAdapter:
+class OllamaAdapter(HttpAdapter):
     """One Ollama server at `/api`."""
 
     name = "ollama"
 
     def __init__(self, options: ServerOptions) -> None:
-        self._options = options
-        endpoint = read_endpoint(
-            options.url or DEFAULT_URLS[self.name],
-            options.api_key_env,
-            options.api_key_file,
-        )
-        self._http = Transport(endpoint, options.insecure, options.clock)
+        super().__init__(options)
         self._version: str | None = None
         self._asked_version = False
         self._held: ModelRef | None = None
@@ -78,12 +65,9 @@ class OllamaAdapter:
         if parse_version(self._version) is None:
             notes.append(f"unknown version {self._version!r}: figures are kept raw")
         era = find_era(self._version, None)
-        return ServerInfo(
-            provider=self.name,
-            version=self._version,
-            endpoint=self._http.endpoint.url,
-            locality=self._http.endpoint.locality,
-            capabilities=Capabilities(
+        return self._info(
+            self._version,
+            Capabilities(
                 streaming=True,
                 token_counts=True,
                 cached_counts=era.reports_cached,
@@ -96,8 +80,7 @@ class OllamaAdapter:
                 memory_report=True,
                 cache_control=False,
             ),
-            tls_verified=self._http.tls_verified,
-            notes=tuple(notes),
+            notes,
         )
 
     def load(self, model: ModelRef, controls: Controls) -> LoadedModel:
@@ -170,19 +153,12 @@ class OllamaAdapter:
 
     def generate(self, request: Generation) -> CallFacts:
         payload = self._payload(request)
-        if request.stream and self._options.streaming:
-            return self._generate_stream(request, payload)
-        reply = self._http.post(
-            "/api/chat", {**payload, "stream": False}, request.timeout_seconds
-        )
-        call = OllamaCall(request, self._era(request), reply.timing)
-        call.http_status, call.streamed = reply.status, False
-        call.problem = reply.problem
-        if call.problem is None:
-            call.take(reply.json)
-        if not reply.valid_utf8:
-            call.notes.append(INVALID_UTF8)
-        return self._facts(call)
+        call = OllamaCall(request, self._http, self._era(request))
+        if self._streams(request):
+            call.stream("/api/chat", {**payload, "stream": True}, "ndjson")
+        else:
+            call.post("/api/chat", {**payload, "stream": False})
+        return call.facts(prompt_cache=unswitched_cache(request))
 
     def other_models(self) -> list[str] | None:
         reply = self._http.get("/api/ps")
@@ -191,9 +167,6 @@ class OllamaAdapter:
         names = [_name_of(row) for row in _rows(reply.json)]
         held = self._held.name if self._held else ""
         return sorted(name for name in names if name and not same_name(held, name))
-
-    def server_load(self) -> ServerLoad | None:
-        return None
 
     def installed_models(self) -> list[ModelRef]:
         """Every installed model with its quant, by name: what a ladder is built of."""
@@ -211,37 +184,11 @@ class OllamaAdapter:
         self._unload_owned()
         self._held = None
 
-    def close(self) -> None:
-        try:
-            self.unload()
-        finally:
-            self._http.close()
-
     def _unload_owned(self, keep: str | None = None) -> None:
         for name in list(self._owned):
             if keep is None or not same_name(keep, name):
                 self._unload(name)
                 self._owned.remove(name)
-
-    def _generate_stream(
-        self, request: Generation, payload: dict[str, Any]
-    ) -> CallFacts:
-        with self._http.stream(
-            "/api/chat", {**payload, "stream": True}, request.timeout_seconds, "ndjson"
-        ) as stream:
-            call = OllamaCall(request, self._era(request))
-            call.read(stream)
-            call.timing, call.problem = stream.timing, stream.problem
-            call.http_status, call.streamed = stream.status, stream.streamed
-        if not stream.valid_utf8:
-            call.notes.append(INVALID_UTF8)
-        if not stream.streamed:
-            call.notes.append(NOT_STREAMED)
-        return self._facts(call)
-
-    def _facts(self, call: OllamaCall) -> CallFacts:
-        call.problem = redact_problem(self._http.endpoint, call.problem)
-        return call.facts()
 
     def _payload(self, request: Generation) -> dict[str, Any]:
         messages = []

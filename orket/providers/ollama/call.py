@@ -1,139 +1,68 @@
-"""One call to Ollama: its options, its records, its facts."""
+"""One call to Ollama: its options, its records, its figures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from orket.providers.contract import (
-    Generation,
-)
-from orket.providers.http.problems import (
-    Problem,
-    stream_problem,
-)
-from orket.providers.http.transport import Stream, Timing
-from orket.providers.identity import (
-    model_mismatch,
-)
+from orket.providers.contract import Generation
+from orket.providers.http.transport import Transport
+from orket.providers.identity import model_mismatch
 from orket.providers.ollama.eras import Era, read_figures
-from orket.providers.reading.calls import (
-    Answer,
-    Figures,
-    build_facts,
-)
-from orket.providers.reading.figures import mapping, text
-from orket.records import CallFacts, Controls
+from orket.providers.reading.call import Call, Record
+from orket.providers.reading.facts import Figures
+from orket.providers.reading.figures import text
+from orket.records import Controls
 
 
-class OllamaCall:
-    """One answer as its records come in."""
+class OllamaCall(Call):
+    """One answer of `/api/chat`: its figures stand in the record that is `done`."""
 
-    def __init__(
-        self, request: Generation, era: Era, timing: Timing | None = None
-    ) -> None:
-        self.request = request
-        self.era = era
-        self.timing = timing or Timing()
-        self.answer = Answer()
-        self.final: Mapping[str, Any] | None = None
-        self.problem: Problem | None = None
-        self.http_status: int | None = None
-        self.streamed = True
-        self.notes: list[str] = []
-        self._said_tokens = False
+    def __init__(self, request: Generation, transport: Transport, era: Era) -> None:
+        super().__init__(request, transport)
+        self._era = era
+        self._last: Record | None = None
 
-    def read(self, stream: Stream) -> None:
-        """Read records up to the final one; what is wrong is told to the stream."""
-        for event in stream:
-            try:
-                record = event.json()
-            except ValueError:
-                # What never was a record did not break off inside one.
-                whole = event.complete or self.answer.model is None
-                kind = "PROTOCOL_ERROR" if whole else "STREAM_INCOMPLETE"
-                stream.fail(kind, "a line of the stream is not JSON")
-                return
-            failure = stream_problem(record, stream.status)
-            if failure is not None:
-                stream.set_problem(failure)
-                return
-            if not isinstance(record, dict):
-                stream.fail("PROTOCOL_ERROR", "a line of the stream is no object")
-                return
-            first = not self._said_tokens
-            said = self._say(record)
-            if said:
-                stream.mark_token(event)
-            if record.get("done") is True:
-                if said and first:
-                    stream.streamed = False
-                self._finish(record)
-                if self.problem is not None:
-                    stream.set_problem(self.problem)
-                return
-        if stream.problem is None:
-            stream.fail("STREAM_INCOMPLETE", "the stream ended without a final record")
+    def read_record(self, record: Record, name: str | None) -> None:
+        spoke = self.answer.tokens_seen
+        self._read_message(record)
+        if record.get("done") is True:
+            # The whole answer in the last record: it was not streamed.
+            self.streamed = bool(spoke) or not self.answer.tokens_seen
+            self._finish(record)
 
-    def take(self, body: Any) -> None:
-        """Take a whole answer."""
-        failure = stream_problem(body, self.http_status)
-        if failure is not None:
-            self.problem = failure
-        elif not isinstance(body, dict):
-            self._fail("PROTOCOL_ERROR", "the answer is not JSON")
-        elif body.get("done") is not True:
-            self._fail("STREAM_INCOMPLETE", "the answer is not marked as done")
+    def read_document(self, document: Record) -> None:
+        self._read_message(document)
+        if document.get("done") is True:
+            self._finish(document)
         else:
-            self._say(body)
-            self._finish(body)
+            self.fail("STREAM_INCOMPLETE", "the answer is not marked as done")
 
-    def facts(self) -> CallFacts:
-        figures = Figures(formula_id=self.era.formula_id, engine=self.era.engine)
-        if self.final is not None:
-            figures = read_figures(self.final, self.era, not self._said_tokens)
-        return build_facts(
-            self.request,
-            self.answer,
-            figures,
-            self.timing,
-            self.problem,
-            self.http_status,
-            self.streamed,
-            # There is no switch: where the prompt has no nonce, the cache is on.
-            "nonce" if self.request.prompt_cache == "nonce" else "uncontrolled",
-            self.notes,
-        )
+    def read_figures(self) -> Figures:
+        if self._last is None:
+            return Figures(formula_id=self._era.formula_id, engine=self._era.engine)
+        return read_figures(self._last, self._era, not self.answer.tokens_seen)
 
-    def _say(self, record: Mapping[str, Any]) -> bool:
-        """Keep what a record says; whether it carried a token."""
-        message = mapping(record.get("message"))
-        said = False
-        for key, parts in (
-            ("content", self.answer.parts),
-            ("thinking", self.answer.reasoning),
-        ):
-            piece = message.get(key)
-            if isinstance(piece, str) and piece:
-                parts.append(piece)
-                said = True
-        said = said or bool(message.get("tool_calls"))
-        self._said_tokens |= said
+    def _read_message(self, record: Record) -> None:
         self.answer.model = text(record.get("model")) or self.answer.model
-        return said
+        message = record.get("message")
+        if message is None:
+            return
+        if not isinstance(message, dict):
+            self.fail("PROTOCOL_ERROR", "the message of a record is no object")
+            return
+        if message.get("tool_calls"):
+            self.answer.called_tools = self.answer.readable = True
+        if message.get("thinking"):
+            self.think(message["thinking"])
+        if "content" in message:
+            self.say(message["content"])
 
-    def _finish(self, record: Mapping[str, Any]) -> None:
-        self.final = record
+    def _finish(self, record: Record) -> None:
+        self.final, self._last = True, record
         self.answer.stop_reason = text(record.get("done_reason"))
         if self.answer.stop_reason in ("load", "unload"):
-            self._fail("PROTOCOL_ERROR", "the server took the call for a load")
-            return
-        self.problem = model_mismatch(
-            self.request.model.name, self.answer.model, self.http_status
-        )
-
-    def _fail(self, error_class: str, message: str) -> None:
-        self.problem = Problem(error_class, message, self.http_status)
+            self.fail("PROTOCOL_ERROR", "the server took the call for a load")
+        found = model_mismatch(self.request.model.name, self.answer.model, self.status)
+        if found is not None:
+            self.fail(found.error_class, found.message)
 
 
 def runner_options(controls: Controls) -> dict[str, int]:

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orket.providers.reading.calls import Figures
-from orket.providers.reading.counts import drop_default_zeros
+from orket.providers.reading.facts import Figures
 from orket.providers.reading.figures import count, nanoseconds, raw_json
 
 ZERO_OMITTED = "eval_count left out with an empty answer: 0, for zeros are left out"
@@ -80,16 +79,13 @@ def find_era(version: str | None, file_format: str | None) -> Era:
 
 def read_figures(final: Mapping[str, Any], era: Era, empty_answer: bool) -> Figures:
     """The figures of a final record, as the era means them."""
-    prompt_tokens, completion_tokens = drop_default_zeros(
-        count(final.get("prompt_eval_count")),
-        count(final.get("eval_count")),
-        empty_answer,
-    )
+    prompt_tokens = count(final.get("prompt_eval_count"))
+    completion_tokens = count(final.get("eval_count"))
     notes = []
-    if empty_answer and "eval_count" not in final:
+    if empty_answer and _leaves_out_zeros(final):
         completion_tokens = 0
         notes.append(ZERO_OMITTED)
-    if era.counts_new_only and prompt_tokens is not None:
+    if era.counts_new_only and prompt_tokens:
         notes.append(NEW_TOKENS_ONLY)
     cached = None
     if era.reports_cached:
@@ -113,3 +109,14 @@ def read_figures(final: Mapping[str, Any], era: Era, empty_answer: bool) -> Figu
         prefill_kind="internal",
         engine=era.engine,
     )
+
+
+def _leaves_out_zeros(final: Mapping[str, Any]) -> bool:
+    """Whether a missing `eval_count` is a 0 that was left out.
+
+    Only where the server counted the prompt and tells of no time of decoding: a
+    record without any figures says nothing of tokens.
+    """
+    if "eval_count" in final or not count(final.get("prompt_eval_count")):
+        return False
+    return "eval_duration" not in final or nanoseconds(final["eval_duration"]) == 0

@@ -7,39 +7,78 @@ the figures mean is for `dialects` to say.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from orket.providers.contract import Generation
-from orket.providers.http.framing import Event
-from orket.providers.http.problems import Problem, stream_problem
-from orket.providers.http.redaction import redact_problem
-from orket.providers.http.transport import Stream, Timing, Transport
-from orket.providers.reading import calls
-from orket.providers.reading.calls import Answer
+from orket.providers.http.problems import said_error
+from orket.providers.http.transport import Transport
+from orket.providers.reading import dialects
+from orket.providers.reading.call import Call, Record
 from orket.providers.reading.dialects import FIGURE_KEYS
+from orket.providers.reading.facts import Figures
 from orket.providers.reading.figures import mapping, sequence, text
 
 CHAT_PATH = "/v1/chat/completions"
 
 
-@dataclass
-class ChatResult:
-    """What one chat call gave."""
+class ChatCall(Call):
+    """One answer of an OpenAI-style chat route."""
 
-    answer: Answer = field(default_factory=Answer)
-    figures: dict[str, Any] = field(default_factory=dict)
-    """usage, timings, metrics, stats: the last word on each."""
-    timing: Timing = Timing()
-    problem: Problem | None = None
-    http_status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    streamed: bool = True
-    notes: set[str] = field(default_factory=set)
-    document: dict[str, Any] = field(default_factory=dict)
-    """The whole response, or the first event of a stream."""
-    saw_text: bool = False
-    """Whether the response had a place for the answer's text at all."""
+    def __init__(self, request: Generation, transport: Transport) -> None:
+        super().__init__(request, transport)
+        self.said: dict[str, Any] = {}
+        """usage, timings, metrics, stats: the last word on each."""
+        self.document: Record = {}
+        """The whole response, or the first record of a stream."""
+
+    def read_record(self, record: Record, name: str | None) -> None:
+        self._read(record, "delta")
+
+    def read_document(self, document: Record) -> None:
+        self._read(document, "message")
+
+    def read_end(self) -> None:
+        self.final = True
+
+    def has_ended(self) -> bool:
+        """Some servers leave the end mark out: their last word on figures will do."""
+        return self.final or (self.answer.stop_reason is not None and bool(self.said))
+
+    def read_figures(self) -> Figures:
+        return dialects.read_figures(self.said)
+
+    def _read(self, body: Record, part: str) -> None:
+        self.document = self.document or body
+        for key in FIGURE_KEYS:
+            if body.get(key) is not None:
+                self.said[key] = body[key]
+        self.answer.model = text(body.get("model")) or self.answer.model
+        for choice in map(mapping, sequence(body.get("choices"))):
+            if choice.get("index") in (None, 0):
+                self._read_choice(choice, part)
+                return
+
+    def _read_choice(self, choice: Record, part: str) -> None:
+        reason = text(choice.get("finish_reason"))
+        self.answer.stop_reason = reason or self.answer.stop_reason
+        said = choice.get(part)
+        if isinstance(said, dict):
+            self._read_message(said, streamed=part == "delta")
+        if reason == "error" or choice.get("error"):
+            told = said_error(choice) or "the server says that the answer failed"
+            self.fail("STREAM_ERROR", told)
+
+    def _read_message(self, said: Record, streamed: bool) -> None:
+        answer = self.answer
+        answer.called_tools |= bool(sequence(said.get("tool_calls")))
+        # A message has a place for its text; a part of one need not touch it.
+        answer.readable |= streamed or answer.called_tools
+        for key in ("reasoning_content", "reasoning"):
+            if said.get(key):
+                self.think(said[key])
+                break
+        if "content" in said:
+            self.say(said["content"])
 
 
 def chat_payload(request: Generation, stream: bool) -> dict[str, Any]:
@@ -67,138 +106,11 @@ def with_usage(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 def ask_chat(
     transport: Transport,
+    request: Generation,
     payload: Mapping[str, Any],
-    timeout_seconds: float,
     path: str = CHAT_PATH,
-) -> ChatResult:
+) -> ChatCall:
     """Make one chat call, streamed when the payload says so."""
-    if payload.get("stream"):
-        return _ask_streamed(transport, payload, timeout_seconds, path)
-    return _ask_whole(transport, payload, timeout_seconds, path)
-
-
-def _ask_whole(
-    transport: Transport, payload: Mapping[str, Any], timeout_seconds: float, path: str
-) -> ChatResult:
-    reply = transport.post(path, dict(payload), timeout_seconds)
-    result = ChatResult(
-        timing=reply.timing,
-        problem=reply.problem,
-        http_status=reply.status,
-        headers=reply.headers,
-        streamed=False,
-    )
-    if not reply.valid_utf8:
-        result.notes.add(calls.INVALID_UTF8)
-    if result.problem is None:
-        read_document(result, reply.json)
-    result.problem = redact_problem(transport.endpoint, result.problem)
-    return result
-
-
-def read_document(result: ChatResult, body: Any) -> None:
-    """Take all that a whole response says, or why it is no answer."""
-    status = result.http_status
-    if not isinstance(body, dict):
-        problem = Problem("PROTOCOL_ERROR", "the answer is not a JSON object", status)
-        result.problem = problem
-        return
-    result.problem = stream_problem(body, status)
-    if result.problem is not None:
-        return
-    _take(result, body, "message")
-    if not result.saw_text:
-        problem = Problem("PROTOCOL_ERROR", "the response has no answer in it", status)
-        result.problem = problem
-
-
-def _ask_streamed(
-    transport: Transport, payload: Mapping[str, Any], timeout_seconds: float, path: str
-) -> ChatResult:
-    result = ChatResult()
-    with transport.stream(path, dict(payload), timeout_seconds) as stream:
-        _read_stream(result, stream)
-        result.problem = redact_problem(transport.endpoint, stream.problem)
-        result.timing = stream.timing
-        result.http_status = stream.status
-        result.headers = stream.headers
-        result.streamed = stream.streamed
-        if not stream.valid_utf8:
-            result.notes.add(calls.INVALID_UTF8)
-        if not stream.streamed:
-            result.notes.add(calls.NOT_STREAMED)
-    return result
-
-
-def _read_stream(result: ChatResult, stream: Stream) -> None:
-    done = False
-    for event in stream:
-        if event.done:
-            done = True
-            break
-        if not _read_event(result, stream, event):
-            return
-    if stream.problem is not None:
-        return
-    ended = done or (result.answer.stop_reason is not None and bool(result.figures))
-    if not stream.streamed:
-        ended = result.saw_text
-    if not ended:
-        stream.fail("STREAM_INCOMPLETE", "the stream ended without its final record")
-
-
-def _read_event(result: ChatResult, stream: Stream, event: Event) -> bool:
-    """Take what an event says; False when the call failed with it."""
-    try:
-        body = event.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        if event.complete:
-            stream.fail("PROTOCOL_ERROR", "a stream event is not a JSON object")
-        else:
-            stream.fail("STREAM_INCOMPLETE", "the stream broke off inside an event")
-        return False
-    if event.name == "error" and "error" not in body:
-        body = {"error": body}
-    problem = stream_problem(body, stream.status)
-    if problem is not None:
-        stream.set_problem(problem)
-        return False
-    if _take(result, body, "delta" if stream.streamed else "message"):
-        stream.mark_token(event)
-    return True
-
-
-def _take(result: ChatResult, body: dict[str, Any], part: str) -> bool:
-    """Take the answer and the figures of one document; whether it bore a token."""
-    answer = result.answer
-    if not result.document:
-        result.document = body
-    for key in FIGURE_KEYS:
-        if body.get(key) is not None:
-            result.figures[key] = body[key]
-    answer.model = text(body.get("model")) or answer.model
-    choices = sequence(body.get("choices"))
-    if not choices:
-        return False
-    choice = mapping(choices[0])
-    answer.stop_reason = text(choice.get("finish_reason")) or answer.stop_reason
-    said = mapping(choice.get(part))
-    return _take_text(result, said)
-
-
-def _take_text(result: ChatResult, said: Mapping[str, Any]) -> bool:
-    content = text(said.get("content"))
-    reasoning = text(said.get("reasoning_content")) or text(said.get("reasoning"))
-    tools = bool(sequence(said.get("tool_calls")))
-    if content is not None:
-        result.answer.parts.append(str(said["content"]))
-    if reasoning is not None:
-        key = (
-            "reasoning_content" if text(said.get("reasoning_content")) else "reasoning"
-        )
-        result.answer.reasoning.append(str(said[key]))
-    told = "content" in said and isinstance(said["content"], (str, type(None)))
-    result.saw_text |= told or reasoning is not None or tools
-    return content is not None or reasoning is not None or tools
+    call = ChatCall(request, transport)
+    (call.stream if payload.get("stream") else call.post)(path, dict(payload))
+    return call

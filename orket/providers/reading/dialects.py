@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orket.providers.reading import figures
-from orket.providers.reading.calls import Figures
+from orket.providers.reading.facts import Figures
 
 FIGURE_KEYS = ("usage", "timings", "metrics", "stats")
 """Where OpenAI-style responses and stream events keep their figures."""

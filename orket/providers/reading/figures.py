@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from orket.limits import MAX_BYTES, MAX_COUNT, MAX_NS
+from orket.limits import MAX_BYTES, MAX_COUNT, MAX_NS, MAX_RATE
 from orket.text import storable
 
 MAX_RAW_CHARS = 65_536
@@ -46,7 +46,7 @@ def nanoseconds_from_seconds(value: object) -> int | None:
 def rate(value: object) -> float | None:
     """A positive rate per second, for deriving a duration; 0 says nothing."""
     number = _finite(value)
-    return number if number is not None and number > 0 else None
+    return number if number is not None and 0 < number <= MAX_RATE else None
 
 
 def text(value: object) -> str | None:

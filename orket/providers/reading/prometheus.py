@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import math
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from orket.providers.http.transport import Transport
+
+READ_TRIES = 5
+READ_PAUSE_SECONDS = 0.02
+"""The counters are written shortly after the last byte of the answer."""
 
 _SAMPLE = re.compile(
     r"^(?P<name>[A-Za-z_:][\w:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>\S+)(?:\s+-?\d+)?$"
@@ -47,6 +55,25 @@ class Samples:
             if all(sample.labels.get(key) == value for key, value in labels.items())
         ]
         return math.fsum(values) if values else None
+
+
+def read_samples(http: Transport) -> Samples | None:
+    """What the server exports at /metrics; None where it exports nothing."""
+    reply = http.get("/metrics")
+    return Samples(reply.text) if reply.ok else None
+
+
+def read_settled(http: Transport, settled: Callable[[Samples], bool]) -> Samples | None:
+    """The counters once a call is written in them; None when it never is."""
+    for attempt in range(READ_TRIES):
+        if attempt:
+            time.sleep(READ_PAUSE_SECONDS)
+        samples = read_samples(http)
+        if samples is None:
+            return None
+        if settled(samples):
+            return samples
+    return None
 
 
 def grown(before: Samples, after: Samples, name: str, **labels: str) -> float | None:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,19 +17,13 @@ from orket.providers.contract import (
     ModelRef,
     ServerInfo,
     ServerLoad,
+    ServerOptions,
 )
 from orket.providers.discover import UNKNOWN_QUANT, split_name
-from orket.providers.http.endpoint import read_endpoint
 from orket.providers.http.problems import IdentityMismatch, Problem
-from orket.providers.http.redaction import redact_problem
-from orket.providers.http.transport import Transport
+from orket.providers.http_adapter import HttpAdapter, unswitched_cache
 from orket.providers.identity import find_unsupported, same_name
-from orket.providers.reading.calls import (
-    INVALID_UTF8,
-    NOT_STREAMED,
-    Figures,
-    build_facts,
-)
+from orket.providers.reading.facts import Figures
 from orket.providers.reading.figures import (
     count,
     mapping,
@@ -39,15 +32,18 @@ from orket.providers.reading.figures import (
     sequence,
     text,
 )
-from orket.providers.reading.prometheus import Samples, grown, grown_count, whole
-from orket.providers.registry import DEFAULT_URLS, ServerOptions
+from orket.providers.reading.prometheus import (
+    Samples,
+    grown,
+    grown_count,
+    read_samples,
+    read_settled,
+    whole,
+)
 from orket.providers.tgi.call import TgiCall
 from orket.records import CallFacts, Capabilities, Controls
 
 FORWARD = "tgi_batch_forward_duration"
-READ_TRIES = 5
-READ_PAUSE_SECONDS = 0.02
-"""The counters are written shortly after the last byte of the answer."""
 
 NO_TEMPLATE = "NO_CHAT_TEMPLATE"
 """The server has no chat template: the prompt went to the model as it is."""
@@ -55,31 +51,22 @@ NO_TEMPLATE = "NO_CHAT_TEMPLATE"
 _TOO_LONG = re.compile(r"must have less than|must be <=|tokens? \+ .?max_new_tokens")
 
 
-class TgiAdapter:
+class TgiAdapter(HttpAdapter):
     """One TGI server. It was started for one model and holds it until it ends."""
 
     name = "tgi"
 
     def __init__(self, options: ServerOptions) -> None:
-        self._options = options
-        endpoint = read_endpoint(
-            options.url or DEFAULT_URLS[self.name],
-            options.api_key_env,
-            options.api_key_file,
-        )
-        self._http = Transport(endpoint, options.insecure, options.clock)
+        super().__init__(options)
         self._bos: str | None = None
         """Beginning-of-sequence text that `/generate` would put there twice."""
 
     def describe(self) -> ServerInfo:
-        info = self._info()
-        exported = self._read_metrics()
-        return ServerInfo(
-            provider=self.name,
-            version=text(info.get("version")),
-            endpoint=self._http.endpoint.url,
-            locality=self._http.endpoint.locality,
-            capabilities=Capabilities(
+        info = self._ask_info()
+        exported = read_samples(self._http)
+        return self._info(
+            text(info.get("version")),
+            Capabilities(
                 streaming=True,
                 token_counts=True,
                 cached_counts=False,
@@ -92,8 +79,7 @@ class TgiAdapter:
                 memory_report=False,
                 cache_control=False,
             ),
-            tls_verified=self._http.tls_verified,
-            notes=(
+            (
                 "the quant is not told by the server: it is the preset's word",
                 "times are read as differences of /metrics",
             ),
@@ -101,7 +87,7 @@ class TgiAdapter:
 
     def load(self, model: ModelRef, controls: Controls) -> LoadedModel:
         """Nothing is loaded: the server is checked for serving this model."""
-        info = self._info()
+        info = self._ask_info()
         served = text(info.get("model_id"))
         if served is not None and not model.name:
             model = replace(model, name=served)
@@ -125,32 +111,24 @@ class TgiAdapter:
     def generate(self, request: Generation) -> CallFacts:
         inputs, notes = self._apply_template(request)
         payload = {"inputs": inputs, "parameters": _parameters(request)}
-        before = self._read_metrics()
-        call = TgiCall(notes=notes)
-        if request.stream and self._options.streaming:
-            self._stream(request, payload, call)
+        before = read_samples(self._http)
+        call = TgiCall(request, self._http)
+        call.notes.update(notes)
+        if self._streams(request):
+            call.stream("/generate_stream", payload)
         else:
-            self._ask(request, payload, call)
+            call.post("/generate", payload)
+        call.problem = _name_overlong(call.problem)
         figures = call.figures()
         if call.problem is None and before is not None:
             figures = self._read_difference(before, figures)
-        return build_facts(
-            request,
-            call.answer,
-            figures,
-            call.timing,
-            redact_problem(self._http.endpoint, _name_overlong(call.problem)),
-            call.http_status,
-            call.streamed,
-            "nonce" if request.prompt_cache == "nonce" else "uncontrolled",
-            call.notes,
-        )
+        return call.facts(figures, unswitched_cache(request))
 
     def other_models(self) -> list[str] | None:
         return []
 
     def server_load(self) -> ServerLoad | None:
-        samples = self._read_metrics()
+        samples = read_samples(self._http)
         if samples is None:
             return None
         queued = whole(samples.total("tgi_queue_size"))
@@ -161,19 +139,13 @@ class TgiAdapter:
 
     def installed_models(self) -> list[ModelRef]:
         """The served model; a quant only where its name has one in it."""
-        name = text(self._info().get("model_id"))
+        name = text(self._ask_info().get("model_id"))
         if name is None:
             return []
         model_id, tag = split_name(name)
         return [ModelRef(model_id, tag or UNKNOWN_QUANT, name)]
 
-    def unload(self) -> None:
-        """Nothing to do: the model leaves with its server."""
-
-    def close(self) -> None:
-        self._http.close()
-
-    def _info(self) -> Mapping[str, Any]:
+    def _ask_info(self) -> Mapping[str, Any]:
         reply = self._http.get("/info")
         return mapping(self._http.require(reply, "asking TGI for its model"))
 
@@ -204,31 +176,6 @@ class TgiAdapter:
         first = text(tokens[0].get("text")) or ""
         return first if first and templated.startswith(first) else None
 
-    def _read_metrics(self) -> Samples | None:
-        reply = self._http.get("/metrics")
-        return Samples(reply.text) if reply.ok else None
-
-    def _ask(self, request: Generation, payload: Any, call: TgiCall) -> None:
-        reply = self._http.post("/generate", payload, request.timeout_seconds)
-        call.timing, call.problem = reply.timing, reply.problem
-        call.http_status, call.streamed = reply.status, False
-        if not reply.valid_utf8:
-            call.notes.append(INVALID_UTF8)
-        if call.problem is None:
-            call.take(reply.json, reply.headers)
-
-    def _stream(self, request: Generation, payload: Any, call: TgiCall) -> None:
-        with self._http.stream(
-            "/generate_stream", payload, request.timeout_seconds
-        ) as stream:
-            call.read(stream)
-            call.timing, call.problem = stream.timing, stream.problem
-            call.http_status, call.streamed = stream.status, stream.streamed
-        if not stream.valid_utf8:
-            call.notes.append(INVALID_UTF8)
-        if not stream.streamed:
-            call.notes.append(NOT_STREAMED)
-
     def _read_difference(self, before: Samples, figures: Figures) -> Figures:
         """The figures with the times that the call added to the server's sums.
 
@@ -238,14 +185,10 @@ class TgiAdapter:
         generated = figures.completion_tokens
         if generated is None or generated < 1:
             return figures
-        after = None
-        for attempt in range(READ_TRIES):
-            if attempt:
-                time.sleep(READ_PAUSE_SECONDS)
-            after = self._read_metrics()
-            if after is None or _passes(before, after) == (1, generated - 1):
-                break
-        if after is None or _passes(before, after) != (1, generated - 1):
+        after = read_settled(
+            self._http, lambda now: _passes(before, now) == (1, generated - 1)
+        )
+        if after is None:
             return figures
         prefill = grown(before, after, f"{FORWARD}_sum", method="prefill")
         decode = grown(before, after, f"{FORWARD}_sum", method="decode") or 0.0
