@@ -31,7 +31,6 @@ FLOORS = {
     "quants": 1,
     "gguf": 1,
     "identity": 1,
-    "limits": 1,
     "text": 1,
     "toml_source": 1,
     "errors": 1,
