@@ -1,106 +1,615 @@
-"""Thresholds in the units people write, and the exact integers that views compare.
+"""The thresholds: each is declared once, with its key, unit, bounds, group and words.
 
-A preset says `latency_ceiling_seconds = 2.5`; `records.Policy` keeps nanoseconds.
-Conversion goes through Decimal, so that 0.1 is exactly 100000 ppm.
+A preset says `latency_ceiling_seconds = 2.5`; `Policy` keeps nanoseconds, so that views
+compare exact integers. Conversion goes through Decimal: 0.1 is exactly 100000 ppm. The
+keys of presets, the raw columns, the comments of `v1.policy`, the summary's groups and
+the tables in docs/ all derive from the declarations here.
 """
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from enum import Enum
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from orket.errors import UsageError
-from orket.records import Policy
-
-RATIO = Decimal(10**6)
-SECONDS = Decimal(10**9)
-MILLISECONDS = Decimal(10**6)
-THOUSANDTHS = Decimal(1000)
-DAYS = Decimal(86_400 * 10**6)
-ONE = Decimal(1)
+from orket.row_types import Count, Duration, Name, Record, Size, about
 
 INCLUDE_POLLUTED = ("never", "fill", "always")
 UTILITY_FORMULAS = ("adherence_per_second",)
 
+ONE = Decimal(1)
+
 
 @dataclass(frozen=True, slots=True)
-class PolicyKey:
-    """One threshold: its field in `Policy`, and how many of its units make one."""
+class Unit:
+    """How a threshold is kept, and how many of these make one as people write it."""
 
-    field: str
-    scale: Decimal | None = None
+    kept: str
+    scale: Decimal | None = ONE
     """None for a value that is taken as it stands: a truth or a word."""
+    shown_divisor: int | None = None
+    """What makes a plain decimal of it for the summary; None: as it is kept."""
+    shown_digits: int = 6
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it is a duration, which the summary shows in seconds."""
+        return self.kept in ("ns", "us")
+
+
+RATIO = Unit("ppm", Decimal(10**6), 10**6)
+SECONDS = Unit("ns", Decimal(10**9), 10**9)
+MILLISECONDS = Unit("ns", Decimal(10**6), 10**9)
+DAYS = Unit("us", Decimal(86_400 * 10**6), 10**6)
+THOUSANDTHS = Unit("1/1000", Decimal(1000), 1000, 3)
+COUNT = Unit("count")
+TOKENS = Unit("tokens")
+BYTES = Unit("bytes")
+BYTES_PER_SECOND = Unit("bytes/s")
+PER_SECOND = Unit("1/s")
+BITMASK = Unit("bitmask")
+WORD = TRUTH = Unit("", None)
+
+
+class Group(Enum):
+    """What a threshold belongs to: the name of its group in the summary."""
+
+    THRESHOLDS = "thresholds"
+    RUN_QUALITY = "run_quality_policy"
+    CANARY = "canary_policy"
+    ANALYSIS = "analysis"
+    OBJECTIVES = "slo"
+
+
+SHOWN_GROUPS = (Group.THRESHOLDS, Group.RUN_QUALITY, Group.CANARY)
+"""Groups that stand in the summary."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """What is declared of one threshold."""
+
+    key: str
+    """Its name in a preset."""
+    unit: Unit
+    group: Group
+    meaning: str
+    shown: str | None
+    """Its name in the summary's group; None where it is not shown there."""
     words: tuple[str, ...] = ()
+    """The closed list that a word is from."""
     is_share: bool = False
     """Of a whole: 1 at most."""
     is_positive: bool = False
     """0 would leave nothing."""
+    field: str = ""
+    """Its column in `Policy`."""
 
 
-POLICY_KEYS: dict[str, PolicyKey] = {
-    "adherence_threshold": PolicyKey("adherence_threshold_ppm", RATIO, is_share=True),
-    "latency_ceiling_seconds": PolicyKey(
-        "latency_ceiling_ns", SECONDS, is_positive=True
-    ),
-    "min_valid_runs": PolicyKey("min_valid_runs", ONE),
-    "include_polluted": PolicyKey("include_polluted", words=INCLUDE_POLLUTED),
-    "allow_unobserved": PolicyKey("allow_unobserved"),
-    "utility_formula": PolicyKey("utility_formula", words=UTILITY_FORMULAS),
-    "max_load_seconds": PolicyKey("max_load_ns", SECONDS),
-    "max_foreign_cpu_share": PolicyKey("max_foreign_cpu_ppm", RATIO),
-    "foreign_cpu_excess_ms": PolicyKey("foreign_cpu_excess_ns", MILLISECONDS),
-    "counter_window_seconds": PolicyKey("counter_window_ns", SECONDS),
-    "max_steal_share": PolicyKey("max_steal_ppm", RATIO),
-    "max_load_per_cpu": PolicyKey("max_load_per_cpu_milli", THOUSANDTHS),
-    "max_quota_throttle_share": PolicyKey("max_quota_throttle_ppm", RATIO),
-    "max_thermal_throttle_share": PolicyKey("max_thermal_throttle_ppm", RATIO),
-    "max_swap_bytes_per_second": PolicyKey("max_swap_bytes_per_second", ONE),
-    "max_overhead_ratio": PolicyKey("max_overhead_ppm", RATIO),
-    "overhead_floor_seconds": PolicyKey("overhead_floor_ns", SECONDS),
-    "clock_slack_ms": PolicyKey("clock_slack_ns", MILLISECONDS),
-    "clock_slack_share": PolicyKey("clock_slack_ppm", RATIO),
-    "max_clock_jump_ms": PolicyKey("max_clock_jump_ns", MILLISECONDS),
-    "max_cached_tokens": PolicyKey("max_cached_tokens", ONE),
-    "max_cached_share": PolicyKey("max_cached_ppm", RATIO),
-    "stalled_share": PolicyKey("stalled_ppm", RATIO),
-    "stalled_advisory_share": PolicyKey("stalled_advisory_ppm", RATIO),
-    "max_memory_pressure_share": PolicyKey("max_memory_pressure_ppm", RATIO),
-    "max_major_faults_per_second": PolicyKey("max_major_faults_per_second", ONE),
-    "max_gpu_foreign_bytes": PolicyKey("max_gpu_foreign_bytes", ONE),
-    "gpu_throttle_mask": PolicyKey("gpu_throttle_mask", ONE),
-    "canary_repetitions": PolicyKey("canary_repetitions", ONE),
-    "canary_drop_first": PolicyKey("canary_drop_first"),
-    "canary_max_latency_cv": PolicyKey("canary_max_latency_cv_ppm", RATIO),
-    "canary_max_missing_rate": PolicyKey(
-        "canary_max_missing_ppm", RATIO, is_share=True
-    ),
-    "anchor_max_drift": PolicyKey("anchor_max_drift_ppm", RATIO),
-    "outlier_mads": PolicyKey("outlier_mad_milli", THOUSANDTHS),
-    "outlier_min_runs": PolicyKey("outlier_min_runs", ONE),
-    "p95_min_runs": PolicyKey("p95_min_runs", ONE),
-    "drift_chi2": PolicyKey("drift_chi2_milli", THOUSANDTHS),
-    "drift_min_share": PolicyKey("drift_min_ppm", RATIO),
-    "output_length_share": PolicyKey("output_length_ppm", RATIO),
-    "rival_chi2": PolicyKey("rival_chi2_milli", THOUSANDTHS),
-    "rival_min_pairs": PolicyKey("rival_min_pairs", ONE),
-    "confidence_z": PolicyKey("confidence_z_milli", THOUSANDTHS),
-    "baseline_max_age_days": PolicyKey("baseline_max_age_us", DAYS),
-    "compare_rel_floor": PolicyKey("compare_rel_floor_ppm", RATIO),
-    "compare_abs_floor_ms": PolicyKey("compare_abs_floor_ns", MILLISECONDS),
-    "compare_noise": PolicyKey("compare_noise_milli", THOUSANDTHS),
-    "compare_min_runs": PolicyKey("compare_min_runs", ONE),
-    "slo_missing_telemetry": PolicyKey(
-        "slo_missing_telemetry_ppm", RATIO, is_share=True
-    ),
-    "slo_determinism": PolicyKey("slo_determinism_ppm", RATIO, is_share=True),
-    "slo_polluted": PolicyKey("slo_polluted_ppm", RATIO, is_share=True),
-    "slo_frontier": PolicyKey("slo_frontier_ppm", RATIO, is_share=True),
-}
-"""Every threshold a preset or a control profile may set, by the name it has there."""
+def _threshold(
+    key: str,
+    unit: Unit,
+    group: Group,
+    meaning: str,
+    *,
+    shown: str | None = "",
+    words: tuple[str, ...] = (),
+    is_share: bool = False,
+    is_positive: bool = False,
+) -> Meta:
+    declared = Threshold(
+        key=key,
+        unit=unit,
+        group=group,
+        meaning=meaning,
+        shown=key if shown == "" and group in SHOWN_GROUPS else shown or None,
+        words=words,
+        is_share=is_share,
+        is_positive=is_positive,
+    )
+    column = about(meaning, unit.kept)
+    return Meta(
+        description=column.description,
+        extra={**(column.extra or {}), "threshold": declared},
+    )
+
+
+class Policy(Record, frozen=True, kw_only=True):
+    """Every threshold a view compares with. Ratios in parts per million.
+
+    The values here are the defaults; a preset or a control profile sets others, and
+    the manifest keeps those in force, so that an old sweep keeps its own policy.
+    """
+
+    adherence_threshold_ppm: Annotated[
+        Count,
+        _threshold(
+            "adherence_threshold",
+            RATIO,
+            Group.THRESHOLDS,
+            "Share of the baseline quant's adherence that a quant must keep",
+            is_share=True,
+        ),
+    ] = 950_000
+    latency_ceiling_ns: Annotated[
+        Duration,
+        _threshold(
+            "latency_ceiling_seconds",
+            SECONDS,
+            Group.THRESHOLDS,
+            "Highest mean wall time of a run",
+            shown="latency_ceiling",
+            is_positive=True,
+        ),
+    ] = 10_000_000_000
+    min_valid_runs: Annotated[
+        Count,
+        _threshold(
+            "min_valid_runs",
+            COUNT,
+            Group.THRESHOLDS,
+            "Valid runs that every task needs",
+        ),
+    ] = 1
+    include_polluted: Annotated[
+        Name,
+        _threshold(
+            "include_polluted",
+            WORD,
+            Group.RUN_QUALITY,
+            "Whether polluted runs may count: never, fill or always",
+            words=INCLUDE_POLLUTED,
+        ),
+    ] = "never"
+    allow_unobserved: Annotated[
+        bool,
+        _threshold(
+            "allow_unobserved",
+            TRUTH,
+            Group.RUN_QUALITY,
+            "An unobserved environment is only an advisory",
+        ),
+    ] = False
+    utility_formula: Annotated[
+        Name,
+        _threshold(
+            "utility_formula",
+            WORD,
+            Group.THRESHOLDS,
+            "Utility of a quant, from a closed list",
+            words=UTILITY_FORMULAS,
+        ),
+    ] = "adherence_per_second"
+    max_load_ns: Annotated[
+        Duration,
+        _threshold(
+            "max_load_seconds",
+            SECONDS,
+            Group.RUN_QUALITY,
+            "Model load allowed inside a timed run",
+        ),
+    ] = 500_000_000
+    max_foreign_cpu_ppm: Annotated[
+        Count,
+        _threshold(
+            "max_foreign_cpu_share",
+            RATIO,
+            Group.RUN_QUALITY,
+            "Share of the machine that other processes may use",
+        ),
+    ] = 100_000
+    foreign_cpu_excess_ns: Annotated[
+        Duration,
+        _threshold(
+            "foreign_cpu_excess_ms",
+            MILLISECONDS,
+            Group.RUN_QUALITY,
+            "Excess CPU time that a short window needs as well",
+            shown="foreign_cpu_excess_seconds",
+        ),
+    ] = 50_000_000
+    counter_window_ns: Annotated[
+        Duration,
+        _threshold(
+            "counter_window_seconds",
+            SECONDS,
+            Group.RUN_QUALITY,
+            "Shortest window over which CPU clocks are read",
+        ),
+    ] = 500_000_000
+    max_steal_ppm: Annotated[
+        Count,
+        _threshold(
+            "max_steal_share",
+            RATIO,
+            Group.RUN_QUALITY,
+            "Share of CPU time a hypervisor may take",
+        ),
+    ] = 20_000
+    max_load_per_cpu_milli: Annotated[
+        Count,
+        _threshold(
+            "max_load_per_cpu",
+            THOUSANDTHS,
+            Group.RUN_QUALITY,
+            "Load average per logical CPU before the first call",
+        ),
+    ] = 1_000
+    max_quota_throttle_ppm: Annotated[
+        Count,
+        _threshold(
+            "max_quota_throttle_share",
+            RATIO,
+            Group.RUN_QUALITY,
+            "Share of the window a CPU quota may hold the server back",
+        ),
+    ] = 50_000
+    max_thermal_throttle_ppm: Annotated[
+        Count,
+        _threshold(
+            "max_thermal_throttle_share",
+            RATIO,
+            Group.RUN_QUALITY,
+            "Share of the window throttled for heat",
+        ),
+    ] = 50_000
+    max_swap_bytes_per_second: Annotated[
+        Size,
+        _threshold(
+            "max_swap_bytes_per_second",
+            BYTES_PER_SECOND,
+            Group.RUN_QUALITY,
+            "Swap traffic",
+        ),
+    ] = 1_048_576
+    max_overhead_ppm: Annotated[
+        Count,
+        _threshold(
+            "max_overhead_ratio",
+            RATIO,
+            Group.RUN_QUALITY,
+            "Unexplained share of the wall time",
+        ),
+    ] = 250_000
+    overhead_floor_ns: Annotated[
+        Duration,
+        _threshold(
+            "overhead_floor_seconds",
+            SECONDS,
+            Group.RUN_QUALITY,
+            "Unexplained time that is always allowed",
+        ),
+    ] = 100_000_000
+    clock_slack_ns: Annotated[
+        Duration,
+        _threshold(
+            "clock_slack_ms",
+            MILLISECONDS,
+            Group.RUN_QUALITY,
+            "Internal time may exceed the wall time by this",
+            shown="clock_slack_seconds",
+        ),
+    ] = 2_000_000
+    clock_slack_ppm: Annotated[
+        Count,
+        _threshold(
+            "clock_slack_share", RATIO, Group.RUN_QUALITY, "... or by this share of it"
+        ),
+    ] = 10_000
+    max_clock_jump_ns: Annotated[
+        Duration,
+        _threshold(
+            "max_clock_jump_ms",
+            MILLISECONDS,
+            Group.RUN_QUALITY,
+            "Wall clock against monotonic clock",
+            shown="max_clock_jump_seconds",
+        ),
+    ] = 250_000_000
+    max_cached_tokens: Annotated[
+        Count,
+        _threshold(
+            "max_cached_tokens",
+            TOKENS,
+            Group.RUN_QUALITY,
+            "Prompt tokens a template always finds cached",
+        ),
+    ] = 16
+    max_cached_ppm: Annotated[
+        Count,
+        _threshold(
+            "max_cached_share",
+            RATIO,
+            Group.RUN_QUALITY,
+            "... or this share of the prompt",
+        ),
+    ] = 50_000
+    stalled_ppm: Annotated[
+        Count,
+        _threshold(
+            "stalled_share",
+            RATIO,
+            Group.RUN_QUALITY,
+            "CPU share of the server below which it stood still",
+        ),
+    ] = 500_000
+    stalled_advisory_ppm: Annotated[
+        Count,
+        _threshold(
+            "stalled_advisory_share",
+            RATIO,
+            Group.RUN_QUALITY,
+            "CPU share of the server below which it is worth a note",
+        ),
+    ] = 750_000
+    max_memory_pressure_ppm: Annotated[
+        Count,
+        _threshold(
+            "max_memory_pressure_share",
+            RATIO,
+            Group.RUN_QUALITY,
+            "Share of the window stalled on memory",
+        ),
+    ] = 10_000
+    max_major_faults_per_second: Annotated[
+        Count,
+        _threshold(
+            "max_major_faults_per_second",
+            PER_SECOND,
+            Group.RUN_QUALITY,
+            "Major page faults of the server",
+        ),
+    ] = 100
+    max_gpu_foreign_bytes: Annotated[
+        Size,
+        _threshold(
+            "max_gpu_foreign_bytes",
+            BYTES,
+            Group.RUN_QUALITY,
+            "GPU memory of other processes",
+        ),
+    ] = 268_435_456
+    gpu_throttle_mask: Annotated[
+        Count,
+        _threshold(
+            "gpu_throttle_mask",
+            BITMASK,
+            Group.RUN_QUALITY,
+            "NVML reasons that pollute: hw slowdown, sw and hw thermal, power brake",
+            shown=None,
+        ),
+    ] = 0x08 | 0x20 | 0x40 | 0x80
+    canary_repetitions: Annotated[
+        Count,
+        _threshold(
+            "canary_repetitions",
+            COUNT,
+            Group.CANARY,
+            "Canary runs",
+            shown="repetitions",
+        ),
+    ] = 10
+    canary_drop_first: Annotated[
+        bool,
+        _threshold(
+            "canary_drop_first",
+            TRUTH,
+            Group.CANARY,
+            "The first canary run is left out of the variation",
+            shown="drop_first",
+        ),
+    ] = True
+    canary_max_latency_cv_ppm: Annotated[
+        Count,
+        _threshold(
+            "canary_max_latency_cv",
+            RATIO,
+            Group.CANARY,
+            "Variation of the canary's time",
+            shown="max_latency_cv",
+        ),
+    ] = 30_000
+    canary_max_missing_ppm: Annotated[
+        Count,
+        _threshold(
+            "canary_max_missing_rate",
+            RATIO,
+            Group.CANARY,
+            "Share of canary runs without telemetry",
+            shown="max_missing_rate",
+            is_share=True,
+        ),
+    ] = 0
+    anchor_max_drift_ppm: Annotated[
+        Count,
+        _threshold(
+            "anchor_max_drift",
+            RATIO,
+            Group.CANARY,
+            "Time of an anchor run against the canary's",
+        ),
+    ] = 100_000
+    outlier_mad_milli: Annotated[
+        Count,
+        _threshold(
+            "outlier_mads",
+            THOUSANDTHS,
+            Group.ANALYSIS,
+            "Distance from the median in MADs",
+        ),
+    ] = 5_190
+    outlier_min_runs: Annotated[
+        Count,
+        _threshold("outlier_min_runs", COUNT, Group.ANALYSIS, "Runs that this needs"),
+    ] = 5
+    p95_min_runs: Annotated[
+        Count, _threshold("p95_min_runs", COUNT, Group.ANALYSIS, "Runs a p95 needs")
+    ] = 20
+    drift_chi2_milli: Annotated[
+        Count,
+        _threshold(
+            "drift_chi2",
+            THOUSANDTHS,
+            Group.ANALYSIS,
+            "Mann-Kendall S squared over its variance",
+        ),
+    ] = 6_630
+    drift_min_ppm: Annotated[
+        Count,
+        _threshold(
+            "drift_min_share",
+            RATIO,
+            Group.ANALYSIS,
+            "Last repetition slower than the first by",
+        ),
+    ] = 30_000
+    output_length_ppm: Annotated[
+        Count,
+        _threshold(
+            "output_length_share",
+            RATIO,
+            Group.ANALYSIS,
+            "Tokens differing from the baseline quant's by",
+        ),
+    ] = 200_000
+    rival_chi2_milli: Annotated[
+        Count,
+        _threshold(
+            "rival_chi2",
+            THOUSANDTHS,
+            Group.ANALYSIS,
+            "(2W - n) squared over n for a clear winner",
+        ),
+    ] = 3_840
+    rival_min_pairs: Annotated[
+        Count,
+        _threshold("rival_min_pairs", COUNT, Group.ANALYSIS, "Pairs that this needs"),
+    ] = 10
+    confidence_z_milli: Annotated[
+        Count,
+        _threshold(
+            "confidence_z", THOUSANDTHS, Group.ANALYSIS, "z of the 95 % Wilson bound"
+        ),
+    ] = 1_960
+    baseline_max_age_us: Annotated[
+        Duration,
+        _threshold(
+            "baseline_max_age_days",
+            DAYS,
+            Group.THRESHOLDS,
+            "Age at which a stored baseline is stale",
+            shown="baseline_max_age_seconds",
+        ),
+    ] = 90 * 86_400_000_000
+    compare_rel_floor_ppm: Annotated[
+        Count,
+        _threshold(
+            "compare_rel_floor",
+            RATIO,
+            Group.THRESHOLDS,
+            "Smallest relative change that counts",
+        ),
+    ] = 50_000
+    compare_abs_floor_ns: Annotated[
+        Duration,
+        _threshold(
+            "compare_abs_floor_ms",
+            MILLISECONDS,
+            Group.THRESHOLDS,
+            "Smallest absolute change of latency that counts",
+            shown="compare_abs_floor_seconds",
+        ),
+    ] = 50_000_000
+    compare_noise_milli: Annotated[
+        Count,
+        _threshold(
+            "compare_noise",
+            THOUSANDTHS,
+            Group.THRESHOLDS,
+            "Smallest change that counts, in joint scaled MADs",
+        ),
+    ] = 3_000
+    compare_min_runs: Annotated[
+        Count,
+        _threshold(
+            "compare_min_runs",
+            COUNT,
+            Group.THRESHOLDS,
+            "Runs that a comparison needs on each side",
+        ),
+    ] = 5
+    slo_missing_telemetry_ppm: Annotated[
+        Count,
+        _threshold(
+            "slo_missing_telemetry",
+            RATIO,
+            Group.OBJECTIVES,
+            "Missing telemetry must stay below",
+            is_share=True,
+        ),
+    ] = 10_000
+    slo_determinism_ppm: Annotated[
+        Count,
+        _threshold(
+            "slo_determinism",
+            RATIO,
+            Group.OBJECTIVES,
+            "Determinism must reach",
+            is_share=True,
+        ),
+    ] = 1_000_000
+    slo_polluted_ppm: Annotated[
+        Count,
+        _threshold(
+            "slo_polluted",
+            RATIO,
+            Group.OBJECTIVES,
+            "Polluted runs must stay below",
+            is_share=True,
+        ),
+    ] = 100_000
+    slo_frontier_ppm: Annotated[
+        Count,
+        _threshold(
+            "slo_frontier",
+            RATIO,
+            Group.OBJECTIVES,
+            "Sessions with a recommendation must reach",
+            is_share=True,
+        ),
+    ] = 800_000
+
+
+def declared_thresholds(policy: type[Policy] = Policy) -> dict[str, Threshold]:
+    """Every threshold a preset or a control profile may set, by its name there."""
+    found: dict[str, Threshold] = {}
+    for field, hint in typing.get_type_hints(policy, include_extras=True).items():
+        (declared,) = [
+            item.extra["threshold"]
+            for item in hint.__metadata__
+            if isinstance(item, Meta) and item.extra and "threshold" in item.extra
+        ]
+        if declared.key in found:
+            raise ValueError(f"two thresholds have the key {declared.key}")
+        found[declared.key] = replace(declared, field=field)
+    return found
+
+
+POLICY_KEYS = declared_thresholds()
+
+
+def shown_thresholds(group: Group) -> list[Threshold]:
+    """The thresholds that the summary shows in a group, in their order there."""
+    return [
+        entry for entry in POLICY_KEYS.values() if entry.group is group and entry.shown
+    ]
 
 
 def policy_value(key: str, value: object) -> int | str | bool:
@@ -113,13 +622,13 @@ def policy_value(key: str, value: object) -> int | str | bool:
         if value not in entry.words:
             raise UsageError(f"{key} is {value!r}", "one of " + ", ".join(entry.words))
         return str(value)
-    if entry.scale is None:
+    if entry.unit.scale is None:
         if not isinstance(value, bool):
             raise UsageError(f"{key} is {value!r}", "write true or false")
         return value
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         raise UsageError(f"{key} is {value!r}", "write a number")
-    scaled = Decimal(value) * entry.scale
+    scaled = Decimal(value) * entry.unit.scale
     if not scaled.is_finite() or scaled < 0:
         raise UsageError(f"{key} is {value}", "write a number of 0 or more")
     if entry.is_share and value > 1:
@@ -127,7 +636,9 @@ def policy_value(key: str, value: object) -> int | str | bool:
     if entry.is_positive and not value:
         raise UsageError(f"{value} lets nothing pass", "write a number above 0")
     if scaled != scaled.to_integral_value():
-        raise UsageError(f"{key} is {value}", f"its finest step is {1 / entry.scale:f}")
+        raise UsageError(
+            f"{key} is {value}", f"its finest step is {1 / entry.unit.scale:f}"
+        )
     return int(scaled)
 
 
@@ -150,9 +661,9 @@ def human_value(key: str, policy: Policy) -> Decimal | str | bool:
     """One threshold of a policy in the units people write."""
     entry = POLICY_KEYS[key]
     value = getattr(policy, entry.field)
-    if entry.scale is None or isinstance(value, (str, bool)):
+    if entry.unit.scale is None or isinstance(value, (str, bool)):
         return value  # type: ignore[no-any-return]
-    plain = Decimal(value) / entry.scale
+    plain = Decimal(value) / entry.unit.scale
     return plain.quantize(ONE) if plain == plain.to_integral_value() else plain
 
 

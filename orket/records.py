@@ -15,27 +15,16 @@ are UTC. Judgement (rates, quality, eligibility) belongs to the SQL views.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from orket.limits import MAX_BYTES, MAX_COUNT, MAX_NS, MAX_READING
+from orket.policy import Policy as Policy
+from orket.row_types import Count, Duration, Moment, Name, Reading, Signed, Size
+from orket.row_types import Record as Record
+from orket.row_types import about as _about
 from orket.text import storable
-
-Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
-Duration = Annotated[int, Meta(ge=0, le=MAX_NS)]
-Size = Annotated[int, Meta(ge=0, le=MAX_BYTES)]
-Reading = Annotated[int, Meta(ge=0, le=MAX_READING)]
-Signed = Annotated[int, Meta(ge=-MAX_READING, le=MAX_READING)]
-Name = Annotated[str, Meta(min_length=1)]
-Moment = Annotated[datetime, Meta(tz=True)]
-
-
-def _about(meaning: str, unit: str = "", source: str = "orket") -> Meta:
-    """What the data dictionary says of a column."""
-    return Meta(description=meaning, extra={"unit": unit, "source": source})
 
 
 def _sensor(
@@ -61,10 +50,6 @@ def _sensor(
             "kind": kind,
         },
     )
-
-
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of every raw row and every group inside one."""
 
 
 class Counters(Record, frozen=True, kw_only=True):
@@ -672,159 +657,6 @@ class Capabilities(Record, frozen=True, kw_only=True):
     cache_control: Annotated[
         bool | None, _about("Prompt cache can be switched off")
     ] = None
-
-
-class Policy(Record, frozen=True, kw_only=True):
-    """Every threshold a view compares with. Ratios in parts per million.
-
-    The values here are the defaults; a preset or a control profile sets others, and
-    the manifest keeps those in force, so that an old sweep keeps its own policy.
-    """
-
-    adherence_threshold_ppm: Annotated[
-        Count, _about("Share of the baseline quant's adherence to keep", "ppm")
-    ] = 950_000
-    latency_ceiling_ns: Annotated[
-        Duration, _about("Highest mean wall time of a quant", "ns")
-    ] = 10_000_000_000
-    min_valid_runs: Annotated[Count, _about("Valid runs per task", "count")] = 1
-    include_polluted: Annotated[Name, _about("never, fill or always")] = "never"
-    allow_unobserved: Annotated[
-        bool, _about("ENVIRONMENT_UNOBSERVED is an advisory")
-    ] = False
-    utility_formula: Annotated[
-        Name, _about("Utility of a quant, from a closed list")
-    ] = "adherence_per_second"
-
-    max_load_ns: Annotated[
-        Duration, _about("Load time allowed in a timed run", "ns")
-    ] = 500_000_000
-    max_foreign_cpu_ppm: Annotated[
-        Count, _about("Machine share of other processes", "ppm")
-    ] = 100_000
-    foreign_cpu_excess_ns: Annotated[
-        Duration, _about("Excess CPU time a short window needs", "ns")
-    ] = 50_000_000
-    counter_window_ns: Annotated[
-        Duration, _about("Shortest window of a CPU clock", "ns")
-    ] = 500_000_000
-    max_steal_ppm: Annotated[Count, _about("Stolen CPU share", "ppm")] = 20_000
-    max_load_per_cpu_milli: Annotated[
-        Count, _about("Load average per logical CPU", "1/1000")
-    ] = 1_000
-    max_quota_throttle_ppm: Annotated[
-        Count, _about("Share of the window held back by a CPU quota", "ppm")
-    ] = 50_000
-    max_thermal_throttle_ppm: Annotated[
-        Count, _about("Share of the window throttled for heat", "ppm")
-    ] = 50_000
-    max_swap_bytes_per_second: Annotated[Size, _about("Swap traffic", "bytes/s")] = (
-        1_048_576
-    )
-    max_overhead_ppm: Annotated[
-        Count, _about("Unexplained share of the wall time", "ppm")
-    ] = 250_000
-    overhead_floor_ns: Annotated[
-        Duration, _about("Unexplained time always allowed", "ns")
-    ] = 100_000_000
-    clock_slack_ns: Annotated[
-        Duration, _about("Internal time may exceed wall time by this", "ns")
-    ] = 2_000_000
-    clock_slack_ppm: Annotated[
-        Count, _about("... or by this share of the wall time", "ppm")
-    ] = 10_000
-    max_clock_jump_ns: Annotated[
-        Duration, _about("Wall clock against monotonic clock", "ns")
-    ] = 250_000_000
-    max_cached_tokens: Annotated[
-        Count, _about("Prompt tokens a template always finds cached", "tokens")
-    ] = 16
-    max_cached_ppm: Annotated[Count, _about("... or this share", "ppm")] = 50_000
-    stalled_ppm: Annotated[
-        Count, _about("Server CPU share below which it stood still", "ppm")
-    ] = 500_000
-    stalled_advisory_ppm: Annotated[
-        Count, _about("... below which it is worth a note", "ppm")
-    ] = 750_000
-    max_memory_pressure_ppm: Annotated[
-        Count, _about("Share of the window stalled on memory", "ppm")
-    ] = 10_000
-    max_major_faults_per_second: Annotated[
-        Count, _about("Major faults of the server", "1/s")
-    ] = 100
-    max_gpu_foreign_bytes: Annotated[
-        Size, _about("GPU memory of other processes", "bytes")
-    ] = 268_435_456
-    gpu_throttle_mask: Annotated[
-        Count,
-        _about(
-            "NVML reasons that pollute: hw slowdown, sw and hw thermal, power brake",
-            "bitmask",
-        ),
-    ] = 0x08 | 0x20 | 0x40 | 0x80
-
-    canary_repetitions: Annotated[Count, _about("Canary runs", "count")] = 10
-    canary_drop_first: Annotated[
-        bool, _about("First canary run left out of the variation")
-    ] = True
-    canary_max_latency_cv_ppm: Annotated[
-        Count, _about("Variation of the canary's time", "ppm")
-    ] = 30_000
-    canary_max_missing_ppm: Annotated[
-        Count, _about("Canary runs without telemetry", "ppm")
-    ] = 0
-    anchor_max_drift_ppm: Annotated[
-        Count, _about("Anchor time against the canary's", "ppm")
-    ] = 100_000
-
-    outlier_mad_milli: Annotated[
-        Count, _about("Distance from the median in MADs", "1/1000")
-    ] = 5_190
-    outlier_min_runs: Annotated[Count, _about("Runs needed for it", "count")] = 5
-    p95_min_runs: Annotated[Count, _about("Runs a p95 needs", "count")] = 20
-    drift_chi2_milli: Annotated[
-        Count, _about("Mann-Kendall S squared over its variance", "1/1000")
-    ] = 6_630
-    drift_min_ppm: Annotated[
-        Count, _about("Last repetition slower than the first by", "ppm")
-    ] = 30_000
-    output_length_ppm: Annotated[
-        Count, _about("Tokens differing from the baseline quant's by", "ppm")
-    ] = 200_000
-    rival_chi2_milli: Annotated[
-        Count, _about("(2W - n) squared over n for a clear winner", "1/1000")
-    ] = 3_840
-    rival_min_pairs: Annotated[Count, _about("Pairs needed for it", "count")] = 10
-    confidence_z_milli: Annotated[
-        Count, _about("z of the 95 % Wilson bound", "1/1000")
-    ] = 1_960
-
-    baseline_max_age_us: Annotated[
-        Duration, _about("Age at which a stored baseline is stale", "us")
-    ] = 90 * 86_400_000_000
-    compare_rel_floor_ppm: Annotated[
-        Count, _about("Change that counts, relative", "ppm")
-    ] = 50_000
-    compare_abs_floor_ns: Annotated[
-        Duration, _about("Change that counts, absolute", "ns")
-    ] = 50_000_000
-    compare_noise_milli: Annotated[
-        Count, _about("... and in joint scaled MADs", "1/1000")
-    ] = 3_000
-    compare_min_runs: Annotated[Count, _about("Runs on each side", "count")] = 5
-
-    slo_missing_telemetry_ppm: Annotated[
-        Count, _about("Missing telemetry must stay below", "ppm")
-    ] = 10_000
-    slo_determinism_ppm: Annotated[Count, _about("Determinism must reach", "ppm")] = (
-        1_000_000
-    )
-    slo_polluted_ppm: Annotated[
-        Count, _about("Polluted runs must stay below", "ppm")
-    ] = 100_000
-    slo_frontier_ppm: Annotated[
-        Count, _about("Sessions with a recommendation must reach", "ppm")
-    ] = 800_000
 
 
 class Label(Record, frozen=True, kw_only=True):

@@ -69,7 +69,6 @@ def determinism(
     from orket.planning.plan import DETERMINISM, build_plan
     from orket.planning.preset import Change, override
     from orket.planning.served import fill_served
-    from orket.policy import RATIO
     from orket.sweep.judge import count_determinism, read_determinism
     from orket.warehouse import Warehouse
 
@@ -84,7 +83,7 @@ def determinism(
         ctx.exit(explain_interrupt(plan.sweep_id, store, outcome.calls, None))
     rows = read_determinism(store, plan.sweep_id)
     counts = count_determinism(
-        store, plan.sweep_id, int((required or Decimal(0)) * RATIO)
+        store, plan.sweep_id, int((required or Decimal(0)) * 10**6)
     )
     report = _report(plan, rows, counts, required)
     if output and output != "-":

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from orket.exports.part import Part
+from orket.exports.policy_part import PolicyPart, shows
 from orket.exports.scale import GIB, MICRO, MILLI, NANO, NumberOrWord, Scaled, Source
+from orket.policy import Group
 
 
 class Hardware(Part):
@@ -59,97 +61,19 @@ class EffectiveControls(Controls):
     """The controls verified; null where one could not be."""
 
 
-class Thresholds(Part):
-    """What makes a quant eligible and a comparison count. Source: the policy."""
-
-    adherence_threshold: Annotated[float, Scaled("adherence_threshold_ppm", MICRO)]
-    """Share of the baseline quant's adherence that a quant must keep."""
-    latency_ceiling: Annotated[float, Scaled("latency_ceiling_ns", NANO)]
-    """Highest mean wall time of a run, seconds."""
-    min_valid_runs: int
-    """Valid runs that every task needs."""
-    utility_formula: str
-    """Formula of `utility`."""
-    baseline_max_age_seconds: Annotated[float, Scaled("baseline_max_age_us", MICRO)]
-    """Age at which a stored baseline is stale, seconds."""
-    compare_rel_floor: Annotated[float, Scaled("compare_rel_floor_ppm", MICRO)]
-    """Smallest relative change that counts."""
-    compare_abs_floor_seconds: Annotated[float, Scaled("compare_abs_floor_ns", NANO)]
-    """Smallest absolute change of latency that counts, seconds."""
-    compare_noise: Annotated[float, Scaled("compare_noise_milli", MILLI, 3)]
-    """Smallest change that counts, in joint scaled MADs."""
-    compare_min_runs: int
-    """Runs that a comparison needs on each side."""
+@shows(Group.THRESHOLDS)
+class Thresholds(PolicyPart):
+    """What makes a quant eligible and a comparison count."""
 
 
-class RunQualityPolicy(Part):
-    """When a run counts as polluted. Source: the policy."""
-
-    include_polluted: str
-    """Whether polluted runs may count: never, fill or always."""
-    allow_unobserved: bool
-    """An unobserved environment is only an advisory."""
-    max_load_seconds: Annotated[float, Scaled("max_load_ns", NANO)]
-    """Model load allowed inside a timed run, seconds."""
-    max_foreign_cpu_share: Annotated[float, Scaled("max_foreign_cpu_ppm", MICRO)]
-    """Share of the machine that other processes may use."""
-    foreign_cpu_excess_seconds: Annotated[float, Scaled("foreign_cpu_excess_ns", NANO)]
-    """Excess CPU time that a short window needs as well, seconds."""
-    counter_window_seconds: Annotated[float, Scaled("counter_window_ns", NANO)]
-    """Shortest window over which CPU clocks are read, seconds."""
-    max_steal_share: Annotated[float, Scaled("max_steal_ppm", MICRO)]
-    """Share of CPU time a hypervisor may take."""
-    max_load_per_cpu: Annotated[float, Scaled("max_load_per_cpu_milli", MILLI, 3)]
-    """Load average per logical CPU before the first call."""
-    max_quota_throttle_share: Annotated[float, Scaled("max_quota_throttle_ppm", MICRO)]
-    """Share of the window a CPU quota may hold the server back."""
-    max_thermal_throttle_share: Annotated[
-        float, Scaled("max_thermal_throttle_ppm", MICRO)
-    ]
-    """Share of the window throttled for heat."""
-    max_swap_bytes_per_second: int
-    """Swap traffic."""
-    max_overhead_ratio: Annotated[float, Scaled("max_overhead_ppm", MICRO)]
-    """Unexplained share of the wall time."""
-    overhead_floor_seconds: Annotated[float, Scaled("overhead_floor_ns", NANO)]
-    """Unexplained time that is always allowed, seconds."""
-    clock_slack_seconds: Annotated[float, Scaled("clock_slack_ns", NANO)]
-    """Internal time may exceed the wall time by this, seconds."""
-    clock_slack_share: Annotated[float, Scaled("clock_slack_ppm", MICRO)]
-    """... or by this share of the wall time."""
-    max_clock_jump_seconds: Annotated[float, Scaled("max_clock_jump_ns", NANO)]
-    """Wall clock against monotonic clock, seconds."""
-    max_cached_tokens: int
-    """Prompt tokens a template always finds cached."""
-    max_cached_share: Annotated[float, Scaled("max_cached_ppm", MICRO)]
-    """... or this share of the prompt."""
-    stalled_share: Annotated[float, Scaled("stalled_ppm", MICRO)]
-    """CPU share of the server below which it stood still."""
-    stalled_advisory_share: Annotated[float, Scaled("stalled_advisory_ppm", MICRO)]
-    """CPU share of the server below which it is worth a note."""
-    max_memory_pressure_share: Annotated[
-        float, Scaled("max_memory_pressure_ppm", MICRO)
-    ]
-    """Share of the window stalled on memory."""
-    max_major_faults_per_second: int
-    """Major page faults of the server."""
-    max_gpu_foreign_bytes: int
-    """GPU memory of other processes."""
+@shows(Group.RUN_QUALITY)
+class RunQualityPolicy(PolicyPart):
+    """When a run counts as polluted."""
 
 
-class CanaryPolicy(Part):
-    """What the canary gate demands. Source: the policy."""
-
-    repetitions: Annotated[int, Source("canary_repetitions")]
-    """Canary runs."""
-    drop_first: Annotated[bool, Source("canary_drop_first")]
-    """The first one is left out of the variation."""
-    max_latency_cv: Annotated[float, Scaled("canary_max_latency_cv_ppm", MICRO)]
-    """Variation of their time."""
-    max_missing_rate: Annotated[float, Scaled("canary_max_missing_ppm", MICRO)]
-    """Share of them without telemetry."""
-    anchor_max_drift: Annotated[float, Scaled("anchor_max_drift_ppm", MICRO)]
-    """Time of an anchor run against the canary's."""
+@shows(Group.CANARY)
+class CanaryPolicy(PolicyPart):
+    """What the canary gate demands."""
 
 
 class Provider(Part):

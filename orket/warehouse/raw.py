@@ -14,7 +14,8 @@ from pathlib import Path
 import duckdb
 
 from orket.errors import UsageError
-from orket.records import DATASETS, Policy
+from orket.policy import SHOWN_GROUPS, Policy, shown_thresholds
+from orket.records import DATASETS
 from orket.warehouse.schema import duckdb_columns
 
 
@@ -70,6 +71,16 @@ def bind_policy(
             f"CREATE TABLE raw.{table} AS "
             f"SELECT {columns}, CAST({as_of} AS TIMESTAMP) AS as_of"
         )
+
+
+def bind_policy_groups(connection: duckdb.DuckDBPyConnection) -> None:
+    """A macro for each group that the summary shows: of a policy, its thresholds."""
+    for group in SHOWN_GROUPS:
+        fields = ", ".join(
+            f"'{entry.field}': policy.{entry.field}"
+            for entry in shown_thresholds(group)
+        )
+        connection.execute(f"CREATE MACRO raw.{group.value}(policy) AS {{{fields}}}")
 
 
 def bind_what_if(

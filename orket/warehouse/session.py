@@ -13,7 +13,12 @@ import duckdb
 from orket.errors import UsageError, WarehouseError
 from orket.records import DATASETS
 from orket.warehouse.parts import first_unreadable
-from orket.warehouse.raw import bind_dataset, bind_policy, bind_what_if
+from orket.warehouse.raw import (
+    bind_dataset,
+    bind_policy,
+    bind_policy_groups,
+    bind_what_if,
+)
 from orket.warehouse.view_comments import comment_views
 from orket.warehouse.view_files import (
     VIEW_VERSION,
@@ -147,6 +152,7 @@ class Session:
         for dataset in DATASETS:
             bind_dataset(self._connection, dataset, self._parts[dataset])
         bind_policy(self._connection, overrides)
+        bind_policy_groups(self._connection)
         bind_what_if(self._connection, overrides)
         run(macro_file().read_text(encoding="utf-8"))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import duckdb
 
+from orket.policy import POLICY_KEYS
+from orket.warehouse.raw import quoted
 from orket.warehouse.view_files import (
     VIEW_VERSION,
     split_comments,
@@ -21,6 +23,7 @@ def comment_views(connection: duckdb.DuckDBPyConnection) -> None:
     files = view_files()
     for path in files.values():
         connection.execute(split_comments(path)[1])
+    _comment_thresholds(connection)
     meanings = _own_comments(connection)
     for place, (view, path) in enumerate(files.items()):
         made_from = views_named(split_comments(path)[0]) - {view}
@@ -36,10 +39,22 @@ def comment_views(connection: duckdb.DuckDBPyConnection) -> None:
             )
             if comment is None and passed_on:
                 meanings[view][column] = passed_on
-                text = passed_on.replace("'", "''")
-                connection.execute(
-                    f"COMMENT ON COLUMN {VIEW_VERSION}.{view}.{column} IS '{text}'"
-                )
+                _comment(connection, view, column, passed_on)
+
+
+def _comment_thresholds(connection: duckdb.DuckDBPyConnection) -> None:
+    """What each threshold means, from its declaration."""
+    for entry in POLICY_KEYS.values():
+        words = ", ".join(filter(None, (entry.meaning, entry.unit.kept)))
+        _comment(connection, "policy", entry.field, words)
+
+
+def _comment(
+    connection: duckdb.DuckDBPyConnection, view: str, column: str, text: str
+) -> None:
+    connection.execute(
+        f"COMMENT ON COLUMN {VIEW_VERSION}.{view}.{column} IS {quoted(text)}"
+    )
 
 
 def _own_comments(

@@ -13,63 +13,15 @@ WITH sessions AS (
         sweep_id,
         list(model_id ORDER BY model_id) AS models,
         list({'key': model_id, 'value': quant_tags} ORDER BY model_id) AS quants,
-        if(
-            count(DISTINCT entry.experimental_controls) = 1,
-            any_value(entry.experimental_controls),
-            NULL
-        ) AS experimental_controls,
-        if(
-            count(DISTINCT entry.effective_controls) = 1,
-            any_value(entry.effective_controls),
-            NULL
-        ) AS effective_controls,
-        if(count(DISTINCT entry.provider) = 1, any_value(entry.provider), NULL) AS provider,
-        if(
-            count(DISTINCT policy_row.adherence_threshold_ppm) = 1,
-            min(policy_row.adherence_threshold_ppm),
-            NULL
-        ) AS adherence_threshold_ppm,
-        if(
-            count(DISTINCT policy_row.latency_ceiling_ns) = 1,
-            min(policy_row.latency_ceiling_ns),
-            NULL
-        ) AS latency_ceiling_ns,
-        -- The policies differ only in these two, or in all that follows.
-        first(policy_row ORDER BY model_id) AS first_policy,
-        max(policy_row.include_polluted) AS include_polluted,
-        bool_or(policy_row.allow_unobserved) AS allow_unobserved,
-        count(DISTINCT row(
-            policy_row.include_polluted,
-            policy_row.allow_unobserved,
-            policy_row.max_load_ns,
-            policy_row.max_foreign_cpu_ppm,
-            policy_row.foreign_cpu_excess_ns,
-            policy_row.counter_window_ns,
-            policy_row.max_steal_ppm,
-            policy_row.max_load_per_cpu_milli,
-            policy_row.max_quota_throttle_ppm,
-            policy_row.max_thermal_throttle_ppm,
-            policy_row.max_swap_bytes_per_second,
-            policy_row.max_overhead_ppm,
-            policy_row.overhead_floor_ns,
-            policy_row.clock_slack_ns,
-            policy_row.clock_slack_ppm,
-            policy_row.max_clock_jump_ns,
-            policy_row.max_cached_tokens,
-            policy_row.max_cached_ppm,
-            policy_row.stalled_ppm,
-            policy_row.stalled_advisory_ppm,
-            policy_row.max_memory_pressure_ppm,
-            policy_row.max_major_faults_per_second,
-            policy_row.max_gpu_foreign_bytes
-        )) = 1 AS same_quality_policy,
-        count(DISTINCT row(
-            policy_row.canary_repetitions,
-            policy_row.canary_drop_first,
-            policy_row.canary_max_latency_cv_ppm,
-            policy_row.canary_max_missing_ppm,
-            policy_row.anchor_max_drift_ppm
-        )) = 1 AS same_canary_policy,
+        v1.agreed(entry.experimental_controls) AS experimental_controls,
+        v1.agreed(entry.effective_controls) AS effective_controls,
+        v1.agreed(entry.provider) AS provider,
+        v1.agreed(policy.adherence_threshold_ppm) AS adherence_threshold_ppm,
+        v1.agreed(policy.latency_ceiling_ns) AS latency_ceiling_ns,
+        max(policy.include_polluted) AS include_polluted,
+        bool_or(policy.allow_unobserved) AS allow_unobserved,
+        v1.agreed(raw.run_quality_policy(policy)) AS run_quality_policy,
+        v1.agreed(raw.canary_policy(policy)) AS canary_policy,
         -- With several models the worst canary speaks for the sweep.
         first(
             entry.canary
@@ -79,7 +31,8 @@ WITH sessions AS (
                 model_id
         ) AS canary,
         list(entry ORDER BY model_id) AS sessions
-    FROM (SELECT *, entry.thresholds AS policy_row FROM v1.session_entry)
+    FROM v1.session_entry
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
     GROUP BY sweep_id
 ),
 
@@ -163,12 +116,8 @@ SELECT
             'latency_ceiling_ns': sessions.latency_ceiling_ns,
             'experimental_controls': sessions.experimental_controls,
             'effective_controls': sessions.effective_controls,
-            'run_quality_policy': if(
-                sessions.same_quality_policy, sessions.first_policy, NULL
-            ),
-            'canary_policy': if(
-                sessions.same_canary_policy, sessions.first_policy, NULL
-            ),
+            'run_quality_policy': sessions.run_quality_policy,
+            'canary_policy': sessions.canary_policy,
             'runtime_target': manifest.runtime_target,
             'execution_mode': manifest.execution_mode,
             'provider': sessions.provider

@@ -24,6 +24,7 @@ FLOORS = {
     "sidecars": 2,
     "mockserver": 2,
     "records": 1,
+    "row_types": 1,
     "admission": 1,
     "limits": 1,
     "warehouse": 1,

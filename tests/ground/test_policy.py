@@ -2,27 +2,105 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import orket
 from orket.errors import UsageError
+from orket.exports.plan_model import CanaryPolicy, RunQualityPolicy, Thresholds
 from orket.policy import (
     POLICY_KEYS,
+    RATIO,
+    Group,
+    Policy,
+    _threshold,
     build_policy,
     changed_policy,
+    declared_thresholds,
     human_value,
     policy_value,
+    shown_thresholds,
 )
-from orket.records import Policy
+from orket.resources import shipped
+from orket.warehouse import Warehouse
+
+PEOPLE_MAY_CHANGE = ("rejudge.py", "options.py", "sweep_options.py")
+"""Modules that give a threshold an option of its own on the command line."""
 
 
 def test_every_threshold_of_the_policy_can_be_set_once():
     assert sorted(entry.field for entry in POLICY_KEYS.values()) == sorted(
         Policy.__struct_fields__
     )
+
+
+def test_a_further_threshold_needs_its_declaration_alone():
+    """Key, unit and words follow from it; what is left is the view that compares it."""
+
+    class Further(Policy, frozen=True, kw_only=True):
+        max_new_ppm: Annotated[
+            int, _threshold("max_new_share", RATIO, Group.RUN_QUALITY, "Something new")
+        ] = 5
+
+    added = declared_thresholds(Further)["max_new_share"]
+    assert (added.field, added.shown, added.meaning) == (
+        "max_new_ppm",
+        "max_new_share",
+        "Something new",
+    )
+
+
+def test_every_threshold_is_compared_in_a_view_and_named_nowhere_else():
+    views = {
+        path.name: path.read_text("utf-8") for path in (shipped("sql")).rglob("*.sql")
+    }
+    package = Path(orket.__file__).parent
+    sources = {
+        str(path.relative_to(package)): path.read_text("utf-8")
+        for path in package.rglob("*.py")
+        if path.name not in ("policy.py", *PEOPLE_MAY_CHANGE)
+    }
+    for entry in POLICY_KEYS.values():
+        field = re.compile(rf"\b{entry.field}\b")
+        assert [name for name, text in views.items() if field.search(text)], entry.key
+        if entry.group in (Group.ANALYSIS, Group.OBJECTIVES):
+            assert not [name for name, text in sources.items() if field.search(text)]
+
+
+def test_the_summary_shows_what_is_declared_in_its_groups():
+    for part, group in (
+        (Thresholds, Group.THRESHOLDS),
+        (RunQualityPolicy, Group.RUN_QUALITY),
+        (CanaryPolicy, Group.CANARY),
+    ):
+        assert list(part.model_fields) == [
+            entry.shown for entry in shown_thresholds(group)
+        ]
+        for entry in shown_thresholds(group):
+            description = part.model_fields[str(entry.shown)].description
+            assert str(description).startswith(entry.meaning)
+
+
+def test_the_view_says_of_each_threshold_what_is_declared(tmp_path):
+    with Warehouse.open(tmp_path).session() as session:
+        notes = {
+            note.column: note.comment
+            for note in session.notes()
+            if note.view == "policy"
+        }
+    for entry in POLICY_KEYS.values():
+        assert notes[entry.field].startswith(entry.meaning)
+    assert set(notes) == {
+        "sweep_id",
+        "model_id",
+        *(entry.field for entry in POLICY_KEYS.values()),
+    }
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from tools.docs.pages import fill_block  # noqa: E402
 from tools.docs.sensors_table import sensors_table  # noqa: E402
 from tools.docs.summary_fields import summary_fields, summary_schema  # noqa: E402
 from tools.docs.telemetry_columns import telemetry_columns  # noqa: E402
+from tools.docs.thresholds import thresholds  # noqa: E402
 from tools.docs.view_columns import view_columns  # noqa: E402
 
 COMMAND = "python tools/docs/build.py"
@@ -28,6 +29,7 @@ FILES: dict[str, Callable[[], str]] = {
 BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/cli.md", "commands"): cli_reference,
     ("docs/measurement.md", "sensors"): sensors_table,
+    ("docs/presets.md", "thresholds"): thresholds,
     ("docs/summary.md", "fields"): summary_fields,
     ("docs/telemetry.md", "columns"): telemetry_columns,
     ("docs/views.md", "views"): view_columns,
