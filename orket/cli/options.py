@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar, cast
 
 import click
 
 from orket.cli.rejudge import Rejudge, read_decimal
+from orket.providers.options import OPTION_KEYS, OptionKey
 
 FORMATS = ("table", "json", "csv")
+OPTION_FLAGS = tuple(key for key in OPTION_KEYS if key.flag)
+"""The keys of `[provider]` that have an option of their own."""
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -44,6 +47,25 @@ def output_option(command: _Command) -> _Command:
         metavar="FILE",
         help="Write to this file; - is stdout.",
     )(command)
+
+
+def server_options(keys: Sequence[OptionKey]) -> Callable[[_Command], _Command]:
+    """How a server is reached, each key as a parameter; None says nothing."""
+
+    def decorate(command: _Command) -> _Command:
+        for key in reversed(keys):
+            assert key.flag is not None
+            command = click.option(
+                key.flag,
+                key.name,
+                is_flag=key.is_switch,
+                default=None,
+                metavar=key.metavar,
+                help=key.about,
+            )(command)
+        return command
+
+    return decorate
 
 
 def rejudge_options(command: _Command) -> _Command:

@@ -28,8 +28,8 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
         "policy_hash": plan.policy_hash,
         "provider": {
             "name": plan.server.provider,
-            "url": plan.server.url,
-            "streaming": plan.server.streaming,
+            "url": plan.server.options.url,
+            "streaming": plan.server.options.streaming,
         },
         "control_profile": plan.profile.name,
         "order": plan.order,

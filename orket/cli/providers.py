@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orket.cli import messages
-from orket.cli.options import format_option
+from orket.cli.options import OPTION_FLAGS, format_option, server_options
 from orket.cli.output import print_rows
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ _CAPABILITIES = (
 )
 _COLUMNS = ("provider", "url", "version", *_CAPABILITIES, "note")
 _FINDINGS = ("question", "answer", "evidence")
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 @click.group(invoke_without_command=True)
@@ -62,20 +60,6 @@ def providers(context: click.Context, output_format: str | None) -> None:
         messages.note("no model server answers on its default port")
 
 
-def server_options(command: _Command) -> _Command:
-    """What it takes to reach a server."""
-    for option in (
-        click.option("--insecure", is_flag=True, help="Do not verify its certificate."),
-        click.option("--api-key-file", metavar="FILE", help="File of the API key."),
-        click.option(
-            "--api-key-env", metavar="NAME", help="Variable that holds the API key."
-        ),
-        click.option("--provider", metavar="NAME", help="[default: found out]"),
-    ):
-        command = option(command)
-    return command
-
-
 @providers.command()
 @click.argument("url", required=False)
 @click.option(
@@ -84,31 +68,25 @@ def server_options(command: _Command) -> _Command:
     help="Model to ask, as the server names it; a GGUF file for the embedded engine. "
     "[default: the first installed]",
 )
-@server_options
+@click.option("--provider", metavar="NAME", help="[default: found out]")
+@server_options([key for key in OPTION_FLAGS if key.asks])
 @format_option
 def probe(
     url: str | None,
     model: str | None,
     provider: str | None,
-    api_key_env: str | None,
-    api_key_file: str | None,
-    insecure: bool,
     output_format: str | None,
+    **server: Any,
 ) -> None:
     """Find out whether the server at URL does what it is told and says what it does.
 
     Makes some twenty short calls: does it ignore unknown options, cache silently,
     honour the seed, cut long prompts, agree between streamed and whole answers?
     """
-    from orket.providers.contract import ServerOptions
+    from orket.providers.options import build_options
     from orket.providers.registry import create_adapter
 
-    options = ServerOptions(
-        url=url,
-        api_key_env=api_key_env,
-        api_key_file=api_key_file,
-        insecure=insecure,
-    )
+    options = build_options({"url": url, **server})
     name = provider or _find_provider(options, model)
     adapter = create_adapter(name, options)
     try:

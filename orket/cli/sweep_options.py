@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from orket.cli.options import rejudge_options
+from orket.cli.options import OPTION_FLAGS, rejudge_options, server_options
 from orket.cli.rejudge import Rejudge
 from orket.errors import UsageError
 
@@ -34,13 +34,9 @@ class SweepOptions:
     buckets: tuple[str, ...] = ()
     provider: str | None = None
     urls: tuple[str, ...] = ()
-    engine: str | None = None
+    server: Mapping[str, Any] = field(default_factory=dict)
+    """What is said of `[provider]`, by key; None says nothing."""
     discover: str | None = None
-    stream: bool | None = None
-    insecure: bool | None = None
-    unload_others: bool | None = None
-    api_key_env: str | None = None
-    api_key_file: str | None = None
     profile: str | None = None
     seed: int | None = None
     threads: str | None = None
@@ -59,10 +55,11 @@ def sweep_options(command: _Command) -> _Command:
 
     @functools.wraps(command)
     def gather(*args: Any, **options: Any) -> Any:
+        server = {key.name: options.pop(key.name) for key in OPTION_FLAGS}
         values = {name: options.pop(name) for name in _FIELDS}
         for name in ("models", "quants", "buckets", "tasks"):
             values[name] = _split(values[name])
-        return command(*args, chosen=SweepOptions(**values), **options)
+        return command(*args, chosen=SweepOptions(server=server, **values), **options)
 
     for option in reversed(_OPTIONS):
         gather = option(gather)
@@ -102,12 +99,7 @@ def _server_changes(chosen: SweepOptions) -> list[Change]:
         for key, value in (
             ("name", chosen.provider),
             ("url", urls[0] if urls else None),
-            ("engine", chosen.engine),
-            ("streaming", chosen.stream),
-            ("insecure", chosen.insecure),
-            ("unload_others", chosen.unload_others),
-            ("api_key_env", chosen.api_key_env),
-            ("api_key_file", chosen.api_key_file),
+            *chosen.server.items(),
         )
         if value is not None
     ]
@@ -319,35 +311,12 @@ _OPTIONS = (
         help="The server; with a server for each quant, repeat QUANT=URL.",
     ),
     click.option(
-        "--engine",
-        metavar="FILE",
-        help="A llama-server binary to start instead of the embedded one.",
-    ),
-    click.option(
         "--discover",
         metavar="FOLDER|server",
         help="Build the quants from a folder of GGUF files, or from what the server "
         "has installed; --model picks one of several models.",
     ),
-    click.option(
-        "--stream/--no-stream", default=None, help="Streamed or whole answers."
-    ),
-    click.option(
-        "--unload-others",
-        is_flag=True,
-        default=None,
-        help="Unload other models from the server before measuring.",
-    ),
-    click.option(
-        "--api-key-env", metavar="NAME", help="Environment variable with the API key."
-    ),
-    click.option("--api-key-file", metavar="FILE", help="File with the API key."),
-    click.option(
-        "--insecure",
-        is_flag=True,
-        default=None,
-        help="Do not verify the TLS certificate; the summary says so.",
-    ),
+    server_options(OPTION_FLAGS),
     click.option(
         "--profile", metavar="NAME", help="Control profile: quiet, desktop, shared, ..."
     ),
@@ -382,4 +351,4 @@ _OPTIONS = (
         "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label to keep."
     ),
 )
-_FIELDS = tuple(name for name in SweepOptions.__dataclass_fields__)
+_FIELDS = tuple(name for name in SweepOptions.__dataclass_fields__ if name != "server")

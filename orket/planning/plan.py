@@ -22,6 +22,7 @@ from orket.planning.schedule import (
 )
 from orket.planning.targets import Target, resolve_target
 from orket.policy import build_policy, policy_facts
+from orket.providers.options import ServerOptions
 from orket.providers.registry import EMBEDDED, require_provider
 from orket.records import Controls, Label, Override, PlannedRun, TaskEntry
 from orket.tasks.bank import Task, TaskBank, load_bank, select_tasks
@@ -41,14 +42,8 @@ class ServerPlan:
     """How the server is reached; of this only name, streaming and timeout identify."""
 
     provider: str
-    url: str | None
-    streaming: bool
+    options: ServerOptions
     timeout_seconds: float
-    engine: str | None = None
-    api_key_env: str | None = None
-    api_key_file: str | None = None
-    insecure: bool = False
-    unload_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +155,7 @@ def build_plan(
     sandbox = table.tasks.sandbox
     facts = {
         "adapter": server.provider,
-        "streaming": server.streaming,
+        "streaming": server.options.streaming,
         "timeout_ms": int(server.timeout_seconds * 1000),
         "models": [_model_facts(model) for model in models],
         "tasks": [[entry.test_id, entry.task_revision] for entry in entries],
@@ -215,7 +210,7 @@ def _plan_model(
         model_id=model.id,
         targets=tuple(
             resolve_target(
-                model, quant, server.provider, server.url, preset.path.parent
+                model, quant, server.provider, server.options.url, preset.path.parent
             )
             for quant in model.quants
         ),
@@ -254,14 +249,8 @@ def _plan_server(preset: Preset) -> ServerPlan:
     timeout = table.timeout_seconds
     return ServerPlan(
         provider=table.name,
-        url=table.url,
-        streaming=table.streaming is not False,
+        options=table.options(),
         timeout_seconds=float(DEFAULT_TIMEOUT_SECONDS if timeout is None else timeout),
-        engine=table.engine,
-        api_key_env=table.api_key_env,
-        api_key_file=table.api_key_file,
-        insecure=bool(table.insecure),
-        unload_others=bool(table.unload_others),
     )
 
 

@@ -6,12 +6,22 @@ import types
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from orket.errors import UsageError
 from orket.policy import POLICY_KEYS, policy_value
+from orket.providers.options import OPTION_KEYS, ServerOptions, build_options
 from orket.tasks.task import BUCKETS
 from orket.text import nearest
 from orket.toml_source import TomlSource, read_toml
@@ -41,18 +51,28 @@ class ControlsTable(Table):
     thinking: bool | None = None
 
 
-class ProviderTable(Table):
-    """The server that answers."""
+if TYPE_CHECKING:
+    _OptionsTable = Table
+else:
+    _OptionsTable = create_model(
+        "_OptionsTable",
+        __base__=Table,
+        **{
+            key.name: (bool | None if key.is_switch else Word | None, None)
+            for key in OPTION_KEYS
+        },
+    )
+
+
+class ProviderTable(_OptionsTable):
+    """The server that answers: which it is, and a key for each of `ServerOptions`."""
 
     name: Word | None = None
-    url: Word | None = None
-    streaming: bool | None = None
-    engine: Word | None = None
     timeout_seconds: Annotated[Decimal | int, Field(gt=0)] | None = None
-    api_key_env: Word | None = None
-    api_key_file: Word | None = None
-    insecure: bool | None = None
-    unload_others: bool | None = None
+
+    def options(self) -> ServerOptions:
+        """How the server is reached."""
+        return build_options({key.name: getattr(self, key.name) for key in OPTION_KEYS})
 
 
 class NameTable(Table):

@@ -7,7 +7,7 @@ from typing import Any
 
 from orket.errors import UsageError
 from orket.planning.preset import Change, Preset, override
-from orket.providers.contract import Adapter, ListsModels, ModelRef, ServerOptions
+from orket.providers.contract import Adapter, ListsModels, ModelRef
 from orket.providers.discover import UNKNOWN_QUANT, discover
 from orket.providers.registry import create_adapter
 
@@ -82,13 +82,7 @@ def _is_renamed(preset: Preset, index: int) -> bool:
 def _create(preset: Preset) -> Adapter:
     table = preset.table.provider
     assert table.name is not None
-    options = ServerOptions(
-        url=table.url,
-        api_key_env=table.api_key_env,
-        api_key_file=table.api_key_file,
-        insecure=bool(table.insecure),
-    )
-    return create_adapter(table.name, options)
+    return create_adapter(table.name, table.options())
 
 
 def _ask(preset: Preset) -> ModelRef:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from orket.providers.options import ServerOptions as ServerOptions
 from orket.records import CallFacts, Capabilities, Controls
 
 
@@ -90,26 +91,6 @@ class ServerLoad:
 
     requests_processing: int | None = None
     tokens_generated: int | None = None
-
-
-@dataclass(frozen=True)
-class ServerOptions:
-    """How to reach a server, or how to start one."""
-
-    url: str | None = None
-    """None: the adapter's default, or an engine that Orket starts."""
-    engine: str | None = None
-    """A llama-server binary to start instead of the embedded one."""
-    api_key_env: str | None = None
-    """Name of the environment variable that holds the API key."""
-    api_key_file: Path | str | None = None
-    insecure: bool = False
-    """Do not verify the server's TLS certificate."""
-    streaming: bool = True
-    unload_others: bool = False
-    """The user agrees that other models are unloaded from their server."""
-    clock: Any = None
-    """A clock in place of the machine's (`orket.providers.http.wire.WallClock`)."""
 
 
 class Adapter(Protocol):

@@ -164,7 +164,7 @@ class BlockRunner:
             prompt=prompt.text,
             max_tokens=task.max_tokens,
             controls=writer.controls,
-            stream=plan.server.streaming
+            stream=plan.server.options.streaming
             and ready.info.capabilities.streaming is not False,
             system=prompt.system,
             prompt_cache=ready.cache_mode,

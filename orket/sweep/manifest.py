@@ -125,7 +125,7 @@ def _model_entry(
         provider=first.provider,
         provider_version=first.version,
         endpoint=", ".join(endpoints) or None,
-        streaming=plan.server.streaming,
+        streaming=plan.server.options.streaming,
         locality=_agreed([info.locality for info in infos]),
         tls_verified=all(info.tls_verified for info in infos)
         if any(info.tls_verified is not None for info in infos)

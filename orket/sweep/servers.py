@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orket.errors import ServerError
 from orket.machine.clock import Clock
-from orket.planning.plan import Plan, ServerPlan
+from orket.planning.plan import Plan
 from orket.planning.targets import Target
 from orket.providers.contract import (
     Adapter,
     Identifies,
     LoadedModel,
     ServerInfo,
-    ServerOptions,
 )
 from orket.providers.registry import create_adapter
 from orket.records import Controls
@@ -37,7 +38,8 @@ class Servers:
         """The adapter that serves a target, created on first use."""
         if target.url not in self._adapters:
             self._adapters[target.url] = create_adapter(
-                self._plan.provider, _options(self._plan, target.url, self._clock)
+                self._plan.provider,
+                replace(self._plan.options, url=target.url, clock=self._clock),
             )
         return self._adapters[target.url]
 
@@ -88,16 +90,3 @@ class Servers:
                 failure = error
         if failure:
             raise failure
-
-
-def _options(plan: ServerPlan, url: str | None, clock: Clock) -> ServerOptions:
-    return ServerOptions(
-        url=url,
-        engine=plan.engine,
-        api_key_env=plan.api_key_env,
-        api_key_file=plan.api_key_file,
-        insecure=plan.insecure,
-        streaming=plan.streaming,
-        unload_others=plan.unload_others,
-        clock=clock,
-    )
