@@ -38,7 +38,7 @@ def _sensor(
     """What the sensor registry says of a field of `Counters`.
 
     `kind` is "counter" (cumulative: judged by its delta over a window) or "level"
-    (a reading at one moment). `pollutes` names the run quality reasons it feeds.
+    (a reading at one moment). `pollutes` names the signals of `v1.reason` it feeds.
     """
     return Meta(
         description=meaning,
@@ -67,7 +67,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "ns",
             "/proc/stat, psutil.cpu_times",
             "linux macos windows",
-            "HIGH_FOREIGN_CPU CPU_STEAL",
+            "high_foreign_cpu cpu_steal",
         ),
     ] = None
     host_busy_ns: Annotated[
@@ -77,7 +77,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "ns",
             "/proc/stat, psutil.cpu_times",
             "linux macos windows",
-            "HIGH_FOREIGN_CPU",
+            "high_foreign_cpu",
         ),
     ] = None
     host_idle_ns: Annotated[
@@ -100,7 +100,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "ns",
             "/proc/stat",
             "linux",
-            "CPU_STEAL",
+            "cpu_steal",
         ),
     ] = None
     server_cpu_ns: Annotated[
@@ -110,7 +110,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "ns",
             "process CPU clock, psutil",
             "linux macos windows",
-            "HIGH_FOREIGN_CPU SERVER_STALLED ENVIRONMENT_UNOBSERVED",
+            "high_foreign_cpu server_stalled environment_unobserved",
         ),
     ] = None
     client_cpu_ns: Annotated[
@@ -120,7 +120,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "ns",
             "process CPU clock, psutil",
             "linux macos windows",
-            "HIGH_FOREIGN_CPU",
+            "high_foreign_cpu",
         ),
     ] = None
     load1_milli: Annotated[
@@ -130,7 +130,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "1/1000",
             "/proc/loadavg, os.getloadavg",
             "linux macos",
-            "HIGH_SYSTEM_LOAD",
+            "high_system_load",
             "level",
         ),
     ] = None
@@ -145,7 +145,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "us",
             "/proc/pressure/memory",
             "linux",
-            "MEMORY_PRESSURE",
+            "memory_pressure",
         ),
     ] = None
     psi_io_full_us: Annotated[
@@ -159,7 +159,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "ns",
             "cpu.stat",
             "linux",
-            "CPU_QUOTA_THROTTLED",
+            "cpu_quota_throttled",
         ),
     ] = None
     swap_in_bytes: Annotated[
@@ -169,7 +169,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "bytes",
             "/proc/vmstat",
             "linux",
-            "SWAP_ACTIVITY",
+            "swap_activity",
         ),
     ] = None
     swap_out_bytes: Annotated[
@@ -179,7 +179,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "bytes",
             "/proc/vmstat",
             "linux",
-            "SWAP_ACTIVITY",
+            "swap_activity",
         ),
     ] = None
     server_major_faults: Annotated[
@@ -189,7 +189,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "count",
             "/proc/<pid>/stat",
             "linux",
-            "MEMORY_PRESSURE",
+            "memory_pressure",
         ),
     ] = None
     thermal_throttle_count: Annotated[
@@ -199,7 +199,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "count",
             "/sys/devices/system/cpu/cpu*/thermal_throttle",
             "linux",
-            "THERMAL_THROTTLE",
+            "thermal_throttle",
         ),
     ] = None
     thermal_throttled_ns: Annotated[
@@ -209,7 +209,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "ns",
             "/sys/devices/system/cpu/cpu*/thermal_throttle",
             "linux",
-            "THERMAL_THROTTLE",
+            "thermal_throttle",
         ),
     ] = None
     cpu_frequency_khz: Annotated[
@@ -230,7 +230,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "",
             "/sys/class/power_supply, psutil",
             "linux macos windows",
-            "ON_BATTERY",
+            "battery_power",
             "level",
         ),
     ] = None
@@ -263,7 +263,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "count",
             "the server's own metrics",
             "linux macos windows",
-            "SERVER_SHARED",
+            "server_shared",
             "level",
         ),
     ] = None
@@ -274,7 +274,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "count",
             "the server's own metrics",
             "linux macos windows",
-            "SERVER_SHARED",
+            "server_shared",
         ),
     ] = None
     gpu_utilisation_ppm: Annotated[
@@ -317,7 +317,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "bytes",
             "NVML",
             "linux windows",
-            "GPU_FOREIGN_PROCESS",
+            "gpu_foreign_process",
             "level",
         ),
     ] = None
@@ -328,7 +328,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "",
             "NVML",
             "linux windows",
-            "GPU_FOREIGN_PROCESS",
+            "gpu_foreign_process",
             "level",
         ),
     ] = None
@@ -371,7 +371,7 @@ class Counters(Record, frozen=True, kw_only=True):
             "bitmask",
             "NVML",
             "linux windows",
-            "GPU_THROTTLED",
+            "gpu_throttled",
             "level",
         ),
     ] = None

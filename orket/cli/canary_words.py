@@ -10,23 +10,10 @@ from orket.errors import GateFailed
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
+    from orket.warehouse.reasons import Reason
 
-LATENCY_REASON = "LATENCY_VARIANCE_THRESHOLD_EXCEEDED"
-FAILED_REASON = "CANARY_RUN_FAILED"
-_FOLLOWING = ("LATENCY_VARIANCE_UNAVAILABLE", "MISSING_TELEMETRY_RATE_EXCEEDED")
+_FOLLOWING = ("latency_unknown", "telemetry_missing")
 """What a failed call brings about by itself: it has neither times nor counts."""
-
-_ADVICE = {
-    "ADHERENCE_VARIANCE_NON_ZERO": "equal requests were answered differently: fix the "
-    "seed, set temperature to 0, and see orket determinism",
-    FAILED_REASON: "look at the server's log, then run again",
-    LATENCY_REASON: "the machine is not steady: close programs (orket doctor shows the "
-    "top consumers)",
-    "LATENCY_VARIANCE_UNAVAILABLE": "too few timed runs: the server gave no times",
-    "MISSING_TELEMETRY_RATE_EXCEEDED": "the server left out counts or timings that it "
-    "offers: update it",
-    "TOO_FEW_CANARY_RUNS": "the gate was not run in full: run it again",
-}
 
 
 def gate_failure(
@@ -35,11 +22,11 @@ def gate_failure(
     """The error of a failed gate, after a line for each of its reasons."""
     for row in failed:
         for reason in _told_reasons(row):
-            advice = _ADVICE.get(reason, "see docs/presets.md")
-            numbers = _numbers(reason, row)
-            if reason == FAILED_REASON:
+            numbers = _numbers(reason.signal, row)
+            if reason.signal == "run_failed":
                 numbers += _last_failure(store, sweep_id, row["model_id"])
-            messages.note(f"{row['model_id']}: {reason}: {numbers}{advice}")
+            advice = f"{reason.meaning}: {reason.remedy}"
+            messages.note(f"{row['model_id']}: {reason.code}: {numbers}{advice}")
     models = ", ".join(row["model_id"] for row in failed)
     return GateFailed(
         f"the canary of {models} failed; its rows are kept in sweep {sweep_id}",
@@ -52,15 +39,19 @@ def show_ratio(micro: int | None) -> str:
     return "unknown" if micro is None else f"{micro / 10_000:.2f} %"
 
 
-def _told_reasons(row: dict[str, Any]) -> list[str]:
+def _told_reasons(row: dict[str, Any]) -> list[Reason]:
     """The reasons to act upon: failed calls first, and without what they entail."""
-    reasons = list(row["failed_reasons"] or [])
-    if FAILED_REASON not in reasons:
+    from orket.warehouse.reasons import reason_named
+
+    codes = row["failed_reasons"] or []
+    reasons = [reason for code in codes if (reason := reason_named("canary", code))]
+    failed = [reason for reason in reasons if reason.signal == "run_failed"]
+    if not failed:
         return reasons
     if row["failed_runs"] == row["runs"]:
-        return [FAILED_REASON]
-    others = {FAILED_REASON, *_FOLLOWING}
-    return [FAILED_REASON, *(reason for reason in reasons if reason not in others)]
+        return failed
+    told = ("run_failed", *_FOLLOWING)
+    return failed + [reason for reason in reasons if reason.signal not in told]
 
 
 def _last_failure(store: Warehouse, sweep_id: str, model_id: str) -> str:
@@ -70,30 +61,31 @@ def _last_failure(store: Warehouse, sweep_id: str, model_id: str) -> str:
     return f"the last failed with {said}; " if said else ""
 
 
-def _numbers(reason: str, row: dict[str, Any]) -> str:
-    if reason == LATENCY_REASON:
+def _numbers(signal: str, row: dict[str, Any]) -> str:
+    if signal == "latency_varies":
         return (
             f"the {row['latency_basis']} time varied by "
             f"{show_ratio(row['latency_cv_micro'])}, the limit is "
             f"{show_ratio(row['latency_cv_limit_ppm'])}; "
         )
-    if reason == "MISSING_TELEMETRY_RATE_EXCEEDED":
+    if signal == "telemetry_missing":
         return (
             f"{show_ratio(row['missing_telemetry_micro'])} of the runs, the limit is "
             f"{show_ratio(row['missing_telemetry_limit_ppm'])}; "
         )
-    if reason == FAILED_REASON:
+    if signal == "run_failed":
         return f"{row['failed_runs']} of {row['runs']} runs failed; "
-    if reason == "TOO_FEW_CANARY_RUNS":
+    if signal == "too_few_runs":
         return f"{row['runs']} of {row['repetitions_required']} runs; "
     return ""
 
 
 def _way_out(store: Warehouse, sweep_id: str, failed: Sequence[dict[str, Any]]) -> str:
     from orket.sweep.judge import find_passing_profile
+    from orket.warehouse.reasons import code_of
 
     reasons = {reason for row in failed for reason in row["failed_reasons"] or []}
-    if reasons != {LATENCY_REASON}:
+    if reasons != {code_of("canary", "latency_varies")}:
         return "see the lines above"
     profile = find_passing_profile(store, sweep_id)
     if profile is None:

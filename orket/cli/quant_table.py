@@ -22,13 +22,6 @@ Document = Mapping[str, Any]
 
 _BEST, _SMALLEST = "*", "<"
 _LEGEND = f"{_BEST} best value, {_SMALLEST} minimum viable"
-_SHORT_REASONS = {
-    "ADHERENCE_BELOW_THRESHOLD": "adherence",
-    "INSUFFICIENT_VALID_RUNS": "too few runs",
-    "LATENCY_ABOVE_CEILING": "latency",
-    "NO_BASELINE_ADHERENCE": "no baseline",
-    "RUN_FAILURES": "failures",
-}
 
 
 class _Column(NamedTuple):
@@ -158,7 +151,15 @@ def _short_verdict(quant: Document, frontier: Document) -> str:
     if quant["eligible"]:
         return "ok"
     reasons = quant["ineligible_reasons"]
-    return "out: " + ", ".join(_SHORT_REASONS.get(r, words(r)) for r in reasons)
+    return "out: " + ", ".join(map(_shorten, reasons))
+
+
+def _shorten(code: str) -> str:
+    """A reason in a word or two."""
+    from orket.warehouse.reasons import reason_named
+
+    known = reason_named("quant", code)
+    return known.short if known and known.short else words(code)
 
 
 _WIDE = (

@@ -20,7 +20,7 @@ from orket.sweep.blocks import BlockRunner
 from orket.sweep.context import Call, Context, Reporter, Silence, planned_call
 from orket.sweep.doomed import Doomed, error_class
 from orket.sweep.interrupts import Interrupted, Interrupts
-from orket.sweep.judge import DRIFT, PollutedRun, list_polluted, read_canary
+from orket.sweep.judge import PollutedRun, list_polluted, read_canary
 from orket.sweep.manifest import RESUME, START, build_manifest
 from orket.sweep.resume import Progress, is_complete, read_progress
 from orket.sweep.rows import extra_warmups
@@ -305,7 +305,7 @@ class _Executor:
         return any(run_id not in still for run_id in run_ids)
 
     def _wait(self, polluted: Sequence[PollutedRun]) -> None:
-        drifted = any(DRIFT in run.reasons for run in polluted)
+        drifted = any(run.has_drifted for run in polluted)
         seconds = COOL_DOWN_SECONDS if drifted else RETRY_WAIT_SECONDS
         self._context.reporter.note(
             f"{len(polluted)} runs were disturbed; running again in {seconds:.0f} s"

@@ -9,45 +9,30 @@ from orket.planning.preset import known_profiles, load_profile
 from orket.policy import build_policy
 from orket.warehouse import Warehouse
 
-INCURABLE = (
-    "CONTROL_NOT_HONOURED",
-    "ENVIRONMENT_UNOBSERVED",
-    "MISSING_EXPERIMENTAL_CONTROLS",
-    "MISSING_TIMINGS",
-    "MISSING_TOKEN_COUNTS",
-)
-"""Reasons that another attempt on the same server cannot cure."""
-DRIFT = "DRIFT_SINCE_ANCHOR"
-
 
 @dataclass(frozen=True, slots=True)
 class PollutedRun:
     """A planned run without a clean attempt."""
 
     run_id: str
-    reasons: tuple[str, ...]
-
-    @property
-    def is_curable(self) -> bool:
-        """Whether another attempt could be clean.
-
-        A failed run also lacks whatever its server would have told.
-        """
-        return "RUN_FAILED" in self.reasons or not set(self.reasons) & set(INCURABLE)
+    is_curable: bool
+    """Another attempt could be clean."""
+    has_drifted: bool
+    """The machine had drifted since the last good anchor."""
 
 
 def list_polluted(warehouse: Warehouse, sweep_id: str) -> list[PollutedRun]:
     """Planned matrix runs that were tried and have no clean attempt, in plan order."""
     with warehouse.session(sweep_id) as session:
         rows = session.rows(
-            "SELECT run_id, run_quality_reasons FROM v1.runs "
-            "WHERE sweep_id = ? AND phase = 'matrix' AND attempts > 0 "
-            "AND run_quality_status <> 'CLEAN' ORDER BY order_index",
+            "SELECT runs.run_id, quality.is_curable, quality.has_drifted "
+            "FROM v1.runs AS runs "
+            "INNER JOIN v1.run_quality AS quality USING (sweep_id, attempt_id) "
+            "WHERE sweep_id = ? AND runs.phase = 'matrix' "
+            "AND quality.run_quality_status <> 'CLEAN' ORDER BY order_index",
             [sweep_id],
         )
-    return [
-        PollutedRun(row["run_id"], tuple(row["run_quality_reasons"])) for row in rows
-    ]
+    return [PollutedRun(**row) for row in rows]
 
 
 def read_canary(warehouse: Warehouse, sweep_id: str) -> list[dict[str, Any]]:

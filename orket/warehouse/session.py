@@ -26,6 +26,7 @@ from orket.warehouse.view_files import (
     split_comments,
     view_files,
     views_named,
+    views_under,
 )
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class Session:
         needed = set(names)
         for name in reversed(files):
             if name in needed:
-                needed |= views_named(split_comments(files[name])[0]) - {name}
+                needed |= views_under(files[name])
         for name, path in files.items():
             if name in needed and name not in self._staged:
                 try:

@@ -10,7 +10,7 @@ from orket.warehouse.view_files import (
     VIEW_VERSION,
     split_comments,
     view_files,
-    views_named,
+    views_under,
 )
 
 
@@ -26,7 +26,7 @@ def comment_views(connection: duckdb.DuckDBPyConnection) -> None:
     _comment_thresholds(connection)
     meanings = _own_comments(connection)
     for place, (view, path) in enumerate(files.items()):
-        made_from = views_named(split_comments(path)[0]) - {view}
+        made_from = views_under(path)
         nearest = [name for name in reversed(list(files)[:place]) if name in made_from]
         for column, comment in meanings[view].items():
             passed_on = next(

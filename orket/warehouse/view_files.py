@@ -39,6 +39,14 @@ def split_comments(path: Path) -> tuple[str, str]:
     return "\n".join(lines), mark + comments
 
 
+def views_under(path: Path) -> set[str]:
+    """The views that a view's file is made from: none that a mere text names."""
+    code, _ = split_comments(path)
+    return views_named(re.sub(r"'(?:[^']|'')*'", "''", code)) - {
+        _VIEW_FILE.sub(r"\g<name>", path.name)
+    }
+
+
 def views_named(text: str) -> set[str]:
     """The views of version 1 that a text refers to."""
     named = re.findall(rf'\b{VIEW_VERSION}"?\s*\.\s*"?(\w+)', text, re.IGNORECASE)

@@ -1,6 +1,6 @@
 -- Grain: attempt.
 -- Inputs: v1.attempts, v1.telemetry, v1.environment_window, v1.anchor_drift, v1.session,
--- v1.manifest, v1.policy, raw.sweeps (each executor's load average).
+-- v1.manifest, v1.policy, v1.reason, raw.sweeps (each executor's load average).
 -- Rules: a run is POLLUTED when a polluting reason holds, else CLEAN. A reason whose input
 -- is NULL never holds: it is listed in unobserved_reasons. A busy machine is polluted by
 -- others: the time of the server and of the client is subtracted. Each reason stands
@@ -234,59 +234,117 @@ overheads AS (
     SELECT
         *,
         v1.exceeds_ppm(unexplained_ns, wall_ns, max_overhead_ppm)
-        AND unexplained_ns > overhead_floor_ns AS high_overhead
+        AND unexplained_ns > overhead_floor_ns AS high_overhead,
+        -- Facts of the machine; a timing or a cache share is the provider's to tell.
+        battery_power IS NULL
+        OR cpu_quota_throttled IS NULL
+        OR cpu_steal IS NULL
+        OR gpu_foreign_process IS NULL
+        OR gpu_throttled IS NULL
+        OR memory_pressure IS NULL
+        OR swap_activity IS NULL
+        OR thermal_throttle IS NULL AS partially_observed
     FROM judged
 ),
 
-named AS (
-    -- Each reason once: true pollutes, false does not, NULL was not observed.
+signals AS (
+    -- holds: true, false, or NULL where it was not observed. What only deserves a note is
+    -- noted, whatever its kind.
     SELECT
-        *,
-        [
-            {'code': 'CLOCK_INCONSISTENT', 'holds': clock_inconsistent},
-            {'code': 'CLOCK_JUMP', 'holds': clock_jump},
-            {'code': 'CONTROL_NOT_HONOURED', 'holds': control_not_honoured},
-            {'code': 'CPU_QUOTA_THROTTLED', 'holds': cpu_quota_throttled},
-            {'code': 'CPU_STEAL', 'holds': cpu_steal},
+        sweep_id,
+        attempt_id,
+        unnest([
+            {'signal': 'battery_power', 'holds': battery_power, 'noted': false},
+            {'signal': 'cache_hit', 'holds': cache_hit, 'noted': false},
+            {'signal': 'clock_inconsistent', 'holds': clock_inconsistent, 'noted': false},
+            {'signal': 'clock_jump', 'holds': clock_jump, 'noted': false},
             {
-                'code': 'DRIFT_SINCE_ANCHOR',
-                'holds': if(phase = 'matrix', has_drifted, coalesce(has_drifted, false))
+                'signal': 'control_not_honoured',
+                'holds': control_not_honoured,
+                'noted': false
             },
             {
-                'code': 'ENVIRONMENT_UNOBSERVED',
-                'holds': environment_unobserved AND NOT allow_unobserved
+                'signal': 'control_unsupported',
+                'holds': coalesce(control_unsupported, false),
+                'noted': false
             },
-            {'code': 'GPU_FOREIGN_PROCESS', 'holds': gpu_foreign_process},
-            {'code': 'GPU_THROTTLED', 'holds': gpu_throttled},
-            {'code': 'HIGH_FOREIGN_CPU', 'holds': high_foreign_cpu},
-            {'code': 'HIGH_ORCHESTRATION_OVERHEAD', 'holds': high_overhead},
-            {'code': 'HIGH_SYSTEM_LOAD', 'holds': high_system_load},
-            {'code': 'MEMORY_PRESSURE', 'holds': memory_pressure},
-            {'code': 'MISSING_EXPERIMENTAL_CONTROLS', 'holds': controls_missing},
-            {'code': 'MISSING_TIMINGS', 'holds': timings_missing AND timings_promised},
-            {'code': 'MISSING_TOKEN_COUNTS', 'holds': counts_missing AND counts_promised},
-            {'code': 'MODEL_LOADED_IN_RUN', 'holds': model_loaded_in_run},
-            {'code': 'ON_BATTERY', 'holds': if(battery_power IS NULL, NULL, false)},
-            {'code': 'OTHER_MODEL_RESIDENT', 'holds': other_model_resident},
-            {'code': 'PROMPT_CACHE_HIT', 'holds': cache_hit},
-            {'code': 'RUN_FAILED', 'holds': run_failed},
-            {'code': 'SERVER_SHARED', 'holds': server_shared},
-            {'code': 'SERVER_STALLED', 'holds': server_stalled},
-            {'code': 'SWAP_ACTIVITY', 'holds': swap_activity},
-            {'code': 'THERMAL_THROTTLE', 'holds': thermal_throttle}
-        ] AS reasons
+            {'signal': 'controls_missing', 'holds': controls_missing, 'noted': false},
+            {
+                'signal': 'counts_not_offered',
+                'holds': counts_missing AND NOT counts_promised,
+                'noted': false
+            },
+            {'signal': 'cpu_quota_throttled', 'holds': cpu_quota_throttled, 'noted': false},
+            {'signal': 'cpu_steal', 'holds': cpu_steal, 'noted': false},
+            {
+                'signal': 'environment_unobserved',
+                'holds': environment_unobserved AND NOT allow_unobserved,
+                'noted': environment_unobserved
+            },
+            {'signal': 'gpu_foreign_process', 'holds': gpu_foreign_process, 'noted': false},
+            {'signal': 'gpu_throttled', 'holds': gpu_throttled, 'noted': false},
+            {
+                'signal': 'has_drifted',
+                'holds': if(phase = 'matrix', has_drifted, coalesce(has_drifted, false)),
+                'noted': false
+            },
+            {'signal': 'high_foreign_cpu', 'holds': high_foreign_cpu, 'noted': false},
+            {'signal': 'high_overhead', 'holds': high_overhead, 'noted': false},
+            {'signal': 'high_system_load', 'holds': high_system_load, 'noted': false},
+            {'signal': 'memory_pressure', 'holds': memory_pressure, 'noted': false},
+            {'signal': 'model_loaded_in_run', 'holds': model_loaded_in_run, 'noted': false},
+            {'signal': 'other_model_resident', 'holds': other_model_resident, 'noted': false},
+            {
+                'signal': 'output_truncated',
+                'holds': coalesce(stop_reason = 'length', false),
+                'noted': false
+            },
+            {'signal': 'partially_observed', 'holds': partially_observed, 'noted': false},
+            {
+                'signal': 'promised_counts_missing',
+                'holds': counts_missing AND counts_promised,
+                'noted': false
+            },
+            {
+                'signal': 'promised_timings_missing',
+                'holds': timings_missing AND timings_promised,
+                'noted': false
+            },
+            {'signal': 'run_failed', 'holds': run_failed, 'noted': false},
+            {'signal': 'server_shared', 'holds': server_shared, 'noted': false},
+            {'signal': 'server_stalled', 'holds': server_stalled, 'noted': server_slow},
+            {'signal': 'swap_activity', 'holds': swap_activity, 'noted': false},
+            {
+                'signal': 'thermal_throttle',
+                'holds': thermal_throttle,
+                'noted': coalesce(thermal_events, false)
+            },
+            {
+                'signal': 'timings_not_offered',
+                'holds': timings_missing AND NOT timings_promised,
+                'noted': false
+            }
+        ], recursive := true)
     FROM overheads
 ),
 
-listed AS (
+coded AS (
     SELECT
-        *,
-        v1.codes(list_transform(reasons, lambda reason: if(reason.holds, reason.code, NULL)))
-            AS run_quality_reasons,
-        v1.codes(
-            list_transform(reasons, lambda reason: if(reason.holds IS NULL, reason.code, NULL))
-        ) AS unobserved_reasons
-    FROM named
+        sweep_id,
+        attempt_id,
+        list(code ORDER BY code) FILTER (WHERE holds AND kind = 'polluting') AS reasons,
+        list(code ORDER BY code)
+            FILTER (WHERE if(kind = 'advisory', holds, noted AND NOT coalesce(holds, false)))
+            AS advisories,
+        list(code ORDER BY code) FILTER (WHERE holds IS NULL) AS unobserved,
+        bool_or(holds AND signal IN ('promised_counts_missing', 'promised_timings_missing'))
+            AS lacks_telemetry,
+        bool_and(holds IS NOT TRUE OR kind <> 'polluting' OR is_admissible) AS is_admissible,
+        bool_and(holds IS NOT TRUE OR kind <> 'polluting' OR is_curable) AS is_curable
+    FROM signals
+    INNER JOIN v1.reason AS reason USING (signal)
+    WHERE reason.scope = 'run'
+    GROUP BY ALL
 )
 
 SELECT
@@ -298,38 +356,15 @@ SELECT
     quant_tag,
     test_id,
     repetition,
-    if(len(run_quality_reasons) > 0, 'POLLUTED', 'CLEAN') AS run_quality_status,
-    run_quality_reasons,
-    v1.codes([
-        if(counts_missing AND NOT counts_promised, 'COUNTS_NOT_OFFERED', NULL),
-        if(timings_missing AND NOT timings_promised, 'TIMINGS_NOT_OFFERED', NULL),
-        if(control_unsupported, 'CONTROL_UNSUPPORTED', NULL),
-        if(
-            environment_unobserved AND allow_unobserved, 'ENVIRONMENT_UNOBSERVED', NULL
-        ),
-        if(battery_power, 'ON_BATTERY', NULL),
-        if(stop_reason = 'length', 'OUTPUT_TRUNCATED', NULL),
-        -- Facts of the machine; a timing or a cache share is the provider's to tell.
-        if(
-            list_has_any(
-                unobserved_reasons,
-                [
-                    'CPU_QUOTA_THROTTLED', 'CPU_STEAL', 'GPU_FOREIGN_PROCESS',
-                    'GPU_THROTTLED', 'MEMORY_PRESSURE', 'ON_BATTERY', 'SWAP_ACTIVITY',
-                    'THERMAL_THROTTLE'
-                ]
-            ),
-            'PARTIALLY_OBSERVED',
-            NULL
-        ),
-        if(
-            coalesce(server_slow, false) AND NOT coalesce(server_stalled, false),
-            'SERVER_STALLED',
-            NULL
-        ),
-        if(thermal_events, 'THERMAL_THROTTLE', NULL)
-    ]) AS advisories,
-    unobserved_reasons,
+    if(coded.reasons IS NULL, 'CLEAN', 'POLLUTED') AS run_quality_status,
+    coalesce(coded.reasons, []) AS run_quality_reasons,
+    coalesce(coded.advisories, []) AS advisories,
+    coalesce(coded.unobserved, []) AS unobserved_reasons,
+    coded.is_admissible,
+    -- A failed run also lacks whatever its server would have told.
+    run_failed OR coded.is_curable AS is_curable,
+    coalesce(coded.lacks_telemetry, false) AS lacks_telemetry,
+    coalesce(has_drifted, false) AS has_drifted,
     window_id,
     window_runs,
     window_ns,
@@ -354,13 +389,18 @@ SELECT
     foreign_tokens,
     foreign_requests,
     drift_micro
-FROM listed;
+FROM overheads
+INNER JOIN coded USING (sweep_id, attempt_id);
 
 COMMENT ON VIEW v1.run_quality IS 'May this run count, and why not. One row per attempt.';
 COMMENT ON COLUMN v1.run_quality.run_quality_status IS 'CLEAN or POLLUTED';
 COMMENT ON COLUMN v1.run_quality.run_quality_reasons IS 'Polluting reasons that hold, sorted';
 COMMENT ON COLUMN v1.run_quality.advisories IS 'What is worth a note but does not pollute, sorted';
 COMMENT ON COLUMN v1.run_quality.unobserved_reasons IS 'Reasons that could not be observed, sorted';
+COMMENT ON COLUMN v1.run_quality.is_admissible IS 'It may count where polluted runs may';
+COMMENT ON COLUMN v1.run_quality.is_curable IS 'Another attempt on the same server could be clean';
+COMMENT ON COLUMN v1.run_quality.lacks_telemetry IS 'Counts or timings that the server promises are missing';
+COMMENT ON COLUMN v1.run_quality.has_drifted IS 'The machine has drifted since the last good anchor';
 COMMENT ON COLUMN v1.run_quality.window_id IS 'The window that the environment was judged in';
 COMMENT ON COLUMN v1.run_quality.window_ns IS 'Length of the window, ns';
 COMMENT ON COLUMN v1.run_quality.foreign_cpu_micro IS 'CPU share of other processes, 1e-6';

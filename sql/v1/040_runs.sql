@@ -15,16 +15,7 @@ WITH judged AS (
         attempts.outcome,
         quality.run_quality_status,
         policy.include_polluted,
-        (
-            attempts.outcome = 'OK'
-            AND NOT list_has_any(
-                quality.run_quality_reasons,
-                [
-                    'RUN_FAILED', 'CONTROL_NOT_HONOURED', 'PROMPT_CACHE_HIT',
-                    'CLOCK_INCONSISTENT', 'CLOCK_JUMP'
-                ]
-            )
-        ) AS is_admissible,
+        quality.is_admissible,
         row_number() OVER (
             PARTITION BY attempts.sweep_id, attempts.run_id
             ORDER BY

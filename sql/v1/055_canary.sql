@@ -1,6 +1,6 @@
 -- Grain: sweep x model.
 -- Inputs: v1.session, v1.manifest, v1.attempts, v1.telemetry, v1.run_quality, v1.policy,
--- v1.planned_run.
+-- v1.reason.
 -- Rules: the gate before the matrix, over the repetitions of one cell. It passes when the
 -- adherence does not vary, the time varies less than the control profile allows
 -- (population standard deviation / mean, the first repetition left out if the policy says
@@ -19,9 +19,7 @@ WITH measured AS (
             WHEN attempts.outcome = 'OK'
                 THEN v1.scaled(attempts.checks_passed, attempts.checks_total, 1000000000)
         END AS adherence_nano,
-        list_has_any(
-            quality.run_quality_reasons, ['MISSING_TOKEN_COUNTS', 'MISSING_TIMINGS']
-        ) AS is_missing,
+        quality.lacks_telemetry AS is_missing,
         CASE
             WHEN attempts.outcome <> 'OK' THEN NULL
             WHEN session.capabilities.internal_timings IS TRUE THEN telemetry.internal_ns
@@ -95,22 +93,33 @@ judged AS (
     LEFT JOIN sums USING (sweep_id, model_id)
 ),
 
-listed AS (
+signals AS (
     SELECT
-        *,
-        v1.codes([
-            if(adherence_range_nano > 0, 'ADHERENCE_VARIANCE_NON_ZERO', NULL),
-            if(failed_runs > 0, 'CANARY_RUN_FAILED', NULL),
-            if(cv_known AND cv_too_high, 'LATENCY_VARIANCE_THRESHOLD_EXCEEDED', NULL),
-            if(NOT cv_known, 'LATENCY_VARIANCE_UNAVAILABLE', NULL),
-            if(
-                v1.exceeds_ppm(missing_runs, runs, canary_max_missing_ppm),
-                'MISSING_TELEMETRY_RATE_EXCEEDED',
-                NULL
-            ),
-            if(runs < canary_repetitions, 'TOO_FEW_CANARY_RUNS', NULL)
-        ]) AS reasons
+        sweep_id,
+        model_id,
+        unnest([
+            {'signal': 'adherence_varies', 'holds': adherence_range_nano > 0},
+            {'signal': 'latency_unknown', 'holds': NOT cv_known},
+            {'signal': 'latency_varies', 'holds': cv_known AND cv_too_high},
+            {'signal': 'run_failed', 'holds': failed_runs > 0},
+            {
+                'signal': 'telemetry_missing',
+                'holds': v1.exceeds_ppm(missing_runs, runs, canary_max_missing_ppm)
+            },
+            {'signal': 'too_few_runs', 'holds': runs < canary_repetitions}
+        ], recursive := true)
     FROM judged
+),
+
+coded AS (
+    SELECT
+        sweep_id,
+        model_id,
+        coalesce(list(code ORDER BY code) FILTER (WHERE holds), []) AS reasons
+    FROM signals
+    INNER JOIN v1.reason AS reason USING (signal)
+    WHERE reason.scope = 'canary'
+    GROUP BY ALL
 )
 
 SELECT
@@ -146,7 +155,8 @@ SELECT
             }
         )
     )[1].name AS passing_profile
-FROM listed;
+FROM judged
+INNER JOIN coded USING (sweep_id, model_id);
 
 COMMENT ON VIEW v1.canary IS 'The gate before the matrix. One row per sweep and model.';
 COMMENT ON COLUMN v1.canary.verdict IS 'PASSED, FAILED or NOT_RUN';

@@ -1,16 +1,21 @@
 -- Grain: sweep x model x quant.
--- Inputs: v1.quant, v1.runs, v1.determinism, v1.quant_trend.
+-- Inputs: v1.quant, v1.runs, v1.determinism, v1.quant_tasks, v1.quant_trend, v1.reason.
 -- Rules: what is to be said of the runs of a quant beside its figures: codes of the
 -- counting attempts, where a planned run without any is NOT_RUN.
 
 CREATE VIEW v1.quant_notes AS
-WITH codes AS (
+WITH not_run AS (
+    SELECT code FROM v1.reason WHERE scope = 'run' AND signal = 'not_run'
+),
+
+codes AS (
     SELECT
         sweep_id,
         model_id,
         quant_tag,
-        unnest(if(attempt_id IS NULL, ['NOT_RUN'], run_quality_reasons)) AS code
+        unnest(if(attempt_id IS NULL, [not_run.code], run_quality_reasons)) AS code
     FROM v1.runs
+    CROSS JOIN not_run
     WHERE phase = 'matrix'
 ),
 
@@ -28,16 +33,42 @@ reasons AS (
     GROUP BY ALL
 ),
 
-notes AS (
+run_notes AS (
     SELECT
         sweep_id,
         model_id,
         quant_tag,
-        list_sort(list_distinct(flatten(list(coalesce(advisories, []))))) AS advisories,
+        list_distinct(flatten(list(coalesce(advisories, [])))) AS advisories,
         list_sort(list_distinct(flatten(list(coalesce(unobserved_reasons, [])))))
             AS unobserved_reasons
     FROM v1.runs
     WHERE phase = 'matrix'
+    GROUP BY ALL
+),
+
+signals AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        unnest([
+            {'signal': 'failed_everywhere', 'holds': tasks.failed_everywhere_tasks > 0},
+            {'signal': 'has_drift', 'holds': trend.has_drift},
+            {'signal': 'has_outliers', 'holds': tasks.outlier_runs > 0}
+        ], recursive := true)
+    FROM v1.quant_tasks AS tasks
+    LEFT JOIN v1.quant_trend AS trend USING (sweep_id, model_id, quant_tag)
+),
+
+quant_notes AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        coalesce(list(code) FILTER (WHERE holds), []) AS advisories
+    FROM signals
+    INNER JOIN v1.reason AS reason USING (signal)
+    WHERE reason.scope = 'quant'
     GROUP BY ALL
 ),
 
@@ -60,17 +91,17 @@ SELECT
         coalesce(reasons.run_quality_reason_counts, []), lambda entry: entry.reason
     ) AS run_quality_reasons,
     coalesce(reasons.run_quality_reason_counts, []) AS run_quality_reason_counts,
-    coalesce(notes.advisories, []) AS advisories,
-    coalesce(notes.unobserved_reasons, []) AS unobserved_reasons,
-    coalesce(trend.has_drift, false) AS has_drift,
+    list_sort(list_concat(coalesce(run_notes.advisories, []), quant_notes.advisories))
+        AS advisories,
+    coalesce(run_notes.unobserved_reasons, []) AS unobserved_reasons,
     coalesce(repeats.repeated_groups, 0) AS repeated_groups,
     coalesce(repeats.deterministic_groups, 0) AS deterministic_groups,
     v1.micro(repeats.deterministic_groups, repeats.repeated_groups) AS determinism_micro
 FROM v1.quant AS quant
+INNER JOIN quant_notes USING (sweep_id, model_id, quant_tag)
 LEFT JOIN reasons USING (sweep_id, model_id, quant_tag)
-LEFT JOIN notes USING (sweep_id, model_id, quant_tag)
-LEFT JOIN repeats USING (sweep_id, model_id, quant_tag)
-LEFT JOIN v1.quant_trend AS trend USING (sweep_id, model_id, quant_tag);
+LEFT JOIN run_notes USING (sweep_id, model_id, quant_tag)
+LEFT JOIN repeats USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.quant_notes IS 'What is to be said of the runs of a quant. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.quant_notes.run_quality_reasons IS 'Reasons of the counting attempts, sorted; NOT_RUN where there is none';

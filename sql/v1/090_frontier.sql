@@ -1,5 +1,5 @@
 -- Grain: sweep x model x quant.
--- Inputs: v1.quant_aggregate, v1.quant_comparison, v1.policy.
+-- Inputs: v1.quant_aggregate, v1.quant_comparison, v1.policy, v1.reason.
 -- Rules: adherence is the gate. A quant is eligible when it is covered, its rank is known,
 -- its adherence keeps adherence_threshold of the baseline quant's, and its mean wall time
 -- stays within the ceiling. Quants that are not covered are not compared: they did other
@@ -37,23 +37,45 @@ WITH quants AS (
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
 ),
 
-gated AS (
+signals AS (
     SELECT
-        *,
-        v1.codes([
-            if(
-                is_covered AND has_baseline_adherence
-                AND NOT coalesce(keeps_adherence, false),
-                'ADHERENCE_BELOW_THRESHOLD',
-                NULL
-            ),
-            if(NOT is_covered, 'INSUFFICIENT_VALID_RUNS', NULL),
-            if(is_covered AND NOT coalesce(within_ceiling, false), 'LATENCY_ABOVE_CEILING', NULL),
-            if(NOT has_baseline_adherence, 'NO_BASELINE_ADHERENCE', NULL),
-            if(unsolved_tasks > 0, 'RUN_FAILURES', NULL),
-            if(NOT rank_known, 'UNKNOWN_QUANT', NULL)
-        ]) AS ineligible_reasons
+        sweep_id,
+        model_id,
+        quant_tag,
+        unnest([
+            {
+                'signal': 'adherence_below',
+                'holds': is_covered AND has_baseline_adherence
+                AND NOT coalesce(keeps_adherence, false)
+            },
+            {
+                'signal': 'latency_above',
+                'holds': is_covered AND NOT coalesce(within_ceiling, false)
+            },
+            {'signal': 'no_baseline_adherence', 'holds': NOT has_baseline_adherence},
+            {'signal': 'run_failures', 'holds': unsolved_tasks > 0},
+            {'signal': 'uncovered', 'holds': NOT is_covered},
+            {'signal': 'unknown_quant', 'holds': NOT rank_known}
+        ], recursive := true)
     FROM quants
+),
+
+reasons AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        coalesce(list(code ORDER BY code) FILTER (WHERE holds), []) AS ineligible_reasons
+    FROM signals
+    INNER JOIN v1.reason AS reason USING (signal)
+    WHERE reason.scope = 'quant'
+    GROUP BY ALL
+),
+
+gated AS (
+    SELECT quants.*, reasons.ineligible_reasons
+    FROM quants
+    INNER JOIN reasons USING (sweep_id, model_id, quant_tag)
 ),
 
 axes AS (
@@ -145,6 +167,32 @@ better AS (
     INNER JOIN points AS other USING (sweep_id, model_id)
     WHERE len(own.ineligible_reasons) = 0 AND len(other.ineligible_reasons) = 0
     GROUP BY ALL
+),
+
+noted AS (
+    SELECT
+        sweep_id,
+        model_id,
+        points.quant_tag,
+        unnest([
+            {'signal': 'baseline_shifted', 'holds': points.baseline_shifted},
+            {'signal': 'non_monotone', 'holds': non_monotone.quant_tag IS NOT NULL},
+            {'signal': 'output_length_differs', 'holds': points.output_length_differs}
+        ], recursive := true)
+    FROM points
+    LEFT JOIN non_monotone USING (sweep_id, model_id, quant_tag)
+),
+
+notes AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        coalesce(list(code) FILTER (WHERE holds), []) AS advisories
+    FROM noted
+    INNER JOIN v1.reason AS reason USING (signal)
+    WHERE reason.scope = 'quant'
+    GROUP BY ALL
 )
 
 SELECT
@@ -156,16 +204,7 @@ SELECT
     points.is_baseline_quant,
     len(points.ineligible_reasons) = 0 AS is_eligible,
     points.ineligible_reasons,
-    list_sort(
-        list_concat(
-            points.advisories,
-            v1.codes([
-                if(points.baseline_shifted, 'BASELINE_QUANT_SHIFTED', NULL),
-                if(non_monotone.quant_tag IS NOT NULL, 'NON_MONOTONE', NULL),
-                if(points.output_length_differs, 'OUTPUT_LENGTH_DIFFERS', NULL)
-            ])
-        )
-    ) AS advisories,
+    list_sort(list_concat(points.advisories, notes.advisories)) AS advisories,
     points.is_covered,
     points.is_fillable,
     points.keeps_adherence,
@@ -193,8 +232,8 @@ SELECT
     ) AS utility_micro,
     better.better_quants + 1 AS utility_rank
 FROM points
+INNER JOIN notes USING (sweep_id, model_id, quant_tag)
 LEFT JOIN dominated USING (sweep_id, model_id, quant_tag)
-LEFT JOIN non_monotone USING (sweep_id, model_id, quant_tag)
 LEFT JOIN better USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.frontier IS 'Which quants are eligible, which are Pareto-optimal, and what each is worth. One row per sweep, model and quant.';

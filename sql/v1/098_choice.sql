@@ -1,5 +1,6 @@
 -- Grain: sweep x model.
--- Inputs: v1.session, v1.frontier, v1.duel, v1.support, v1.quant_aggregate, v1.policy.
+-- Inputs: v1.session, v1.frontier, v1.quant_comparison, v1.quant_aggregate, v1.duel,
+-- v1.support.
 -- Rules: the minimum viable quant is the eligible quant of the lowest precision; the best
 -- value is the eligible quant of the highest utility. The best value is CLEAR when it beats
 -- every rival, else WITHIN_NOISE. The confidence is that of the minimum viable quant, and
@@ -23,6 +24,16 @@ reasons AS (
     GROUP BY ALL
 ),
 
+gated AS (
+    SELECT
+        frontier.*,
+        aggregate.unsolved_tasks,
+        comparison.baseline_adherence_sum_nano
+    FROM v1.frontier AS frontier
+    INNER JOIN v1.quant_aggregate AS aggregate USING (sweep_id, model_id, quant_tag)
+    INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)
+),
+
 quants AS (
     SELECT
         sweep_id,
@@ -34,17 +45,15 @@ quants AS (
         -- The threshold and the ceiling at which one quant would pass, the other as it is.
         max(kept_adherence_ppm) FILTER (
             WHERE is_covered AND quant_rank IS NOT NULL AND within_ceiling
-            AND NOT list_contains(ineligible_reasons, 'RUN_FAILURES')
+            AND unsolved_tasks = 0
         ) AS passing_threshold_ppm,
         min(total_latency_ns) FILTER (
             WHERE is_covered AND quant_rank IS NOT NULL AND keeps_adherence
-            AND NOT list_has_any(
-                ineligible_reasons, ['RUN_FAILURES', 'NO_BASELINE_ADHERENCE']
-            )
+            AND unsolved_tasks = 0 AND baseline_adherence_sum_nano > 0
         ) AS passing_ceiling_ns,
         list_sort(list(quant_tag) FILTER (WHERE is_pareto_optimal)) AS pareto_quant_tags,
         count(*) FILTER (WHERE is_fillable AND NOT is_covered) AS quants_out_by_pollution
-    FROM v1.frontier
+    FROM gated
     GROUP BY ALL
 ),
 

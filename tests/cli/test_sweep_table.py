@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orket.cli.advice import ADVICE, advise
+from orket.cli.advice import advise
 from orket.cli.figures import seconds, size
 from orket.cli.sweep_table import print_sweep
 from orket.exports.summary import summary_document
@@ -101,25 +101,6 @@ def test_polluted_figures_are_not_asked_for_without_need(capsys):
 
     print_sweep(summary_document(summary_row()), ask)
     assert "no claim should rest" not in capsys.readouterr().out
-
-
-def test_every_reason_that_can_pollute_has_advice():
-    import re
-
-    from orket.resources import shipped
-
-    (view,) = (shipped("sql") / "v1").glob("*_run_quality.sql")
-    codes = set(re.findall(r"'([A-Z]+(?:_[A-Z]+)+)'", view.read_text("utf-8")))
-    statuses = {code for code in codes if code.endswith("_UNAVAILABLE")}
-    advisories = {
-        "CONTROL_UNSUPPORTED",
-        "COUNTS_NOT_OFFERED",
-        "ON_BATTERY",
-        "OUTPUT_TRUNCATED",
-        "PARTIALLY_OBSERVED",
-        "TIMINGS_NOT_OFFERED",
-    }
-    assert codes - statuses - advisories <= set(ADVICE)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ if str(ROOT) not in sys.path:
 
 from tools.docs.cli_reference import cli_reference  # noqa: E402
 from tools.docs.pages import fill_block  # noqa: E402
+from tools.docs.reasons import reasons  # noqa: E402
 from tools.docs.sensors_table import sensors_table  # noqa: E402
 from tools.docs.summary_fields import summary_fields, summary_schema  # noqa: E402
 from tools.docs.telemetry_columns import telemetry_columns  # noqa: E402
@@ -30,6 +31,7 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/cli.md", "commands"): cli_reference,
     ("docs/measurement.md", "sensors"): sensors_table,
     ("docs/presets.md", "thresholds"): thresholds,
+    ("docs/runbook.md", "reasons"): reasons,
     ("docs/summary.md", "fields"): summary_fields,
     ("docs/telemetry.md", "columns"): telemetry_columns,
     ("docs/views.md", "views"): view_columns,

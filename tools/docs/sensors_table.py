@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orket.machine.registry import list_sensors
+from orket.warehouse.reasons import code_of
 from tools.docs.pages import markdown_table
 
 
@@ -17,7 +18,7 @@ def sensors_table() -> str:
             sensor.kind,
             sensor.source,
             ", ".join(sensor.platforms),
-            ", ".join(f"`{code}`" for code in sensor.pollutes),
+            ", ".join(f"`{code_of('run', signal)}`" for signal in sensor.pollutes),
         ]
         for sensor in list_sensors()
     ]
