@@ -19,11 +19,14 @@ ANCHOR_CALLS = 3
 class Anchors:
     """Measures the canary cell again when the plan's interval has passed."""
 
-    def __init__(self, context: Context, blocks: BlockRunner) -> None:
+    def __init__(
+        self, context: Context, blocks: BlockRunner, calls: Mapping[str, int]
+    ) -> None:
+        """`calls` counts what earlier executors made: numbers go on from there."""
         self._context = context
         self._blocks = blocks
         self._cells = {cell.model_id: cell for cell in context.plan.canary}
-        self._calls: dict[str, int] = {}
+        self._calls = dict(calls)
         self._last_ns = 0
         self._blocks_since = 0
         self._pending: str | None = None
@@ -32,10 +35,6 @@ class Anchors:
         """The interval begins: the canary has just been measured."""
         self._last_ns = self._context.clock.monotonic_ns()
         self._blocks_since = 0
-
-    def take_up(self, calls: Mapping[str, int]) -> None:
-        """Go on numbering where an earlier executor stopped."""
-        self._calls = dict(calls)
 
     def run_if_due(self, model_id: str) -> None:
         """Measure after a block of this model when the interval has passed."""

@@ -1,13 +1,14 @@
 """Runs one block: load, recorded warm-ups, timed calls, one row for each.
 
-A failure of the server is a row, never the end of the sweep: a call that lost its
-server makes it be loaded again, a bounded number of times; what can then not be run is
-recorded as failed. Only what dooms every further call ends it: a refused request, and
-in the gate a model that cannot be loaded or called at all.
+A failure of the server is a row: a call that lost its server makes it be waited for
+and loaded again, a bounded number of times; what can then not be run is recorded as
+failed. Only what dooms every further call ends the sweep: a refused request, in the
+gate a model that cannot be loaded or called at all, and no server left (see `Walk`).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import msgspec
@@ -21,7 +22,14 @@ from orket.providers.contract import Generation, LoadedModel, ServerInfo
 from orket.providers.http.problems import IdentityMismatch
 from orket.records import CallFacts, CheckFacts, Controls, Counters
 from orket.sweep.context import Call, Context
-from orket.sweep.doomed import Doomed, incurable_cause
+from orket.sweep.failures import (
+    GONE_SERVER,
+    LOST_SERVER,
+    Doomed,
+    call_error,
+    error_class,
+    incurable_cause,
+)
 from orket.sweep.interrupts import Interrupted
 from orket.sweep.rows import Ready, RowWriter, Timed, extra_warmups
 from orket.tasks.bank import Task
@@ -33,10 +41,8 @@ MAX_RELOADS = 2
 LONG_RUN_NS = 200_000_000
 """After a run this long the server's own traffic counters, which cost 1 ms, are
 read around each run; after shorter ones at both ends of the block."""
-LOST_SERVER = frozenset(
-    {"CONNECTION_REFUSED", "CONNECTION_FAILED", "CONNECTION_LOST", "SERVER_DIED"}
-)
-"""Failures after which the model may be gone from its server."""
+RECONNECT_SECONDS = (1, 4, 10)
+"""Waits before a server that is not there any more is taken for gone."""
 
 
 class BlockRunner:
@@ -58,46 +64,101 @@ class BlockRunner:
         context = self._context
         controls = context.plan.model(target.ref.model_id).controls
         writer = RowWriter(context, target, controls, block, retry_pass)
-        waiting = list(calls)
-        reloads = 0
+        waiting = deque(calls)
+        answers = context.answers
         is_gate = calls[-1].phase == "canary"
         try:
-            ready = self._load(target, controls)
-            while waiting:
-                call = waiting.pop(0)
-                is_edge = call is calls[0], not waiting
-                facts = self._run_call(writer, ready, call, is_edge)
-                if is_gate and call is calls[0]:
-                    _stop_if_incurable(facts, target)
-                if not _has_lost_server(facts) or not waiting:
-                    continue
-                context.servers.forget(target)
-                if reloads == MAX_RELOADS:
-                    raise OrketError(f"the server was lost {reloads + 1} times")
-                reloads += 1
-                context.reporter.note(
-                    f"{target.ref.quant_tag}: server lost, restarting"
-                )
-                ready = self._load(target, controls)
-                warmups = extra_warmups(context, target, waiting[0].test_id)
-                context.reporter.extended(len(warmups))
-                waiting[:0] = warmups
+            failed = self._run_calls(writer, target, waiting, is_gate)
         except WarehouseError:
             # No row can say so: the place for rows is what failed.
             raise
         except OrketError as error:
-            context.servers.forget(target)
-            is_first = waiting[0] is calls[0] and reloads == 0
-            is_refused = isinstance(error, UsageError) and not context.answers
-            if is_refused or (is_gate and is_first):
-                writer.write_failure(waiting[0], error)
-                raise Doomed(error) from error
-            context.reporter.note(f"{target.ref.quant_tag}: {error}")
-            for call in waiting:
-                writer.write_failure(call, error)
+            dooms = is_gate and waiting[0] is calls[0]
+            self._give_up(writer, target, waiting, error, dooms)
+        else:
+            if context.answers > answers or failed is None:
+                context.health.saw_answer(target)
+            else:
+                cause = call_error(failed, _place(target))
+                context.health.saw_failure(target, cause)
         context.journal.fold()
 
+    def _run_calls(
+        self, writer: RowWriter, target: Target, waiting: deque[Call], is_gate: bool
+    ) -> CallFacts | None:
+        """Make the calls that wait, in order, and take each that was made from them.
+
+        Gives the last that failed. Raises OrketError where no more can be made, Doomed.
+        """
+        context = self._context
+        first, reloads, failed = waiting[0], 0, None
+        ready = self._load(target, writer.controls)
+        while waiting:
+            call = waiting[0]
+            is_edge = call is first, len(waiting) == 1
+            facts = self._run_call(writer, ready, call, is_edge)
+            waiting.popleft()
+            failed = failed if facts.outcome == "OK" else facts
+            if is_gate and call is first:
+                _stop_if_incurable(facts, target)
+            if not waiting or not self._has_lost_server(facts, ready):
+                continue
+            context.servers.forget(target)
+            if reloads == MAX_RELOADS:
+                raise OrketError(f"the server was lost {reloads + 1} times")
+            reloads += 1
+            context.reporter.note(f"{target.ref.quant_tag}: server lost, restarting")
+            ready = self._load(target, writer.controls)
+            warmups = extra_warmups(context, target, waiting[0].test_id)
+            context.reporter.extended(len(warmups))
+            waiting.extendleft(reversed(warmups))
+        return failed
+
+    def _give_up(
+        self,
+        writer: RowWriter,
+        target: Target,
+        waiting: deque[Call],
+        error: OrketError,
+        dooms: bool,
+    ) -> None:
+        """Record what can not be run any more, and what it says of the server."""
+        context = self._context
+        context.servers.forget(target)
+        is_refused = isinstance(error, UsageError) and not context.answers
+        if is_refused or dooms:
+            writer.write_failure(waiting[0], error)
+            raise Doomed(error) from error
+        context.reporter.note(f"{target.ref.quant_tag}: {error}")
+        for call in waiting:
+            writer.write_failure(call, error)
+        if error_class(error) in GONE_SERVER:
+            context.health.saw_nothing(target, error)
+        else:
+            context.health.saw_failure(target, error)
+
     def _load(self, target: Target, controls: Controls) -> Ready:
+        """Make the target resident; a server that was there is waited for.
+
+        Raises OrketError.
+        """
+        context = self._context
+        waits = () if context.health.is_gone(target) else RECONNECT_SECONDS
+        for seconds in waits:
+            try:
+                return self._load_now(target, controls)
+            except OrketError as error:
+                if error_class(error) not in GONE_SERVER:
+                    raise
+                context.reporter.note(
+                    f"{target.ref.quant_tag}: {error.message}; trying again in "
+                    f"{seconds} s"
+                )
+            with context.interrupts.allowed():
+                context.clock.sleep(seconds)
+        return self._load_now(target, controls)
+
+    def _load_now(self, target: Target, controls: Controls) -> Ready:
         """Make the target resident and watch its server. Raises OrketError."""
         context = self._context
         context.reporter.loading(target.ref.model_id, target.ref.quant_tag)
@@ -121,6 +182,17 @@ class BlockRunner:
             cache_mode(info.capabilities),
             adapter.other_models(),
         )
+
+    def _has_lost_server(self, facts: CallFacts, ready: Ready) -> bool:
+        """Whether the model may be gone; a server that kept silent is asked again."""
+        if facts.outcome != "TIMEOUT":
+            return facts.outcome == "FAILED" and facts.error_class in LOST_SERVER
+        try:
+            with self._context.interrupts.allowed():
+                ready.adapter.describe()
+        except OrketError:
+            return True
+        return False
 
     def _run_call(
         self,
@@ -229,11 +301,10 @@ def _server_pids(info: ServerInfo, loaded: LoadedModel) -> tuple[int, ...]:
 
 def _stop_if_incurable(facts: CallFacts, target: Target) -> None:
     """Raise Doomed where the first call of the gate was refused for good."""
-    place = f"{target.ref.model_id} {target.ref.quant_tag}"
-    cause = incurable_cause(facts, place)
+    cause = incurable_cause(facts, _place(target))
     if cause is not None:
         raise Doomed(cause)
 
 
-def _has_lost_server(facts: CallFacts) -> bool:
-    return facts.outcome == "FAILED" and facts.error_class in LOST_SERVER
+def _place(target: Target) -> str:
+    return f"{target.ref.model_id} {target.ref.quant_tag}"

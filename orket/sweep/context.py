@@ -1,4 +1,4 @@
-"""What every part of a running sweep shares: plan, warehouse, clocks, counters."""
+"""What every part of a running sweep shares: plan, servers, clocks, counters."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from orket.machine.clock import Clock
 from orket.machine.observer import Observer
 from orket.planning.plan import Plan
 from orket.records import PlannedRun, RunRecord
+from orket.sweep.health import Health
 from orket.sweep.interrupts import Interrupts
 from orket.sweep.servers import Servers
 from orket.tasks.bank import Task
-from orket.warehouse import Warehouse
 from orket.warehouse.journal import Journal
 
 
@@ -84,7 +84,6 @@ class Context:
     """The state of one executor of one sweep."""
 
     plan: Plan
-    warehouse: Warehouse
     journal: Journal
     servers: Servers
     observer: Observer
@@ -101,12 +100,16 @@ class Context:
     answers: int = 0
     """Of these, answered."""
     last_failure: str | None = None
+    measured: set[str] = field(default_factory=set)
+    """Planned runs that a call has measured, by this executor or an earlier one."""
+    health: Health = field(init=False)
     next_order: int = 0
     next_block: int = 0
     warmups: dict[tuple[str, str, str], int] = field(default_factory=dict)
     """Warm-ups so far or planned, by cell: each needs an identity of its own."""
 
     def __post_init__(self) -> None:
+        self.health = Health(self.plan)
         self.tasks = {task.test_id: task for task in self.plan.tasks}
         self.revisions = {
             entry.test_id: entry.task_revision for entry in self.plan.task_entries
@@ -119,6 +122,14 @@ class Context:
                 self.warmups[cell] = max(self.warmups.get(cell, 0), run.repetition)
         planned_blocks = runs[-1].block_index + 1 if runs else 0
         self.next_block = max(self.next_block, planned_blocks)
+
+    def unmeasured(self) -> list[PlannedRun]:
+        """Planned runs, warm-ups apart, that no call has measured yet."""
+        return [
+            run
+            for run in self.plan.runs
+            if run.phase != "warmup" and run.run_id not in self.measured
+        ]
 
     def take_block(self) -> int:
         """A block number that no block of the plan has."""

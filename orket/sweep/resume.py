@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from orket.errors import UsageError
 from orket.planning.plan import Plan
+from orket.records import PlannedRun
+from orket.sweep.context import Context
+from orket.sweep.failures import is_measured
 from orket.warehouse import Warehouse
 
 
@@ -13,8 +16,10 @@ from orket.warehouse import Warehouse
 class Progress:
     """What earlier executors of a sweep recorded."""
 
-    done: set[str] = field(default_factory=set)
+    tried: set[str] = field(default_factory=set)
     """Planned runs with an attempt that was not cancelled."""
+    measured: set[str] = field(default_factory=set)
+    """Planned runs with an attempt that was answered, or failed by its own request."""
     attempts: dict[str, int] = field(default_factory=dict)
     next_order: int = 0
     next_block: int = 0
@@ -24,7 +29,26 @@ class Progress:
     retry_pass: int = 0
     """The last retry pass that was begun."""
     retried: set[tuple[str, int]] = field(default_factory=set)
-    """Planned runs with the retry passes they were tried in."""
+    """Planned runs with the retry passes they were measured in."""
+
+    def is_done(self, run: PlannedRun) -> bool:
+        """Whether the walk over the plan can pass over a planned run.
+
+        Tried is not measured: what a server owed is made again, here or, once the
+        retry passes have begun, by them.
+        """
+        if run.phase == "warmup" or self.retry_pass:
+            return run.run_id in self.tried
+        return run.run_id in self.measured
+
+    def hand_to(self, context: Context) -> None:
+        """Let an executor go on counting where the last one stopped."""
+        context.attempts = dict(self.attempts)
+        context.measured |= self.measured
+        context.next_order = max(context.next_order, self.next_order)
+        context.next_block = max(context.next_block, self.next_block)
+        for cell, ordinal in self.warmups.items():
+            context.warmups[cell] = max(context.warmups.get(cell, 0), ordinal)
 
 
 def read_progress(
@@ -48,7 +72,8 @@ def read_progress(
             )
         _refuse_other(manifests[0], plan, hardware_fingerprint)
         rows = session.rows(
-            "SELECT run_id, phase, model_id, quant_tag, test_id, outcome, repetition, "
+            "SELECT run_id, phase, model_id, quant_tag, test_id, outcome, error_class, "
+            "repetition, "
             "attempt_number, order_index, block_index, retry_pass "
             "FROM v1.attempts WHERE sweep_id = ?",
             [plan.sweep_id],
@@ -57,7 +82,9 @@ def read_progress(
     for row in rows:
         run = row["run_id"]
         if row["outcome"] != "CANCELLED":
-            progress.done.add(run)
+            progress.tried.add(run)
+        if is_measured(row["outcome"], row["error_class"]):
+            progress.measured.add(run)
             progress.retried.add((run, row["retry_pass"]))
         progress.attempts[run] = max(
             progress.attempts.get(run, 0), row["attempt_number"]
@@ -81,12 +108,12 @@ def read_progress(
 def is_complete(
     warehouse: Warehouse, plan: Plan, hardware_fingerprint: str | None
 ) -> bool:
-    """Whether the plan's sweep was finished and every timed run of it was tried.
+    """Whether the plan's sweep was finished and every timed run of it was measured.
 
     Raises UsageError as `read_progress` does.
     """
-    done = read_progress(warehouse, plan, hardware_fingerprint).done
-    if any(run.run_id not in done for run in plan.runs if run.phase != "warmup"):
+    measured = read_progress(warehouse, plan, hardware_fingerprint).measured
+    if any(run.run_id not in measured for run in plan.runs if run.phase != "warmup"):
         return False
     with warehouse.session(plan.sweep_id) as session:
         finished = session.rows(

@@ -15,7 +15,7 @@ from orket.planning.targets import Target
 from orket.providers.contract import Adapter, LoadedModel, ServerInfo
 from orket.records import CallFacts, CheckFacts, Controls, Counters, RunRecord
 from orket.sweep.context import Call, Context
-from orket.sweep.doomed import error_class
+from orket.sweep.failures import error_class, is_measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,8 @@ class RowWriter:
         context.journal.append(row)
         context.attempts[row.run_id] = row.attempt_number
         context.calls += 1
+        if is_measured(row.call.outcome, row.call.error_class):
+            context.measured.add(row.run_id)
         if row.call.outcome == "OK":
             context.answers += 1
         elif row.call.outcome != "CANCELLED":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orket.errors import ServerError
+from orket.errors import OrketError, ServerError
 from orket.machine.clock import Clock
 from orket.planning.plan import Plan
 from orket.planning.targets import Target
@@ -16,6 +16,7 @@ from orket.providers.contract import (
 )
 from orket.providers.registry import create_adapter
 from orket.records import Controls
+from orket.sweep.failures import GONE_SERVER, error_class
 
 
 class Servers:
@@ -86,6 +87,10 @@ class Servers:
         for adapter in adapters:
             try:
                 adapter.close()
+            except OrketError as error:
+                # What is gone holds no model any more.
+                if error_class(error) not in GONE_SERVER:
+                    failure = error
             except Exception as error:
                 failure = error
         if failure:

@@ -12,6 +12,7 @@ import msgspec
 from orket.admission import admit
 from orket.errors import UsageError, WarehouseError
 from orket.records import DATASETS, Record
+from orket.warehouse.claim import Claim
 from orket.warehouse.journal import Journal
 from orket.warehouse.parts import list_parts, partition_name, partition_sweep
 
@@ -58,6 +59,10 @@ class Warehouse:
     def journal(self, sweep_id: str) -> Journal:
         """A journal for the runs of one sweep."""
         return Journal(self.folder("runs", sweep_id))
+
+    def claim(self, sweep_id: str) -> Claim:
+        """The right to run one sweep; a `with` takes it, or says who has it."""
+        return Claim(self.folder("runs", sweep_id), sweep_id)
 
     def folder(self, dataset: str, sweep_id: str | None = None) -> Path:
         """Where the parts of a dataset (of one sweep) lie."""

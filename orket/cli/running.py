@@ -1,0 +1,119 @@
+"""What every verb that runs a sweep does: run it, and say how it ended."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orket.cli import messages
+from orket.errors import OrketError, WarehouseError
+
+if TYPE_CHECKING:
+    from orket.planning.plan import Plan
+    from orket.sweep.execute import Outcome
+    from orket.warehouse import Warehouse
+
+EXIT_INTERRUPTED = 130
+
+
+def new_id(preset: str) -> str:
+    """A fresh sweep id."""
+    from orket.planning.identity import new_sweep_id
+
+    return new_sweep_id(preset, datetime.now(UTC))
+
+
+def run_plan(plan: Plan, store: Warehouse, resume: bool = False) -> Outcome:
+    """Execute a plan under the live display; an early Ctrl-C records nothing.
+
+    Raises what stopped a sweep of which no call could have been answered.
+    """
+    from orket.cli.sweep_progress import SweepProgress
+    from orket.sweep.execute import INTERRUPTED, STOPPED, Outcome, run_sweep
+    from orket.sweep.interrupts import Interrupted
+
+    with SweepProgress() as progress:
+        try:
+            outcome = run_sweep(plan, store, progress, resume=resume)
+        except Interrupted:
+            return Outcome(plan.sweep_id, INTERRUPTED, 0)
+        except WarehouseError:
+            if plan.sweep_id in store.sweep_ids():
+                messages.note(
+                    "every call recorded so far is kept; when there is room again: "
+                    + resume_line(plan.sweep_id)
+                )
+            raise
+    if outcome.status == STOPPED and outcome.cause is not None:
+        raise outcome.cause
+    if outcome.was_complete:
+        messages.note(f"sweep {plan.sweep_id} is already complete: nothing was run")
+    return outcome
+
+
+def failure_of(outcome: Outcome, resume_with: str | None) -> OrketError | None:
+    """The error of a sweep that lost a server for good; None of any other.
+
+    `resume_with` is the command that goes on with it, where one can.
+    """
+    cause = outcome.cause
+    if cause is None:
+        return None
+    runs = "1 planned run" if outcome.unmeasured == 1 else (
+        f"{outcome.unmeasured} planned runs"
+    )
+    hint = f"{cause.hint}; go on with: {resume_with}" if resume_with else cause.hint
+    return OrketError(f"{runs} were not measured: {cause.message}", hint)
+
+
+def check_output(output: str | None) -> None:
+    """Raise OrketError now where a file could not be written after the calls."""
+    if output is None or output == "-":
+        return
+    if problem := _output_problem(Path(output)):
+        raise OrketError(
+            f"cannot write {output}: {problem}", "name another file with -o"
+        )
+
+
+def _output_problem(path: Path) -> str | None:
+    from orket.exports.load import is_special
+
+    if path.is_dir():
+        return "it is a folder"
+    if path.exists() and is_special(path):
+        return None if os.access(path, os.W_OK) else "it is not to be written"
+    try:
+        with tempfile.TemporaryFile(dir=path.resolve().parent):
+            return None
+    except OSError as failure:
+        return f"{path.parent}: {failure.strerror or failure}"
+
+
+def explain_interrupt(
+    sweep_id: str, store: Warehouse, calls: int, resume_with: str | None
+) -> int:
+    """Say what was kept and how to go on, where one can; the exit code."""
+    if sweep_id not in store.sweep_ids():
+        messages.note("interrupted before the first call; nothing was recorded")
+        return EXIT_INTERRUPTED
+    messages.note(f"interrupted; {calls} calls of sweep {sweep_id} are kept")
+    if resume_with:
+        messages.note(f"go on with: {resume_with}")
+    return EXIT_INTERRUPTED
+
+
+def resume_line(sweep_id: str) -> str:
+    """This command line, made to go on with a sweep."""
+    given = sys.argv[1:]
+    kept = [
+        part
+        for place, part in enumerate(given)
+        if not part.startswith("--resume") and given[place - 1 : place] != ["--resume"]
+    ]
+    return f"orket {shlex.join([*kept, '--resume', sweep_id])}"

@@ -1,0 +1,86 @@
+"""What a failure means for the rest of the sweep: one run lost, a server, or all."""
+
+from __future__ import annotations
+
+import re
+
+from orket.errors import OrketError, UsageError
+from orket.providers.http.failures import advise
+from orket.providers.http.problems import Problem, ProviderError
+from orket.records import CallFacts
+
+USAGE_ERROR, SERVER_LOST = "USAGE_ERROR", "SERVER_LOST"
+
+INCURABLE = frozenset({"HTTP_401", "HTTP_403", "HTTP_404", "IDENTITY_MISMATCH"})
+"""Refusals that the next call would only hear again."""
+LOST_SERVER = frozenset(
+    {"CONNECTION_REFUSED", "CONNECTION_FAILED", "CONNECTION_LOST", "SERVER_DIED"}
+)
+"""Failures of a call after which the model may be gone from its server."""
+GONE_SERVER = frozenset(
+    {
+        "CONNECTION_REFUSED",
+        "CONNECTION_FAILED",
+        "CONNECTION_LOST",
+        "TIMEOUT",
+        "HTTP_502",
+        "HTTP_503",
+        "HTTP_504",
+    }
+)
+"""Failures to load a model that say nothing of the model: its server is not there."""
+MEASURED_FAILURE = frozenset({"CONTEXT_EXCEEDED", "LINE_TOO_LONG", "RESPONSE_TOO_LONG"})
+"""Failures that the request itself brings about: another try would find the same."""
+_NO_MODEL = re.compile(
+    r"\bmodel\b.*\b(not found|does not exist|is not installed)\b|\bno such model\b",
+    re.IGNORECASE,
+)
+
+
+class Doomed(Exception):  # noqa: N818
+    """The sweep cannot go on: `cause` is for the user, and its row is written."""
+
+    def __init__(self, cause: OrketError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class ServersGone(Exception):  # noqa: N818
+    """Every server of the plan is gone for good: `cause` is for the user."""
+
+    def __init__(self, cause: OrketError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def error_class(error: OrketError) -> str:
+    """The class under which a failure to load or to call is recorded."""
+    if isinstance(error, UsageError):
+        return USAGE_ERROR
+    return str(getattr(error, "error_class", SERVER_LOST))
+
+
+def is_measured(outcome: str, failure: str | None) -> bool:
+    """Whether a call with this outcome and error class measured its planned run.
+
+    What its server owed is not measured, and is taken up again by a resume.
+    """
+    return outcome == "OK" or failure in MEASURED_FAILURE
+
+
+def incurable_cause(facts: CallFacts, place: str) -> OrketError | None:
+    """The error of a call whose failure cannot heal; None for any other call."""
+    if facts.outcome != "FAILED" or facts.error_class is None:
+        return None
+    said = facts.error_message or "no message"
+    if facts.error_class not in INCURABLE and not _NO_MODEL.search(said):
+        return None
+    return call_error(facts, place)
+
+
+def call_error(facts: CallFacts, place: str) -> OrketError:
+    """A failed call as an error for a person."""
+    said = facts.error_message or "no message"
+    failure = facts.error_class or facts.outcome
+    problem = Problem(failure, said, facts.http_status)
+    return ProviderError(f"{place}: {failure}: {said}", advise(problem), failure)

@@ -1,0 +1,92 @@
+"""The third phase: polluted runs again, as often as the preset allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orket.planning.plan import MATRIX
+from orket.planning.targets import Target
+from orket.records import PlannedRun
+from orket.sweep.anchors import Anchors
+from orket.sweep.context import Context
+from orket.sweep.judge import PollutedRun
+from orket.sweep.pollution import Pollution
+from orket.sweep.resume import Progress
+from orket.sweep.walk import Walk
+
+WAIT_SECONDS = 2.0
+"""Before a retry pass: what disturbed a run of milliseconds has often gone by then."""
+COOL_DOWN_SECONDS = 60.0
+"""Before a retry pass after drift: a machine that got hot needs longer."""
+TRIAL_BLOCKS = 2
+"""A retry pass whose first blocks gain no clean run is not worth going on with."""
+
+
+class Retry:
+    """Runs polluted planned runs again until they are clean or nothing is gained."""
+
+    def __init__(
+        self, context: Context, walk: Walk, anchors: Anchors, pollution: Pollution
+    ) -> None:
+        self._context = context
+        self._walk = walk
+        self._anchors = anchors
+        self._pollution = pollution
+
+    def run(self, progress: Progress) -> None:
+        """Make the retry passes that are left. Raises ServersGone, Doomed."""
+        plan = self._context.plan
+        if plan.purpose != MATRIX:
+            return
+        first = max(1, progress.retry_pass)
+        for number in range(first, plan.polluted_retries + 1):
+            curable = [
+                run
+                for run in self._pollution.list_curable()
+                if (run.run_id, number) not in progress.retried
+            ]
+            if not curable:
+                return
+            self._wait(curable)
+            self._run_pass(number, [run.run_id for run in curable])
+            self._anchors.close()
+
+    def _wait(self, polluted: Sequence[PollutedRun]) -> None:
+        drifted = any(run.has_drifted for run in polluted)
+        seconds = COOL_DOWN_SECONDS if drifted else WAIT_SECONDS
+        count = len(polluted)
+        runs = "1 run was" if count == 1 else f"{count} runs were"
+        self._context.reporter.note(
+            f"{runs} disturbed or failed; running again in {seconds:.0f} s"
+        )
+        with self._context.interrupts.allowed():
+            self._context.clock.sleep(seconds)
+
+    def _run_pass(self, number: int, run_ids: Sequence[str]) -> None:
+        by_id = {run.run_id: run for run in self._context.plan.runs}
+        groups = self._by_target([by_id[run_id] for run_id in run_ids])
+        self._context.reporter.extended(len(run_ids))
+        for place, (target, group) in enumerate(groups, start=1):
+            self._walk.run_again(target, group, number)
+            self._anchors.run_if_due(target.ref.model_id)
+            if place == TRIAL_BLOCKS < len(groups) and not self._has_gained(run_ids):
+                self._context.reporter.note(
+                    "what disturbs the machine has not gone by; the other polluted "
+                    "runs are not run again"
+                )
+                return
+
+    def _has_gained(self, run_ids: Sequence[str]) -> bool:
+        """Whether any of these runs has a clean attempt by now."""
+        still = {run.run_id for run in self._pollution.list_curable()}
+        return any(run_id not in still for run_id in run_ids)
+
+    def _by_target(
+        self, runs: Sequence[PlannedRun]
+    ) -> list[tuple[Target, list[PlannedRun]]]:
+        """Runs by model and quant, so that each quant is loaded once."""
+        groups: dict[tuple[str, str], list[PlannedRun]] = {}
+        for run in runs:
+            groups.setdefault((run.model_id, run.quant_tag), []).append(run)
+        plan = self._context.plan
+        return [(plan.target(*key), group) for key, group in groups.items()]

@@ -1,0 +1,108 @@
+"""One executor for a sweep at a time: a lock that dies with the process that holds it.
+
+The file stays where it is; what counts is the lock on it, which the system lets go of
+when its holder ends, however it ends. Readers never ask for it. On NFS the lock holds
+between machines where the mount has locks (NFSv4, or v3 with lockd); where a file
+system has none at all, nothing is claimed and `Claim.is_held` says so.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from orket.errors import OrketError
+from orket.warehouse.parts import create_folder, write_failure
+
+_NAME = ".executor.lock"
+_TAKEN = (errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+_LOCKED_BYTE = 2**20
+"""On Windows a locked byte cannot be read: one far behind the holder's name."""
+_LONGEST_NAME = 300
+
+
+class Claim:
+    """The right to run one sweep, from `with` to its end."""
+
+    def __init__(self, folder: Path, sweep_id: str) -> None:
+        self._path = folder / _NAME
+        self._sweep_id = sweep_id
+        self._handle: int | None = None
+        self.is_held = False
+        """False after entering: this file system has no locks."""
+
+    def __enter__(self) -> Claim:
+        """Take the lock. Raises OrketError naming who holds it already."""
+        create_folder(self._path.parent)
+        try:
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise write_failure(self._path.parent, error) from error
+        try:
+            self.is_held = _lock(handle)
+        except OSError as error:
+            holder = _read_holder(handle)
+            os.close(handle)
+            if error.errno not in _TAKEN:
+                raise write_failure(self._path.parent, error) from error
+            raise self._refuse(holder) from None
+        self._handle = handle
+        os.ftruncate(handle, 0)
+        os.write(handle, _name_holder().encode())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _refuse(self, holder: str) -> OrketError:
+        return OrketError(
+            f"sweep {self._sweep_id} is being run by {holder or 'another process'}",
+            "wait for its end, or stop it and resume then",
+        )
+
+
+def _name_holder() -> str:
+    now = datetime.now(UTC)
+    host = socket.gethostname()
+    return f"process {os.getpid()} on {host} since {now:%Y-%m-%d %H:%M} UTC\n"
+
+
+def _read_holder(handle: int) -> str:
+    os.lseek(handle, 0, os.SEEK_SET)
+    return " ".join(os.read(handle, _LONGEST_NAME).decode("utf-8", "replace").split())
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file at once; False where locks are unknown, OSError where taken."""
+    try:
+        _lock_now(handle)
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return False
+        raise
+    return True
+
+
+def _lock_now(handle: int) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        import msvcrt
+
+        os.lseek(handle, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        os.lseek(handle, 0, os.SEEK_SET)
+        return
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
