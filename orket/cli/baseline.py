@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from orket.cli import messages
-from orket.cli.options import format_option, warehouse_option
+from orket.cli.options import format_option, store_option
 from orket.cli.output import Column, print_line, print_rows
 from orket.errors import UsageError
 
@@ -62,7 +62,7 @@ def baseline() -> None:
     help="Store cells that are not CLEAN and complete too; the reason is kept.",
 )
 @selection_options
-@warehouse_option
+@store_option
 @format_option
 def append(
     sweep: str,
@@ -70,13 +70,12 @@ def append(
     test: str | None,
     model: str | None,
     quant: str | None,
-    warehouse: str | None,
+    store: Warehouse,
     output_format: str | None,
 ) -> None:
     """Store the cells of a finished sweep as baselines."""
     from orket.baselines import append_from_sweep
 
-    store = _open(warehouse)
     if reason is not None and not reason.strip():
         raise UsageError("an override needs a reason", "say why: --override REASON")
     result = append_from_sweep(
@@ -108,34 +107,31 @@ def explain_append(stored: int, already: int, blocked: int) -> None:
 @baseline.command(name="list")
 @click.option("--all", "with_pruned", is_flag=True, help="Pruned ones too.")
 @selection_options
-@warehouse_option
+@store_option
 @format_option
 def list_command(
     with_pruned: bool,
     test: str | None,
     model: str | None,
     quant: str | None,
-    warehouse: str | None,
+    store: Warehouse,
     output_format: str | None,
 ) -> None:
     """List stored baselines."""
     from orket.baselines import list_records
 
-    records = list_records(
-        _open(warehouse), _selection(test, model, quant), with_pruned
-    )
+    records = list_records(store, _selection(test, model, quant), with_pruned)
     print_rows(map(_record_row, records), _RECORD_COLUMNS, output_format)
 
 
 @baseline.command()
 @click.argument("reference", metavar="BASELINE")
-@warehouse_option
+@store_option
 @format_option
-def show(reference: str, warehouse: str | None, output_format: str | None) -> None:
+def show(reference: str, store: Warehouse, output_format: str | None) -> None:
     """Show one stored baseline with all its facts and its history."""
     from orket.baselines import find_record, record_history
 
-    store = _open(warehouse)
     record = find_record(store, reference)
     history = record_history(store, record["event_id"])
     rows = [{"fact": name, "value": value} for name, value in record.items()]
@@ -159,7 +155,7 @@ def show(reference: str, warehouse: str | None, output_format: str | None) -> No
     metavar="DATE",
     help="Judge by the baselines stored up to this moment (UTC), not up to the start.",
 )
-@warehouse_option
+@store_option
 @format_option
 def resolve(
     sweep: str,
@@ -167,7 +163,7 @@ def resolve(
     model: str | None,
     quant: str | None,
     as_of: datetime | None,
-    warehouse: str | None,
+    store: Warehouse,
     output_format: str | None,
 ) -> None:
     """Show which baseline each cell of a sweep is compared with, and why.
@@ -176,7 +172,6 @@ def resolve(
     """
     from orket.baselines import resolve as resolve_cells
 
-    store = _open(warehouse)
     decisions, candidates = resolve_cells(
         store, store.resolve(sweep), _selection(test, model, quant), as_of
     )
@@ -202,23 +197,23 @@ def resolve(
 @baseline.command()
 @click.argument("reference", metavar="BASELINE")
 @click.option("--reason", metavar="TEXT", help="Why; kept with the event.")
-@warehouse_option
-def pin(reference: str, reason: str | None, warehouse: str | None) -> None:
+@store_option
+def pin(reference: str, reason: str | None, store: Warehouse) -> None:
     """Pin a baseline: sweeps of its test, model and quant use it alone."""
     from orket.baselines import pin as pin_record
 
-    print_line(f"pinned {pin_record(_open(warehouse), reference, reason)}")
+    print_line(f"pinned {pin_record(store, reference, reason)}")
 
 
 @baseline.command()
 @click.argument("reference", metavar="BASELINE")
 @click.option("--reason", metavar="TEXT", help="Why; kept with the event.")
-@warehouse_option
-def unpin(reference: str, reason: str | None, warehouse: str | None) -> None:
+@store_option
+def unpin(reference: str, reason: str | None, store: Warehouse) -> None:
     """Take the pin off a baseline."""
     from orket.baselines import unpin as unpin_record
 
-    print_line(f"unpinned {unpin_record(_open(warehouse), reference, reason)}")
+    print_line(f"unpinned {unpin_record(store, reference, reason)}")
 
 
 def limit_options(command: _Command) -> _Command:
@@ -236,7 +231,7 @@ def limit_options(command: _Command) -> _Command:
 @baseline.command()
 @click.option("--check", is_flag=True, help="Limits not given are 0.")
 @limit_options
-@warehouse_option
+@store_option
 @format_option
 def health(
     check: bool,
@@ -244,7 +239,7 @@ def health(
     max_incompatible: int | None,
     max_orphaned: int | None,
     max_duplicate: int | None,
-    warehouse: str | None,
+    store: Warehouse,
     output_format: str | None,
 ) -> None:
     """Find stale, incompatible, orphaned and duplicate baselines."""
@@ -262,7 +257,7 @@ def health(
         for name, limit in given.items()
         if limit is not None or check
     }
-    totals, problems, passed = read_health(_open(warehouse), limits)
+    totals, problems, passed = read_health(store, limits)
     columns: list[Column] = [
         ("event_id", "baseline"),
         "kind",
@@ -305,7 +300,7 @@ def health(
 )
 @click.option("--reason", metavar="TEXT", help="Why; kept with the event.")
 @selection_options
-@warehouse_option
+@store_option
 @format_option
 def prune(
     keep: int,
@@ -318,7 +313,7 @@ def prune(
     test: str | None,
     model: str | None,
     quant: str | None,
-    warehouse: str | None,
+    store: Warehouse,
     output_format: str | None,
 ) -> None:
     """Take old baselines out: shown first, done with --apply, undone with --undo.
@@ -327,7 +322,6 @@ def prune(
     """
     from orket.baselines import PruneRule, apply_prune, plan_prune, undo_prune
 
-    store = _open(warehouse)
     if undo is not None:
         event_id, count = undo_prune(store, undo, reason)
         print_line(f"undone {event_id}: {count} baselines are back")
@@ -364,36 +358,30 @@ def prune(
     "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."
 )
 @click.option("--allow-rejects", is_flag=True, help="Exit with 0 despite rejects.")
-@warehouse_option
+@store_option
 @click.pass_context
 def import_command(
     context: click.Context,
     files: tuple[Path, ...],
     allow_rejects: bool,
-    warehouse: str | None,
+    store: Warehouse,
 ) -> None:
     """Import {test_id}.json files: baselines in an earlier, separate layout."""
-    from orket.cli.ingest import ingest
+    from orket.cli.importing import import_files
 
-    context.invoke(
-        ingest,
-        files=files,
-        format_name="baseline",
-        allow_rejects=allow_rejects,
-        warehouse=warehouse,
-    )
+    context.exit(import_files(store, files, "baseline", allow_rejects=allow_rejects))
 
 
 @baseline.command(name="export")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @selection_options
-@warehouse_option
+@store_option
 def export_command(
     folder: Path,
     test: str | None,
     model: str | None,
     quant: str | None,
-    warehouse: str | None,
+    store: Warehouse,
 ) -> None:
     """Write stored baselines as {test_id}.json files, an earlier layout.
 
@@ -402,14 +390,8 @@ def export_command(
     """
     from orket.baselines import export_legacy
 
-    for path in export_legacy(_open(warehouse), folder, _selection(test, model, quant)):
+    for path in export_legacy(store, folder, _selection(test, model, quant)):
         print_line(str(path))
-
-
-def _open(warehouse: str | None) -> Warehouse:
-    from orket.warehouse import Warehouse
-
-    return Warehouse.open(warehouse)
 
 
 def _selection(test: str | None, model: str | None, quant: str | None) -> Selection:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orket.cli import messages
-from orket.cli.options import format_option, warehouse_option
+from orket.cli.options import format_option, store_option
 from orket.cli.output import choose_format, print_rows
+from orket.cli.running import explain_interrupt, failure_of, new_id, run_plan
 from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_options
 from orket.exports.scale import MICRO, NANO
+
+if TYPE_CHECKING:
+    from orket.warehouse import Warehouse
 
 _COLUMNS = (
     ("model_id", "model"),
@@ -37,7 +41,7 @@ _COLUMNS = (
     help="Keep the controls under this name when the gate passes.",
 )
 @format_option
-@warehouse_option
+@store_option
 @click.pass_context
 def canary(
     ctx: click.Context,
@@ -45,7 +49,7 @@ def canary(
     chosen: SweepOptions,
     save_profile: str | None,
     output_format: str | None,
-    warehouse: str | None,
+    store: Warehouse,
 ) -> None:
     """Run the canary gate of PRESET alone: one cell, again and again.
 
@@ -53,17 +57,14 @@ def canary(
     (else ~/.orket/controls) and is used with --profile NAME.
     """
     from orket.cli.canary_words import gate_failure
-    from orket.cli.run import explain_interrupt, run_plan
     from orket.planning.plan import CANARY_ONLY, build_plan
     from orket.planning.profiles import check_profile_name
     from orket.planning.served import fill_served
     from orket.sweep.judge import read_canary
-    from orket.warehouse import Warehouse
 
     if save_profile:
         check_profile_name(save_profile)
     resolved = fill_served(load_chosen_preset(preset, chosen))
-    store = Warehouse.open(warehouse)
     plan = build_plan(resolved, new_id(resolved.name), purpose=CANARY_ONLY)
     outcome = run_plan(plan, store)
     if outcome.status == "INTERRUPTED":
@@ -73,21 +74,14 @@ def canary(
     print_rows(list(map(show, rows)), _COLUMNS, output_format, layout="fit")
     if outcome.failed_canaries:
         raise gate_failure(store, plan.sweep_id, outcome.failed_canaries)
+    if failure := failure_of(outcome, None):
+        raise failure
     if save_profile:
         from orket.machine.fingerprint import read_fingerprint
         from orket.planning.profiles import save_profile as save
 
         path = save(save_profile, plan, rows[0], read_fingerprint().id)
         messages.note(f"saved {path}; use it with --profile {save_profile}")
-
-
-def new_id(preset: str) -> str:
-    """A fresh sweep id."""
-    from datetime import UTC, datetime
-
-    from orket.planning.identity import new_sweep_id
-
-    return new_sweep_id(preset, datetime.now(UTC))
 
 
 def _measured(row: dict[str, Any]) -> dict[str, Any]:

@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli import messages
-from orket.cli.options import format_option, output_option, warehouse_option
+from orket.cli.options import format_option, output_option, store_option
 from orket.cli.output import print_line, print_rows
 from orket.cli.rejudge import read_decimal
+from orket.cli.running import (
+    check_output,
+    explain_interrupt,
+    failure_of,
+    new_id,
+    run_plan,
+)
 from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_options
 from orket.errors import CheckFailed
 
 if TYPE_CHECKING:
     from orket.planning.plan import Plan
+    from orket.warehouse import Warehouse
 
 DEFAULT_RUNS = 5
 
@@ -45,7 +53,7 @@ _COLUMNS = (
 @click.option("--all", "show_all", is_flag=True, help="List deterministic tasks too.")
 @format_option
 @output_option
-@warehouse_option
+@store_option
 @click.pass_context
 def determinism(
     ctx: click.Context,
@@ -55,28 +63,24 @@ def determinism(
     show_all: bool,
     output_format: str | None,
     output: str | None,
-    warehouse: str | None,
+    store: Warehouse,
 ) -> None:
     """Repeat each task of PRESET under fixed controls and say which answers differ.
 
     Each task and quant is run --runs times (5 unless given) with one and the same
     prompt. `first difference` is the first character, from 1, in which answers differ.
     """
-    from orket.cli.canary import new_id
-    from orket.cli.run import check_output, explain_interrupt, run_plan
     from orket.exports.json_text import render_json
     from orket.exports.load import write_file
     from orket.planning.plan import DETERMINISM, build_plan
     from orket.planning.preset import Change, override
     from orket.planning.served import fill_served
     from orket.sweep.judge import count_determinism, read_determinism
-    from orket.warehouse import Warehouse
 
     check_output(output)
     resolved = fill_served(load_chosen_preset(preset, chosen))
     if chosen.runs is None:
         resolved = override(resolved, [Change("repetitions", DEFAULT_RUNS)])
-    store = Warehouse.open(warehouse)
     plan = build_plan(resolved, new_id(resolved.name), purpose=DETERMINISM)
     outcome = run_plan(plan, store)
     if outcome.status == "INTERRUPTED":
@@ -96,6 +100,8 @@ def determinism(
         if differing:
             print_rows(differing, _COLUMNS, output_format)
         print_line(_sentence(counts))
+    if failure := failure_of(outcome, None):
+        raise failure
     _require(required, counts)
 
 

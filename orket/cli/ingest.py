@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from orket.cli import messages
-from orket.cli.options import warehouse_option
-from orket.cli.output import print_rows
+from orket.cli.importing import import_files
+from orket.cli.options import store_option
+from orket.ingest.detect import AUTO, FORMATS
 
 if TYPE_CHECKING:
-    from orket.ingest.importer import FileReport
-
-_FORMATS = (
-    "auto",
-    "orket",
-    "llama-bench",
-    "determinism",
-    "baseline",
-    "lm-eval",
-    "guidellm",
-)
-_EXIT_REJECTED = 2
-_MOST_WORKERS = 4
-_DATASETS = ("runs", "sidecars", "events", "sweeps")
+    from orket.warehouse import Warehouse
 
 
 @click.command()
@@ -40,8 +26,8 @@ _DATASETS = ("runs", "sidecars", "events", "sweeps")
 @click.option(
     "--format",
     "format_name",
-    type=click.Choice(_FORMATS),
-    default="auto",
+    type=click.Choice((AUTO, *FORMATS)),
+    default=AUTO,
     show_default=True,
     help="What the files are.",
 )
@@ -65,7 +51,7 @@ _DATASETS = ("runs", "sidecars", "events", "sweeps")
 @click.option(
     "--allow-rejects", is_flag=True, help="Exit with 0 even when rows were rejected."
 )
-@warehouse_option
+@store_option
 @click.pass_context
 def ingest(
     context: click.Context,
@@ -76,7 +62,7 @@ def ingest(
     sweep: str | None,
     rejects: Path | None,
     allow_rejects: bool,
-    warehouse: str | None,
+    store: Warehouse,
 ) -> None:
     """Import telemetry from files.
 
@@ -85,60 +71,12 @@ def ingest(
     layout. A bad row is rejected with its line, field and reason; good rows go in.
     The same file twice counts once.
     """
-    from orket.ingest.importer import ingest_file
     from orket.ingest.origin import SourceOptions
-    from orket.warehouse import Warehouse
 
-    store = Warehouse.open(warehouse)
     options = SourceOptions(
         model_id=model_id,
         quant_tag=quant_tag,
         sweep_id=store.resolve(sweep) if sweep else None,
     )
-    if rejects is not None and rejects.exists():
-        rejects.write_bytes(b"")
-    reports = []
-    for path in files:
-        report = ingest_file(
-            store,
-            path,
-            format_name=format_name,
-            options=options,
-            rejects_path=rejects,
-            workers=_worker_count(),
-        )
-        reports.append(report)
-        _tell(report)
-    print_rows([_row(report) for report in reports], _columns(), None)
-    if any(report.rejected for report in reports) and not allow_rejects:
-        context.exit(_EXIT_REJECTED)
-
-
-def _worker_count() -> int:
-    usable = getattr(os, "sched_getaffinity", None)
-    count = len(usable(0)) if usable else os.cpu_count() or 1
-    # The other half is for DuckDB, which copies a large file while it is judged.
-    return max(1, min(count // 2, _MOST_WORKERS))
-
-
-def _tell(report: FileReport) -> None:
-    if report.rejected:
-        rows = "row" if report.rejected == 1 else "rows"
-        messages.warn(
-            f"{report.path}: {report.rejected} {rows} rejected, "
-            f"see {report.rejects_path}"
-        )
-
-
-def _columns() -> list[str]:
-    return ["file", "format", *_DATASETS, "rejected", "sweeps_touched"]
-
-
-def _row(report: FileReport) -> dict[str, Any]:
-    return {
-        "file": str(report.path),
-        "format": report.format,
-        **{name: report.accepted.get(name, 0) for name in _DATASETS},
-        "rejected": report.rejected,
-        "sweeps_touched": len(report.sweeps),
-    }
+    code = import_files(store, files, format_name, options, rejects, allow_rejects)
+    context.exit(code)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli import messages
-from orket.cli.options import format_option, warehouse_option
+from orket.cli.options import format_option, store_option
 from orket.cli.output import choose_format, print_rows, show_value
 from orket.errors import CheckFailed
 from orket.exports.scale import MICRO, scale
@@ -42,13 +42,13 @@ _COLUMNS = ("kpi", "value", "count", "of", "objective", "target", "met")
     help="Sweeps that started on or after this date, UTC.",
 )
 @click.option("--check", is_flag=True, help="Exit with 4 unless every SLO is met.")
-@warehouse_option
+@store_option
 @format_option
 def kpi(
     sweep: str | None,
     since: datetime | None,
     check: bool,
-    warehouse: str | None,
+    store: Warehouse,
     output_format: str | None,
 ) -> None:
     """Show stability KPIs of SWEEP, or of the whole history, each with its counts.
@@ -56,11 +56,9 @@ def kpi(
     A history is weighted by runs, not by sweeps, and judged by the newest targets. What
     was not measured never passes.
     """
-    from orket.warehouse import Warehouse
 
     if sweep and since:
         raise click.UsageError("give a sweep or --since, not both")
-    store = Warehouse.open(warehouse)
     row = _one_sweep(store, sweep) if sweep else _history(store, since)
     if row is None:
         if check:

@@ -12,15 +12,14 @@ from orket.cli import messages
 from orket.cli.options import format_option
 from orket.cli.output import print_line, print_rows
 from orket.errors import UsageError
+from orket.mockserver.dialects import DIALECTS
 
 if TYPE_CHECKING:
     from orket.mockserver.profile import MockModel, Profile
 
-DIALECT_NAMES = ("ollama", "llama-server", "lmstudio", "vllm", "openai", "tgi")
-
 
 @click.command("mock-server")
-@click.argument("dialect", type=click.Choice(DIALECT_NAMES), required=False)
+@click.argument("dialect", type=click.Choice(tuple(DIALECTS)), required=False)
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="[default: the real server's]"
 )
@@ -83,14 +82,14 @@ def mock_server(
     What it reports is computed from the rates, so that two runs report the same. One
     request can ask for a fault with the header X-Orket-Fault: NAME.
     """
-    from orket.mockserver import DIALECTS, FAULTS, MockServer, parse_fault
+    from orket.mockserver import FAULTS, MockServer, parse_fault
 
     if list_faults:
         rows = [{"fault": name, "meaning": text} for name, text in FAULTS.items()]
         print_rows(rows, ["fault", "meaning"], output_format)
         return
     if dialect is None:
-        raise UsageError("no dialect given", f"name one of {', '.join(DIALECT_NAMES)}")
+        raise UsageError("no dialect given", f"name one of {', '.join(DIALECTS)}")
     profile = _build_profile(profile_path, models, canned, settings)
     chosen = DIALECTS[dialect].default_port if port is None else port
     server = MockServer(dialect, profile, [parse_fault(f) for f in faults], chosen)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from orket.cli.rejudge import Rejudge, read_decimal
+from orket.policy import INCLUDE_POLLUTED
 from orket.providers.options import OPTION_KEYS, OptionKey
 
 FORMATS = ("table", "json", "csv")
@@ -19,14 +20,22 @@ OPTION_FLAGS = tuple(key for key in OPTION_KEYS if key.flag)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def warehouse_option(command: _Command) -> _Command:
-    """`-w/--warehouse`, as `warehouse: str | None` for `Warehouse.open`."""
-    return click.option(
+def store_option(command: _Command) -> _Command:
+    """`-w/--warehouse`, as `store: Warehouse`, opened."""
+
+    @functools.wraps(command)
+    def gather(*args: Any, warehouse: str | None, **options: Any) -> Any:
+        from orket.warehouse import Warehouse
+
+        return command(*args, store=Warehouse.open(warehouse), **options)
+
+    option = click.option(
         "-w",
         "--warehouse",
         metavar="FOLDER",
         help="Warehouse folder. [default: $ORKET_WAREHOUSE, else ./warehouse]",
-    )(command)
+    )
+    return cast(_Command, option(gather))
 
 
 def format_option(command: _Command) -> _Command:
@@ -105,7 +114,7 @@ _REJUDGE = (
     ),
     click.option(
         "--include-polluted",
-        type=click.Choice(("never", "fill", "always")),
+        type=click.Choice(INCLUDE_POLLUTED),
         help="Let polluted runs count: only where no clean one is, or always.",
     ),
     click.option(

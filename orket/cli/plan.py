@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from orket.cli.options import warehouse_option
+from orket.cli.options import store_option
 from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_options
+
+if TYPE_CHECKING:
+    from orket.warehouse import Warehouse
 
 PLACEHOLDER = "<sweep>"
 
@@ -21,13 +26,13 @@ PLACEHOLDER = "<sweep>"
     default="table",
     show_default=True,
 )
-@warehouse_option
+@store_option
 def plan(
     preset: str,
     chosen: SweepOptions,
     no_canary: bool,
     output_format: str,
-    warehouse: str | None,
+    store: Warehouse,
 ) -> None:
     """Show the resolved plan of PRESET: matrix, controls, order, hash, estimate.
 
@@ -36,9 +41,7 @@ def plan(
     from orket.cli.plan_table import plan_document, print_plan
     from orket.exports.json_text import render_json
     from orket.planning.plan import build_plan
-    from orket.warehouse import Warehouse
 
-    store = Warehouse.open(warehouse)
     resolved = build_plan(
         load_chosen_preset(preset, chosen), PLACEHOLDER, skip_canary=no_canary
     )

@@ -64,8 +64,10 @@ def failure_of(outcome: Outcome, resume_with: str | None) -> OrketError | None:
     cause = outcome.cause
     if cause is None:
         return None
-    runs = "1 planned run" if outcome.unmeasured == 1 else (
-        f"{outcome.unmeasured} planned runs"
+    runs = (
+        "1 planned run"
+        if outcome.unmeasured == 1
+        else (f"{outcome.unmeasured} planned runs")
     )
     hint = f"{cause.hint}; go on with: {resume_with}" if resume_with else cause.hint
     return OrketError(f"{runs} were not measured: {cause.message}", hint)

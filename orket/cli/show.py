@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from orket.cli.options import rejudge_options, warehouse_option
+from orket.cli.options import rejudge_options, store_option
 from orket.cli.rejudge import Rejudge
+
+if TYPE_CHECKING:
+    from orket.warehouse import Warehouse
 
 
 @click.command()
 @click.argument("sweep", default="latest")
-@warehouse_option
+@store_option
 @rejudge_options
-def show(sweep: str, warehouse: str | None, rejudge: Rejudge) -> None:
+def show(sweep: str, store: Warehouse, rejudge: Rejudge) -> None:
     """Show one sweep: its quants, the recommendation, and how far to trust it.
 
     SWEEP is an id, the start of one, or `latest`.
     """
     from orket.cli.sweep_table import print_sweep
     from orket.exports.load import load_summary
-    from orket.warehouse import Warehouse
 
-    store = Warehouse.open(warehouse)
     sweep_id = store.resolve(sweep)
     given = rejudge.policy_overrides()
     print_sweep(

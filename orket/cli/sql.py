@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from orket.cli.options import format_option, warehouse_option
+from orket.cli.options import format_option, store_option
 from orket.cli.output import print_rows
 from orket.errors import UsageError
 from orket.text import close_words
+
+if TYPE_CHECKING:
+    from orket.warehouse import Warehouse
 
 _NO_TABLE = re.compile(r"Table with name (\w+) does not exist")
 _BINDINGS = re.compile(r'Candidate bindings: (".*)')
@@ -20,12 +24,12 @@ _BINDINGS = re.compile(r'Candidate bindings: (".*)')
 @click.command()
 @click.argument("query", required=False)
 @click.option("--sweep", metavar="SWEEP", help="Bind the views to one sweep.")
-@warehouse_option
+@store_option
 @format_option
 def sql(
     query: str | None,
     sweep: str | None,
-    warehouse: str | None,
+    store: Warehouse,
     output_format: str | None,
 ) -> None:
     """Run one SELECT over the views; without QUERY, list views and columns.
@@ -33,9 +37,7 @@ def sql(
     QUERY of - is read from stdin. The views are copied into memory first: a query can
     neither reach a file nor change the warehouse.
     """
-    from orket.warehouse import Warehouse
 
-    store = Warehouse.open(warehouse)
     sweep_id = store.resolve(sweep) if sweep else None
     if query is None:
         with store.session(sweep_id) as session:

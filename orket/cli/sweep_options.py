@@ -13,6 +13,7 @@ import click
 from orket.cli.options import OPTION_FLAGS, rejudge_options, server_options
 from orket.cli.rejudge import Rejudge
 from orket.errors import UsageError
+from orket.tasks.sandboxes import NAMES as SANDBOXES
 
 if TYPE_CHECKING:
     from orket.planning.preset import Change, Preset
@@ -338,7 +339,7 @@ _OPTIONS = (
     ),
     click.option(
         "--sandbox",
-        type=click.Choice(("monty", "process")),
+        type=click.Choice(SANDBOXES),
         help="Where code answers are run.",
     ),
     click.option(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orket.cli import messages
-from orket.cli.options import format_option, warehouse_option
+from orket.cli.options import format_option, store_option
 from orket.cli.output import print_rows
+
+if TYPE_CHECKING:
+    from orket.warehouse import Warehouse
 
 _COLUMNS = (
     "sweep_id",
@@ -27,14 +30,12 @@ _DROPPABLE = ("generated_at", "preset", "quants", "status", "confidence", "model
 
 
 @click.command()
-@warehouse_option
+@store_option
 @format_option
-def sweeps(warehouse: str | None, output_format: str | None) -> None:
+def sweeps(store: Warehouse, output_format: str | None) -> None:
     """List the sweeps in the warehouse, oldest first, a line for each model."""
     from orket.exports.summary import summary_document
-    from orket.warehouse import Warehouse
 
-    store = Warehouse.open(warehouse)
     with store.session() as session:
         found = session.rows("SELECT summary FROM v1.summary")
     if not found:

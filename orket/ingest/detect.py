@@ -10,6 +10,8 @@ from typing import Any
 from orket.errors import UsageError
 from orket.ingest.reading import BOM, open_file
 
+AUTO = "auto"
+"""In place of a format: found out from the file."""
 FORMATS = (
     "orket",
     "llama-bench",

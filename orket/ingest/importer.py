@@ -10,7 +10,7 @@ from typing import IO
 import msgspec
 
 from orket.errors import UsageError
-from orket.ingest.detect import FORMATS, detect_format
+from orket.ingest.detect import AUTO, FORMATS, detect_format
 from orket.ingest.determinism import parse_determinism
 from orket.ingest.guidellm import parse_guidellm
 from orket.ingest.legacy_baseline import parse_baselines
@@ -53,7 +53,7 @@ def ingest_file(
     warehouse: Warehouse,
     path: Path,
     *,
-    format_name: str = "auto",
+    format_name: str = AUTO,
     options: SourceOptions | None = None,
     rejects_path: Path | None = None,
     workers: int = 1,
@@ -67,7 +67,7 @@ def ingest_file(
     """
     if not path.is_file():
         raise UsageError(f"{path} is not a file", "name files, not folders")
-    name = detect_format(path) if format_name == "auto" else format_name
+    name = detect_format(path) if format_name == AUTO else format_name
     if name not in FORMATS:
         raise UsageError(f"no format {name!r}", f"there are: {', '.join(FORMATS)}")
     report = FileReport(path, name)

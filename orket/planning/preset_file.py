@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from orket.errors import UsageError
 from orket.policy import POLICY_KEYS, policy_value
 from orket.providers.options import OPTION_KEYS, ServerOptions, build_options
+from orket.tasks.sandboxes import NAMES as SANDBOXES
 from orket.tasks.task import BUCKETS
 from orket.text import nearest
 from orket.toml_source import TomlSource, read_toml
@@ -109,7 +110,7 @@ class TasksTable(Table):
     buckets: list[Word] | None = None
     select: list[Word] | None = None
     limit: Positive | None = None
-    sandbox: Literal["monty", "process"] | None = None
+    sandbox: Word | None = None
 
 
 class CanaryTable(Table):
@@ -201,7 +202,7 @@ def check_table(
             problems.append(_say(where, source, path, _explain(kind, path, errors)))
     problems += [
         _say(where, source, path, saying)
-        for path, saying in (*_bucket_problems(content), *_policy_problems(content))
+        for path, saying in (*_word_problems(content), *_policy_problems(content))
     ]
     if problems or checked is None:
         raise UsageError("; ".join(problems))
@@ -271,16 +272,24 @@ def _table_in(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _bucket_problems(
+def _word_problems(
     content: Mapping[str, Any],
 ) -> list[tuple[tuple[str | int, ...], str]]:
+    """What is wrong with the words whose closed lists others own."""
     tasks = content.get("tasks")
-    buckets = tasks.get("buckets") if isinstance(tasks, dict) else None
-    return [
-        (("tasks", "buckets"), f"no bucket named {name!r}; {nearest(name, BUCKETS)}")
-        for name in (buckets if isinstance(buckets, list) else [])
-        if isinstance(name, str) and name not in BUCKETS
-    ]
+    table = tasks if isinstance(tasks, dict) else {}
+    problems: list[tuple[tuple[str | int, ...], str]] = []
+    for key, kind, known in (
+        ("buckets", "bucket", BUCKETS),
+        ("sandbox", "sandbox", SANDBOXES),
+    ):
+        given = table.get(key)
+        problems += [
+            (("tasks", key), f"no {kind} named {name!r}; {nearest(name, known)}")
+            for name in (given if isinstance(given, list) else [given])
+            if isinstance(name, str) and name not in known
+        ]
+    return problems
 
 
 def _policy_problems(

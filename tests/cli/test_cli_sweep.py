@@ -10,7 +10,7 @@ import pytest
 
 from orket.cli.main import run_command
 from orket.cli.rejudge import Rejudge
-from orket.cli.run import explain_interrupt
+from orket.cli.running import explain_interrupt
 from orket.errors import UsageError
 from orket.mockserver import MockModel, MockServer, Profile, parse_fault
 from orket.planning.preset import known_presets

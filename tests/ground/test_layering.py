@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import orket
+from orket.cli.main import VERBS
 
 PACKAGE = Path(orket.__file__).parent
 
@@ -151,6 +152,22 @@ def test_wings_of_the_adapters_stand_on_each_other_downward():
     assert {path.name for path in providers.iterdir() if path.is_dir()} - {
         "__pycache__"
     } == set(WINGS)
+
+
+def test_verbs_do_not_import_verbs():
+    verbs = {PACKAGE.parent / verb_file(target) for target, _ in VERBS.values()}
+    assert len(verbs) == len(VERBS)
+    wrong = [
+        f"{path.stem} imports {target.stem}"
+        for path, targets in file_graph().items()
+        for target in targets & verbs
+        if path in verbs or path.parent == PACKAGE / "cli"
+    ]
+    assert wrong == []
+
+
+def verb_file(target: str) -> Path:
+    return Path(*target.partition(":")[0].split(".")).with_suffix(".py")
 
 
 def test_libraries_stay_in_their_rooms():

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from orket.cli.main import run_command
-from orket.cli.mock_server import DIALECT_NAMES, mock_server
+from orket.cli.mock_server import mock_server
 from orket.errors import ServerError, UsageError
 from orket.mockserver import (
     DIALECTS,
@@ -288,7 +288,8 @@ def test_ollama_also_speaks_the_openai_route_and_cuts_a_long_prompt() -> None:
 
 
 def test_every_dialect_can_be_named_on_the_command_line() -> None:
-    assert tuple(DIALECTS) == DIALECT_NAMES
+    result = CliRunner().invoke(mock_server, ["--help"])
+    assert all(name in result.output for name in DIALECTS)
 
 
 def test_the_faults_are_listed() -> None:

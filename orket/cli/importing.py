@@ -1,0 +1,80 @@
+"""What every verb that imports files does: import them, and say what went in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orket.cli import messages
+from orket.cli.output import print_rows
+
+if TYPE_CHECKING:
+    from orket.ingest.importer import FileReport
+    from orket.ingest.origin import SourceOptions
+    from orket.warehouse import Warehouse
+
+_EXIT_REJECTED = 2
+_MOST_WORKERS = 4
+_DATASETS = ("runs", "sidecars", "events", "sweeps")
+
+
+def import_files(
+    store: Warehouse,
+    files: Sequence[Path],
+    format_name: str,
+    options: SourceOptions | None = None,
+    rejects: Path | None = None,
+    allow_rejects: bool = False,
+) -> int:
+    """Import files, print a row for each, and give the exit code."""
+    from orket.ingest.importer import ingest_file
+
+    if rejects is not None and rejects.exists():
+        rejects.write_bytes(b"")
+    reports = []
+    for path in files:
+        report = ingest_file(
+            store,
+            path,
+            format_name=format_name,
+            options=options,
+            rejects_path=rejects,
+            workers=_worker_count(),
+        )
+        reports.append(report)
+        _tell(report)
+    print_rows([_row(report) for report in reports], _columns(), None)
+    rejected = any(report.rejected for report in reports)
+    return _EXIT_REJECTED if rejected and not allow_rejects else 0
+
+
+def _worker_count() -> int:
+    usable = getattr(os, "sched_getaffinity", None)
+    count = len(usable(0)) if usable else os.cpu_count() or 1
+    # The other half is for DuckDB, which copies a large file while it is judged.
+    return max(1, min(count // 2, _MOST_WORKERS))
+
+
+def _tell(report: FileReport) -> None:
+    if report.rejected:
+        rows = "row" if report.rejected == 1 else "rows"
+        messages.warn(
+            f"{report.path}: {report.rejected} {rows} rejected, "
+            f"see {report.rejects_path}"
+        )
+
+
+def _columns() -> list[str]:
+    return ["file", "format", *_DATASETS, "rejected", "sweeps_touched"]
+
+
+def _row(report: FileReport) -> dict[str, Any]:
+    return {
+        "file": str(report.path),
+        "format": report.format,
+        **{name: report.accepted.get(name, 0) for name in _DATASETS},
+        "rejected": report.rejected,
+        "sweeps_touched": len(report.sweeps),
+    }
