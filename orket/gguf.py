@@ -10,57 +10,21 @@ import hashlib
 import os
 import re
 import struct
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from orket.quants import quant_of_file_type, tensor_type
 
 MAGIC = b"GGUF"
 MAX_HEADER_BYTES = 512 * 1024 * 1024
 """Vocabularies of the largest models fill some tens of MiB."""
 MAX_DIMENSIONS = 8
 MAX_NESTING = 4
+MAX_ALIGNMENT = 1024 * 1024
 HASH_BLOCK_BYTES = 1024 * 1024
-
-FILE_TYPES = {
-    0: "F32",
-    1: "F16",
-    2: "Q4_0",
-    3: "Q4_1",
-    7: "Q8_0",
-    8: "Q5_0",
-    9: "Q5_1",
-    10: "Q2_K",
-    11: "Q3_K_S",
-    12: "Q3_K_M",
-    13: "Q3_K_L",
-    14: "Q4_K_S",
-    15: "Q4_K_M",
-    16: "Q5_K_S",
-    17: "Q5_K_M",
-    18: "Q6_K",
-    19: "IQ2_XXS",
-    20: "IQ2_XS",
-    21: "Q2_K_S",
-    22: "IQ3_XS",
-    23: "IQ3_XXS",
-    24: "IQ1_S",
-    25: "IQ4_NL",
-    26: "IQ3_S",
-    27: "IQ3_M",
-    28: "IQ2_S",
-    29: "IQ2_M",
-    30: "IQ4_XS",
-    31: "IQ1_M",
-    32: "BF16",
-    36: "TQ1_0",
-    37: "TQ2_0",
-    38: "MXFP4_MOE",
-    39: "NVFP4",
-    40: "Q1_0",
-    41: "Q2_0",
-}
-"""llama.cpp's `llama_ftype`, as kept in `general.file_type`."""
 
 _SCALARS = {
     0: "<B",
@@ -76,7 +40,20 @@ _SCALARS = {
     12: "<d",
 }
 _STRING, _ARRAY = 8, 9
-_SPLIT = re.compile(r"-(\d{5})-of-(\d{5})$")
+_SPLIT = re.compile(r"-(\d{5})-of-(\d{5})$", re.IGNORECASE)
+_OTHERS = (
+    (re.compile(rb"\s*<(?:!doctype|html|\?xml|head)", re.IGNORECASE), "an HTML page"),
+    (
+        re.compile(rb"version https://git-lfs"),
+        "a pointer of Git LFS, not the file itself",
+    ),
+    (re.compile(rb"\s*[\[{]"), "a JSON text"),
+    (re.compile(rb"PK\x03\x04"), "a ZIP archive"),
+    (re.compile(rb"(?:lmgg|fmgg|tjgg|algg|ggml|ggjt|ggla)"), "an older GGML format"),
+    (re.compile(rb".{8}\{\"", re.DOTALL), "a safetensors file"),
+    (re.compile(rb"\x00+$"), "nothing but zeros: a download that has not begun"),
+)
+"""What lies under the name of a GGUF file in its place, by its first bytes."""
 
 
 class BadGguf(Exception):
@@ -99,23 +76,39 @@ class GgufHeader:
     """Context the model was trained with."""
     file_bytes: int
     metadata: dict[str, Any]
+    whole_bytes: int
+    """What the file must have at least, by the places of its tensors."""
+    tensor_types: tuple[tuple[str, int], ...]
+    """How many tensors are stored in which type, by the type's name."""
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether the file ends before its tensors do."""
+        return self.file_bytes < self.whole_bytes
 
 
 def read_header(path: Path) -> GgufHeader:
     """Read the header of a GGUF file. Raises BadGguf or OSError."""
     with path.open("rb") as stream:
         reader = _Reader(stream)
-        if stream.read(4) != MAGIC:
-            raise BadGguf("not a GGUF file")
+        start = stream.read(64)
+        if not start.startswith(MAGIC):
+            raise BadGguf(_say_other(start))
+        stream.seek(len(MAGIC))
         version = reader.scalar(4)
+        if version and not version % 65536:
+            raise BadGguf("big-endian: made for other processors than this one")
         if version not in (2, 3):
             raise BadGguf(f"GGUF version {version} is not supported")
         tensors, keys = reader.scalar(10), reader.scalar(10)
         metadata: dict[str, Any] = {}
         for _ in range(keys):
             key = reader.string()
+            if key in metadata:
+                raise BadGguf(f"its header says {key} twice")
             metadata[key] = reader.value(reader.scalar(4))
-        parameters = sum(reader.tensor_elements() for _ in range(tensors))
+        found = [reader.tensor() for _ in range(tensors)]
+        header_bytes = stream.tell()
         size = os.fstat(stream.fileno()).st_size
     architecture = _text(metadata.get("general.architecture"))
     file_type = _whole(metadata.get("general.file_type"))
@@ -124,11 +117,15 @@ def read_header(path: Path) -> GgufHeader:
         architecture=architecture,
         name=_text(metadata.get("general.name")),
         file_type=file_type,
-        quant_tag=FILE_TYPES.get(file_type) if file_type is not None else None,
-        parameters=parameters,
+        quant_tag=quant_of_file_type(file_type),
+        parameters=sum(tensor.elements for tensor in found),
         context_tokens=_whole(metadata.get(f"{architecture}.context_length")),
         file_bytes=size,
         metadata=metadata,
+        whole_bytes=_whole_bytes(header_bytes, metadata, found),
+        tensor_types=tuple(
+            sorted(Counter(tensor_type(tensor.type).name for tensor in found).items())
+        ),
     )
 
 
@@ -146,41 +143,24 @@ def file_parts(path: Path) -> list[Path]:
     if split is None:
         return [path]
     stem, total = path.stem[: split.start()], split.group(2)
+    word = path.stem[split.end() - 8 : split.end() - 6]
     return [
-        path.with_name(f"{stem}-{number:05d}-of-{total}.gguf")
+        path.with_name(f"{stem}-{number:05d}-{word}-{total}{path.suffix}")
         for number in range(1, int(total) + 1)
     ]
 
 
-def normalise_ftype(said: str) -> str | None:
-    """The tag of a file type as llama.cpp words it; None for one it does not know.
-
-    `Q4_K - Medium` is Q4_K_M. A guessed type is no evidence.
-    """
-    if "guessed" in said.lower():
-        return None
-    head, _, rest = said.strip().partition(" - ")
-    sizes = {"Small": "_S", "Medium": "_M", "Large": "_L"}
-    tag = head.upper().removeprefix("ALL ").replace(" ", "_")
-    if tag == "IQ3_S_MIX":
-        tag = "IQ3_M"
-    if rest in sizes and tag != "Q2_K":
-        tag += sizes[rest]
-    elif rest == "Small":
-        tag += "_S"
-    return tag if tag in FILE_TYPES.values() else None
+def part_number(path: Path) -> tuple[int, int] | None:
+    """Which part of how many a file is by its name; None for a whole one."""
+    split = _SPLIT.search(path.stem)
+    return None if split is None else (int(split.group(1)), int(split.group(2)))
 
 
-def normalise_tag(tag: str) -> str | None:
-    """A quant tag as llama.cpp's file type, whatever its case and separators.
-
-    None for a tag that is no file type of its own (`UD-Q4_K_XL`, `AWQ`).
-    """
-    plain = re.sub(r"[^A-Z0-9]+", "_", tag.upper()).strip("_")
-    known = {re.sub(r"_", "", name): name for name in FILE_TYPES.values()}
-    known["MXFP4"] = "MXFP4_MOE"
-    known["FP16"], known["FP32"] = "F16", "F32"
-    return known.get(plain.replace("_", ""))
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    elements: int
+    type: int
+    offset: int
 
 
 class _Reader:
@@ -215,7 +195,7 @@ class _Reader:
                 self.value(inner, depth + 1)
         return None
 
-    def tensor_elements(self) -> int:
+    def tensor(self) -> _Tensor:
         self.string()
         dimensions = self.scalar(4)
         if dimensions > MAX_DIMENSIONS:
@@ -223,8 +203,7 @@ class _Reader:
         elements = 1
         for _ in range(dimensions):
             elements *= self.scalar(10)
-        self.scalar(4), self.scalar(10)
-        return elements
+        return _Tensor(elements, self.scalar(4), self.scalar(10))
 
     def _take(self, size: int) -> bytes:
         self._left -= size
@@ -232,8 +211,36 @@ class _Reader:
             raise BadGguf("a header without end")
         data = self._stream.read(size)
         if len(data) != size:
-            raise BadGguf("the file ends inside its header")
+            raise BadGguf("cut short: it ends inside its header")
         return data
+
+
+def _whole_bytes(
+    header_bytes: int, metadata: dict[str, Any], tensors: list[_Tensor]
+) -> int:
+    """Where the last tensor ends; where it begins, if its type's size is not known."""
+    asked = _whole(metadata.get("general.alignment"))
+    alignment = asked if asked and asked <= MAX_ALIGNMENT else 32
+    start = -(-header_bytes // alignment) * alignment
+    ends = [tensor.offset + _tensor_bytes(tensor) for tensor in tensors]
+    return start + max(ends) if ends else header_bytes
+
+
+def _tensor_bytes(tensor: _Tensor) -> int:
+    stored = tensor_type(tensor.type)
+    if stored.block_weights is None or stored.block_bytes is None:
+        return 0
+    return tensor.elements // stored.block_weights * stored.block_bytes
+
+
+def _say_other(start: bytes) -> str:
+    """What a file is that does not begin as a GGUF file does."""
+    if not start:
+        return "empty"
+    for sign, kind in _OTHERS:
+        if sign.match(start):
+            return f"not a GGUF file: {kind}"
+    return "not a GGUF file"
 
 
 @lru_cache(maxsize=256)

@@ -126,8 +126,8 @@ def _probe(
 def _choose_model(adapter: Adapter, model: str | None) -> ModelRef:
     from orket.errors import UsageError
     from orket.providers.contract import ListsModels, ModelRef
-    from orket.providers.discover import UNKNOWN_QUANT
     from orket.providers.probe import choose_model
+    from orket.quants import UNKNOWN_QUANT
 
     if adapter.name == EMBEDDED:
         if model is None:

@@ -87,7 +87,12 @@ def _discover(preset: Preset, chosen: SweepOptions) -> Preset:
     if len(chosen.models) > 1:
         raise UsageError("--discover finds one model at a time", "name one --model")
     folder = None if chosen.discover == SERVER else Path(str(chosen.discover))
-    return fill_discovered(preset, folder, next(iter(chosen.models), None))
+    from orket.cli import messages
+
+    filled, left_out = fill_discovered(preset, folder, next(iter(chosen.models), None))
+    for line in left_out:
+        messages.note(f"left out: {line}")
+    return filled
 
 
 def _server_changes(chosen: SweepOptions) -> list[Change]:
@@ -170,14 +175,22 @@ def _changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
 
 
 def _spell_quant(preset: Preset, quant: str) -> str:
-    """A quant as the preset spells it, else as the catalogue does, else as given."""
-    from orket.quants import find_quant
+    """A quant as the preset spells it, else as the catalogue does, else as given.
 
-    ladder = [own for model in preset.table.models for own in model.quants]
-    found = find_quant(quant)
-    if quant in ladder or found is None:
+    Raises UsageError where more than one of the preset's goes by that name.
+    """
+    from orket.quants import LABEL, canonical_tag, is_coarser, same_quant
+
+    ladder = {
+        own: own.partition(LABEL)[0] for m in preset.table.models for own in m.quants
+    }
+    if quant in ladder:
         return quant
-    return next((own for own in ladder if find_quant(own) == found), found.key)
+    meant = [own for own, bare in ladder.items() if same_quant(bare, quant)]
+    meant = meant or [own for own in ladder if is_coarser(quant, own)]
+    if len(meant) > 1:
+        raise UsageError(f"{quant} may be {' or '.join(meant)}", "name one of them")
+    return meant[0] if meant else canonical_tag(quant) or quant
 
 
 def _refuse_unknown(

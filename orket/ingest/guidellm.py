@@ -16,11 +16,11 @@ from pathlib import Path
 from orket.identity import content_id
 from orket.ingest.fields import BadField, Fields, dump_json
 from orket.ingest.origin import (
-    UNKNOWN,
     Origin,
     SourceOptions,
+    identity_of,
     modified_at,
-    split_model_name,
+    split_source_name,
 )
 from orket.ingest.parsed import Item, Parsed, imported_run
 from orket.ingest.reading import BadDocument, read_json, read_text
@@ -46,9 +46,8 @@ def parse_guidellm(path: Path, options: SourceOptions) -> Parsed:
         raise BadDocument(error.reason, field=error.field) from None
     if not benchmarks:
         raise BadDocument("no benchmark in the report", field="benchmarks")
-    model, quant = split_model_name(name) if name else (UNKNOWN, None)
-    model_id = options.model_id or model
-    quant_tag = options.quant_tag or quant or UNKNOWN
+    model, quant = split_source_name(name)
+    model_id, quant_tag = identity_of(model, [quant], options)
     sweep_id = f"guidellm-{content_id(dump_json(document), model_id, quant_tag)}"
     walk = _walk(benchmarks, sweep_id, model_id, quant_tag, modified_at(path))
     origin = Origin(

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from orket.identity import content_id
 from orket.ingest.origin import (
-    UNKNOWN,
     Origin,
     SourceOptions,
-    find_quant_tag,
+    identity_of,
     modified_at,
-    split_model_name,
+    split_source_name,
 )
 from orket.ingest.parsed import Item, Parsed
 from orket.ingest.reading import BadDocument, read_text
 from orket.ingest.rejection import Rejection, shorten
+from orket.quants import LABEL, distinctions
 from orket.records import Hardware, QuantEntry, SidecarRow
 from orket.sidecars.bench_output import BadOutput, BenchTest, read_bench_output
+
+_Weights = tuple[str | None, int | None]
+"""File and size, as far as the output says them: two that differ are other weights."""
 
 
 def parse_llama_bench(path: Path, options: SourceOptions) -> Parsed:
@@ -34,14 +38,15 @@ def parse_llama_bench(path: Path, options: SourceOptions) -> Parsed:
     except BadOutput as error:
         raise BadDocument(error.reason, field=error.field) from None
     tests = [test for _, test in found if isinstance(test, BenchTest)]
+    names = _name_all(tests, options)
     origin = Origin(
         preset="ingest:llama-bench",
         provider="llama-bench",
         provider_version=next((test.build for test in tests if test.build), None),
         hardware=Hardware(),
-        quants=tuple(_quants(tests, options)),
+        quants=tuple(_quants(tests, names)),
     )
-    return Parsed(_items(found, path, text, sweep_id, options), origin)
+    return Parsed(_items(found, path, text, sweep_id, options, names), origin)
 
 
 def _items(
@@ -50,6 +55,7 @@ def _items(
     text: str,
     sweep_id: str,
     options: SourceOptions,
+    names: Mapping[int, tuple[str, str]],
 ) -> Iterator[Item]:
     lines = text.split("\n")
     written_at = modified_at(path)
@@ -58,7 +64,10 @@ def _items(
             raw = shorten(lines[line - 1]) if line <= len(lines) else ""
             yield line, Rejection(line, test.field, test.reason, raw)
             continue
-        model_id, quant_tag = _identity(test, options)
+        if id(test) not in names:
+            yield line, _reject_names(test, line, options)
+            continue
+        model_id, quant_tag = names[id(test)]
         yield (
             line,
             SidecarRow(
@@ -86,17 +95,53 @@ def _items(
 
 
 def _identity(test: BenchTest, options: SourceOptions) -> tuple[str, str]:
-    """Model and quant: the user's word, else the file name, else llama.cpp's type."""
-    model, quant = split_model_name(test.model_filename or test.model_type or UNKNOWN)
-    quant = quant or find_quant_tag(test.model_type or "")
-    return options.model_id or model, options.quant_tag or quant or UNKNOWN
+    """Model and quant: of the file's name and llama.cpp's type the finer.
+
+    Raises BadDocument where they or the user's word contradict each other.
+    """
+    model, named = split_source_name(test.model_filename or test.model_type)
+    described = split_source_name(test.model_type)[1]
+    return identity_of(model, [named, described], options)
 
 
-def _quants(tests: list[BenchTest], options: SourceOptions) -> Iterator[QuantEntry]:
+def _reject_names(test: BenchTest, line: int, options: SourceOptions) -> Rejection:
+    try:
+        _identity(test, options)
+    except BadDocument as error:
+        return Rejection(line, error.field, error.reason, shorten(test.raw))
+    raise AssertionError("a test without a name has names that contradict")
+
+
+def _name_all(
+    tests: Iterable[BenchTest], options: SourceOptions
+) -> dict[int, tuple[str, str]]:
+    """Model and quant of each test; other weights under one name are told apart."""
+    weights: dict[tuple[str, str], dict[_Weights, list[int]]] = {}
+    for test in tests:
+        with suppress(BadDocument):
+            held = weights.setdefault(_identity(test, options), {})
+            which = test.model_filename, test.model_bytes
+            held.setdefault(which, []).append(id(test))
+    names: dict[int, tuple[str, str]] = {}
+    for (model_id, tag), held in weights.items():
+        labels = [""]
+        if len(held) > 1:
+            places = [place or "" for place, _ in held]
+            if len(set(places)) < len(places):
+                places = [f"{size} bytes" for _, size in held]
+            labels = [LABEL + label for label in distinctions(places)]
+        for label, of_one in zip(labels, held.values(), strict=True):
+            names |= dict.fromkeys(of_one, (model_id, tag + label))
+    return names
+
+
+def _quants(
+    tests: list[BenchTest], names: Mapping[int, tuple[str, str]]
+) -> Iterator[QuantEntry]:
     seen: set[tuple[str, str]] = set()
     for test in tests:
-        identity = _identity(test, options)
-        if identity not in seen:
+        identity = names.get(id(test))
+        if identity is not None and identity not in seen:
             seen.add(identity)
             yield QuantEntry(
                 model_id=identity[0],

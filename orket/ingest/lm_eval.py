@@ -22,8 +22,9 @@ from orket.ingest.origin import (
     UNKNOWN,
     Origin,
     SourceOptions,
+    identity_of,
     modified_at,
-    split_model_name,
+    split_source_name,
 )
 from orket.ingest.parsed import Item, Parsed, imported_run
 from orket.ingest.reading import BadDocument, read_json, read_text
@@ -115,9 +116,8 @@ def _evaluation(
     path: Path, results: Mapping[str, Any], date: str | None, options: SourceOptions
 ) -> _Evaluation:
     name = _model_name(results)
-    model, quant = split_model_name(name) if name else (UNKNOWN, None)
-    model_id = options.model_id or model
-    quant_tag = options.quant_tag or quant or UNKNOWN
+    model, quant = split_source_name(name)
+    model_id, quant_tag = identity_of(model, [quant], options)
     # Sample files of one evaluation share its date, which lm-eval puts in their names.
     identity = date or content_id(path.name, path.stat().st_size)
     return _Evaluation(

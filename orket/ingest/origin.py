@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orket.ingest.reading import BadDocument
+from orket.quants import file_name, finer, split_described
 from orket.records import Hardware, QuantEntry
 
 UNKNOWN = "unknown"
 """A name that must stand in a row and that the file does not say."""
-
-_QUANT = re.compile(
-    r"(?<![A-Za-z0-9])"
-    r"(?:UD-)?((?:I?Q[1-8](?:_[0-9A-Z]+)*|TQ[12]_0|MXFP4|NVFP4|BF16|F(?:P)?(?:16|32)))"
-    r"(?: - (Small|Medium|Large))?"
-    r"(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
-_SIZES = {"small": "_S", "medium": "_M", "large": "_L"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,28 +45,27 @@ class Origin:
     """Family by test, where a task has one."""
 
 
-def find_quant_tag(text: str) -> str | None:
-    """The quant that a file name, tag or llama.cpp type names; the last one wins."""
-    found: str | None = None
-    for match in _QUANT.finditer(text):
-        tag = match[1].upper().replace("FP16", "F16").replace("FP32", "F32")
-        size = _SIZES.get((match[2] or "").lower(), "")
-        # llama.cpp calls Q2_K "Q2_K - Medium", and only there means no suffix by it.
-        found = tag if tag == "Q2_K" and size == "_M" else tag + size
-    return found
+def split_source_name(name: str | None) -> tuple[str, str | None]:
+    """Model and quant of a file's path, a repository or a server's tag."""
+    model, quant = split_described(file_name(name)) if name else (UNKNOWN, None)
+    return model or UNKNOWN, quant
 
 
-def split_model_name(name: str) -> tuple[str, str | None]:
-    """Model and quant of a GGUF file name or a server's tag."""
-    base = name.replace("\\", "/").rpartition("/")[2]
-    base = re.sub(r"\.gguf$", "", base, flags=re.IGNORECASE)
-    base = re.sub(r"-\d{5}-of-\d{5}$", "", base)
-    quant = find_quant_tag(base)
-    if quant is None:
-        return base or UNKNOWN, None
-    *_, last = _QUANT.finditer(base)
-    model = re.sub(r"[-_.: ]+((UD|mostly)[-_. ]*)?$", "", base[: last.start()])
-    return model or base, quant
+def identity_of(
+    model: str, said: Sequence[str | None], options: SourceOptions
+) -> tuple[str, str]:
+    """Model and quant of rows: what the user says where the file does not.
+
+    `said` is what the file says of the quant, the finest source first; the user's word
+    may be finer. Raises BadDocument where two contradict.
+    """
+    tag: str = UNKNOWN
+    for source in (*said, options.quant_tag):
+        both = finer(source, tag) or finer(tag, source)
+        if both is None:
+            raise BadDocument(f"it is called {source} and {tag}", field="quant")
+        tag = both
+    return options.model_id or model, tag
 
 
 def modified_at(path: Path) -> datetime:

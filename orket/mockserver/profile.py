@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from orket.errors import UsageError
+from orket.quants import find_quant
 from orket.text import nearest
 from orket.toml_source import TomlSource, read_toml
 
@@ -19,22 +20,8 @@ ECHO = "echo"
 FIXED = "fixed"
 """Answer mode: always `text`."""
 
-BITS_PER_WEIGHT = {
-    "F32": 32.0,
-    "F16": 16.0,
-    "BF16": 16.0,
-    "Q8_0": 8.5,
-    "Q6_K": 6.56,
-    "Q5_K_M": 5.68,
-    "Q5_0": 5.54,
-    "Q4_K_M": 4.85,
-    "Q4_K_S": 4.58,
-    "Q4_0": 4.55,
-    "IQ4_XS": 4.46,
-    "Q3_K_M": 3.91,
-    "Q2_K": 3.35,
-}
-"""Bits per weight from which a model's size is made up where none is given."""
+UNKNOWN_BPW_MILLI = 5_000
+"""Bits per weight (1/1000) of a quant that the catalogue does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +42,9 @@ class MockModel:
         """Size of the weights; from the quant's bits per weight where not given."""
         if self.size_bytes is not None:
             return self.size_bytes
-        bits = BITS_PER_WEIGHT.get(self.quant.upper(), 5.0)
-        return int(self.parameters * bits / 8)
+        known = find_quant(self.quant)
+        milli = known.nominal_bpw_milli if known else UNKNOWN_BPW_MILLI
+        return self.parameters * milli // 8000
 
     @property
     def digest(self) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 from orket.errors import UsageError
 from orket.planning.preset import Change, Preset, override
 from orket.providers.contract import Adapter, ListsModels, ModelRef
-from orket.providers.discover import UNKNOWN_QUANT, discover
+from orket.providers.discover import Ladder, discover
 from orket.providers.registry import create_adapter
+from orket.quants import UNKNOWN_QUANT
 
 SERVED = "served"
 """In place of a list of quants: whatever the server holds."""
@@ -41,15 +42,19 @@ def fill_served(preset: Preset) -> Preset:
     return override(preset, changes)
 
 
-def fill_discovered(preset: Preset, folder: Path | None, model: str | None) -> Preset:
+def fill_discovered(
+    preset: Preset, folder: Path | None, model: str | None
+) -> tuple[Preset, tuple[str, ...]]:
     """The preset with a ladder found in a folder of GGUF files, or on its server.
 
-    Raises UsageError when none is found, or several models and none is named.
+    Beside it what was found and is not in the ladder, each with the reason. Raises
+    UsageError when none is found, or several models and none is named.
     """
-    ladder = discover(folder, model) if folder else _discover_server(preset, model)
+    found = discover(folder, model) if folder else _discover_server(preset, model)
+    ladder = found.refs
     provider = preset.table.provider.name
     assert provider is not None
-    quants = {ref.quant_tag: str(ref.path or ref.name) for ref in ladder}
+    quants = {ref.quant_tag: _as_text(ref) for ref in ladder}
     names: dict[str, Any] = {"quants": quants}
     if folder:
         names["file"] = "{quant}.gguf"
@@ -63,10 +68,16 @@ def fill_discovered(preset: Preset, folder: Path | None, model: str | None) -> P
     known = [own.id for own in preset.table.models]
     shown = [f"{ladder[0].model_id} {tag}" for tag in quants]
     change = Change("models", [table], shown=shown, shown_before=known)
-    return override(preset, [change])
+    return override(preset, [change]), found.left_out
 
 
-def _discover_server(preset: Preset, model: str | None) -> list[ModelRef]:
+def _as_text(ref: ModelRef) -> str:
+    """Where a quant lies, as a template of a name that has nothing to fill in."""
+    place = str(ref.path.absolute()) if ref.path else ref.name
+    return place.replace("{", "{{").replace("}", "}}")
+
+
+def _discover_server(preset: Preset, model: str | None) -> Ladder:
     adapter = _create(preset)
     try:
         adapter.describe()
@@ -89,9 +100,13 @@ def _ask(preset: Preset) -> ModelRef:
     adapter = _create(preset)
     try:
         adapter.describe()
-        held = adapter.installed_models() if isinstance(adapter, ListsModels) else []
+        listed = adapter.installed_models() if isinstance(adapter, ListsModels) else []
     finally:
         adapter.close()
+    held = [ref for ref in listed if not ref.barred]
+    for ref in held:
+        if ref.clash:
+            raise UsageError(f"{ref.name}: {ref.clash}", "name the quant with --quants")
     if len(held) == 1 and held[0].quant_tag != UNKNOWN_QUANT:
         return held[0]
     names = ", ".join(f"{ref.name} {ref.quant_tag}" for ref in held) or "nothing"

@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_uppercase
 
 from orket.errors import UsageError
 from orket.planning.preset_file import ModelTable, NameTable
 from orket.planning.weights import read_weights
 from orket.providers.contract import ModelRef
+from orket.quants import ollama_spelling
 from orket.resources import shipped
 
 MODELS_VARIABLE = "ORKET_MODELS"
@@ -62,14 +62,6 @@ def resolve_target(
         weights.model_bytes,
         weights.parameters,
     )
-
-
-def ollama_spelling(quant: str) -> str:
-    """A quant as the Ollama library spells it: q4_K_M, fp16."""
-    if quant.upper() in ("F16", "FP16"):
-        return "fp16"
-    letters = len(quant) - len(quant.lstrip(ascii_uppercase))
-    return quant[:letters].lower() + quant[letters:]
 
 
 def _names_for(model: ModelTable, provider: str) -> NameTable:
@@ -123,10 +115,13 @@ def _find_files(pattern: str, preset_folder: Path) -> list[Path]:
 
 
 def _matches(folder: Path, pattern: str) -> list[Path]:
+    path = folder / pattern
+    if path.is_file():
+        # Brackets may stand in a file's own name.
+        return [path]
     if any(letter in pattern for letter in "*?["):
         return sorted(path for path in folder.glob(pattern) if path.is_file())
-    path = folder / pattern
-    return [path] if path.is_file() else []
+    return []
 
 
 def _say_missing(pattern: str, found: list[Path], folder: Path) -> str:

@@ -27,6 +27,10 @@ class ModelRef:
     """The server's name for it: a tag, a key, an alias."""
     path: Path | None = None
     """The GGUF file, where it lies on this machine."""
+    clash: str | None = field(default=None, compare=False)
+    """How what is said of it contradicts its name; None where nothing does."""
+    barred: str | None = field(default=None, compare=False)
+    """Why it is no quant that can be measured here; None where it is one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,66 +1,51 @@
-"""Finds quant ladders: in a folder of GGUF files, or in what a server has installed."""
+"""Finds quant ladders: in a folder of GGUF files, or in what a server has installed.
+
+Nothing that is found vanishes: it is in the ladder, or among what is left out with the
+reason, or the ladder is refused.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orket.errors import UsageError
-from orket.gguf import (
-    BadGguf,
-    GgufHeader,
-    file_parts,
-    normalise_tag,
-    read_header,
-)
 from orket.providers.contract import Adapter, ListsModels, ModelRef
-
-UNKNOWN_QUANT = "unknown"
-"""The tag of a model whose quant nobody names."""
-
-_TAG = re.compile(
-    r"(?<![A-Za-z0-9])"
-    r"((?:UD-)?(?:I?Q[1-8](?:_[0-9KSMLX]+)*|TQ[12]_0|MXFP4(?:_MOE)?|NVFP4"
-    r"|BF16|FP?16|FP?32|FP8|INT[48]|W[48]A(?:8|16)|AWQ|GPTQ(?:-INT[1-8])?"
-    r"|[3-8]-?BIT))"
-    r"(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
-_LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}$")
-_PART = re.compile(r"-\d{5}-of-\d{5}$")
+from orket.providers.gguf_folder import read_folder
+from orket.quants import LABEL, distinctions, find_quant
 
 
-def discover(source: Path | Adapter, model: str | None = None) -> list[ModelRef]:
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The quants of one model, each with a tag of its own."""
+
+    refs: tuple[ModelRef, ...]
+    left_out: tuple[str, ...] = ()
+    """What else was found, each with the reason why it is no quant of this model."""
+
+
+def discover(source: Path | Adapter, model: str | None = None) -> Ladder:
     """The quant ladder of one model, from a folder or from an adapter's server.
 
     Raises UsageError when there is none, or more than one and none is named.
     """
     if isinstance(source, Path):
-        return pick_ladder(discover_folder(source), model)
-    return pick_ladder(discover_server(source), model)
+        found, left_out = read_folder(source)
+        return pick_ladder(found, model, left_out, f"GGUF model lies in {source}")
+    installed = discover_server(source)
+    return pick_ladder(installed, model, (), f"model is installed at {source.name}")
 
 
 def discover_folder(folder: Path) -> list[ModelRef]:
     """The models in a folder of GGUF files, by model and size.
 
-    What is no language model of its own (projectors, adapters, vocabularies, later
-    parts of a split file) is passed over. Raises UsageError when nothing is found.
+    Raises UsageError when nothing is found.
     """
-    if not folder.is_dir():
-        raise UsageError(f"there is no folder {folder}", "name a folder of GGUF files")
-    found = [
-        (ref, size)
-        for path in sorted(folder.rglob("*.gguf"))
-        if not _LATER_PART.search(path.stem)
-        for ref, size in _read_model(path)
-    ]
+    found, left_out = read_folder(folder)
     if not found:
-        raise UsageError(
-            f"no GGUF model lies in {folder}", "name a folder of GGUF files"
-        )
-    found.sort(key=lambda pair: (pair[0].model_id, -pair[1], pair[0].name))
-    return [ref for ref, _ in found]
+        raise _nothing(f"GGUF model lies in {folder}", left_out)
+    return found
 
 
 def discover_server(adapter: Adapter) -> list[ModelRef]:
@@ -76,65 +61,92 @@ def discover_server(adapter: Adapter) -> list[ModelRef]:
     return adapter.installed_models()
 
 
-def pick_ladder(found: Iterable[ModelRef], model: str | None = None) -> list[ModelRef]:
+def pick_ladder(
+    found: Iterable[ModelRef],
+    model: str | None = None,
+    left_out: Sequence[str] = (),
+    what: str = "model was found",
+) -> Ladder:
     """The quants of one model: the one named, or the only one there is.
 
-    Raises UsageError naming the models to choose from.
+    Raises UsageError naming the models to choose from, and for quants that are not
+    what they are called.
     """
+    refs = list(found)
+    notes = [*left_out, *(f"{ref.name}: {ref.barred}" for ref in refs if ref.barred)]
     by_model: dict[str, list[ModelRef]] = {}
-    for ref in found:
-        by_model.setdefault(ref.model_id, []).append(ref)
+    for ref in refs:
+        if not ref.barred:
+            by_model.setdefault(ref.model_id, []).append(ref)
+    if not by_model:
+        raise _nothing(what, notes)
+    chosen = _choose(by_model, model, notes)
+    clashes = [f"{_place(ref)}: {ref.clash}" for ref in by_model[chosen] if ref.clash]
+    if clashes:
+        raise UsageError("; ".join(clashes), "rename it or leave it out of the folder")
+    others = [
+        f"{_place(ref)}: another model, {name}"
+        for name, rest in by_model.items()
+        for ref in rest
+        if name != chosen
+    ]
+    return Ladder(tuple(tell_apart(by_model[chosen])), (*notes, *others))
+
+
+def tell_apart(refs: Sequence[ModelRef]) -> list[ModelRef]:
+    """The same models, each with a tag of its own.
+
+    Those that share a tag get the part of their place that tells them apart behind
+    it: `Q8_0@publisher`. The order stays.
+    """
+    by_tag: dict[str, list[ModelRef]] = {}
+    for ref in refs:
+        entry = find_quant(ref.quant_tag)
+        key = ref.quant_tag.casefold() if entry is None else ref.quant_tag
+        by_tag.setdefault(key, []).append(ref)
+    labels: dict[int, str] = {}
+    for same in by_tag.values():
+        if len(same) > 1:
+            places = distinctions([_place(ref) for ref in same])
+            labels |= {id(ref): own for ref, own in zip(same, places, strict=True)}
+    return [
+        replace(ref, quant_tag=f"{ref.quant_tag}{LABEL}{labels[id(ref)]}")
+        if id(ref) in labels
+        else ref
+        for ref in refs
+    ]
+
+
+def _choose(
+    by_model: dict[str, list[ModelRef]], model: str | None, notes: Sequence[str]
+) -> str:
     names = ", ".join(sorted(by_model))
     if model is None and len(by_model) == 1:
-        return next(iter(by_model.values()))
+        return next(iter(by_model))
     if model is None:
         raise UsageError(
-            f"{len(by_model)} models were found", f"choose one with --model: {names}"
+            f"{len(by_model)} models were found{_with(notes)}",
+            f"choose one with --model: {names}",
         )
     wanted = model.casefold()
-    chosen = [refs for name, refs in by_model.items() if name.casefold() == wanted]
-    if not chosen:
-        raise UsageError(f"no model {model!r} was found", f"found are: {names}")
-    return chosen[0]
+    chosen = [name for name in by_model if name.casefold() == wanted]
+    exact = [name for name in chosen if name == model]
+    if len(exact or chosen) == 1:
+        return (exact or chosen)[0]
+    raise UsageError(
+        f"{len(chosen) or 'no'} model{'s' * (len(chosen) > 1)} {model!r} found"
+        f"{_with(notes)}",
+        f"found are: {names}",
+    )
 
 
-def split_name(name: str) -> tuple[str, str | None]:
-    """The model and the quant tag in a name; None for a name without one.
-
-    `Llama-3.2-3B-Instruct-Q4_K_M` is that model in Q4_K_M.
-    """
-    found = list(_TAG.finditer(name))
-    if not found:
-        return name, None
-    last = found[-1]
-    rest = name[: last.start()].rstrip("-_.:/ ") + name[last.end() :]
-    return rest.strip("-_.:/ ") or name, _spell(last.group(1))
+def _nothing(what: str, left_out: Sequence[str]) -> UsageError:
+    return UsageError(f"no {what}{_with(left_out)}", "name a folder of GGUF files")
 
 
-def _read_model(path: Path) -> list[tuple[ModelRef, int]]:
-    """The model in a file, and its size; none for what is no language model."""
-    try:
-        header = read_header(path)
-    except (BadGguf, OSError):
-        return []
-    kind = header.metadata.get("general.type", "model")
-    if header.architecture in (None, "clip") or kind != "model":
-        return []
-    if not header.parameters and not _PART.search(path.stem):
-        return []
-    stem = _PART.sub("", path.stem)
-    model_id, named = split_name(stem)
-    size = sum(part.stat().st_size for part in file_parts(path) if part.is_file())
-    return [(ModelRef(model_id, _choose_tag(named, header), stem, path), size)]
+def _with(left_out: Sequence[str]) -> str:
+    return f" (left out: {'; '.join(left_out)})" if left_out else ""
 
 
-def _choose_tag(named: str | None, header: GgufHeader) -> str:
-    """The header decides, but for a finer name such as UD-Q4_K_XL."""
-    if named is not None and (header.quant_tag is None or normalise_tag(named) is None):
-        return named
-    return header.quant_tag or UNKNOWN_QUANT
-
-
-def _spell(tag: str) -> str:
-    known = normalise_tag(tag)
-    return known if known is not None else tag.upper()
+def _place(ref: ModelRef) -> str:
+    return str(ref.path or ref.name)

@@ -4,40 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orket.gguf import normalise_tag
 from orket.providers.contract import ModelRef
 from orket.providers.http.problems import IdentityMismatch, Problem
-from orket.quants import find_quant
+from orket.quants import UNKNOWN_QUANT, find_quant, finer, split_name
 from orket.records import Controls
 
-UNKNOWN_QUANTS = frozenset({"", "UNKNOWN", "NONE", "NULL", "N/A"})
-MIXES = frozenset({"unsloth", "k-quant"})
-"""Families with mixes that go by the name of a plainer file type in the file itself."""
 BITS_FACTOR = 2.0
 """Bits per weight off by more are another quant. Smaller models keep more of their
 tensors at high precision, so that nothing closer can be told from size alone."""
 
 
-def plain_quant(name: str | None) -> str | None:
-    """A quant's name in one spelling: `q4_k_m` and `Q4_K - Medium` are `Q4_K_M`.
+def listed_model(
+    name: str, said: str | None = None, barred: str | None = None
+) -> ModelRef:
+    """A model that a server lists under a name, in the quant that it says.
 
-    None where the name says nothing.
+    The finer of name and server's word wins; where they contradict, that is its clash.
     """
-    plain = (name or "").strip()
-    if plain.upper() in UNKNOWN_QUANTS:
-        return None
-    known = find_quant(plain)
-    return known.key if known else plain.upper()
+    model_id, named = split_name(name)
+    tag = finer(named, said)
+    clash = None if tag else f"its name says {named}, its server {said}"
+    return ModelRef(
+        model_id.removesuffix(":latest"),
+        tag or said or UNKNOWN_QUANT,
+        name,
+        clash=clash,
+        barred=barred,
+    )
 
 
 def fits_quant(model: ModelRef, reported: str | None) -> bool:
     """Whether the quant that is reported can be the one asked for."""
-    said, asked = plain_quant(reported), plain_quant(model.quant_tag)
-    if said is None or asked is None or said == asked:
-        return True
-    known = find_quant(asked)
-    is_mix = known is not None and known.family in MIXES and not normalise_tag(asked)
-    return is_mix and normalise_tag(said) is not None
+    return finer(model.quant_tag, reported) is not None
 
 
 def require_quant(model: ModelRef, reported: str | None, server: str) -> None:

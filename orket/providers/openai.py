@@ -14,9 +14,9 @@ from orket.providers.contract import (
     ServerInfo,
     ServerOptions,
 )
-from orket.providers.discover import UNKNOWN_QUANT, split_name
 from orket.providers.http.problems import IdentityMismatch
 from orket.providers.http_adapter import HttpAdapter, unswitched_cache
+from orket.providers.identity import listed_model
 from orket.providers.reading import figures
 from orket.providers.reading.chat import ChatCall, ask_chat, chat_payload, with_usage
 from orket.providers.reading.facts import USAGE_NOT_OFFERED
@@ -80,11 +80,7 @@ class OpenAiAdapter(HttpAdapter):
 
     def installed_models(self) -> list[ModelRef]:
         """The models the server lists; a quant only where a name has one in it."""
-        found = [(*split_name(name), name) for name in self._list_models()]
-        return [
-            ModelRef(model_id, tag or UNKNOWN_QUANT, name)
-            for model_id, tag, name in found
-        ]
+        return [listed_model(name) for name in self._list_models()]
 
     def _ask(self, request: Generation) -> ChatCall:
         """Ask with token counts for a stream, and without where that is rejected."""

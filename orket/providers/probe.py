@@ -17,10 +17,10 @@ from orket.providers.contract import (
     ModelRef,
     ServerInfo,
 )
-from orket.providers.discover import UNKNOWN_QUANT
 from orket.providers.http.problems import ProviderError
 from orket.providers.http.transport import Transport
 from orket.providers.reading.chat import chat_payload
+from orket.quants import UNKNOWN_QUANT
 from orket.records import CallFacts, Controls
 
 YES, NO, UNKNOWN = "yes", "no", "unknown"
@@ -297,6 +297,7 @@ def choose_model(found: list[ModelRef], name: str | None, where: str) -> ModelRe
     if name is not None:
         named = [ref for ref in found if ref.name == name]
         return named[0] if named else ModelRef(name, UNKNOWN_QUANT, name)
+    found = [ref for ref in found if not ref.barred]
     if not found:
         raise ProviderError(
             f"no model is installed at {where}", "name one with --model"

@@ -15,10 +15,13 @@ from orket.providers.contract import (
     ServerLoad,
     ServerOptions,
 )
-from orket.providers.discover import UNKNOWN_QUANT, split_name
 from orket.providers.http.problems import IdentityMismatch
 from orket.providers.http_adapter import HttpAdapter
-from orket.providers.identity import find_unsupported, model_mismatch
+from orket.providers.identity import (
+    find_unsupported,
+    listed_model,
+    model_mismatch,
+)
 from orket.providers.reading.chat import ask_chat, chat_payload, with_usage
 from orket.providers.reading.facts import Figures
 from orket.providers.reading.figures import (
@@ -137,11 +140,7 @@ class VllmAdapter(HttpAdapter):
     def installed_models(self) -> list[ModelRef]:
         """The served model; a quant only where its name has one in it."""
         names = [name for card in self._list() if (name := _id_of(card))]
-        found = [(*split_name(name), name) for name in names]
-        return [
-            ModelRef(model_id, tag or UNKNOWN_QUANT, name)
-            for model_id, tag, name in found
-        ]
+        return [listed_model(name) for name in names]
 
     def _payload(self, request: Generation, stream: bool) -> dict[str, Any]:
         payload = chat_payload(request, stream)

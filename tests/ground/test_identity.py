@@ -9,28 +9,11 @@ from orket.providers.http.problems import IdentityMismatch
 from orket.providers.identity import (
     find_unsupported,
     fits_quant,
-    plain_quant,
     require_bits,
     require_quant,
     same_name,
 )
 from orket.records import Controls
-
-
-@pytest.mark.parametrize(
-    ("name", "plain"),
-    [
-        ("q4_K_M", "Q4_K_M"),
-        ("Q4_K - Medium", "Q4_K_M"),
-        ("fp16", "F16"),
-        ("something-new", "SOMETHING-NEW"),
-        ("unknown", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_one_spelling_for_each_quant(name: str | None, plain: str | None) -> None:
-    assert plain_quant(name) == plain
 
 
 @pytest.mark.parametrize(
@@ -48,6 +31,10 @@ def test_one_spelling_for_each_quant(name: str | None, plain: str | None) -> Non
         # The file of a mix names the type it is nearest to.
         ("UD-Q4_K_XL", "Q4_K_M", True),
         ("UD-Q4_K_XL", "4bit", False),
+        # Nothing is known against a quant of tomorrow, nor against its label.
+        ("Q2_0_g64", "Q2_0", True),
+        ("Q8_0@unsloth", "Q8_0", True),
+        ("Q8_0@unsloth", "Q4_0", False),
     ],
 )
 def test_a_quant_fits_or_not(asked: str, reported: str | None, fits: bool) -> None:

@@ -13,7 +13,7 @@ from orket.cli.main import run_command
 from orket.errors import UsageError
 from orket.ingest.detect import detect_format
 from orket.ingest.importer import FileReport, ingest_file
-from orket.ingest.origin import SourceOptions, find_quant_tag, split_model_name
+from orket.ingest.origin import SourceOptions, split_source_name
 from orket.warehouse import Warehouse
 from tests.places import FIXTURES
 
@@ -646,8 +646,80 @@ def test_an_unknown_format_name_is_refused(tmp_path):
     ],
 )
 def test_model_and_quant_of_a_name(name, expected):
-    assert split_model_name(name) == expected
+    assert split_source_name(name) == expected
 
 
 def test_a_name_without_a_quant_has_none():
-    assert find_quant_tag("Qwen2.5-7B") is None
+    assert split_source_name("Qwen2.5-7B") == ("Qwen2.5-7B", None)
+    assert split_source_name(None) == ("unknown", None)
+
+
+def bench_file(path, *tests):
+    """JSON of llama-bench: (file, type, bytes) of each test."""
+    rows = [
+        {
+            "build_commit": "d403f00",
+            "model_filename": name,
+            "model_type": said,
+            "model_size": size,
+            "model_n_params": 8_000_000_000,
+            "n_prompt": 0,
+            "n_gen": 128,
+            "avg_ns": 1_000_000_000 + number,
+            "test_time": "2026-01-01T00:00:00Z",
+        }
+        for number, (name, said, size) in enumerate(tests)
+    ]
+    path.write_text(json.dumps(rows))
+    return path
+
+
+TAGS = "SELECT model_id, quant_tag FROM raw.sidecars ORDER BY ALL"
+
+
+def test_the_finer_of_file_name_and_type_names_the_rates(tmp_path):
+    described = "qwen3moe 30B.A3B Q4_K - Medium"
+    _, warehouse = take(
+        bench_file(
+            tmp_path / "bench.json",
+            ("/m/Qwen3-30B-A3B-UD-Q4_K_XL.gguf", described, 17_000),
+            ("/m/Qwen3-30B-A3B-Q4_K_M.gguf", described, 18_000),
+            ("/m/Qwen3-30B-A3B-UD-IQ2_M.gguf", "qwen3moe 30B.A3B Q2_K - Small", 9_000),
+            ("/m/Qwen3-30B-A3B.gguf", "qwen3moe 30B.A3B IQ4_NL - 4.5 bpw", 16_000),
+        )
+    )
+    assert [tuple(row.values()) for row in rows(warehouse, TAGS)] == [
+        ("Qwen3-30B-A3B", tag) for tag in ("IQ4_NL", "Q4_K_M", "UD-IQ2_M", "UD-Q4_K_XL")
+    ]
+
+
+def test_rates_of_two_files_of_one_name_stay_apart(tmp_path):
+    _, warehouse = take(
+        bench_file(
+            tmp_path / "bench.json",
+            ("/m/unsloth/X/X-Q8_0.gguf", "llama 8B Q8_0", 8_600),
+            ("/m/bartowski/X/X-Q8_0.gguf", "llama 8B Q8_0", 8_500),
+            ("/m/bartowski/X/X-Q8_0.gguf", "llama 8B Q8_0", 8_500),
+        )
+    )
+    found = [row["quant_tag"] for row in rows(warehouse, TAGS)]
+    assert found == ["Q8_0@bartowski", "Q8_0@bartowski", "Q8_0@unsloth"]
+
+
+def test_rates_whose_names_contradict_are_rejected_with_both(tmp_path):
+    path = bench_file(
+        tmp_path / "bench.json",
+        ("/m/X-Q8_0.gguf", "llama 8B Q4_K - Medium", 4_900),
+        ("/m/X-Q4_0.gguf", "llama 8B Q4_0", 4_600),
+    )
+    report, warehouse = take(path)
+    assert (report.accepted, report.rejected) == ({"sidecars": 1}, 1)
+    assert [row["quant_tag"] for row in rows(warehouse, TAGS)] == ["Q4_0"]
+
+
+def test_the_word_of_the_user_may_be_finer_but_not_another(tmp_path):
+    path = bench_file(tmp_path / "b.json", ("/m/x.gguf", "llama 8B Q4_K - Medium", 1))
+    _, warehouse = take(path, quant_tag="UD-Q4_K_XL")
+    assert [row["quant_tag"] for row in rows(warehouse, TAGS)] == ["UD-Q4_K_XL"]
+    report, _ = take(path, quant_tag="Q8_0")
+    assert (report.accepted, report.rejected) == ({}, 1)

@@ -20,8 +20,9 @@ from orket.planning.identity import (
 from orket.planning.plan import CANARY_ONLY, DETERMINISM, build_plan
 from orket.planning.preset import Change, known_presets, load_preset, override
 from orket.planning.schedule import CanaryCell, PlannedModel, build_schedule
-from orket.planning.targets import Target, ollama_spelling, resolve_target
+from orket.planning.targets import Target, resolve_target
 from orket.providers.contract import ModelRef
+from orket.quants import ollama_spelling
 from orket.records import Controls, Policy, TaskEntry
 
 PRESET = """schema_version = 1

@@ -123,7 +123,7 @@ def test_capabilities_are_found_out(llama):
 
 
 def test_the_ladder_of_a_server_is_what_it_holds(llama):
-    assert discover(llama) == [MODEL]
+    assert discover(llama).refs == (MODEL,)
 
 
 def invoke(*args: str) -> list[dict[str, Any]]:

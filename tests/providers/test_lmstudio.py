@@ -203,7 +203,11 @@ def test_a_server_without_v1_is_spoken_to_by_v0(server: ReplayServer) -> None:
 
 def test_the_installed_language_models_are_listed(server: ReplayServer) -> None:
     found = LmStudioAdapter(ServerOptions(url=server.url)).installed_models()
-    assert [(ref.name, ref.quant_tag) for ref in found] == [(MODEL.name, "Q4_K_M")]
+    assert [(ref.name, ref.quant_tag) for ref in found if not ref.barred] == [
+        (MODEL.name, "Q4_K_M")
+    ]
+    (embedding,) = [ref for ref in found if ref.barred]
+    assert embedding.barred == "it writes no text: an embedding model"
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,7 @@ from orket.mockserver.engine import ContextExceeded, Engine, Resident, Work
 from orket.mockserver.faults import FigureNames
 from orket.mockserver.profile import MockModel
 from orket.mockserver.replies import MOMENT, Event, Reply, Request, Stream
-
-FILE_TYPES = {"F16": 1, "Q4_0": 2, "Q8_0": 7, "Q2_K": 10, "Q4_K_M": 15, "Q6_K": 18}
-"""The number that GGUF gives a quant."""
+from orket.quants import find_quant
 
 SCHEDULING_NS = 1_000_000
 """Part of load_duration even when the model is resident."""
@@ -86,7 +84,7 @@ class OllamaDialect(Dialect):
                 "details": _details(model),
                 "model_info": {
                     "general.architecture": "llama",
-                    "general.file_type": FILE_TYPES.get(model.quant.upper(), 0),
+                    **_file_type(model),
                     "general.parameter_count": model.parameters,
                     "llama.context_length": engine.profile.context_tokens,
                 },
@@ -265,6 +263,13 @@ def _shown(chat: bool, thought: str, text: str) -> dict[str, Any]:
 
 def _head(model: MockModel) -> dict[str, Any]:
     return {"model": model.name, "created_at": MOMENT}
+
+
+def _file_type(model: MockModel) -> dict[str, int]:
+    """The number that GGUF gives the quant; nothing for what is no type of its own."""
+    known = find_quant(model.quant)
+    number = known.file_type if known else None
+    return {} if number is None else {"general.file_type": number}
 
 
 def _details(model: MockModel) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orket.gguf import normalise_ftype, normalise_tag
 from orket.providers.contract import Generation, ModelRef, ServerLoad
 from orket.providers.http.problems import IdentityMismatch
 from orket.providers.http.transport import Transport
 from orket.providers.reading import figures
 from orket.providers.reading.chat import ask_chat, chat_payload, with_usage
+from orket.quants import file_name, finer, quant_of_words, split_name
 from orket.records import CallFacts, Controls
 
 ENGINE = "llama.cpp"
@@ -121,15 +121,22 @@ class LlamaCppServer:
 def require_quant(model: ModelRef, held: HeldModel, where: str) -> None:
     """Refuse a quant that is known and another one. Raises IdentityMismatch.
 
-    A tag that is no file type of its own (UD-Q4_K_XL) cannot be verified by one.
+    The server's own file type is evidence; where it tells none, its file's name is.
     """
-    asked = normalise_tag(model.quant_tag)
-    found = normalise_ftype(held.ftype) if held.ftype else None
-    if asked is not None and found is not None and asked != found:
+    found = held_quant(held)
+    if finer(model.quant_tag, found) is None:
         raise IdentityMismatch(
             f"{where} holds {found}, not {model.quant_tag}",
             "name the quant that it holds, or give the right file or server",
         )
+
+
+def held_quant(held: HeldModel) -> str | None:
+    """The quant by the server's file type, else by its file's name; None without."""
+    found = quant_of_words(held.ftype)
+    if found is None and held.path is not None:
+        found = split_name(file_name(held.path))[1]
+    return found
 
 
 def require_name(model: ModelRef, held: HeldModel, where: str) -> None:

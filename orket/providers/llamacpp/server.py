@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from orket.gguf import hash_file, normalise_ftype
+from orket.gguf import hash_file
 from orket.machine.clock import SystemClock
 from orket.providers.contract import (
     Generation,
@@ -14,16 +15,17 @@ from orket.providers.contract import (
     ServerLoad,
     ServerOptions,
 )
-from orket.providers.discover import UNKNOWN_QUANT, split_name
 from orket.providers.http_adapter import HttpAdapter
-from orket.providers.identity import require_bits
+from orket.providers.identity import listed_model, require_bits
 from orket.providers.llamacpp.protocol import (
     HeldModel,
     LlamaCppServer,
+    held_quant,
     require_name,
     require_quant,
 )
 from orket.providers.reading import figures
+from orket.quants import file_name, quant_of_words
 from orket.records import CallFacts, Capabilities, Controls
 
 READY_SECONDS = 30
@@ -53,7 +55,9 @@ class LlamaServerAdapter(HttpAdapter):
         where = f"the server at {self._http.endpoint.url}"
         require_name(model, held, where)
         require_quant(model, held, where)
-        require_bits(model, held.model_bytes, held.parameters, where)
+        if held_quant(held) is None:
+            # Weak evidence: mixtures keep most of their weights in another type.
+            require_bits(model, held.model_bytes, held.parameters, where)
         echoed = self._server.echoed_controls(controls)
         return LoadedModel(
             model=model,
@@ -94,9 +98,9 @@ class LlamaServerAdapter(HttpAdapter):
         if not held.names:
             return []
         name = held.names[0]
-        model_id, named = split_name(Path(name).stem if "/" in name else name)
-        found = normalise_ftype(held.ftype) if held.ftype else None
-        return [ModelRef(model_id, found or named or UNKNOWN_QUANT, name)]
+        shown = file_name(name) if "/" in name or "\\" in name else name
+        ref = listed_model(shown, quant_of_words(held.ftype) or held_quant(held))
+        return [replace(ref, name=name)]
 
     def server_load(self) -> ServerLoad | None:
         """The server's counters; None when it shows none."""

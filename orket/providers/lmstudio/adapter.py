@@ -17,12 +17,12 @@ from orket.providers.contract import (
     ServerInfo,
     ServerOptions,
 )
-from orket.providers.discover import split_name
 from orket.providers.http.problems import ProviderError
 from orket.providers.http_adapter import HttpAdapter, unswitched_cache
 from orket.providers.identity import (
     find_unsupported,
     fits_quant,
+    listed_model,
     require_quant,
     same_name,
 )
@@ -152,13 +152,17 @@ class LmStudioAdapter(HttpAdapter):
         return sorted(name for name in names if not self._is_held(name))
 
     def installed_models(self) -> list[ModelRef]:
-        """Every installed language model with its quant, by name."""
+        """Every installed model with its quant, by name; what writes no text barred."""
         found = []
         for row in self._models.list_rows():
             name = text(row.get("key")) or text(row.get("id"))
-            quant = quant_of(row)
-            if name and quant and row.get("type") != "embedding":
-                found.append(ModelRef(split_name(name)[0], quant, name))
+            if name:
+                kind = text(row.get("type")) or ""
+                barred = "it writes no text: an embedding model"
+                is_embedding = kind.startswith("embedding")
+                found.append(
+                    listed_model(name, quant_of(row), barred if is_embedding else None)
+                )
         return sorted(found, key=lambda ref: ref.name)
 
     def unload(self) -> None:

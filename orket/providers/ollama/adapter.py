@@ -13,7 +13,6 @@ from orket.providers.contract import (
     ServerInfo,
     ServerOptions,
 )
-from orket.providers.discover import split_name
 from orket.providers.http.problems import (
     IdentityMismatch,
     ProviderError,
@@ -21,7 +20,7 @@ from orket.providers.http.problems import (
 from orket.providers.http_adapter import HttpAdapter, unswitched_cache
 from orket.providers.identity import (
     find_unsupported,
-    plain_quant,
+    listed_model,
     require_bits,
     require_quant,
     same_name,
@@ -29,6 +28,7 @@ from orket.providers.identity import (
 from orket.providers.ollama.call import OllamaCall, runner_options, sampling_options
 from orket.providers.ollama.eras import Era, find_era, parse_version
 from orket.providers.reading.figures import count, mapping, sequence, size_bytes, text
+from orket.quants import canonical_tag, split_name
 from orket.records import CallFacts, Capabilities, Controls
 
 KEEP_ALIVE = "15m"
@@ -76,7 +76,7 @@ class OllamaAdapter(HttpAdapter):
                 context_control=True,
                 thread_control=True,
                 batch_control=True,
-                quant_identity=True,
+                quant_identity=self._tells_quants(),
                 memory_report=True,
                 cache_control=False,
             ),
@@ -91,8 +91,9 @@ class OllamaAdapter(HttpAdapter):
         parameters = count(mapping(shown.get("model_info")).get(PARAMETERS_KEY))
         weights_bytes = size_bytes(listed.get("size"))
         reported = text(details.get("quantization_level"))
-        if plain_quant(reported) is None:
+        if canonical_tag(reported) is None:
             reported = text(mapping(shown.get("details")).get("quantization_level"))
+        self._require_local(model, {**shown, **listed})
         self._check_identity(model, reported, weights_bytes, parameters)
         self._format = text(details.get("format"))
         self._unload_owned(keep=model.name)
@@ -175,9 +176,8 @@ class OllamaAdapter(HttpAdapter):
         for row in _rows(self._http.require(reply, "listing Ollama's models")):
             name = _name_of(row)
             level = text(mapping(row.get("details")).get("quantization_level"))
-            if name and level:
-                model_id = split_name(name)[0].removesuffix(":latest")
-                found.append(ModelRef(model_id, level, name))
+            if name:
+                found.append(listed_model(name, level, _say_elsewhere(row)))
         return sorted(found, key=lambda ref: ref.name)
 
     def unload(self) -> None:
@@ -246,8 +246,29 @@ class OllamaAdapter(HttpAdapter):
     ) -> None:
         server = f"Ollama at {self._http.endpoint.url}"
         require_quant(model, reported, server)
-        if plain_quant(reported) is None:
-            require_bits(model, weights_bytes, parameters, server)
+        if canonical_tag(reported) is None:
+            # The name is weaker evidence than the server's word, the size weaker still.
+            named = split_name(model.name)[1]
+            require_quant(model, named, server)
+            if named is None:
+                require_bits(model, weights_bytes, parameters, server)
+
+    def _require_local(self, model: ModelRef, row: Mapping[str, Any]) -> None:
+        if elsewhere := _say_elsewhere(row):
+            raise IdentityMismatch(
+                f"{model.name} of Ollama at {self._http.endpoint.url} is no quant of"
+                f" this machine: {elsewhere}",
+                "name a model whose weights are installed",
+            )
+
+    def _tells_quants(self) -> bool | None:
+        """Whether every installed model's level is told; None where none is listed."""
+        reply = self._http.get("/api/tags")
+        local = [row for row in _rows(reply.json) if not _say_elsewhere(row)]
+        levels = [
+            mapping(row.get("details")).get("quantization_level") for row in local
+        ]
+        return all(map(canonical_tag, map(text, levels))) if levels else None
 
     def _check_digest(
         self, model: ModelRef, listed: Mapping[str, Any], row: Mapping[str, Any]
@@ -321,6 +342,14 @@ def _known_thinking(shown: Mapping[str, Any]) -> bool | None:
 
 def _rows(body: Any) -> list[Mapping[str, Any]]:
     return [mapping(row) for row in sequence(mapping(body).get("models"))]
+
+
+def _say_elsewhere(row: Mapping[str, Any]) -> str | None:
+    """Where a model runs that is listed here and runs on another host."""
+    host, remote = text(row.get("remote_host")), text(row.get("remote_model"))
+    if host is None and remote is None:
+        return None
+    return f"it runs elsewhere, at {host or 'a host that is not told'}"
 
 
 def _name_of(row: Mapping[str, Any]) -> str:

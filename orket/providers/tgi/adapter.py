@@ -19,10 +19,9 @@ from orket.providers.contract import (
     ServerLoad,
     ServerOptions,
 )
-from orket.providers.discover import UNKNOWN_QUANT, split_name
 from orket.providers.http.problems import IdentityMismatch, Problem
 from orket.providers.http_adapter import HttpAdapter, unswitched_cache
-from orket.providers.identity import find_unsupported, same_name
+from orket.providers.identity import find_unsupported, listed_model, same_name
 from orket.providers.reading.facts import Figures
 from orket.providers.reading.figures import (
     count,
@@ -140,10 +139,7 @@ class TgiAdapter(HttpAdapter):
     def installed_models(self) -> list[ModelRef]:
         """The served model; a quant only where its name has one in it."""
         name = text(self._ask_info().get("model_id"))
-        if name is None:
-            return []
-        model_id, tag = split_name(name)
-        return [ModelRef(model_id, tag or UNKNOWN_QUANT, name)]
+        return [] if name is None else [listed_model(name)]
 
     def _ask_info(self) -> Mapping[str, Any]:
         reply = self._http.get("/info")
