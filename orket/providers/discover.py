@@ -37,17 +37,6 @@ def discover(source: Path | Adapter, model: str | None = None) -> Ladder:
     return pick_ladder(installed, model, (), f"model is installed at {source.name}")
 
 
-def discover_folder(folder: Path) -> list[ModelRef]:
-    """The models in a folder of GGUF files, by model and size.
-
-    Raises UsageError when nothing is found.
-    """
-    found, left_out = read_folder(folder)
-    if not found:
-        raise _nothing(f"GGUF model lies in {folder}", left_out)
-    return found
-
-
 def discover_server(adapter: Adapter) -> list[ModelRef]:
     """The models installed on an adapter's server.
 

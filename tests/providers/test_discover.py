@@ -11,7 +11,6 @@ from orket.errors import UsageError
 from orket.providers.contract import ModelRef
 from orket.providers.discover import (
     discover,
-    discover_folder,
     discover_server,
     pick_ladder,
     tell_apart,
@@ -39,7 +38,7 @@ def test_a_folder_becomes_a_ladder(tmp_path):
     write(tmp_path / "deep/m-Q4_K_M.GGUF", gguf())
     write(tmp_path / "m-UD-Q4_K_XL.gguf", gguf() + b"x" * 9)
     write(tmp_path / "notes.txt", b"")
-    found = discover_folder(tmp_path)
+    found, _ = read_folder(tmp_path)
     assert [(ref.model_id, ref.quant_tag) for ref in found] == [
         ("m", "Q8_0"),
         ("m", "UD-Q4_K_XL"),
@@ -260,7 +259,7 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
     # The suite may run as a user who can read everything.
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(UsageError, match=r"closed cannot be read \(Permission denied"):
-        discover_folder(tmp_path)
+        discover(tmp_path)
 
 
 def test_links_of_folders_are_followed_once(tmp_path):
@@ -273,9 +272,9 @@ def test_links_of_folders_are_followed_once(tmp_path):
 
 def test_nothing_to_find_is_said(tmp_path):
     with pytest.raises(UsageError, match="no GGUF"):
-        discover_folder(tmp_path)
+        discover(tmp_path)
     with pytest.raises(UsageError, match="no folder"):
-        discover_folder(tmp_path / "nowhere")
+        discover(tmp_path / "nowhere")
 
 
 def test_one_model_has_to_be_chosen():
