@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from orket.cli.output import print_line, print_rows
+from orket.urls import without_secret
 
 if TYPE_CHECKING:
     from orket.planning.plan import Plan
@@ -28,7 +29,7 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
         "policy_hash": plan.policy_hash,
         "provider": {
             "name": plan.server.provider,
-            "url": plan.server.options.url,
+            "url": _shown(plan.server.options.url),
             "streaming": plan.server.options.streaming,
         },
         "control_profile": plan.profile.name,
@@ -64,7 +65,7 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
                     {
                         "quant": target.ref.quant_tag,
                         "name": target.ref.name,
-                        "url": target.url,
+                        "url": _shown(target.url),
                         "file": str(target.ref.path) if target.ref.path else None,
                         "digest": target.digest,
                         "bytes": target.model_bytes,
@@ -220,3 +221,7 @@ def _duration(seconds: int) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def _shown(url: str | None) -> str | None:
+    return None if url is None else without_secret(url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from orket.cli import messages
 from orket.errors import OrketError, WarehouseError
+from orket.urls import without_secret
 
 if TYPE_CHECKING:
     from orket.planning.plan import Plan
@@ -111,11 +113,19 @@ def explain_interrupt(
 
 
 def resume_line(sweep_id: str) -> str:
-    """This command line, made to go on with a sweep."""
+    """This command line, made to go on with a sweep; it shows no password."""
     given = sys.argv[1:]
     kept = [
-        part
+        _shown_url(part)
+        if part.startswith("--url=") or given[place - 1 : place] == ["--url"]
+        else part
         for place, part in enumerate(given)
         if not part.startswith("--resume") and given[place - 1 : place] != ["--resume"]
     ]
     return f"orket {shlex.join([*kept, '--resume', sweep_id])}"
+
+
+def _shown_url(argument: str) -> str:
+    """[--url=][QUANT=]URL without the password in it."""
+    found = re.fullmatch(r"((?:--url=)?(?:[^/:=@]+=)?)(.*)", argument, re.DOTALL)
+    return found[1] + without_secret(found[2]) if found else argument

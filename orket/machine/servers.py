@@ -11,7 +11,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import socket
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 
 from orket.machine.processes import find_tree, read_parents
 from orket.machine.readings import is_there, list_names, read_text
+from orket.urls import is_loopback, is_loopback_address
 
 LISTEN = "0A"
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -72,36 +72,10 @@ def find_server(url: str, root: Path = Path("/")) -> ServerProcess | None:
     return _choose_named(root, parents, named, port)
 
 
-def is_loopback(url: str) -> bool:
-    """Whether `url` points to this machine by a loopback name or address."""
-    host = urlsplit(url).hostname
-    if host is None:
-        return False
-    try:
-        return _is_loopback_address(host)
-    except ValueError:
-        pass
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return False
-    addresses = {str(entry[4][0]) for entry in found}
-    return all(_is_loopback_address(address) for address in addresses)
-
-
-def _is_loopback_address(text: str) -> bool:
-    address = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return address.is_loopback or address.is_unspecified
-
-
 def _read_loopback_port(url: str) -> int | None:
-    if not is_loopback(url):
-        return None
     parts = urlsplit(url)
+    if parts.hostname is None or not is_loopback(parts.hostname):
+        return None
     try:
         return parts.port or DEFAULT_PORTS.get(parts.scheme)
     except ValueError:
@@ -129,7 +103,7 @@ def _answers_loopback(hex_address: str) -> bool:
         int(hex_address[at : at + 8], 16).to_bytes(4, sys.byteorder)
         for at in range(0, len(hex_address), 8)
     )
-    return _is_loopback_address(str(ipaddress.ip_address(packed)))
+    return is_loopback_address(str(ipaddress.ip_address(packed)))
 
 
 def _find_socket_owners(root: Path, pids: Iterable[int], inodes: set[str]) -> list[int]:
@@ -220,7 +194,7 @@ def _find_portable(port: int) -> ServerProcess | None:
         if any(
             s.status == psutil.CONN_LISTEN
             and s.laddr.port == port
-            and _is_loopback_address(s.laddr.ip)
+            and is_loopback_address(s.laddr.ip)
             for s in sockets
         ):
             owners.append(process.pid)

@@ -25,10 +25,13 @@ from orket.planning.preset_file import (
 from orket.records import Override
 from orket.resources import shipped
 from orket.text import nearest
+from orket.urls import without_secret
 
 DEFAULT_PROFILE = "quiet"
 QUANT_CATALOGUE = "quants"
 """Lies beside the presets and is none."""
+URL_KEYS = frozenset({"provider.url", "urls"})
+"""Keys of changes whose values are URLs: their passwords are not recorded."""
 _DEEPEST_EXTENDS = 8
 
 
@@ -231,11 +234,22 @@ def _set(content: Any, path: Sequence[str | int], value: Any) -> None:
 
 
 def _record(key: str, value: Any, preset_value: Any) -> Override:
+    if key in URL_KEYS:
+        value, preset_value = _shown(value), _shown(preset_value)
     return Override(
         key=key,
         value=_json(value),
         preset_value=None if preset_value is None else _json(preset_value),
     )
+
+
+def _shown(urls: Any) -> Any:
+    """URLs as they may be kept: a manifest holds no password."""
+    if isinstance(urls, dict):
+        return {key: _shown(url) for key, url in urls.items()}
+    if isinstance(urls, list):
+        return [_shown(url) for url in urls]
+    return without_secret(urls) if isinstance(urls, str) else urls
 
 
 def _json(value: Any) -> str:

@@ -41,7 +41,7 @@ def resolve_target(
     """
     names = _names_for(model, provider)
     words = _words(model.id, quant)
-    server_url = _fill(names.urls.get(quant) or names.url or url, words)
+    server_url = _fill_url(names.urls.get(quant) or names.url or url, words)
     called = names.quants.get(quant)
     if names.file is None:
         template = called or names.name or names.tag or names.key or ""
@@ -94,6 +94,13 @@ def _fill(template: str | None, words: Mapping[str, str]) -> str | None:
             f"the name {template!r} has an unknown placeholder ({error})",
             f"known: {known}",
         ) from error
+
+
+def _fill_url(url: str | None, words: Mapping[str, str]) -> str | None:
+    """The URL with its placeholders filled; a password may hold any letter."""
+    user_info, mark, place = (url or "").rpartition("@")
+    filled = _fill(place, words)
+    return f"{user_info}{mark}{filled}" if filled else None
 
 
 def _folders(preset_folder: Path) -> list[Path]:

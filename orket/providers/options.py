@@ -34,6 +34,7 @@ class ServerOptions:
     """How to reach a server, or how to start one."""
 
     url: str | None = option(None, "None: the adapter's default, or its own engine.")
+    """May hold a password: shown by `orket.urls.without_secret` alone."""
     engine: str | None = option(
         "--engine",
         "A llama-server binary to start instead of the embedded one.",

@@ -35,6 +35,7 @@ FLOORS = {
     "identity": 1,
     "text": 1,
     "toml_source": 1,
+    "urls": 1,
     "errors": 1,
     "resources": 1,
 }

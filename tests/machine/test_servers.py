@@ -10,8 +10,8 @@ import pytest
 from orket.machine.servers import (
     SERVER_PROGRAMS,
     ServerProcess,
+    _read_loopback_port,
     find_server,
-    is_loopback,
 )
 from tests.recorded_machine import process_stat, write_machine
 
@@ -92,11 +92,15 @@ def test_our_own_listening_socket_is_ours():
         ("http://192.0.2.1:1", False),
         ("http://[2001:db8::1]:1", False),
         ("http://no-such-host.invalid:1", False),
-        ("not a url", False),
+        ("http://localhost.example.org:1", False),
     ],
 )
-def test_loopback(url, expected):
-    assert is_loopback(url) is expected
+def test_a_process_is_looked_for_behind_loopback_only(url, expected):
+    assert (_read_loopback_port(url) == 1) is expected
+
+
+def test_what_is_no_url_has_no_process():
+    assert find_server("not a url") is None
 
 
 @pytest.mark.parametrize("url", ["http://192.0.2.1:11434", "http://127.0.0.1:99999"])

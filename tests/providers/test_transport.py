@@ -124,7 +124,7 @@ def test_a_redirect_is_named_and_not_followed():
         found = transport.post("/x", {}).problem
         assert len(server.requests) == 1
     assert found is not None
-    assert "http://else.where/v1" in found.message and "pw" not in found.message
+    assert "[secret]@else.where/v1" in found.message and "pw" not in found.message
 
 
 def test_nobody_there():

@@ -8,7 +8,6 @@ leaves this module but in a request's Authorization header: it has no repr, and
 from __future__ import annotations
 
 import base64
-import ipaddress
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,8 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from orket.errors import UsageError
+from orket.urls import HIDDEN, is_loopback, without_secret
 
-HIDDEN = "[secret]"
 MIN_REDACTED_CHARS = 4
 """A shorter secret is no secret, and would be found in every text."""
 
@@ -73,12 +72,12 @@ def read_endpoint(
     host = parts.hostname or ""
     if parts.scheme not in ("http", "https") or not host or set(host) & set(" \\<>"):
         raise UsageError(
-            f"not the URL of a model server: {_safe(given)}",
+            f"not the URL of a model server: {without_secret(given).partition('?')[0]}",
             "write it like http://127.0.0.1:8080",
         )
     if parts.query or parts.fragment:
         raise UsageError(
-            f"the URL has a query: {_safe(given)}",
+            f"the URL has a query: {without_secret(given).partition('?')[0]}",
             "give only scheme, host, port and path; keys come from the environment",
         )
     name = f"[{host}]" if ":" in host else host
@@ -130,17 +129,6 @@ def read_key(env: str | None, file: Path | str | None) -> str | None:
     return None
 
 
-def is_loopback(host: str) -> bool:
-    """Whether the host is this machine itself."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
-
-
 def _header_safe(key: str, where: str) -> str:
     if not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError(
@@ -176,8 +164,3 @@ def _authorization(
 def _longest_first(secrets: tuple[str, ...]) -> tuple[str, ...]:
     usable = {secret for secret in secrets if len(secret) >= MIN_REDACTED_CHARS}
     return tuple(sorted(usable, key=lambda secret: (-len(secret), secret)))
-
-
-def _safe(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}".partition("?")[0]

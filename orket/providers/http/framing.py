@@ -90,7 +90,9 @@ def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         repeated = next(key for key in keys if keys.count(key) > 1)
-        raise RepeatedKey(f"the key {repeated[:60]!r} stands twice")
+        # Whole or not at all: half of a secret would not be found any more.
+        named = f"the key {repeated!r}" if len(repeated) <= 80 else "a key"
+        raise RepeatedKey(f"{named} stands twice")
     return found
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from orket.errors import EngineError, ServerError
 from orket.text import storable
+from orket.urls import without_secret
 
 MAX_MESSAGE_CHARS = 300
 
@@ -102,7 +103,7 @@ def http_problem(status: int, headers: dict[str, str], body: bytes) -> Problem:
         return Problem(
             f"HTTP_{status}",
             one_line(
-                f"the server redirects to {without_user_info(target)}, which is "
+                f"the server redirects to {without_secret(target)}, which is "
                 "not followed: use that URL"
             ),
             status,
@@ -125,11 +126,6 @@ def stream_problem(body: Any, http_status: int | None) -> Problem | None:
     message = said_error(body) or one_line(str(body.get("error")))
     kind = "CONTEXT_EXCEEDED" if _CONTEXT_EXCEEDED.search(message) else "STREAM_ERROR"
     return Problem(kind, message, http_status)
-
-
-def without_user_info(url: str) -> str:
-    """The URL without user name and password."""
-    return re.sub(r"(?<=//)[^/?#@\s]*@", "", url)
 
 
 def _body_message(headers: dict[str, str], body: bytes) -> str:

@@ -1,0 +1,100 @@
+"""A password in a URL opens its server and is kept nowhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orket.cli.main import run_command
+from orket.cli.running import resume_line
+from orket.mockserver import MockModel, MockServer, Profile
+
+PRESET = """schema_version = 1
+extends = "quickstart"
+polluted_retries = 0
+[controls]
+warmup = 1
+[[models]]
+id = "demo"
+quants = ["Q8_0", "Q4_K_M"]
+[models.names.ollama]
+tag = "demo:{quant_ollama}"
+"""
+DEMO = Profile(
+    prefill_rate=1e6,
+    decode_rate=1e5,
+    load_seconds=0.0,
+    models=(MockModel("demo:q8_0", "Q8_0"), MockModel("demo:q4_K_M", "Q4_K_M")),
+)
+PASSWORDS = [
+    ("first-pw-77", "first-pw-77"),
+    ("2nd%40pw%2F88", "2nd@pw/88"),
+    ("third{pw}99", "third{pw}99"),
+]
+"""As it stands in a URL, and as it is meant."""
+
+
+def url_of(server: MockServer, password: str) -> str:
+    return server.url.replace("http://", f"http://ada:{password}@")
+
+
+@pytest.mark.parametrize("place", ["option", "one a quant", "preset"])
+def test_a_password_is_in_no_file_and_in_no_output(place, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    preset = tmp_path / "own.toml"
+    preset.write_text(PRESET)
+    with MockServer("ollama", DEMO) as one, MockServer("ollama", DEMO) as two:
+        first, second = (
+            url_of(server, written)
+            for server, (written, _) in zip((one, two), PASSWORDS[:2], strict=True)
+        )
+        if place == "option":
+            where = ["--url", url_of(one, PASSWORDS[2][0])]
+        elif place == "one a quant":
+            where = ["--url", f"Q8_0={first}", f"--url=Q4_K_M={second}"]
+        else:
+            where = []
+            preset.write_text(
+                f'{PRESET}urls = {{ Q8_0 = "{first}", Q4_K_M = "{second}" }}'
+            )
+        common = [str(preset), "--provider", "ollama", *where]
+        run = [*common, "--tasks", "1", "--runs", "1", "--profile", "shared"]
+        assert run_command(["plan", *common]) == 0
+        assert run_command(["plan", *common, "--format", "json"]) == 0
+        assert run_command(["run", *run, "--no-canary", "-w", "W"]) == 0
+        assert run_command(["show", "latest", "-w", "W"]) == 0
+        assert run_command(["sql", "from raw.sweeps", "-w", "W"]) == 0
+    run_command(["plan", *common])
+    out, err = capfd.readouterr()
+    preset.unlink()
+    kept = b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
+    assert b"demo" in kept and one.url in out
+    for written, meant in PASSWORDS:
+        for word in (written, meant):
+            assert word not in out + err
+            assert word.encode() not in kept
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password(
+    tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    Path("own.toml").write_text(PRESET)
+    for url in ("http://ada:gone-pw-1@127.0.0.1:9", "http://ada:gone/pw-1@127.0.0.1:9"):
+        command = ["run", "own.toml", "--provider", "ollama", "--url", url, "-w", "W"]
+        assert run_command(command) != 0
+    out, err = capfd.readouterr()
+    assert "127.0.0.1:9" in err
+    assert "pw-1" not in out + err
+
+
+def test_the_line_to_go_on_with_has_no_password_in_it(monkeypatch):
+    given = ["run", "p.toml", "--url", "Q8_0=http://ada:pw-1@h:1", "--label", "a=b@c"]
+    monkeypatch.setattr("sys.argv", ["orket", *given, "--url=Q4_0=http://pw-2@h:2"])
+    line = resume_line("s-1")
+    assert line.endswith("--resume s-1") and "a=b@c" in line
+    assert "pw-1" not in line and "pw-2" not in line
+    assert "Q8_0=http://ada:[secret]@h:1" in line
+    assert "--url=Q4_0=http://[secret]@h:2" in line
