@@ -28,8 +28,10 @@ from orket.providers.identity import (
 from orket.providers.ollama.call import OllamaCall, runner_options, sampling_options
 from orket.providers.ollama.eras import Era, find_era, parse_version
 from orket.providers.reading.figures import count, mapping, sequence, size_bytes, text
+from orket.providers.reading.own_answer import score_own_answer, with_logprobs
+from orket.providers.reading.scores import Place, read_tokens
 from orket.quants import canonical_tag, split_name
-from orket.records import CallFacts, Capabilities, Controls
+from orket.records import CallFacts, Capabilities, Controls, ScoreFacts
 
 KEEP_ALIVE = "15m"
 """Long enough for one call at its slowest; a killed sweep holds the model no longer."""
@@ -160,6 +162,21 @@ class OllamaAdapter(HttpAdapter):
         else:
             call.post("/api/chat", {**payload, "stream": False})
         return call.facts(prompt_cache=unswitched_cache(request))
+
+    def score_answer(self, request: Generation, k: int) -> ScoreFacts:
+        """The greedy answer to a prompt, with its likeliest tokens; 20 at most."""
+        payload = with_logprobs(self._payload(request), k)
+        del payload["temperature"]
+        payload["options"] = {**payload["options"], "temperature": 0}
+        return score_own_answer(
+            self._http, "/api/chat", payload, request, k, _read_scores
+        )
+
+    def score_along(
+        self, request: Generation, k: int, answer: ScoreFacts
+    ) -> ScoreFacts:
+        """The same: led along a text, Ollama would make tokens of its own of it."""
+        return self.score_answer(request, k)
 
     def other_models(self) -> list[str] | None:
         reply = self._http.get("/api/ps")
@@ -330,6 +347,12 @@ class OllamaAdapter(HttpAdapter):
                     "MODEL_STILL_RESIDENT",
                 )
             time.sleep(POLL_SECONDS)
+
+
+def _read_scores(reply: Mapping[str, Any], k: int) -> tuple[list[Place], bool]:
+    answer = mapping(reply.get("message")).get("content")
+    places = read_tokens(reply.get("logprobs"), k, answer)
+    return places, reply.get("done_reason") == "stop"
 
 
 def _known_thinking(shown: Mapping[str, Any]) -> bool | None:
