@@ -106,6 +106,7 @@ SELECT
             quants.run_quality_reason_counts,
             lambda entry: {'key': entry.reason, 'value': entry.runs}
         ),
+        'failures': quants.failures,
         'determinism_rate_micro': quants.determinism_micro,
         'vibe': {
             'vibe_delta_micro': comparison.vibe_delta_micro,
