@@ -28,7 +28,8 @@ MAX_CODE_CHARS = 20_000
 _GRAMMAR = (3, 11)
 """One grammar, whatever Python runs Orket."""
 
-_OPENING = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*([^`\s]*)[^`\n]*")
+# Each part takes all it can and gives nothing back: no line is tried over and over.
+_OPENING = re.compile(r" {0,3}(`{3,}+|~{3,}+)[ \t]*+([^`\s]*+)[^`\n]*+")
 # A string that never ends reaches to the end: a retry at every quote would be slow.
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.?)*+(?:"|\Z)|[\[{\]}]', re.DOTALL)
 _THOUGHT_END = "</think>"
