@@ -740,6 +740,13 @@ class ModelEntry(Record, frozen=True, kw_only=True):
     policy: Annotated[Policy, _about("Thresholds in force")]
 
 
+class TensorCount(Record, frozen=True, kw_only=True):
+    """How many tensors of a model are stored in one type."""
+
+    type: Annotated[Name, _about("Type, as ggml names it")]
+    tensors: Annotated[Count, _about("Tensors of it", "count")]
+
+
 class QuantEntry(Record, frozen=True, kw_only=True):
     """One quant of a model, with all that is known of its identity."""
 
@@ -766,6 +773,13 @@ class QuantEntry(Record, frozen=True, kw_only=True):
     ] = None
     reported_quant: Annotated[
         str | None, _about("Quant by the server's word", source="server")
+    ] = None
+    tensor_types: Annotated[
+        list[TensorCount] | None,
+        _about("Tensors by the type they are stored in", source="file or server"),
+    ] = None
+    publisher: Annotated[
+        str | None, _about("Who made these weights", source="file or server")
     ] = None
 
 

@@ -183,6 +183,14 @@ class PerQuant(Part):
     """measured or nominal."""
     model_bytes: int | None
     """Size of the weights."""
+    model_digest: str | None
+    """Identity of the weights: other weights under the same tag are another quant."""
+    tensor_types: dict[str, int] | None
+    """Tensors by the type they are stored in, as ggml names it."""
+    publisher: str | None
+    """Who made these weights."""
+    reported_quant: str | None
+    """The quant by the server's word."""
     peak_memory_bytes: int | None
     """Peak memory of the serving process, else what the server reports."""
     memory_source: str | None

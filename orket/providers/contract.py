@@ -90,6 +90,10 @@ class LoadedModel:
     model_bytes: int | None = None
     parameters: int | None = None
     reported_quant: str | None = None
+    tensor_types: tuple[tuple[str, int], ...] = ()
+    """How many tensors are stored in which type; empty where nobody says."""
+    publisher: str | None = None
+    """Who made these weights."""
     reported_memory_bytes: int | None = None
     cpu_only: bool | None = None
     compute_threads: int | None = None

@@ -21,7 +21,7 @@ from orket.providers.contract import (
 from orket.providers.http.problems import ProviderError
 from orket.providers.http.transport import Transport
 from orket.providers.reading.chat import chat_payload
-from orket.quants import UNKNOWN_QUANT
+from orket.quants import UNKNOWN_QUANT, canonical_tag
 from orket.records import CallFacts, Controls, ScoreFacts
 
 YES, NO, UNKNOWN = "yes", "no", "unknown"
@@ -76,7 +76,9 @@ def probe(
     session = _Session(adapter, loaded, controls)
     findings = [
         Finding("says which version it is", *_said(info.version)),
-        Finding("says which quant it loaded", *_said(loaded.reported_quant)),
+        Finding(
+            "says which quant it loaded", *_said(canonical_tag(loaded.reported_quant))
+        ),
         Finding("identifies the weights by a digest", *_said(loaded.digest)),
         *_ask_figures(session),
         _ask_cache(session),

@@ -195,6 +195,8 @@ class EmbeddedAdapter:
             model_bytes=sum(part.stat().st_size for part in file_parts(header.path)),
             parameters=held.parameters or header.parameters,
             reported_quant=held.ftype,
+            tensor_types=header.tensor_types,
+            publisher=header.publisher,
             cpu_only=engine.cpu_only,
             compute_threads=threads,
             pids=(engine.pid,),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -134,6 +135,8 @@ class OllamaAdapter(HttpAdapter):
             model_bytes=weights_bytes,
             parameters=parameters,
             reported_quant=reported,
+            tensor_types=_tensor_types(shown),
+            publisher=_publisher(model.name),
             reported_memory_bytes=size_bytes(row.get("size")),
             cpu_only=None if in_vram is None else in_vram == 0,
         )
@@ -152,6 +155,8 @@ class OllamaAdapter(HttpAdapter):
             model_bytes=size_bytes(listed.get("size")),
             parameters=count(mapping(shown.get("model_info")).get(PARAMETERS_KEY)),
             reported_quant=text(details.get("quantization_level")),
+            tensor_types=_tensor_types(shown),
+            publisher=_publisher(model.name),
         )
 
     def generate(self, request: Generation) -> CallFacts:
@@ -365,6 +370,19 @@ def _known_thinking(shown: Mapping[str, Any]) -> bool | None:
 
 def _rows(body: Any) -> list[Mapping[str, Any]]:
     return [mapping(row) for row in sequence(mapping(body).get("models"))]
+
+
+def _publisher(name: str) -> str | None:
+    """The namespace in a name: `hf.co/<publisher>/<repository>:<tag>`."""
+    parts = name.split("/")
+    return parts[-2] if len(parts) > 1 else None
+
+
+def _tensor_types(shown: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """Tensors by type, where the version lists them."""
+    rows = map(mapping, sequence(shown.get("tensors")))
+    types = [name for row in rows if (name := text(row.get("type")))]
+    return tuple(sorted(Counter(types).items()))
 
 
 def _say_elsewhere(row: Mapping[str, Any]) -> str | None:
