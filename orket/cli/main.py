@@ -17,7 +17,7 @@ import click
 from orket import __version__
 from orket.cli import messages
 from orket.errors import OrketError
-from orket.text import close_words, printable
+from orket.text import close_words
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -26,6 +26,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Measure": {
         "run": ("orket.cli.run:run", "Run a sweep and say which quant to use."),
         "plan": ("orket.cli.plan:plan", "Show what a sweep would do; runs nothing."),
+        "init": ("orket.cli.init:init", "Write a preset for a model, to edit it."),
         "canary": ("orket.cli.canary:canary", "Run the canary gate alone."),
         "determinism": (
             "orket.cli.determinism:determinism",
@@ -205,8 +206,7 @@ def _explain_usage(failure: click.ClickException) -> None:
 
 def _trace(debug: bool) -> None:
     if debug:
-        for line in traceback.format_exc().splitlines():
-            click.echo(printable(line), err=True)
+        traceback.print_exc()
 
 
 def main() -> NoReturn:

@@ -10,18 +10,23 @@ from orket.cli.output import print_line, print_rows
 from orket.urls import without_secret
 
 if TYPE_CHECKING:
+    from orket.machine.memory import FreeMemory
+    from orket.planning.fit import Need
     from orket.planning.plan import Plan
     from orket.warehouse import Warehouse
 
 
 def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
     """The resolved plan as plain values."""
+    from orket.machine.memory import read_free_memory
     from orket.planning.estimate import ASSUMPTIONS, estimate_plan
     from orket.planning.evidence import count_families, warn_of_few
+    from orket.planning.fit import find_needs
     from orket.policy import changed_policy
     from orket.records import Controls
 
     estimate = estimate_plan(plan)
+    needs, free = find_needs(plan), read_free_memory()
     phases = [run.phase for run in plan.runs]
     return {
         "preset": plan.preset,
@@ -69,6 +74,7 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
                         "file": str(target.ref.path) if target.ref.path else None,
                         "digest": target.digest,
                         "bytes": target.model_bytes,
+                        **_need(needs.get(target.ref), free),
                         "missing": target.missing,
                     }
                     for target in model.targets
@@ -165,11 +171,17 @@ def _print_model(model: dict[str, Any]) -> None:
             "name": quant["name"] or "whatever is served",
             "identity": (quant["digest"] or "asked of the server")[:23],
             "MiB": None if quant["bytes"] is None else round(quant["bytes"] / 2**20, 1),
+            "needs": quant["needs_bytes"] and round(quant["needs_bytes"] / 2**20, 1),
+            "memory": quant["fit"],
             "at": quant["file"] or quant["url"],
         }
         for quant in model["quants"]
     ]
-    print_rows(rows, ["quant", "name", "identity", "MiB", "at"], "table")
+    print_rows(
+        rows,
+        ["quant", "name", "identity", "MiB", ("needs", "needs MiB"), "memory", "at"],
+        "table",
+    )
 
 
 def _print_order(blocks: list[dict[str, Any]]) -> None:
@@ -221,6 +233,15 @@ def _duration(seconds: int) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def _need(need: Need | None, free: FreeMemory) -> dict[str, Any]:
+    """Memory of one quant at the planned context, and whether that much is free."""
+    from orket.planning.fit import judge_fit
+
+    if need is None:
+        return {"needs_bytes": None, "fit": None}
+    return {"needs_bytes": need.total_bytes, "fit": judge_fit(need, free)}
 
 
 def _shown(url: str | None) -> str | None:

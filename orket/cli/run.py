@@ -9,6 +9,7 @@ import click
 
 from orket.cli import messages
 from orket.cli.options import output_option, store_option
+from orket.cli.own_model import fit_to_memory, print_choices
 from orket.cli.running import (
     check_output,
     explain_interrupt,
@@ -17,8 +18,13 @@ from orket.cli.running import (
     resume_line,
     run_plan,
 )
-from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_options
-from orket.errors import CheckFailed
+from orket.cli.sweep_options import (
+    SweepOptions,
+    bend_preset,
+    load_chosen_preset,
+    sweep_options,
+)
+from orket.errors import CheckFailed, UsageError
 
 if TYPE_CHECKING:
     from orket.planning.plan import Plan
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("preset")
+@click.argument("preset", metavar="[MODEL|FOLDER|URL|PRESET]", required=False)
 @sweep_options
 @click.option("--no-canary", is_flag=True, help="Skip the gate; the summary says so.")
 @click.option(
@@ -35,7 +41,11 @@ if TYPE_CHECKING:
     metavar="TOOL",
     help="Run this diagnostic tool after the matrix, e.g. llama-bench.",
 )
-@click.option("--resume", metavar="SWEEP", help="Go on with a sweep that stopped.")
+@click.option(
+    "--resume",
+    metavar="SWEEP",
+    help="Go on with a sweep that stopped: its id, or latest. It needs no PRESET.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan and run nothing.")
 @click.option(
     "--save-baseline", is_flag=True, help="Keep the clean results as baselines."
@@ -50,7 +60,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def run(
     ctx: click.Context,
-    preset: str,
+    preset: str | None,
     chosen: SweepOptions,
     no_canary: bool,
     sidecar: str | None,
@@ -61,20 +71,47 @@ def run(
     store: Warehouse,
     output: str | None,
 ) -> None:
-    """Run the sweep of PRESET and say which quant to use.
+    """Run a sweep and say which quant to use.
 
-    PRESET is a name (see orket presets) or the path of a TOML file. Options win over
-    the preset, and the summary records them. Writes sweep_summary.json, or -o FILE.
+    \b
+    orket run llama3.1:8b        a model that Ollama has installed, or a family
+    orket run ./models           a folder of GGUF files, or one file
+    orket run http://host:8000   whatever server answers there
+    orket run quickstart         a preset: its name (orket presets) or a TOML file
+    orket run                    lists what there is to measure here
+
+    Options win over the preset, and the summary records them. Writes
+    sweep_summary.json, or -o FILE.
     """
     from orket.cli.sweep_table import print_sweep
     from orket.exports.load import load_summary
+    from orket.planning.plan import build_plan
     from orket.planning.served import fill_served
+    from orket.sweep.resume import read_started
     from orket.sweep.sidecar import note_absent
 
-    resolved = _with_sidecar(load_chosen_preset(preset, chosen), sidecar)
+    sweep_id = store.resolve(resume) if resume else None
+    if preset is None and sweep_id is not None:
+        started = read_started(store, sweep_id)
+        if started.password_removed and not chosen.urls:
+            raise UsageError(
+                f"the URL of sweep {sweep_id} had a password, which is not kept",
+                "give it again with --url",
+            )
+        resolved = bend_preset(started.preset, chosen)
+        no_canary = no_canary or not started.canary_planned
+    elif preset is not None:
+        resolved = load_chosen_preset(preset, chosen)
+    else:
+        print_choices()
+        return
+    resolved = _with_sidecar(resolved, sidecar)
     if not dry_run:
         resolved = fill_served(resolved)
-    plan = _build(resolved, store, resume, no_canary)
+    name = sweep_id or new_id(resolved.name)
+    plan = build_plan(resolved, name, skip_canary=no_canary)
+    if sweep_id is None and (fitting := fit_to_memory(plan, resolved)) is not resolved:
+        plan = build_plan(fitting, name, skip_canary=no_canary)
     if not dry_run:
         check_output(output or "sweep_summary.json")
         note_absent(plan, messages.note)
@@ -85,14 +122,14 @@ def run(
         return
     outcome = run_plan(plan, store, resume is not None)
     if outcome.status == "INTERRUPTED":
-        line = resume_line(plan.sweep_id)
+        line = resume_line(plan.sweep_id, store)
         ctx.exit(explain_interrupt(plan.sweep_id, store, outcome.calls, line))
     if outcome.status == "CANARY_FAILED":
         from orket.cli.canary_words import gate_failure
 
         _write(store, plan.sweep_id, output)
         raise gate_failure(store, plan.sweep_id, outcome.failed_canaries)
-    failure = failure_of(outcome, resume_line(plan.sweep_id))
+    failure = failure_of(outcome, resume_line(plan.sweep_id, store))
     if failure is None:
         _measure_sidecar(plan, store, outcome.was_complete)
         if save_baseline:
@@ -120,15 +157,6 @@ def _save_baselines(store: Warehouse, sweep_id: str) -> None:
     appended = append_from_sweep(store, sweep_id)
     blocked = f", {len(appended.blocked)} not clean" if appended.blocked else ""
     messages.note(f"saved {len(appended.stored)} baselines{blocked}")
-
-
-def _build(
-    preset: Preset, store: Warehouse, resume: str | None, no_canary: bool
-) -> Plan:
-    from orket.planning.plan import build_plan
-
-    sweep_id = store.resolve(resume) if resume else new_id(preset.name)
-    return build_plan(preset, sweep_id, skip_canary=no_canary)
 
 
 def _with_sidecar(preset: Preset, tool: str | None) -> Preset:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
-import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from orket.cli import messages
 from orket.errors import OrketError, WarehouseError
-from orket.urls import without_secret
 
 if TYPE_CHECKING:
     from orket.planning.plan import Plan
@@ -48,7 +45,7 @@ def run_plan(plan: Plan, store: Warehouse, resume: bool = False) -> Outcome:
             if plan.sweep_id in store.sweep_ids():
                 messages.note(
                     "every call recorded so far is kept; when there is room again: "
-                    + resume_line(plan.sweep_id)
+                    + resume_line(plan.sweep_id, store)
                 )
             raise
     if outcome.status == STOPPED and outcome.cause is not None:
@@ -112,20 +109,10 @@ def explain_interrupt(
     return EXIT_INTERRUPTED
 
 
-def resume_line(sweep_id: str) -> str:
-    """This command line, made to go on with a sweep; it shows no password."""
-    given = sys.argv[1:]
-    kept = [
-        _shown_url(part)
-        if part.startswith("--url=") or given[place - 1 : place] == ["--url"]
-        else part
-        for place, part in enumerate(given)
-        if not part.startswith("--resume") and given[place - 1 : place] != ["--resume"]
-    ]
-    return f"orket {shlex.join([*kept, '--resume', sweep_id])}"
+def resume_line(sweep_id: str, store: Warehouse) -> str:
+    """The command that goes on with a sweep: its manifest has the rest."""
+    from orket.warehouse import Warehouse
 
-
-def _shown_url(argument: str) -> str:
-    """[--url=][QUANT=]URL without the password in it."""
-    found = re.fullmatch(r"((?:--url=)?(?:[^/:=@]+=)?)(.*)", argument, re.DOTALL)
-    return found[1] + without_secret(found[2]) if found else argument
+    is_default = store.path == Warehouse.open().path
+    place = [] if is_default else ["-w", str(store.path)]
+    return shlex.join(["orket", "run", "--resume", sweep_id, *place])

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orket.cli.options import reading_store_option, rejudge_options
+from orket.cli import messages
+from orket.cli.options import rejudge_options, store_option
 from orket.cli.rejudge import Rejudge
+from orket.cli.running import resume_line
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("sweep", default="latest")
-@reading_store_option
+@store_option
 @rejudge_options
 def show(sweep: str, store: Warehouse, rejudge: Rejudge) -> None:
     """Show one sweep: its quants, the recommendation, and how far to trust it.
@@ -24,10 +26,14 @@ def show(sweep: str, store: Warehouse, rejudge: Rejudge) -> None:
     """
     from orket.cli.sweep_table import print_sweep
     from orket.exports.load import load_summary
+    from orket.sweep.resume import can_go_on
 
     sweep_id = store.resolve(sweep)
     given = rejudge.policy_overrides()
+    summary = load_summary(store, sweep_id, given)
     print_sweep(
-        load_summary(store, sweep_id, given),
+        summary,
         lambda: load_summary(store, sweep_id, {**given, "include_polluted": "fill"}),
     )
+    if summary["status"] == "INTERRUPTED" and can_go_on(store, sweep_id):
+        messages.note(f"go on with: {resume_line(sweep_id, store)}")

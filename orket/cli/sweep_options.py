@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from orket.cli import messages
 from orket.cli.options import OPTION_FLAGS, rejudge_options, server_options
 from orket.cli.rejudge import Rejudge
 from orket.errors import UsageError
@@ -17,6 +18,7 @@ from orket.tasks.sandboxes import NAMES as SANDBOXES
 
 if TYPE_CHECKING:
     from orket.planning.preset import Change, Preset
+    from orket.providers.options import ServerOptions
 
 SERVER = "server"
 """As the value of --discover: what the server has installed."""
@@ -68,10 +70,32 @@ def sweep_options(command: _Command) -> _Command:
 
 
 def load_chosen_preset(name: str, chosen: SweepOptions) -> Preset:
-    """The preset with the options over it. Raises UsageError."""
-    from orket.planning.preset import load_preset, override
+    """The preset that the argument means, with the options over it.
 
-    preset = override(load_preset(name), _server_changes(chosen))
+    Raises UsageError, and ServerError where a server has to be asked and is not there.
+    """
+    from orket.planning.preset import load_preset, override
+    from orket.planning.served import fill_subject
+    from orket.planning.subject import NEUTRAL_PRESET, find_subject
+
+    subject = find_subject(name, _server_options(chosen), chosen.provider)
+    if subject is None:
+        return bend_preset(load_preset(name), chosen)
+    if chosen.discover:
+        raise UsageError(
+            f"{name} says already where the quants are", "leave out --discover"
+        )
+    preset = override(load_preset(NEUTRAL_PRESET), _server_changes(chosen))
+    filled, left_out = fill_subject(preset, subject, _one_model(chosen))
+    _tell(left_out)
+    return override(filled, _changes(filled, chosen))
+
+
+def bend_preset(preset: Preset, chosen: SweepOptions) -> Preset:
+    """A preset with the options over it. Raises UsageError."""
+    from orket.planning.preset import override
+
+    preset = override(preset, _server_changes(chosen))
     # Models first: the paths of the other options count them.
     if chosen.discover:
         preset = _discover(preset, chosen)
@@ -84,15 +108,30 @@ def _discover(preset: Preset, chosen: SweepOptions) -> Preset:
     """The preset with the ladder of `--discover`: a folder, or `server`."""
     from orket.planning.served import fill_discovered
 
-    if len(chosen.models) > 1:
-        raise UsageError("--discover finds one model at a time", "name one --model")
     folder = None if chosen.discover == SERVER else Path(str(chosen.discover))
-    from orket.cli import messages
+    filled, left_out = fill_discovered(preset, folder, _one_model(chosen))
+    _tell(left_out)
+    return filled
 
-    filled, left_out = fill_discovered(preset, folder, next(iter(chosen.models), None))
+
+def _one_model(chosen: SweepOptions) -> str | None:
+    """The model that --model picks among those found."""
+    if len(chosen.models) > 1:
+        raise UsageError("one model is found at a time", "name one --model")
+    return next(iter(chosen.models), None)
+
+
+def _tell(left_out: Sequence[str]) -> None:
     for line in left_out:
         messages.note(f"left out: {line}")
-    return filled
+
+
+def _server_options(chosen: SweepOptions) -> ServerOptions:
+    from orket.providers.options import ServerOptions
+
+    _, urls = _read_urls(chosen.urls)
+    said = {key: value for key, value in chosen.server.items() if value is not None}
+    return ServerOptions(url=urls[0] if urls else None, **said)
 
 
 def _server_changes(chosen: SweepOptions) -> list[Change]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli import messages
-from orket.cli.options import format_option, reading_store_option
+from orket.cli.options import format_option, store_option
 from orket.cli.output import print_rows
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _DROPPABLE = ("generated_at", "preset", "quants", "status", "confidence", "model
 
 
 @click.command()
-@reading_store_option
+@store_option
 @format_option
 def sweeps(store: Warehouse, output_format: str | None) -> None:
     """List the sweeps in the warehouse, oldest first, a line for each model."""

@@ -86,9 +86,7 @@ class Provider(Part):
     endpoint: str | None
     """URL, without user info."""
     streaming: bool | None
-    """Streamed answers were asked for."""
-    can_stream: bool | None
-    """The server can stream its answers; null when that was not found out."""
+    """Answers were streamed."""
     locality: str | None
     """child (started by Orket), loopback or remote."""
     tls_verified: bool | None

@@ -203,6 +203,24 @@ def open_gpus(root: Path, nvml: ModuleType | None = None) -> NoGpus | NvmlGpus:
     return NoGpus(UNAVAILABLE if has_gpu(root) else ABSENT)
 
 
+def read_free_gpu_bytes(nvml: ModuleType | None = None) -> int | None:
+    """Memory that is free on all NVIDIA GPUs together; None where none is read."""
+    nvml = nvml or _import_nvml()
+    if nvml is None:
+        return None
+    try:
+        nvml.nvmlInit()
+        handles = [
+            nvml.nvmlDeviceGetHandleByIndex(index)
+            for index in range(nvml.nvmlDeviceGetCount())
+        ]
+        free = [int(nvml.nvmlDeviceGetMemoryInfo(handle).free) for handle in handles]
+        nvml.nvmlShutdown()
+    except (nvml.NVMLError, OSError):
+        return None
+    return sum(free) if free else None
+
+
 def _import_nvml() -> ModuleType | None:
     try:
         return importlib.import_module("pynvml")

@@ -12,6 +12,7 @@ import msgspec
 
 from orket.errors import UsageError
 from orket.planning import identity
+from orket.planning.kept import keep_preset
 from orket.planning.preset import DEFAULT_PROFILE, Preset, Profile, load_profile
 from orket.planning.preset_file import ControlsTable, ModelTable
 from orket.planning.schedule import (
@@ -63,6 +64,8 @@ class Plan:
     sweep_id: str
     purpose: str
     preset: str
+    preset_content: str
+    """What it resolved to: see `kept`."""
     title: str | None
     profile: Profile
     server: ServerPlan
@@ -169,6 +172,7 @@ def build_plan(
         sweep_id=sweep_id,
         purpose=purpose,
         preset=preset.name,
+        preset_content=keep_preset(preset),
         title=table.title,
         profile=profile,
         server=server,

@@ -7,10 +7,18 @@ from typing import Any
 
 from orket.errors import UsageError
 from orket.planning.preset import Change, Preset, override
+from orket.planning.subject import Subject, match_names
 from orket.providers.contract import Adapter, ListsModels, ModelRef
-from orket.providers.discover import Ladder, discover
+from orket.providers.discover import (
+    Ladder,
+    discover,
+    discover_server,
+    pick_ladder,
+)
+from orket.providers.gguf_folder import read_folder
 from orket.providers.registry import create_adapter
 from orket.quants import UNKNOWN_QUANT
+from orket.urls import without_secret
 
 SERVED = "served"
 """In place of a list of quants: whatever the server holds."""
@@ -51,12 +59,51 @@ def fill_discovered(
     UsageError when none is found, or several models and none is named.
     """
     found = discover(folder, model) if folder else _discover_server(preset, model)
+    return _fill(preset, found, is_folder=folder is not None), found.left_out
+
+
+def fill_subject(
+    preset: Preset, subject: Subject, model: str | None
+) -> tuple[Preset, tuple[str, ...]]:
+    """The preset with the ladder that a subject means; see `fill_discovered`."""
+    changes = [Change("provider.name", subject.provider)]
+    if subject.url is not None:
+        changes.append(Change("provider.url", subject.url))
+    preset = override(preset, changes)
+    if subject.place is not None:
+        found = _discover_place(subject.place, model)
+        return _fill(preset, found, is_folder=True), found.left_out
+    found = _discover_server(preset, model, subject.model)
+    if [ref.quant_tag for ref in found.refs] == [UNKNOWN_QUANT]:
+        held = found.refs[0]
+        raise UsageError(
+            f"{subject.provider} at {without_secret(subject.url or '')} holds "
+            f"{held.name} and does not say its quant",
+            "name it: orket run llama-server --url QUANT=URL, or write a preset",
+        )
+    return _fill(preset, found, is_folder=False), found.left_out
+
+
+def _discover_place(place: Path, model: str | None) -> Ladder:
+    """The ladder of a folder, or the one quant of a file."""
+    if place.is_dir():
+        return discover(place, model)
+    refs, left_out = read_folder(place.absolute().parent)
+    own = [ref for ref in refs if ref.path and ref.path.samefile(place)]
+    why = [line for line in left_out if line.startswith(f"{place.absolute()}: ")]
+    if not own:
+        reason = why[0] if why else f"{place}: it is no whole model"
+        raise UsageError(reason, "name a GGUF file of a language model")
+    return pick_ladder(own)
+
+
+def _fill(preset: Preset, found: Ladder, is_folder: bool) -> Preset:
     ladder = found.refs
     provider = preset.table.provider.name
     assert provider is not None
     quants = {ref.quant_tag: _as_text(ref) for ref in ladder}
     names: dict[str, Any] = {"quants": quants}
-    if folder:
+    if is_folder:
         names["file"] = "{quant}.gguf"
     # Policy and controls of the preset's first model stay: they are its intention.
     table = dict(preset.content["models"][0])
@@ -68,7 +115,7 @@ def fill_discovered(
     known = [own.id for own in preset.table.models]
     shown = [f"{ladder[0].model_id} {tag}" for tag in quants]
     change = Change("models", [table], shown=shown, shown_before=known)
-    return override(preset, [change]), found.left_out
+    return override(preset, [change])
 
 
 def _as_text(ref: ModelRef) -> str:
@@ -77,11 +124,18 @@ def _as_text(ref: ModelRef) -> str:
     return place.replace("{", "{{").replace("}", "}}")
 
 
-def _discover_server(preset: Preset, model: str | None) -> Ladder:
+def _discover_server(
+    preset: Preset, model: str | None, wanted: str | None = None
+) -> Ladder:
+    """The ladder on a preset's server; `wanted` is a name or a family of names."""
     adapter = _create(preset)
     try:
         adapter.describe()
-        return discover(adapter, model)
+        if wanted is None:
+            return discover(adapter, model)
+        installed = discover_server(adapter)
+        meant = set(match_names(wanted, [ref.name for ref in installed]))
+        return pick_ladder([ref for ref in installed if ref.name in meant], model)
     finally:
         adapter.close()
 

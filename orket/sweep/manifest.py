@@ -9,18 +9,12 @@ from datetime import datetime
 
 from orket import __version__
 from orket.machine.fingerprint import Fingerprint
-from orket.planning.plan import Plan
+from orket.planning.plan import MATRIX, Plan
 from orket.planning.schedule import PlannedModel
 from orket.planning.targets import Target
 from orket.providers.contract import LoadedModel, ServerInfo
 from orket.quants import find_quant
-from orket.records import (
-    Capabilities,
-    ModelEntry,
-    QuantEntry,
-    SweepRow,
-    TensorCount,
-)
+from orket.records import Capabilities, ModelEntry, QuantEntry, SweepRow
 from orket.tasks.checkers import CHECKER_VERSION
 from orket.warehouse.parts import time_ordered_id
 
@@ -51,6 +45,7 @@ def build_manifest(
         orket_version=__version__,
         commit_sha=read_commit(),
         preset=plan.preset,
+        preset_content=plan.preset_content if plan.purpose == MATRIX else None,
         plan_hash=plan.plan_hash,
         policy_hash=plan.policy_hash,
         labels=list(plan.labels),
@@ -86,7 +81,6 @@ def quant_entry(target: Target, known: LoadedModel | None = None) -> QuantEntry:
     """What is known of a quant before it runs: its file, the catalogue, its server."""
     ref = target.ref
     entry = find_quant(ref.quant_tag)
-    types = target.tensor_types or (known.tensor_types if known else ())
     return QuantEntry(
         model_id=ref.model_id,
         quant_tag=ref.quant_tag,
@@ -98,9 +92,6 @@ def quant_entry(target: Target, known: LoadedModel | None = None) -> QuantEntry:
         parameters=target.parameters or (known.parameters if known else None),
         model_digest=target.digest or (known.digest if known else None),
         reported_quant=known.reported_quant if known else None,
-        tensor_types=[TensorCount(type=name, tensors=number) for name, number in types]
-        or None,
-        publisher=target.publisher or (known.publisher if known else None),
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from orket.errors import UsageError
+from orket.planning.kept import restore_preset
 from orket.planning.plan import Plan
+from orket.planning.preset import Preset
 from orket.records import PlannedRun
 from orket.sweep.context import Context
 from orket.sweep.failures import is_measured
@@ -49,6 +51,47 @@ class Progress:
         context.next_block = max(context.next_block, self.next_block)
         for cell, ordinal in self.warmups.items():
             context.warmups[cell] = max(context.warmups.get(cell, 0), ordinal)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a sweep was started from, and whether a gate was planned."""
+
+    preset: Preset
+    canary_planned: bool
+    password_removed: bool
+
+
+def read_started(warehouse: Warehouse, sweep_id: str) -> Started:
+    """What the manifest of a sweep keeps of its preset and options.
+
+    Raises UsageError where it keeps none: it was imported, or is older.
+    """
+    with warehouse.session(sweep_id) as session:
+        found = session.rows(
+            "SELECT preset, preset_content, canary_planned FROM raw.sweeps "
+            "WHERE sweep_id = ? ORDER BY started_at, manifest_id LIMIT 1",
+            [sweep_id],
+        )
+    if not found or found[0]["preset_content"] is None:
+        raise UsageError(
+            f"sweep {sweep_id} does not keep the preset it was started from",
+            f"name it, with its options: orket run PRESET --resume {sweep_id}",
+        )
+    kept = found[0]
+    restored = restore_preset(kept["preset_content"], kept["preset"], sweep_id)
+    return Started(
+        restored.preset, bool(kept["canary_planned"]), restored.password_removed
+    )
+
+
+def can_go_on(warehouse: Warehouse, sweep_id: str) -> bool:
+    """Whether the manifest of a sweep has all that it takes to go on with it."""
+    try:
+        read_started(warehouse, sweep_id)
+    except UsageError:
+        return False
+    return True
 
 
 def read_progress(

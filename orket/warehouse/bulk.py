@@ -18,7 +18,6 @@ import duckdb
 
 from orket.errors import WarehouseError
 from orket.records import DATASETS
-from orket.warehouse.connection import Connection, literal
 from orket.warehouse.parts import (
     partition_sweep,
     sync_folder,
@@ -80,12 +79,9 @@ def stage_json_lines(
     `by_sweep` divides the rows by sweep; without it they must all be of one. Raises
     WarehouseError when they cannot be read or the place cannot be written.
     """
-    opened = _connect()
-    try:
+    with _connect() as connection:
         query = f"SELECT * FROM {_json_source(dataset, source)}"
-        return _stage(opened.duckdb, warehouse, dataset, query, by_sweep)
-    finally:
-        opened.close()
+        return _stage(connection, warehouse, dataset, query, by_sweep)
 
 
 def copy_json_lines(
@@ -105,8 +101,7 @@ class BulkSession:
 
     def __init__(self, warehouse: Warehouse, sweep_ids: Collection[str]) -> None:
         self._warehouse = warehouse
-        self._opened = _connect()
-        self._connection = self._opened.duckdb
+        self._connection = _connect()
         self._connection.execute("CREATE SCHEMA raw")
         for dataset in ("sweeps", "runs", "sidecars"):
             parts = [
@@ -125,7 +120,7 @@ class BulkSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._opened.close()
+        self._connection.close()
 
     def run(self, statement: str) -> None:
         """Run one statement."""
@@ -173,7 +168,7 @@ def _stage(
     except OSError as error:
         raise write_failure(warehouse.path, error) from error
     try:
-        target = literal(str(staged.target))
+        target = _quoted(staged.target)
         connection.execute(f"COPY ({query}) TO {target} ({', '.join(options)})")
     except duckdb.Error as error:
         staged.discard()
@@ -194,11 +189,18 @@ def _publish(file: Path, folder: Path) -> Path:
     return final
 
 
-def _connect() -> Connection:
-    opened = Connection()
+def _connect() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
     # No view depends on the order of rows, and keeping it costs a tenth of the time.
-    opened.duckdb.execute("SET preserve_insertion_order = false")
-    return opened
+    connection.execute("SET preserve_insertion_order = false")
+    return connection
 
 
 def _json_source(dataset: str, source: Path) -> str:
@@ -207,6 +209,10 @@ def _json_source(dataset: str, source: Path) -> str:
         for name, kind in duckdb_columns(DATASETS[dataset]).items()
     )
     return (
-        f"read_json({literal(str(source))}, format = 'newline_delimited', "
+        f"read_json({_quoted(source)}, format = 'newline_delimited', "
         f"columns = {{{columns}}})"
     )
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"

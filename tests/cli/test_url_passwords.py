@@ -9,6 +9,7 @@ import pytest
 from orket.cli.main import run_command
 from orket.cli.running import resume_line
 from orket.mockserver import MockModel, MockServer, Profile
+from orket.warehouse import Warehouse
 
 PRESET = """schema_version = 1
 extends = "quickstart"
@@ -90,11 +91,8 @@ def test_a_server_that_is_not_there_is_named_without_its_password(
     assert "pw-1" not in out + err
 
 
-def test_the_line_to_go_on_with_has_no_password_in_it(monkeypatch):
-    given = ["run", "p.toml", "--url", "Q8_0=http://ada:pw-1@h:1", "--label", "a=b@c"]
-    monkeypatch.setattr("sys.argv", ["orket", *given, "--url=Q4_0=http://pw-2@h:2"])
-    line = resume_line("s-1")
-    assert line.endswith("--resume s-1") and "a=b@c" in line
-    assert "pw-1" not in line and "pw-2" not in line
-    assert "Q8_0=http://ada:[secret]@h:1" in line
-    assert "--url=Q4_0=http://[secret]@h:2" in line
+def test_the_line_to_go_on_with_needs_no_url(tmp_path, monkeypatch):
+    monkeypatch.delenv("ORKET_WAREHOUSE", raising=False)
+    own = resume_line("s-1", Warehouse.open())
+    assert own == "orket run --resume s-1"
+    assert resume_line("s-1", Warehouse(tmp_path)) == f"{own} -w {tmp_path}"

@@ -15,7 +15,6 @@ from typing import Any
 from orket.providers.contract import Generation, ModelRef, ServerLoad
 from orket.providers.http.problems import IdentityMismatch
 from orket.providers.http.transport import Transport
-from orket.providers.llamacpp.path import PathScorer
 from orket.providers.reading import figures
 from orket.providers.reading.chat import ask_chat, chat_payload, with_usage
 from orket.quants import file_name, finer, quant_of_words, split_name
@@ -46,7 +45,6 @@ class LlamaCppServer:
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
-        self.path = PathScorer(transport)
 
     def held_model(self) -> HeldModel:
         """What /v1/models and /props say.

@@ -1,0 +1,126 @@
+"""Whether a model fits: its weights and its KV cache against the memory that is free.
+
+The KV cache follows from the model's own metadata (keys of GGUF, which Ollama tells
+too): layers x KV heads x (key + value length) x context, at two bytes a value. What the
+metadata does not say is unknown; nothing is assumed in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orket.gguf import BadGguf, read_header
+from orket.machine.memory import FreeMemory
+from orket.planning.plan import Plan
+from orket.planning.targets import Target
+from orket.providers.contract import ModelRef
+from orket.providers.registry import EMBEDDED
+
+GIB = 2**30
+
+KV_VALUE_BYTES = 2
+"""f16, what llama.cpp and Ollama keep unless they are told otherwise."""
+SPARE_PPM = 50_000
+"""Share of the weights that an engine needs beside them: its compute buffers."""
+FITS, GPU_AND_RAM, TOO_LARGE, UNKNOWN = "fits", "in part on the GPU", "too large", "?"
+
+_OTHER_CACHES = ("attention.kv_lora_rank", "ssm.state_size", "wkv.head_size")
+"""Keys of models that keep something else, or less, than a plain KV cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Bytes that one quant takes; None where it is not known."""
+
+    weights_bytes: int | None
+    kv_bytes: int | None
+    context_tokens: int | None
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Weights, KV cache and the engine's buffers; None where a part is unknown."""
+        if self.weights_bytes is None or self.kv_bytes is None:
+            return None
+        spare = self.weights_bytes * SPARE_PPM // 1_000_000
+        return self.weights_bytes + self.kv_bytes + spare
+
+
+def kv_cache_bytes(metadata: Mapping[str, Any], tokens: int) -> int | None:
+    """The KV cache of a model at a context, bytes; None where metadata is silent.
+
+    A sliding window makes it smaller than this in some models, never larger.
+    """
+    architecture = metadata.get("general.architecture")
+
+    def said(key: str) -> int | None:
+        value = metadata.get(f"{architecture}.{key}")
+        return value if type(value) is int and value > 0 else None
+
+    if any(said(key) is not None for key in _OTHER_CACHES):
+        return None
+    layers, heads = said("block_count"), said("attention.head_count")
+    kv_key = "attention.head_count_kv"
+    is_listed = f"{architecture}.{kv_key}" in metadata
+    kv_heads = said(kv_key) if is_listed else heads
+    width = said("embedding_length")
+    head = width // heads if width is not None and heads is not None else None
+    key_length = said("attention.key_length") or head
+    value_length = said("attention.value_length") or head
+    if None in (layers, kv_heads, key_length, value_length):
+        return None
+    assert layers and kv_heads and key_length and value_length
+    return layers * kv_heads * (key_length + value_length) * tokens * KV_VALUE_BYTES
+
+
+def judge_fit(need: Need, free: FreeMemory) -> str:
+    """FITS, GPU_AND_RAM, TOO_LARGE or UNKNOWN for one quant alone on this machine."""
+    total = need.total_bytes
+    if total is None or free.ram_bytes is None:
+        return UNKNOWN
+    if free.gpu_bytes is not None and total <= free.gpu_bytes:
+        return FITS
+    if total <= free.ram_bytes:
+        return FITS if free.gpu_bytes is None else GPU_AND_RAM
+    if free.gpu_bytes is not None and total <= free.gpu_bytes + free.ram_bytes:
+        return GPU_AND_RAM
+    return TOO_LARGE
+
+
+def find_needs(plan: Plan) -> dict[ModelRef, Need]:
+    """What each quant takes that lies on this machine; servers know their own."""
+    from orket.providers.llamacpp.embedded import DEFAULT_CONTEXT_TOKENS
+
+    needs = {}
+    for model in plan.models:
+        tokens = model.controls.context_tokens or DEFAULT_CONTEXT_TOKENS
+        for target in model.targets:
+            if plan.server.provider == EMBEDDED and target.ref.path is not None:
+                needs[target.ref] = _read_need(target, target.ref.path, tokens)
+    return needs
+
+
+def say_unfit(needs: Mapping[ModelRef, Need], free: FreeMemory) -> dict[ModelRef, str]:
+    """Those that do not fit into what is free, each with its figures."""
+    told = {}
+    for ref, need in needs.items():
+        if judge_fit(need, free) == TOO_LARGE:
+            assert need.total_bytes is not None and free.ram_bytes is not None
+            room = free.ram_bytes + (free.gpu_bytes or 0)
+            told[ref] = (
+                f"{ref.model_id} {ref.quant_tag} needs "
+                f"{need.total_bytes / GIB:.1f} GiB at {need.context_tokens} tokens of "
+                f"context, and {room / GIB:.1f} GiB are free"
+            )
+    return told
+
+
+def _read_need(target: Target, path: Path, tokens: int) -> Need:
+    try:
+        metadata = read_header(path).metadata
+    except (BadGguf, OSError):
+        # Why it cannot be read is told by the target itself.
+        return Need(target.model_bytes, None, tokens)
+    return Need(target.model_bytes, kv_cache_bytes(metadata, tokens), tokens)

@@ -1,0 +1,156 @@
+"""What one argument means: a preset, GGUF files, a server, a model of Ollama.
+
+    quickstart, my.toml              a preset
+    ./models, ./model-Q4_K_M.gguf    files on this machine, run by the embedded engine
+    http://host:8000                 whatever answers there
+    llama3.1:8b, qwen2.5             installed models of Ollama, by name or by family
+
+For all but a preset a neutral one stands behind it; every option still goes over that.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from orket.errors import UsageError
+from orket.planning.preset import known_presets
+from orket.providers.contract import ServerOptions
+from orket.providers.recognise import recognise
+from orket.providers.registry import DEFAULT_URLS, EMBEDDED
+from orket.text import nearest
+from orket.urls import without_secret
+
+NEUTRAL_PRESET = "any-model"
+"""Bank `core`, ordinary thresholds, no demo settings."""
+OLLAMA = "ollama"
+OLLAMA_HOST = "OLLAMA_HOST"
+OLLAMA_PORT = 11434
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is to be measured, and by whom it is served."""
+
+    provider: str
+    url: str | None = None
+    place: Path | None = None
+    """A folder of GGUF files, or one file."""
+    model: str | None = None
+    """A model or a family by its server's name; None for whatever is there."""
+
+
+def find_subject(
+    word: str, options: ServerOptions, provider: str | None = None
+) -> Subject | None:
+    """What the argument means; None for a preset, which speaks for itself.
+
+    A server is asked what it is, unless `provider` says it. Raises ServerError when
+    none answers at a URL, UsageError for a word that can mean nothing.
+    """
+    if word in known_presets() or word.endswith(".toml"):
+        return None
+    if word.startswith(("http://", "https://")):
+        return Subject(provider, word) if provider else _served_at(word, options)
+    place = Path(word).expanduser()
+    if place.is_dir() or place.suffix.lower() == ".gguf":
+        if not place.exists():
+            raise UsageError(f"there is no file {place}", "check the path")
+        return Subject(provider or EMBEDDED, place=place)
+    if place.exists():
+        raise UsageError(
+            f"{place} is neither a folder nor a GGUF file",
+            "name a folder of GGUF files, one file, a URL or a model of Ollama",
+        )
+    if _looks_like_a_path(word):
+        raise UsageError(f"there is no folder {place}", "check the path")
+    return Subject(provider or OLLAMA, url=options.url or ollama_url(), model=word)
+
+
+def ollama_url(environment: str | None = None) -> str:
+    """Where the user's Ollama listens, as $OLLAMA_HOST says it.
+
+    Ollama reads a host, host:port or a URL; 0.0.0.0 is every address of the server,
+    and so this machine for a client. Raises UsageError for what is no address.
+    """
+    said = os.environ.get(OLLAMA_HOST) if environment is None else environment
+    said = (said or "").strip().strip("\"'")
+    if not said:
+        return DEFAULT_URLS[OLLAMA]
+    scheme, separator, rest = said.partition("://")
+    if not separator:
+        scheme, rest = "http", said
+    host, slash, path = rest.partition("/")
+    name, port = _split_port(host)
+    if port is None:
+        # Without a port, a URL means that of its scheme, and a bare host Ollama's own.
+        known = {"http": "80", "https": "443"} if separator else {}
+        port = known.get(scheme, str(OLLAMA_PORT))
+    if scheme not in ("http", "https") or not port.isdecimal() or int(port) > 65_535:
+        raise UsageError(
+            f"{OLLAMA_HOST} is {without_secret(said)!r}: no address of a server",
+            "write it as host:port",
+        )
+    shown = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(name, name)
+    return f"{scheme}://{shown}:{port}{slash}{path}".rstrip("/")
+
+
+def match_names(wanted: str, names: list[str]) -> list[str]:
+    """Those of the installed names that a word means: a name, or all of a family.
+
+    `qwen2.5` is every tag of qwen2.5 and not qwen2.5-coder; `llama3.1:8b` is that tag
+    and what goes on from it, such as llama3.1:8b-instruct-q4_K_M. Raises UsageError,
+    naming what is nearest, when nothing is meant.
+    """
+    low = wanted.casefold()
+    exact = [name for name in names if name.casefold() == low]
+    family = [name for name in names if _continues(name.casefold(), low)]
+    found = exact + [name for name in family if name not in exact]
+    if not found:
+        raise UsageError(
+            f"no installed model is called {wanted!r}",
+            nearest(wanted, names, list_all=True)
+            if names
+            else "nothing is installed there; fetch one with: ollama pull NAME",
+        )
+    return found
+
+
+def _continues(name: str, wanted: str) -> bool:
+    rest = name[len(wanted) :]
+    if not name.startswith(wanted):
+        # A name without its publisher or registry is the same name.
+        return name.endswith(f"/{wanted}") or f"/{wanted}:" in name
+    return rest.startswith(":") or (":" in wanted and rest.startswith("-"))
+
+
+def _served_at(url: str, options: ServerOptions) -> Subject:
+    asked = ServerOptions(
+        url=url,
+        api_key_env=options.api_key_env,
+        api_key_file=options.api_key_file,
+        insecure=options.insecure,
+    )
+    found = recognise(asked)
+    if found.provider is None:
+        raise UsageError(
+            f"{found.url} answers, but it is no server that Orket knows",
+            "name the provider it is spoken to by with --provider",
+        )
+    return Subject(found.provider, url=url)
+
+
+def _split_port(host: str) -> tuple[str, str | None]:
+    """Host and port; an IPv6 address stands in brackets or has no port."""
+    if host.startswith("["):
+        name, _, port = host.partition("]")
+        return f"{name}]", port.removeprefix(":") or None
+    if host.count(":") > 1:
+        return f"[{host}]", None
+    name, colon, port = host.partition(":")
+    return name, port if colon else None
+
+
+def _looks_like_a_path(word: str) -> bool:
+    return word.startswith((".", "~", os.sep)) or word.endswith(os.sep)

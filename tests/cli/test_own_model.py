@@ -1,0 +1,248 @@
+"""One argument: a model, a folder, a URL; and a sweep that goes on by itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from orket.cli.main import run_command
+from orket.errors import UsageError
+from orket.mockserver import MockModel, MockServer, Profile
+from orket.planning.kept import keep_preset, restore_preset
+from orket.planning.plan import build_plan
+from orket.planning.preset import Change, load_preset, override
+from orket.planning.subject import NEUTRAL_PRESET
+from orket.warehouse import Warehouse
+from tests.live import demo_gguf
+from tests.raw_rows import make_manifest, make_run
+
+INSTALLED = Profile(
+    models=(
+        MockModel("llama3.1:8b-instruct-q8_0", "Q8_0"),
+        MockModel("llama3.1:8b-instruct-q4_K_M", "Q4_K_M"),
+        MockModel("qwen2.5:7b-instruct-q4_K_M", "Q4_K_M"),
+    )
+)
+
+
+@pytest.fixture(autouse=True)
+def own_place(tmp_path, monkeypatch):
+    """No server and no folder of this machine is looked into."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    monkeypatch.delenv("ORKET_MODELS", raising=False)
+    monkeypatch.setattr("orket.planning.nearby.scan_default_ports", list, raising=True)
+    monkeypatch.chdir(tmp_path)
+
+
+def plan_of(capsys, *arguments: str) -> dict[str, Any]:
+    assert run_command(["plan", *arguments, "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert isinstance(document, dict)
+    return document
+
+
+def link(folder: Path, *quants: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for quant in quants:
+        (folder / f"own-{quant}.gguf").symlink_to(demo_gguf(quant))
+
+
+def quants_of(document: dict[str, Any]) -> list[str]:
+    (model,) = document["models"]
+    return [quant["quant"] for quant in model["quants"]]
+
+
+def test_a_folder_is_measured_with_the_core_bank(tmp_path, capsys):
+    link(tmp_path / "ggufs", "F16", "Q2_K")
+    document = plan_of(capsys, "./ggufs")
+    assert document["preset"] == NEUTRAL_PRESET
+    assert document["provider"]["name"] == "embedded"
+    assert document["task_bank"] == ["core"]
+    assert quants_of(document) == ["F16", "Q2_K"]
+    first = document["models"][0]["quants"][0]
+    assert first["fit"] == "fits"
+    assert first["needs_bytes"] > demo_gguf("F16").stat().st_size
+
+
+def test_options_go_over_it(tmp_path, capsys):
+    link(tmp_path / "ggufs", "F16", "Q4_K_M", "Q2_K")
+    document = plan_of(capsys, "ggufs", "--quants", "F16,Q2_K", "--runs", "1")
+    assert quants_of(document) == ["F16", "Q2_K"]
+    assert document["repetitions"] == 1
+    assert run_command(["plan", "ggufs", "--discover", "server"]) == 2
+    assert "--discover" in capsys.readouterr().err
+
+
+def test_one_file_is_that_quant_alone(tmp_path, capsys):
+    link(tmp_path / "ggufs", "F16", "Q2_K")
+    assert quants_of(plan_of(capsys, "ggufs/own-Q2_K.gguf")) == ["Q2_K"]
+    broken = tmp_path / "ggufs" / "page.gguf"
+    broken.write_text("<!doctype html>")
+    assert run_command(["plan", str(broken)]) == 2
+    said = capsys.readouterr().err
+    assert "page.gguf" in said
+    assert "HTML" in said
+
+
+def test_a_family_of_ollama(monkeypatch, capsys):
+    with MockServer("ollama", INSTALLED) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        document = plan_of(capsys, "llama3.1")
+        assert document["provider"] == {
+            "name": "ollama",
+            "url": server.url,
+            "streaming": True,
+        }
+        assert sorted(quants_of(document)) == ["Q4_K_M", "Q8_0"]
+        assert run_command(["plan", "lama3.1:8b-instruct-q8_0"]) == 2
+        said = capsys.readouterr().err
+        assert "did you mean llama3.1:8b-instruct-q8_0?" in said
+
+
+def test_a_url_is_asked_what_it_is(capsys):
+    with MockServer("llama-server", Profile(models=(MockModel("m", "Q8_0"),))) as one:
+        document = plan_of(capsys, one.url)
+        assert document["provider"]["name"] == "llama-server"
+        assert quants_of(document) == ["Q8_0"]
+
+
+def test_a_server_that_does_not_say_its_quant_is_no_quant(capsys):
+    with MockServer("openai", Profile(models=(MockModel("big", "FP8"),))) as server:
+        assert run_command(["plan", server.url]) == 2
+        assert "does not say its quant" in capsys.readouterr().err
+
+
+def test_alone_it_lists_what_is_here_and_what_to_type(tmp_path, monkeypatch, capsys):
+    assert run_command(["run"]) == 0
+    said = capsys.readouterr()
+    assert "no model server answers here" in said.err
+    assert "orket run quickstart" in said.out
+    link(tmp_path / "models", "F16", "Q2_K")
+    with MockServer("ollama", INSTALLED) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        assert run_command(["run"]) == 0
+    listed = capsys.readouterr().out
+    assert "orket run llama3.1:8b-instruct" in listed
+    assert "orket run ./models" in listed
+    assert not (tmp_path / "warehouse").exists()
+
+
+def test_what_does_not_fit_is_left_out_and_said(tmp_path, monkeypatch, capsys):
+    from orket.machine import memory
+
+    link(tmp_path / "ggufs", "F16", "Q2_K")
+    need = {
+        quant["quant"]: quant["needs_bytes"]
+        for quant in plan_of(capsys, "ggufs")["models"][0]["quants"]
+    }
+    room = memory.FreeMemory((need["F16"] + need["Q2_K"]) // 2)
+    monkeypatch.setattr(memory, "read_free_memory", lambda: room)
+    assert run_command(["run", "ggufs", "--dry-run"]) == 0
+    said = capsys.readouterr()
+    assert "left out: own F16 needs" in said.err
+    assert "own-Q2_K.gguf" in said.out
+    assert (
+        "own-F16.gguf"
+        not in said.out.partition("Order of blocks")[0].partition("quant ")[2]
+    )
+    monkeypatch.setattr(memory, "read_free_memory", lambda: memory.FreeMemory(1))
+    assert run_command(["run", "ggufs", "--dry-run"]) == 2
+    assert "nothing fits here" in capsys.readouterr().err
+
+
+def test_a_finished_sweep_is_found_by_its_manifest_alone(tmp_path, monkeypatch, capsys):
+    with MockServer("ollama", INSTALLED) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        options = ["--tasks", "1", "--runs", "1", "--no-canary", "--allow-unobserved"]
+        assert run_command(["run", "llama3.1", *options]) == 0
+        capsys.readouterr()
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        monkeypatch.chdir(elsewhere)
+        where = ["-w", str(tmp_path / "warehouse")]
+        assert run_command(["run", "--resume", "latest", *where]) == 0
+        assert "already complete" in capsys.readouterr().err
+        # More tasks are another plan: their rows are not mixed.
+        more = ["run", "--resume", "latest", "--tasks", "2", *where]
+        assert run_command(more) == 2
+        assert "another plan" in capsys.readouterr().err
+
+
+def test_show_prints_the_line_that_goes_on(tmp_path, capsys):
+    store = Warehouse(tmp_path / "warehouse")
+    runs = [make_run("stopped", repetition=number) for number in (1, 2)]
+    kept = keep_preset(load_preset("quickstart"))
+    manifest = msgspec.structs.replace(make_manifest(runs), preset_content=kept)
+    store.append("sweeps", [manifest], "stopped")
+    store.append("runs", runs[:1], "stopped")
+    assert run_command(["show", "stopped"]) == 0
+    assert "go on with: orket run --resume stopped" in capsys.readouterr().err
+    # One that keeps no preset cannot go on by itself, and does not say so.
+    older = [make_run("older", repetition=number) for number in (1, 2)]
+    store.append("sweeps", [make_manifest(older)], "older")
+    assert run_command(["show", "older"]) == 0
+    assert "--resume" not in capsys.readouterr().err
+    assert run_command(["run", "--resume", "older"]) == 2
+    assert "does not keep the preset" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["quickstart", "llama-3.1-8b", "llama-server"])
+def test_a_kept_preset_gives_the_same_plan(name):
+    preset = load_preset(name)
+    restored = restore_preset(keep_preset(preset), preset.name, "s").preset
+    before, after = build_plan(preset, "s"), build_plan(restored, "s")
+    assert after.plan_hash == before.plan_hash
+    assert after.policy_hash == before.policy_hash
+    assert after.runs == before.runs
+
+
+def test_a_password_is_not_kept_and_asked_for_again():
+    secret = Change("provider.url", "http://me:hunter2@127.0.0.1:8080")
+    preset = override(load_preset("llama-server"), [secret])
+    kept = keep_preset(preset)
+    assert "hunter2" not in kept
+    assert restore_preset(kept, "llama-server", "s").password_removed
+    label = Change("labels.mail", "me@example.org", (("labels", "mail"),))
+    plain = override(load_preset("phi-4"), [label])
+    restored = restore_preset(keep_preset(plain), "phi-4", "s")
+    assert not restored.password_removed
+    assert restored.preset.table.labels == {"mail": "me@example.org"}
+
+
+def test_each_server_of_a_quant_loses_its_password_too():
+    own = {"Q8_0": "http://me:one@a:1", "Q4_K_M": "http://me:two@b:2"}
+    urls = Change("urls", own, (("models", 0, "names", "llama-server", "urls"),))
+    kept = keep_preset(override(load_preset("llama-server"), [urls]))
+    assert "one@" not in kept and "two@" not in kept
+    assert restore_preset(kept, "llama-server", "s").password_removed
+
+
+@pytest.mark.parametrize("damaged", ["", "{", "[]", "{}", '{"content": {}}', "null"])
+def test_a_damaged_manifest_is_told_in_a_line(damaged):
+    with pytest.raises(UsageError, match="sweep s keeps no preset"):
+        restore_preset(damaged, "x", "s")
+
+
+def test_init_writes_the_preset_that_run_would_use(tmp_path, capsys):
+    link(tmp_path / 'odd "name" {x}', "F16", "Q2_K")
+    folder = 'odd "name" {x}'
+    assert run_command(["init", folder, "-o", "mine.toml"]) == 0
+    assert "orket run mine.toml" in capsys.readouterr().err
+    one, other = plan_of(capsys, folder), plan_of(capsys, "mine.toml")
+    bent = ["--seed", "7", "--tasks", "3", "--adherence-threshold", "0.9"]
+    assert run_command(["init", folder, "-o", "bent.toml", *bent]) == 0
+    again = plan_of(capsys, "bent.toml")
+    assert again["plan_hash"] == plan_of(capsys, folder, *bent)["plan_hash"]
+    assert again["tasks"] == 3
+    assert other["plan_hash"] == one["plan_hash"]
+    assert other["policy_hash"] == one["policy_hash"]
+    assert run_command(["init", folder, "-o", "mine.toml"]) == 2
+    assert "there already" in capsys.readouterr().err
+    assert run_command(["init", "quickstart"]) == 2
+    assert "a preset already" in capsys.readouterr().err
