@@ -51,10 +51,11 @@ def providers(context: click.Context, output_format: str | None) -> None:
     rows = [_describe_embedded()]
     for found in scan_default_ports():
         if found.provider is None:
-            note = "answers, but is no known server"
-            rows.append({"url": found.url, "note": note})
-        else:
-            rows.append(_describe(found.provider, ServerOptions(url=found.url)))
+            rows.append({"url": found.url, "note": found.note})
+            continue
+        row = _describe(found.provider, ServerOptions(url=found.url))
+        notes = [note for note in (found.note, row.get("note")) if note]
+        rows.append({**row, "note": "; ".join(notes) or None})
     print_rows(rows, _COLUMNS, output_format, layout="blocks")
     if len(rows) == 1:
         messages.note("no model server answers on its default port")
@@ -151,10 +152,9 @@ def _find_provider(options: ServerOptions, model: str | None) -> str:
         )
     found = recognise(options)
     if found.provider is None:
-        raise UsageError(
-            f"{found.url} answers, but it is no server that Orket knows",
-            "name the provider it is spoken to by with --provider",
-        )
+        raise UsageError(f"{found.url} {found.note}")
+    if found.note is not None:
+        messages.note(f"{found.url} {found.note}")
     return found.provider
 
 

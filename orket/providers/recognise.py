@@ -1,22 +1,31 @@
-"""Which server answers at a URL: asked by the routes that only it has."""
+"""Which server answers at a URL: told by two signs that do not hang together.
+
+One route proves little: emulations and gateways answer many that are not their own.
+What a server says of itself, the owner of the models it lists, comes first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from orket.providers.contract import ServerOptions
 from orket.providers.http.endpoint import Endpoint, read_endpoint, without_version
 from orket.providers.http.problems import Problem
 from orket.providers.http.transport import Reply, Transport
-from orket.providers.reading.figures import mapping, sequence
+from orket.providers.kinds import OWNERS, other_kind, owners_of
+from orket.providers.reading.figures import mapping, sequence, text
 from orket.providers.registry import DEFAULT_URLS
 
 ASK_SECONDS = 3.0
 """A server that is there answers these questions at once."""
+SIGNS_NEEDED = 2
 UNREACHABLE = frozenset(
     {"CONNECTION_REFUSED", "CONNECTION_FAILED", "CONNECTION_LOST", "TIMEOUT"}
 )
+DENIED = frozenset({"HTTP_401", "HTTP_403"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,54 @@ class Found:
     url: str
     provider: str | None
     """None: something answers, but no model server that Orket knows."""
+    kind: str | None = None
+    """What it says it is, where that has no adapter of its own."""
+    like: tuple[str, ...] = ()
+    """Providers that it resembles, without proof."""
+
+    @property
+    def note(self) -> str | None:
+        """What a person should know of the choice; None where it is plain."""
+        named = " or ".join(f"--provider {name}" for name in self.like)
+        if self.provider is None:
+            hint = named or "--provider"
+            return f"answers, but is no server that Orket knows: name it with {hint}"
+        if self.kind is not None:
+            return f"is {self.kind}: spoken to as --provider {self.provider}"
+        if self.like and self.provider not in self.like:
+            return (
+                f"resembles {' and '.join(self.like)} in part: spoken to as --provider"
+                f" {self.provider}; if it is one, name it with {named}"
+            )
+        return None
+
+
+class Evidence:
+    """A server's answers, each asked for once."""
+
+    def __init__(self, transport: Transport, models: Reply) -> None:
+        self._transport = transport
+        self._asked = {"/v1/models": models}
+
+    def ask(self, route: str) -> Reply:
+        """The answer of a route."""
+        if route not in self._asked:
+            self._asked[route] = self._transport.get(route, ASK_SECONDS)
+        return self._asked[route]
+
+    def said(self, route: str) -> Mapping[str, Any]:
+        """The object that a route answers; empty where it answers none."""
+        reply = self.ask(route)
+        return mapping(reply.json) if reply.ok else {}
+
+    def entries(self) -> list[Mapping[str, Any]]:
+        """The models that are listed."""
+        return [mapping(e) for e in sequence(self.said("/v1/models").get("data"))]
+
+    def is_owned(self, provider: str) -> bool:
+        """Whether the models are owned as this provider's are."""
+        owners = set(owners_of(self.ask("/v1/models")))
+        return any(OWNERS.get(owner) == provider for owner in owners)
 
 
 def recognise(options: ServerOptions) -> Found:
@@ -36,9 +93,10 @@ def recognise(options: ServerOptions) -> Found:
     with Transport(endpoint, options.insecure, options.clock) as transport:
         first = transport.get("/v1/models", ASK_SECONDS)
         problem = first.problem
-        if problem is not None and problem.error_class in (*UNREACHABLE, "TLS_ERROR"):
+        stops = (*UNREACHABLE, "TLS_ERROR", *DENIED)
+        if problem is not None and problem.error_class in stops:
             raise transport.error(problem, "looking for a model server")
-        return Found(endpoint.url, _name_server(transport, first))
+        return _weigh(transport, first)
 
 
 def scan_default_ports() -> list[Found]:
@@ -56,49 +114,126 @@ def _scan(endpoint: Endpoint) -> Found | None:
         first = transport.get("/v1/models", ASK_SECONDS)
         if _is_absent(first.problem):
             return None
-        return Found(endpoint.url, _name_server(transport, first))
+        return _weigh(transport, first)
 
 
 def _is_absent(problem: Problem | None) -> bool:
     return problem is not None and problem.error_class in UNREACHABLE
 
 
-def _name_server(transport: Transport, models: Reply) -> str | None:
-    for name, route, fits in _SIGNS:
-        reply = models if route == "/v1/models" else transport.get(route, ASK_SECONDS)
-        if reply.ok and fits(reply):
-            return name
-    return None
+def _weigh(transport: Transport, models: Reply) -> Found:
+    url = transport.endpoint.url
+    evidence = Evidence(transport, models)
+    plain = (
+        "openai" if isinstance(evidence.said("/v1/models").get("data"), list) else None
+    )
+    if kind := other_kind(models):
+        return Found(url, plain, kind)
+    signs = {name: [holds(evidence) for holds in SIGNS[name]] for name in SIGNS}
+    for name, held in signs.items():
+        if sum(held) >= SIGNS_NEEDED and (held[0] or name not in OWNER_DECIDES):
+            return Found(url, name)
+    like = tuple(name for name, held in signs.items() if any(held))
+    return Found(url, plain, like=like)
 
 
-def _has(*keys: str) -> Callable[[Reply], bool]:
-    return lambda reply: all(key in mapping(reply.json) for key in keys)
+def _owned(provider: str) -> Callable[[Evidence], bool]:
+    return lambda evidence: evidence.is_owned(provider)
 
 
-def _is_vllm(reply: Reply) -> bool:
-    entries = map(mapping, sequence(mapping(reply.json).get("data")))
-    return any(
-        entry.get("owned_by") == "vllm" or "max_model_len" in entry for entry in entries
+def _has_llama_settings(evidence: Evidence) -> bool:
+    settings = evidence.said("/props").get("default_generation_settings")
+    return isinstance(settings, dict)
+
+
+def _has_llama_build(evidence: Evidence) -> bool:
+    build = text(evidence.said("/props").get("build_info")) or ""
+    return re.match(r"b?\d+-[0-9a-f]|b\d+", build) is not None
+
+
+def _has_llama_header(evidence: Evidence) -> bool:
+    server = evidence.ask("/v1/models").headers.get("server", "")
+    return server.lower().startswith("llama.cpp")
+
+
+def _has_gguf_meta(evidence: Evidence) -> bool:
+    metas = [mapping(entry.get("meta")) for entry in evidence.entries()]
+    return any("n_params" in meta and "n_ctx_train" in meta for meta in metas)
+
+
+def _lists_v1(evidence: Evidence) -> bool:
+    rows = map(mapping, sequence(evidence.said("/api/v1/models").get("models")))
+    return any("key" in row and "loaded_instances" in row for row in rows)
+
+
+def _lists_v0(evidence: Evidence) -> bool:
+    rows = map(mapping, sequence(evidence.said("/api/v0/models").get("data")))
+    return any("compatibility_type" in row and "state" in row for row in rows)
+
+
+def _is_ollama_owned(evidence: Evidence) -> bool:
+    """Ollama's owner is the namespace of a model's name, `library` without one."""
+    entries = evidence.entries()
+    if not entries:
+        reply = evidence.ask("/")
+        return reply.ok and reply.text.strip() == "Ollama is running"
+    return all(
+        text(entry.get("owned_by")) in ("library", _namespace(text(entry.get("id"))))
+        for entry in entries
     )
 
 
-def _is_list(reply: Reply) -> bool:
-    return isinstance(mapping(reply.json).get("data"), list)
+def _namespace(name: str | None) -> str:
+    parts = (name or "").split("/")
+    return parts[-2] if len(parts) > 1 else "library"
 
 
-def _is_lmstudio(reply: Reply) -> bool:
-    body = mapping(reply.json)
-    entries = map(mapping, [*sequence(body.get("models")), *sequence(body.get("data"))])
-    return any("key" in entry or "compatibility_type" in entry for entry in entries)
+def _has_ollama_version(evidence: Evidence) -> bool:
+    """The version alone; before 0.1 there was no OpenAI-style route beside it."""
+    said = evidence.said("/api/version")
+    found = re.match(r"(\d+)\.(\d+)(\.\d+)?", text(said.get("version")) or "")
+    if set(said) != {"version"} or found is None:
+        return False
+    return (int(found[1]), int(found[2])) >= (0, 1)
 
 
-_SIGNS: tuple[tuple[str, str, Callable[[Reply], bool]], ...] = (
-    ("llama-server", "/props", _has("default_generation_settings")),
-    ("lmstudio", "/api/v1/models", _is_lmstudio),
-    ("lmstudio", "/api/v0/models", _is_lmstudio),
-    ("ollama", "/api/version", _has("version")),
-    ("vllm", "/v1/models", _is_vllm),
-    ("tgi", "/info", _has("model_id")),
-    ("openai", "/v1/models", _is_list),
-)
-"""Provider, route, and what its answer has: the most telling first."""
+def _has_model_length(evidence: Evidence) -> bool:
+    return any("max_model_len" in entry for entry in evidence.entries())
+
+
+def _has_vllm_counters(evidence: Evidence) -> bool:
+    reply = evidence.ask("/metrics")
+    return reply.ok and "vllm:" in reply.text
+
+
+def _has_tgi_info(evidence: Evidence) -> bool:
+    info = evidence.said("/info")
+    return "model_id" in info and "max_total_tokens" in info
+
+
+def _lists_tgi_model(evidence: Evidence) -> bool:
+    """Its one model owns itself; earlier versions have no list."""
+    served = text(evidence.said("/info").get("model_id"))
+    if evidence.ask("/v1/models").status in (404, 405):
+        return served is not None
+    owned = [(text(e.get("id")), text(e.get("owned_by"))) for e in evidence.entries()]
+    return served is not None and owned == [(served, served)]
+
+
+Sign = Callable[[Evidence], bool]
+SIGNS: dict[str, tuple[Sign, ...]] = {
+    "llama-server": (
+        _owned("llama-server"),
+        _has_llama_settings,
+        _has_llama_build,
+        _has_llama_header,
+        _has_gguf_meta,
+    ),
+    "lmstudio": (_owned("lmstudio"), _lists_v1, _lists_v0),
+    "ollama": (_is_ollama_owned, _has_ollama_version),
+    "vllm": (_owned("vllm"), _has_model_length, _has_vllm_counters),
+    "tgi": (_has_tgi_info, _lists_tgi_model),
+}
+"""Provider -> its signs, what it says of itself first."""
+OWNER_DECIDES = frozenset({"ollama", "vllm"})
+"""Providers whose routes are emulated so often that the first sign has to hold."""

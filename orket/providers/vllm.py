@@ -22,6 +22,7 @@ from orket.providers.identity import (
     listed_model,
     model_mismatch,
 )
+from orket.providers.kinds import refuse_other_kind
 from orket.providers.reading.chat import ask_chat, chat_payload, with_usage
 from orket.providers.reading.facts import Figures
 from orket.providers.reading.figures import (
@@ -59,6 +60,7 @@ class VllmAdapter(HttpAdapter):
         """Whether a response carried per-request metrics."""
 
     def describe(self) -> ServerInfo:
+        refuse_other_kind(self._http, "vLLM")
         self._list()
         version = self._http.get("/version")
         exported = read_samples(self._http)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from orket.providers.llamacpp.protocol import (
     HeldModel,
     LlamaCppServer,
     build_payload,
+    list_entries,
     read_held_model,
     read_metrics,
     require_name,
@@ -87,8 +89,12 @@ def asked(stream: bool = True, **changes: Any) -> Generation:
     return Generation(model, "hi", 64, CONTROLS, stream, **changes)
 
 
+def held_of(listed: Any, props: Any) -> HeldModel:
+    return read_held_model(next(iter(list_entries(listed)), {}), props)
+
+
 def test_what_a_server_holds_is_read():
-    held = read_held_model(load("v1_models.json"), load("props.json"))
+    held = held_of(load("v1_models.json"), load("props.json"))
     assert held == HeldModel(
         names=("orket-demo", "orket-demo-Q6_K.gguf"),
         path="orket-demo-Q6_K.gguf",
@@ -110,12 +116,12 @@ json_values = st.recursive(
 
 @given(st.data())
 def test_a_damaged_description_is_less_and_never_another_one(data):
-    truth = read_held_model(load("v1_models.json"), load("props.json"))
+    truth = held_of(load("v1_models.json"), load("props.json"))
     listed, props = load("v1_models.json"), load("props.json")
     for document in (listed["data"][0]["meta"], listed["data"][0], listed, props):
         for key in data.draw(st.sets(st.sampled_from(sorted(document)))):
             document.pop(key)
-    found = read_held_model(listed, props)
+    found = held_of(listed, props)
     for name in HeldModel.__slots__:
         if name != "names":
             assert getattr(found, name) in (None, getattr(truth, name))
@@ -124,9 +130,7 @@ def test_a_damaged_description_is_less_and_never_another_one(data):
 
 @given(json_values, json_values)
 def test_nonsense_is_no_model(listed, props):
-    found = read_held_model(
-        {"data": listed}, {"model_ftype": props, "total_slots": props}
-    )
+    found = held_of({"data": listed}, {"model_ftype": props, "total_slots": props})
     assert found.parameters is None and found.context_tokens is None
 
 
@@ -374,3 +378,110 @@ def test_a_template_with_a_switch_verifies_thinking():
         echoed = LlamaCppServer(transport).echoed_controls(Controls(thinking=False))
         transport.close()
     assert echoed.thinking is False
+
+
+def routed(*models: tuple[str, str], **more: Any) -> dict[str, Any]:
+    """A router's list: ids and what is the case with each."""
+    return {
+        "data": [
+            {
+                "id": name,
+                "owned_by": "llamacpp",
+                "path": f"/opt/m/{name.partition('/')[2] or name}.gguf",
+                "status": {"value": status, "args": []},
+                **more,
+            }
+            for name, status in models
+        ]
+    }
+
+
+ROUTER = {
+    "role": "router",
+    "model_path": "none",
+    "build_info": "b7400-0",
+    "default_generation_settings": {"params": {}, "n_ctx": 0},
+}
+TWO = (("a-Q8_0", "unloaded"), ("a-Q4_K_M", "loaded"), ("b-Q8_0", "loaded"))
+
+
+def router_of(*models: tuple[str, str], **answers: bytes) -> Routes:
+    return {
+        "/health": respond(200, {"status": "ok"}),
+        "/v1/models": respond(200, routed(*models)),
+        "/props": respond(200, ROUTER),
+        **answers,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "quant", "found"),
+    [
+        ("a-Q4_K_M", "Q4_K_M", "a-Q4_K_M"),
+        ("A-q4_k_m", "Q4_K_M", "a-Q4_K_M"),
+        ("b", "Q8_0", "b-Q8_0"),
+    ],
+)
+def test_a_model_of_a_router_is_picked_by_its_name(name, quant, found):
+    chat = json.dumps({**load("chat.json"), "model": found}).encode()
+    routes = router_of(*TWO) | {"/v1/chat/completions": respond(200, chat)}
+    with RecordedServer(routes) as server:
+        adapter = LlamaServerAdapter(ServerOptions(url=server.url, streaming=False))
+        model = ModelRef("m", quant, name)
+        loaded = adapter.load(model, Controls())
+        facts = adapter.generate(replace(asked(), model=loaded.model))
+        assert (
+            json.loads(server.requests[-1].partition(b"\r\n\r\n")[2])["model"] == found
+        )
+        assert adapter.other_models() == sorted({"a-Q4_K_M", "b-Q8_0"} - {found})
+        adapter.close()
+    assert (loaded.model.name, loaded.effective.context_tokens) == (found, None)
+    assert facts.outcome == "OK"
+
+
+@pytest.mark.parametrize(
+    ("name", "quant", "reason"),
+    [
+        ("a-Q8_0", "Q8_0", "has not loaded a-Q8_0"),
+        ("c", "Q8_0", "'c' is not one of a-Q8_0, a-Q4_K_M, b-Q8_0"),
+        ("a", "Q4_K_M", "'a' is not one of"),
+        ("", "Q4_K_M", "not clear"),
+        ("a-Q4_K_M", "Q8_0", "holds Q4_K_M, not Q8_0"),
+    ],
+)
+def test_a_router_is_never_asked_for_a_model_that_is_not_clear(name, quant, reason):
+    with RecordedServer(router_of(*TWO)) as server:
+        adapter = LlamaServerAdapter(ServerOptions(url=server.url))
+        with pytest.raises(ProviderError, match=reason) as caught:
+            adapter.load(ModelRef("m", quant, name), Controls())
+        adapter.close()
+    assert "start one llama-server" in str(caught.value) or quant == "Q8_0"
+
+
+def test_the_answer_of_another_model_of_a_router_is_no_answer():
+    routes = router_of(*TWO) | {"/v1/chat/completions": respond(200, load("chat.json"))}
+    with RecordedServer(routes) as server:
+        adapter = LlamaServerAdapter(ServerOptions(url=server.url, streaming=False))
+        loaded = adapter.load(ModelRef("m", "Q4_K_M", "a-Q4_K_M"), Controls())
+        facts = adapter.generate(replace(asked(), model=loaded.model))
+        adapter.close()
+    assert facts.error_class == "IDENTITY_MISMATCH"
+
+
+def test_a_router_lists_what_it_has_loaded_with_what_each_says_of_itself():
+    own = {"model_path": "/opt/m/b.gguf", "model_ftype": "Q5_K - Medium"}
+    props = {"/props?model=b-Q8_0&autoload=false": respond(200, own)}
+    for models, names in ((TWO, ["a-Q4_K_M", "b-Q8_0"]), (TWO[:1], [])):
+        with RecordedServer(router_of(*models) | props) as server:
+            adapter = LlamaServerAdapter(ServerOptions(url=server.url))
+            found = adapter.installed_models()
+            info = adapter.describe()
+            adapter.close()
+        assert [ref.name for ref in found] == names
+        assert "router of" in info.notes[-1] or "router of" in info.notes[0]
+    # Its name says one quant and its own server another: neither is believed.
+    with RecordedServer(router_of(*TWO) | props) as server:
+        adapter = LlamaServerAdapter(ServerOptions(url=server.url))
+        with pytest.raises(ProviderError, match="holds Q5_K_M"):
+            adapter.load(ModelRef("m", "Q8_0", "b-Q8_0"), Controls())
+        adapter.close()

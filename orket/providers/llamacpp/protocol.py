@@ -8,13 +8,15 @@ and proven off by `timings.cache_n`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 
 from orket.providers.contract import Generation, ModelRef, ServerLoad
-from orket.providers.http.problems import IdentityMismatch
+from orket.providers.http.problems import IdentityMismatch, ProviderError
 from orket.providers.http.transport import Transport
+from orket.providers.identity import model_mismatch
 from orket.providers.reading import figures
 from orket.providers.reading.chat import ask_chat, chat_payload, with_usage
 from orket.quants import file_name, finer, quant_of_words, split_name
@@ -38,6 +40,18 @@ class HeldModel:
     model_bytes: int | None = None
     build: str | None = None
     slots: int | None = None
+    router: Router | None = None
+    """The router that holds it among others; None for a server of one model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """A llama-server that passes calls on to one server a model."""
+
+    names: tuple[str, ...]
+    """Every model it knows of."""
+    loaded: tuple[str, ...]
+    """Those that answer without being loaded first."""
 
 
 class LlamaCppServer:
@@ -46,24 +60,63 @@ class LlamaCppServer:
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
 
-    def held_model(self) -> HeldModel:
-        """What /v1/models and /props say.
+    def held_model(self, name: str | None = None) -> HeldModel:
+        """What /v1/models and /props say of the model of that name.
 
-        Raises ProviderError when the first is not there or access is denied: the list
-        of models is public even where everything else needs a key.
+        Without a name, a router tells of the first model it has loaded, and of none
+        where it has none. Raises ProviderError when there is no list or access is
+        denied (the list of models is public even where everything else needs a key),
+        and for a model that a router does not know or has not loaded.
         """
         models = self.transport.get("/v1/models")
         listed = self.transport.require(models, "asking for the model")
         props = self.transport.get("/props")
         if props.problem is not None and props.status in (401, 403):
             raise self.transport.error(props.problem, "asking for the model")
-        return read_held_model(
-            figures.mapping(listed), figures.mapping(props.json if props.ok else None)
-        )
+        said = figures.mapping(props.json if props.ok else None)
+        entries = list_entries(listed)
+        router = read_router(entries, said)
+        if router is None:
+            return read_held_model(entries[0] if entries else {}, said)
+        return self._routed_model(name, entries, said, router)
 
-    def generate(self, request: Generation, stream: bool) -> CallFacts:
-        """Make one model call through the chat route."""
+    def _routed_model(
+        self,
+        name: str | None,
+        entries: list[Mapping[str, Any]],
+        said: Mapping[str, Any],
+        router: Router,
+    ) -> HeldModel:
+        build = figures.text(said.get("build_info"))
+        if name is None:
+            loaded = [entry for entry in entries if entry.get("id") in router.loaded]
+            if not loaded:
+                return HeldModel(build=build, router=router)
+            entry = loaded[0]
+        else:
+            where = f"the router at {self.transport.endpoint.url}"
+            entry = pick_routed(name, entries, router, where)
+        query = urlencode({"model": entry["id"], "autoload": "false"})
+        reply = self.transport.get(f"/props?{query}")
+        own = figures.mapping(reply.json if reply.ok else None)
+        if own.get("role") == "router":
+            own = {}
+        path = entry.get("path") or entry.get("id")
+        held = read_held_model(entry, {"model_path": path, **own})
+        return replace(held, build=held.build or build, router=router)
+
+    def generate(
+        self, request: Generation, stream: bool, routed: bool = False
+    ) -> CallFacts:
+        """Make one model call through the chat route.
+
+        Where it is `routed`, an answer by another model is none; a server of one model
+        may call it as it likes.
+        """
         call = ask_chat(self.transport, request, build_payload(request, stream))
+        wrong = model_mismatch(request.model.name, call.answer.model, call.status)
+        if routed and wrong is not None:
+            call.fail(wrong.error_class, wrong.message)
         return call.facts(replace(call.figures(), engine=ENGINE))
 
     def server_load(self) -> ServerLoad | None:
@@ -116,6 +169,66 @@ class LlamaCppServer:
             reply = self.transport.post("/apply-template", payload)
             prompts.add(figures.text(figures.mapping(reply.json).get("prompt")))
         return asked if len(prompts) == 2 and None not in prompts else None
+
+
+def list_entries(listed: object) -> list[Mapping[str, Any]]:
+    """The models in an answer of /v1/models."""
+    entries = figures.sequence(figures.mapping(listed).get("data"))
+    return [figures.mapping(entry) for entry in entries]
+
+
+def read_router(
+    entries: Iterable[Mapping[str, Any]], props: Mapping[str, Any]
+) -> Router | None:
+    """The models behind a router; None for a server that holds one itself."""
+    rows = [
+        (name, figures.text(figures.mapping(entry.get("status")).get("value")))
+        for entry in entries
+        if (name := figures.text(entry.get("id"))) is not None
+    ]
+    several = len(rows) > 1 and any(status for _, status in rows)
+    if props.get("role") != "router" and not several:
+        return None
+    return Router(
+        tuple(name for name, _ in rows),
+        tuple(name for name, status in rows if status == "loaded"),
+    )
+
+
+def pick_routed(
+    name: str, entries: Iterable[Mapping[str, Any]], router: Router, where: str
+) -> Mapping[str, Any]:
+    """The entry of the model asked for, by its name, alias or a part of them.
+
+    Raises ProviderError: unknown, not clear which, or not loaded.
+    """
+    asked = name.casefold()
+    called = [(entry, [n.casefold() for n in _names_of(entry)]) for entry in entries]
+    found = [entry for entry, names in called if asked and asked in names]
+    found = found or [e for e, names in called if any(asked in n for n in names)]
+    if not asked:
+        found = [entry for entry in found if entry.get("id") in router.loaded]
+    if len(found) != 1:
+        known = ", ".join(router.names) or "no models"
+        which = f"{name!r} is not one of" if name else "which is meant is not clear of"
+        raise IdentityMismatch(
+            f"{where} holds several models: {which} {known}",
+            "name one of them in the preset, or start one llama-server for each model",
+        )
+    (entry,) = found
+    if entry.get("id") not in router.loaded:
+        status = figures.text(figures.mapping(entry.get("status")).get("value"))
+        raise ProviderError(
+            f"{where} has not loaded {entry.get('id')} ({status or 'status unknown'})",
+            "load it there first, or start one llama-server for each model",
+            "MODEL_NOT_RESIDENT",
+        )
+    return entry
+
+
+def _names_of(entry: Mapping[str, Any]) -> list[str]:
+    told = [entry.get("id"), *figures.sequence(entry.get("aliases"))]
+    return [name for name in map(figures.text, told) if name is not None]
 
 
 def require_quant(model: ModelRef, held: HeldModel, where: str) -> None:
@@ -174,22 +287,15 @@ def sampling(controls: Controls) -> dict[str, Any]:
     return asked
 
 
-def read_held_model(listed: Mapping[str, Any], props: Mapping[str, Any]) -> HeldModel:
-    """The model in the answers of /v1/models and /props; None where neither says."""
-    entries = [figures.mapping(entry) for entry in figures.sequence(listed.get("data"))]
-    entry = entries[0] if entries else {}
+def read_held_model(entry: Mapping[str, Any], props: Mapping[str, Any]) -> HeldModel:
+    """The model in its entry of /v1/models and in /props; None where neither says."""
     meta = figures.mapping(entry.get("meta"))
     path = figures.text(props.get("model_path"))
-    names = [
-        entry.get("id"),
-        *figures.sequence(entry.get("aliases")),
-        props.get("model_alias"),
-        path,
-    ]
+    names = [*_names_of(entry), figures.text(props.get("model_alias")), path]
     defaults = figures.mapping(props.get("default_generation_settings"))
     context = figures.count(defaults.get("n_ctx"))
     return HeldModel(
-        names=tuple(dict.fromkeys(name for name in names if figures.text(name))),
+        names=tuple(dict.fromkeys(name for name in names if name)),
         path=path,
         ftype=figures.text(props.get("model_ftype")) or figures.text(meta.get("ftype")),
         context_tokens=context or figures.count(meta.get("n_ctx")) or None,

@@ -17,14 +17,16 @@ from orket.providers.contract import (
 )
 from orket.providers.http_adapter import HttpAdapter
 from orket.providers.identity import listed_model, require_bits
+from orket.providers.kinds import refuse_other_kind
 from orket.providers.llamacpp.protocol import (
     HeldModel,
     LlamaCppServer,
     held_quant,
+    list_entries,
+    read_router,
     require_name,
     require_quant,
 )
-from orket.providers.reading import figures
 from orket.quants import file_name, quant_of_words
 from orket.records import CallFacts, Capabilities, Controls
 
@@ -46,12 +48,16 @@ class LlamaServerAdapter(HttpAdapter):
 
     def describe(self) -> ServerInfo:
         """Ask what it is, and try with two calls of one token what it tells."""
+        refuse_other_kind(self._http, "llama-server")
         held = self._await_model()
         return self._info(held.build, self._probe(held), self._notes(held))
 
     def load(self, model: ModelRef, controls: Controls) -> LoadedModel:
         """Verify that the server holds this model. Raises ProviderError."""
-        held = self._held = self._await_model()
+        held = self._held = self._await_model(model.name)
+        if held.router is not None:
+            # A router finds a model by its own name alone.
+            model = replace(model, name=held.names[0])
         where = f"the server at {self._http.endpoint.url}"
         require_name(model, held, where)
         require_quant(model, held, where)
@@ -76,25 +82,28 @@ class LlamaServerAdapter(HttpAdapter):
 
     def generate(self, request: Generation) -> CallFacts:
         """Make one model call."""
-        return self._server.generate(request, self._streams(request))
+        return self._server.generate(
+            request, self._streams(request), self._held.router is not None
+        )
 
     def other_models(self) -> list[str] | None:
         """Other models a router holds loaded; a plain server holds one."""
         reply = self._http.get("/v1/models")
         if not reply.ok:
             return None
-        entries = figures.sequence(figures.mapping(reply.json).get("data"))
-        loaded = [
-            name
-            for entry in map(figures.mapping, entries)
-            if figures.mapping(entry.get("status")).get("value") == "loaded"
-            and (name := figures.text(entry.get("id"))) is not None
-        ]
-        return sorted(set(loaded) - set(self._held.names))
+        router = read_router(list_entries(reply.json), {})
+        return sorted(set(router.loaded if router else ()) - set(self._held.names))
 
     def installed_models(self) -> list[ModelRef]:
-        """The model this server holds; its quant by the server's word."""
+        """The model this server holds, or each that its router has loaded."""
         held = self._await_model()
+        if held.router is None:
+            return self._listed(held)
+        loaded = map(self._server.held_model, held.router.loaded)
+        return [ref for each in loaded for ref in self._listed(each)]
+
+    def _listed(self, held: HeldModel) -> list[ModelRef]:
+        """A held model in the quant of the server's word."""
         if not held.names:
             return []
         name = held.names[0]
@@ -106,15 +115,23 @@ class LlamaServerAdapter(HttpAdapter):
         """The server's counters; None when it shows none."""
         return self._server.server_load()
 
-    def _await_model(self) -> HeldModel:
+    def _await_model(self, name: str | None = None) -> HeldModel:
         """The held model, once the server has loaded it."""
         for _ in range(READY_SECONDS):
             if self._http.get("/health").status != 503:
                 break
             self._clock.sleep(1.0)
-        return self._server.held_model()
+        return self._server.held_model(name)
 
     def _probe(self, held: HeldModel) -> Capabilities:
+        if held.router is not None and not held.names:
+            # It would load a model to answer.
+            return Capabilities(
+                context_control=False,
+                thread_control=False,
+                batch_control=False,
+                memory_report=False,
+            )
         request = Generation(
             model=ModelRef("", "", held.names[0] if held.names else ""),
             prompt="Say yes.",
@@ -143,6 +160,11 @@ class LlamaServerAdapter(HttpAdapter):
 
     def _notes(self, held: HeldModel) -> tuple[str, ...]:
         notes = []
+        if held.router is not None:
+            known, loaded = len(held.router.names), len(held.router.loaded)
+            notes.append(
+                f"a router of {known} models, {loaded} loaded: one is picked by name"
+            )
         if self._server.server_load() is None:
             notes.append("started without --metrics: other clients cannot be seen")
         if held.slots is not None and held.slots > 1:

@@ -26,6 +26,7 @@ from orket.providers.identity import (
     require_quant,
     same_name,
 )
+from orket.providers.kinds import refuse_other_kind
 from orket.providers.lmstudio.call import V1Call
 from orket.providers.lmstudio.models import (
     LmStudioModels,
@@ -67,6 +68,7 @@ class LmStudioAdapter(HttpAdapter):
         """Whether a model takes a reasoning setting, by name and setting."""
 
     def describe(self) -> ServerInfo:
+        refuse_other_kind(self._http, "LM Studio")
         has_v1, has_v0 = self._models.has_v1, self._models.has_route("v0")
         if not has_v1 and not has_v0:
             raise ProviderError(

@@ -25,6 +25,7 @@ from orket.providers.identity import (
     require_quant,
     same_name,
 )
+from orket.providers.kinds import refuse_other_kind
 from orket.providers.ollama.call import OllamaCall, runner_options, sampling_options
 from orket.providers.ollama.eras import Era, find_era, parse_version
 from orket.providers.reading.figures import count, mapping, sequence, size_bytes, text
@@ -58,6 +59,7 @@ class OllamaAdapter(HttpAdapter):
         self._format: str | None = None
 
     def describe(self) -> ServerInfo:
+        refuse_other_kind(self._http, "Ollama")
         reply = self._http.get("/api/version")
         body = self._http.require(reply, "asking for Ollama's version")
         self._version, self._asked_version = text(mapping(body).get("version")), True
