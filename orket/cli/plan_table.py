@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
     """The resolved plan as plain values."""
+    from orket.machine.checkout import read_checkout
     from orket.machine.memory import read_free_memory
     from orket.planning.estimate import ASSUMPTIONS, estimate_plan
     from orket.planning.evidence import count_families, warn_of_few
     from orket.planning.fit import find_needs
+    from orket.planning.readiness import list_missing, warn_of_context
     from orket.policy import changed_policy
     from orket.records import Controls
 
-    estimate = estimate_plan(plan)
+    estimate, checkout = estimate_plan(plan), read_checkout()
     needs, free = find_needs(plan), read_free_memory()
     phases = [run.phase for run in plan.runs]
     return {
@@ -37,7 +39,8 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
             "url": _shown(plan.server.options.url),
             "streaming": plan.server.options.streaming,
         },
-        "control_profile": plan.profile.name,
+        "control_profile": ", ".join(plan.control_profiles),
+        "commit": str(checkout) if checkout else None,
         "order": plan.order,
         "repetitions": plan.repetitions,
         "polluted_retries": plan.polluted_retries,
@@ -58,6 +61,7 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
         "models": [
             {
                 "id": model.model_id,
+                "control_profile": plan.profiles[model.model_id].name,
                 "controls": {
                     name: getattr(model.controls, name)
                     for name in Controls.__struct_fields__
@@ -95,7 +99,11 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
             "largest_model_bytes": estimate.largest_model_bytes,
             "assumptions": ASSUMPTIONS,
         },
-        "warnings": warn_of_few(plan.task_entries, plan.models),
+        "warnings": [
+            *warn_of_few(plan.task_entries, plan.models),
+            *warn_of_context(plan),
+        ],
+        "missing": list_missing(plan),
     }
 
 
@@ -118,7 +126,7 @@ def print_plan(plan: Plan, store: Warehouse, summary: str) -> None:
     print_line(_estimate_line(document["estimate"]))
     for warning in document["warnings"]:
         print_line(f"Note: {warning}")
-    for missing in plan.missing():
+    for missing in document["missing"]:
         print_line(f"Not runnable here: {missing}")
 
 
@@ -145,6 +153,7 @@ def _headlines(document: dict[str, Any]) -> list[tuple[str, str]]:
             f"{calls['total']}: {calls['warmup']} warm-up, {calls['canary']} canary, "
             f"{calls['matrix']} matrix",
         ),
+        ("commit", document["commit"] or "none: not started from a checkout"),
         ("plan hash", document["plan_hash"]),
         ("policy hash", document["policy_hash"]),
     ]
@@ -155,7 +164,7 @@ def _headlines(document: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _print_model(model: dict[str, Any]) -> None:
     print_line()
-    print_line(f"Model {model['id']}")
+    print_line(f"Model {model['id']}, control profile {model['control_profile']}")
     controls = {
         name: "not set" if value is None else value
         for name, value in model["controls"].items()
@@ -169,7 +178,7 @@ def _print_model(model: dict[str, Any]) -> None:
         {
             "quant": quant["quant"],
             "name": quant["name"] or "whatever is served",
-            "identity": (quant["digest"] or "asked of the server")[:23],
+            "identity": _identity(quant),
             "MiB": None if quant["bytes"] is None else round(quant["bytes"] / 2**20, 1),
             "needs": quant["needs_bytes"] and round(quant["needs_bytes"] / 2**20, 1),
             "memory": quant["fit"],
@@ -182,6 +191,12 @@ def _print_model(model: dict[str, Any]) -> None:
         ["quant", "name", "identity", "MiB", ("needs", "needs MiB"), "memory", "at"],
         "table",
     )
+
+
+def _identity(quant: dict[str, Any]) -> str:
+    if quant["missing"]:
+        return "not there"
+    return str(quant["digest"] or "asked of the server")[:23]
 
 
 def _print_order(blocks: list[dict[str, Any]]) -> None:

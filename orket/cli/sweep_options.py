@@ -182,7 +182,6 @@ def _changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
         Change(key, value)
         for key, value in (
             ("repetitions", chosen.runs),
-            ("control_profile", chosen.profile),
             ("tasks.buckets", list(chosen.buckets) or None),
             ("tasks.sandbox", chosen.sandbox),
             ("runtime_target", chosen.runtime_target),
@@ -190,6 +189,8 @@ def _changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
         )
         if value is not None
     ]
+    if chosen.profile is not None:
+        changes.append(_profile_change(preset, chosen.profile))
     count = len(preset.table.models)
     pairs = {_spell_quant(preset, quant): url for quant, url in pairs.items()}
     quants = [_spell_quant(preset, quant) for quant in chosen.quants] or list(pairs)
@@ -253,6 +254,18 @@ def _refuse_unknown(
                     f"no quant is called {quant!r}",
                     f"the preset {preset.name} has {', '.join(model.quants)}",
                 )
+
+
+def _profile_change(preset: Preset, profile: str) -> Change:
+    """The profile of the preset and of each model that names one of its own."""
+    from orket.planning.preset import Change
+
+    own = [
+        ("models", index, "control_profile")
+        for index, model in enumerate(preset.content["models"])
+        if "control_profile" in model
+    ]
+    return Change("control_profile", profile, (("control_profile",), *own))
 
 
 def _task_changes(chosen: SweepOptions) -> list[Change]:

@@ -44,7 +44,8 @@ class SweepProgress:
         """Open the display, where stderr is a terminal."""
         self._total = total
         messages.note(
-            f"sweep {plan.sweep_id}: {total} calls, control profile {plan.profile.name}"
+            f"sweep {plan.sweep_id}: {total} calls, control profile "
+            + ", ".join(plan.control_profiles)
         )
         if sys.stderr.isatty():
             self._progress = _open_display()

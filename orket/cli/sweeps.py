@@ -10,6 +10,7 @@ import click
 from orket.cli import messages
 from orket.cli.options import format_option, store_option
 from orket.cli.output import print_rows
+from orket.errors import UsageError
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
@@ -19,21 +20,46 @@ _COLUMNS = (
     "generated_at",
     "preset",
     "status",
+    ("hardware_fingerprint", "machine"),
     "model",
     "quants",
     ("best_value", "best value"),
     ("minimum_viable", "minimum viable"),
     "confidence",
 )
-_DROPPABLE = ("generated_at", "preset", "quants", "status", "confidence", "model")
+HERE = "here"
+"""As a machine: the one that the command runs on."""
+
+_DROPPABLE = (
+    "generated_at",
+    "preset",
+    "quants",
+    "status",
+    "hardware_fingerprint",
+    "confidence",
+    "model",
+)
 """What a narrow terminal goes without; the id tells the first two as well."""
 
 
 @click.command()
+@click.option(
+    "--machine",
+    metavar="FINGERPRINT",
+    help="Only sweeps of this machine: its fingerprint or the start of it, or `here`.",
+)
+@click.option(
+    "--by-machine", is_flag=True, help="Group by machine, the oldest sweep first."
+)
 @store_option
 @format_option
-def sweeps(store: Warehouse, output_format: str | None) -> None:
-    """List the sweeps in the warehouse, oldest first, a line for each model."""
+def sweeps(
+    machine: str | None, by_machine: bool, store: Warehouse, output_format: str | None
+) -> None:
+    """List the sweeps in the warehouse, oldest first, a line for each model.
+
+    Advice holds for the machine that it was measured on: each line names it.
+    """
     from orket.exports.summary import summary_document
 
     with store.session() as session:
@@ -47,7 +73,27 @@ def sweeps(store: Warehouse, output_format: str | None) -> None:
         if sweep_id in documents
         for row in _sweep_rows(summary_document(documents[sweep_id]))
     ]
+    if machine is not None:
+        rows = _of_machine(rows, machine)
+    if by_machine:
+        rows.sort(key=lambda row: str(row["hardware_fingerprint"] or ""))
     print_rows(rows, _COLUMNS, output_format, rigid="sweep_id", droppable=_DROPPABLE)
+
+
+def _of_machine(rows: list[dict[str, Any]], machine: str) -> list[dict[str, Any]]:
+    """The rows of one machine. Raises UsageError where no sweep, or several, fit."""
+    from orket.machine.fingerprint import read_fingerprint
+
+    wanted = read_fingerprint().id if machine == HERE else machine
+    known = {str(row["hardware_fingerprint"] or "") for row in rows}
+    fitting = {found for found in known if found.startswith(wanted or "")}
+    if wanted in known:
+        fitting = {wanted}
+    if len(fitting) != 1:
+        shown = ", ".join(sorted(known - {""})) or "none"
+        problem = "several machines are" if fitting else "no machine of a sweep is"
+        raise UsageError(f"{problem} {wanted}", f"there are: {shown}")
+    return [row for row in rows if row["hardware_fingerprint"] in fitting]
 
 
 def _sweep_rows(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -58,6 +104,7 @@ def _sweep_rows(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "generated_at": summary["generated_at"],
             "preset": summary["preset"],
             "status": summary["status"],
+            "hardware_fingerprint": summary["hardware_fingerprint"],
             "model": session["model_id"],
             "quants": len(session["per_quant"]),
             "best_value": detail["best_value_quant"],

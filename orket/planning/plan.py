@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -13,7 +12,13 @@ import msgspec
 from orket.errors import UsageError
 from orket.planning import identity
 from orket.planning.kept import keep_preset
-from orket.planning.preset import DEFAULT_PROFILE, Preset, Profile, load_profile
+from orket.planning.preset import (
+    DEFAULT_PROFILE,
+    Preset,
+    Profile,
+    known_profiles,
+    load_profile,
+)
 from orket.planning.preset_file import ControlsTable, ModelTable
 from orket.planning.schedule import (
     CanaryCell,
@@ -24,8 +29,15 @@ from orket.planning.schedule import (
 from orket.planning.targets import Target, resolve_target
 from orket.policy import build_policy, policy_facts
 from orket.providers.options import ServerOptions
-from orket.providers.registry import EMBEDDED, require_provider
-from orket.records import Controls, Label, Override, PlannedRun, TaskEntry
+from orket.providers.registry import require_provider
+from orket.records import (
+    Controls,
+    Label,
+    Override,
+    PlannedRun,
+    ProfileLimit,
+    TaskEntry,
+)
 from orket.tasks.bank import Task, TaskBank, load_bank, select_tasks
 from orket.tasks.checkers import CHECKER_VERSION
 
@@ -67,7 +79,8 @@ class Plan:
     preset_content: str
     """What it resolved to: see `kept`."""
     title: str | None
-    profile: Profile
+    profiles: Mapping[str, Profile]
+    """The control profile in force, by model."""
     server: ServerPlan
     models: tuple[PlannedModel, ...]
     tasks: tuple[Task, ...]
@@ -86,9 +99,16 @@ class Plan:
     overrides: tuple[Override, ...]
     runtime_target: str
     execution_mode: str
+    profile_limits: tuple[ProfileLimit, ...]
+    """What each known control profile would allow the canary of this preset."""
     runs: tuple[PlannedRun, ...]
     plan_hash: str
     policy_hash: str
+
+    @property
+    def control_profiles(self) -> tuple[str, ...]:
+        """Names of the control profiles in force, in the order of the models."""
+        return tuple(dict.fromkeys(self.profiles[m.model_id].name for m in self.models))
 
     def model(self, model_id: str) -> PlannedModel:
         """The model of that id."""
@@ -98,29 +118,6 @@ class Plan:
         """The target of that model and quant."""
         targets = self.model(model_id).targets
         return next(target for target in targets if target.ref.quant_tag == quant_tag)
-
-    def missing(self) -> list[str]:
-        """Why the plan, or a quant of it, cannot be run on this machine."""
-        files = [
-            target.missing
-            for model in self.models
-            for target in model.targets
-            if target.missing
-        ]
-        return files + self._excess_threads()
-
-    def _excess_threads(self) -> list[str]:
-        """An engine that Orket starts would take any number, and crawl."""
-        cpus = os.cpu_count()
-        asked = {model.controls.threads or "" for model in self.models}
-        if self.server.provider != EMBEDDED or cpus is None:
-            return []
-        return [
-            f"{threads} threads are more than this machine's {cpus} logical CPUs: "
-            f"give --threads {cpus} or fewer, or --threads server"
-            for threads in sorted(asked)
-            if threads.isdecimal() and int(threads) > cpus
-        ]
 
 
 def build_plan(
@@ -134,15 +131,15 @@ def build_plan(
     Raises UsageError for anything that does not resolve.
     """
     table = preset.table
-    profile = load_profile(table.control_profile or DEFAULT_PROFILE)
     server = _plan_server(preset)
     bank = load_bank(table.tasks.bank or "")
     tasks = select_tasks(
         bank, table.tasks.buckets, table.tasks.select, table.tasks.limit
     )
     entries = tuple(_task_entry(task) for task in tasks)
+    profiles = {model.id: _profile_of(preset, model) for model in table.models}
     models = tuple(
-        _plan_model(preset, profile, model, server) for model in table.models
+        _plan_model(preset, model, profiles[model.id], server) for model in table.models
     )
     repetitions = 0 if purpose == CANARY_ONLY else table.repetitions or 1
     order = table.order or "rotated"
@@ -174,7 +171,7 @@ def build_plan(
         preset=preset.name,
         preset_content=keep_preset(preset),
         title=table.title,
-        profile=profile,
+        profiles=profiles,
         server=server,
         models=models,
         tasks=tasks,
@@ -197,6 +194,7 @@ def build_plan(
         overrides=preset.overrides,
         runtime_target=table.runtime_target or "local-hardware",
         execution_mode=table.execution_mode or "live",
+        profile_limits=_profile_limits(preset),
         runs=build_schedule(sweep_id, models, entries, repetitions, order, canary),
         plan_hash=identity.hash_of(facts),
         policy_hash=identity.hash_of(
@@ -205,8 +203,13 @@ def build_plan(
     )
 
 
+def _profile_of(preset: Preset, model: ModelTable) -> Profile:
+    own = model.control_profile or preset.table.control_profile
+    return load_profile(own or DEFAULT_PROFILE)
+
+
 def _plan_model(
-    preset: Preset, profile: Profile, model: ModelTable, server: ServerPlan
+    preset: Preset, model: ModelTable, profile: Profile, server: ServerPlan
 ) -> PlannedModel:
     table = preset.table
     layers = (profile.table.controls, table.controls, model.controls)
@@ -224,6 +227,22 @@ def _plan_model(
         if model.parameters_billions is None
         else Decimal(model.parameters_billions),
     )
+
+
+def _profile_limits(preset: Preset) -> tuple[ProfileLimit, ...]:
+    """Variation that each known profile allows; none where the preset sets its own."""
+    tables = [preset.table.policy, *(model.policy for model in preset.table.models)]
+    if any("canary_max_latency_cv" in table for table in tables):
+        return ()
+    limits = []
+    for name in known_profiles():
+        try:
+            policy = build_policy(load_profile(name).table.policy)
+        except UsageError:
+            continue  # A broken profile of the user's cannot be advised.
+        limit = policy.canary_max_latency_cv_ppm
+        limits.append(ProfileLimit(name=name, canary_max_latency_cv_ppm=limit))
+    return tuple(limits)
 
 
 def _build_controls(layers: Sequence[ControlsTable]) -> Controls:

@@ -99,6 +99,7 @@ class ModelTable(Table):
     any_id: bool = False
     parameters_billions: Annotated[Decimal | int, Field(gt=0)] | None = None
     names: Annotated[dict[str, NameTable], Field(min_length=1)]
+    control_profile: Word | None = None
     controls: ControlsTable = ControlsTable()
     policy: Policies = {}
 

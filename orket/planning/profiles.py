@@ -45,9 +45,11 @@ def save_profile(
 ) -> Path:
     """Write the plan's controls and profile thresholds under a name; where they lie."""
     check_profile_name(name)
-    if len({model.controls for model in plan.models}) > 1:
+    if len({model.controls for model in plan.models}) > 1 or (
+        len(plan.control_profiles) > 1
+    ):
         raise UsageError(
-            "the models of this preset have different controls",
+            "the models of this preset have different controls or control profiles",
             "save the profile of one with --model",
         )
     path = user_folder() / "controls" / f"{name}.toml"
@@ -67,7 +69,8 @@ def save_profile(
 def _render(
     name: str, plan: Plan, canary: dict[str, Any], hardware_fingerprint: str | None
 ) -> str:
-    controls = _control_values(plan.models[0].controls)
+    first = plan.models[0]
+    controls, profile = _control_values(first.controls), plan.profiles[first.model_id]
     cv = canary["latency_cv_micro"]
     evidence = {
         "sweep_id": plan.sweep_id,
@@ -78,13 +81,13 @@ def _render(
     lines = [
         f"# Saved by orket canary {plan.preset}, after a gate that passed.",
         "schema_version = 1",
-        f"title = {_toml(f'{name}, from {plan.profile.name}')}",
+        f"title = {_toml(f'{name}, from {profile.name}')}",
         "",
         "[controls]",
         *_assignments(controls),
         "",
         "[policy]",
-        *_assignments(dict(plan.profile.table.policy)),
+        *_assignments(dict(profile.table.policy)),
         "",
         "[evidence]",
         *_assignments(evidence),

@@ -48,13 +48,18 @@ def resolve_target(
         name = _fill(template, words) or ""
         return Target(ModelRef(model.id, quant, name), server_url)
     pattern = _fill(called or names.file, words) or ""
+    place = f"{model.id} {quant}"
     given = _fill(names.name or names.tag or names.key, words)
     found = _find_files(pattern, folder)
     if len(found) != 1:
         ref = ModelRef(model.id, quant, given or Path(pattern).stem)
-        return Target(ref, server_url, missing=_say_missing(pattern, found, folder))
+        said = f"{place}: {_say_missing(pattern, found, folder)}"
+        return Target(ref, server_url, missing=said)
     path = found[0]
-    weights = read_weights(path)
+    try:
+        weights = read_weights(path)
+    except UsageError as error:
+        raise UsageError(f"{place}: {error.message}", error.hint) from error
     return Target(
         ModelRef(model.id, quant, given or path.stem, path),
         server_url,
@@ -132,6 +137,7 @@ def _matches(folder: Path, pattern: str) -> list[Path]:
 
 
 def _say_missing(pattern: str, found: list[Path], folder: Path) -> str:
+    """Why a file cannot be had."""
     if found:
         shown = ", ".join(str(path) for path in found[:3])
         return f"{pattern} matches {len(found)} files ({shown}): name one"

@@ -9,6 +9,7 @@ from orket.machine.clock import Clock, SystemClock
 from orket.machine.fingerprint import read_fingerprint
 from orket.machine.observer import Observer
 from orket.planning.plan import Plan
+from orket.planning.readiness import list_missing
 from orket.sweep.anchors import Anchors
 from orket.sweep.blocks import BlockRunner
 from orket.sweep.context import Context, Reporter, Silence
@@ -66,7 +67,7 @@ def run_sweep(
     OrketError when another process runs this sweep, and WarehouseError when the
     warehouse can take no more.
     """
-    if missing := plan.missing():
+    if missing := list_missing(plan):
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise UsageError(missing[0] + more)
     if plan.sidecar is not None:

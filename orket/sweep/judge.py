@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from orket.planning.preset import known_profiles, load_profile
-from orket.policy import build_policy
 from orket.warehouse import Warehouse
 
 
@@ -59,24 +57,6 @@ def read_canary_failure(
     return ": ".join(filter(None, (rows[0]["error_class"], rows[0]["error_message"])))
 
 
-def find_passing_profile(warehouse: Warehouse, sweep_id: str) -> str | None:
-    """The strictest known profile under which this sweep's canary would have passed.
-
-    The gate's own view judges, with each profile's thresholds in place.
-    """
-    for name, limit_ppm in sorted(_latency_limits().items(), key=lambda item: item[1]):
-        overrides = {"canary_max_latency_cv_ppm": limit_ppm}
-        with warehouse.session(sweep_id, overrides) as session:
-            failed = session.rows(
-                "SELECT model_id FROM v1.canary WHERE sweep_id = ? "
-                "AND verdict <> 'PASSED'",
-                [sweep_id],
-            )
-        if not failed:
-            return name
-    return None
-
-
 def read_determinism(warehouse: Warehouse, sweep_id: str) -> list[dict[str, Any]]:
     """Whether equal requests gave equal answers, one row for each task and quant."""
     with warehouse.session(sweep_id) as session:
@@ -107,11 +87,3 @@ def count_determinism(
             [required_ppm, sweep_id],
         )
     return row
-
-
-def _latency_limits() -> dict[str, int]:
-    profiles = {name: load_profile(name).table for name in known_profiles()}
-    return {
-        name: build_policy(table.policy).canary_max_latency_cv_ppm
-        for name, table in profiles.items()
-    }

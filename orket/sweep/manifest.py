@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from orket import __version__
+from orket.machine.checkout import read_checkout
 from orket.machine.fingerprint import Fingerprint
 from orket.planning.plan import MATRIX, Plan
 from orket.planning.schedule import PlannedModel
@@ -19,7 +18,6 @@ from orket.tasks.checkers import CHECKER_VERSION
 from orket.warehouse.parts import time_ordered_id
 
 START, RESUME = "START", "RESUME"
-_GIT_SECONDS = 5
 
 
 def build_manifest(
@@ -37,13 +35,14 @@ def build_manifest(
     `known` is what is known of single quants, before they run.
     """
     facts = {entry.model: entry for entry in known}
+    checkout = read_checkout()
     return SweepRow(
         sweep_id=plan.sweep_id,
         manifest_id=time_ordered_id(),
         kind=kind,
         started_at=started_at,
         orket_version=__version__,
-        commit_sha=read_commit(),
+        commit_sha=checkout.commit if checkout else None,
         preset=plan.preset,
         preset_content=plan.preset_content if plan.purpose == MATRIX else None,
         plan_hash=plan.plan_hash,
@@ -61,6 +60,7 @@ def build_manifest(
         canary_planned=bool(plan.canary),
         sidecar_planned=plan.sidecar is not None,
         sandbox=plan.sandbox,
+        control_profiles=list(plan.profile_limits),
         checker_version=CHECKER_VERSION,
         executor_load1_milli=load1_milli,
         models=[
@@ -95,24 +95,6 @@ def quant_entry(target: Target, known: LoadedModel | None = None) -> QuantEntry:
     )
 
 
-def read_commit() -> str | None:
-    """Commit of the checkout the sweep is started from; None outside of one."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    try:
-        done = subprocess.run(
-            [git, "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=_GIT_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
-
-
 def _model_entry(
     plan: Plan,
     model: PlannedModel,
@@ -135,7 +117,7 @@ def _model_entry(
         cpu_only=loaded.cpu_only if loaded else None,
         capabilities=_common([info.capabilities for info in infos]),
         controls=model.controls,
-        control_profile=plan.profile.name,
+        control_profile=plan.profiles[model.model_id].name,
         policy=model.policy,
     )
 

@@ -133,6 +133,18 @@ def test_sweeps_lists_oldest_first(run):
     assert [row["best_value"] for row in rows] == ["Q4_K_M", None]
 
 
+def test_sweeps_of_one_machine_are_found_by_its_fingerprint(run):
+    rows = json.loads(run("sweeps", "--format", "json")[1])
+    (machine,) = {row["hardware_fingerprint"] for row in rows}
+    for given in (machine, machine[:-1]):
+        code, out, _ = run("sweeps", "--machine", given, "--format", "json")
+        assert (code, json.loads(out)) == (0, rows)
+    code, _, err = run("sweeps", "--machine", "nowhere")
+    assert code == 2
+    assert f"no machine of a sweep is nowhere: there are: {machine}" in err
+    assert json.loads(run("sweeps", "--by-machine", "--format", "json")[1]) == rows
+
+
 def test_sweeps_of_an_empty_warehouse(tmp_path, capsys):
     assert run_command(["sweeps", "-w", str(tmp_path)]) == 0
     assert "there is no sweep" in capsys.readouterr().err

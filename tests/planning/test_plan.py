@@ -18,9 +18,17 @@ from orket.planning.identity import (
     prompt_hash,
 )
 from orket.planning.plan import CANARY_ONLY, DETERMINISM, build_plan
-from orket.planning.preset import Change, known_presets, load_preset, override
+from orket.planning.preset import (
+    Change,
+    known_presets,
+    load_preset,
+    load_profile,
+    override,
+)
+from orket.planning.readiness import list_missing, warn_of_context
 from orket.planning.schedule import CanaryCell, PlannedModel, build_schedule
 from orket.planning.targets import Target, resolve_target
+from orket.policy import build_policy
 from orket.providers.contract import ModelRef
 from orket.quants import ollama_spelling
 from orket.records import Controls, Policy, TaskEntry
@@ -231,8 +239,8 @@ def test_a_plan_needs_no_files_and_says_what_is_missing(tmp_path):
     path = tmp_path / "p.toml"
     path.write_text(PRESET.format(folder=tmp_path / "none", label="a", url="u"))
     plan = build_plan(load_preset(str(path)), "s")
-    assert len(plan.missing()) == 3
-    assert "m-F16.gguf" in plan.missing()[0]
+    assert len(list_missing(plan)) == 3
+    assert "m F16: there is no file" in list_missing(plan)[0]
 
 
 @pytest.mark.parametrize("name", sorted(known_presets()))
@@ -360,3 +368,111 @@ def test_nonces_differ_by_repetition_and_revision():
 def test_the_hash_of_a_prompt_tells_system_and_prompt_apart():
     hashes = {prompt_hash("ab", None), prompt_hash("b", "a"), prompt_hash("ab", "")}
     assert len(hashes) == 3
+
+
+TWO_MODELS = """schema_version = 1
+control_profile = "desktop"
+[provider]
+name = "ollama"
+[[models]]
+id = "one"
+quants = ["Q8_0"]
+[models.names.ollama]
+tag = "one"
+[[models]]
+id = "other"
+quants = ["Q8_0"]
+control_profile = "shared"
+[models.controls]
+context = 16
+[models.names.ollama]
+tag = "other"
+[tasks]
+bank = "quickstart"
+limit = 2
+"""
+
+
+@pytest.fixture
+def two_models(tmp_path):
+    path = tmp_path / "two.toml"
+    path.write_text(TWO_MODELS)
+    return load_preset(str(path))
+
+
+def test_a_model_may_have_a_control_profile_of_its_own(two_models):
+    plan = build_plan(two_models, "s")
+    names = {model: profile.name for model, profile in plan.profiles.items()}
+    assert names == {"one": "desktop", "other": "shared"}
+    limits = [model.policy.canary_max_latency_cv_ppm for model in plan.models]
+    assert limits == [
+        build_policy(load_profile(name).table.policy).canary_max_latency_cv_ppm
+        for name in ("desktop", "shared")
+    ]
+    assert limits[0] != limits[1]
+
+
+def test_a_profile_of_the_command_line_holds_for_every_model(two_models):
+    changed = override(
+        two_models,
+        [
+            Change(
+                "control_profile",
+                "quiet",
+                (("control_profile",), ("models", 1, "control_profile")),
+            )
+        ],
+    )
+    assert build_plan(changed, "s").control_profiles == ("quiet",)
+
+
+def test_known_profiles_are_offered_unless_the_preset_sets_its_own_limit(two_models):
+    limits = {
+        limit.name: limit.canary_max_latency_cv_ppm
+        for limit in build_plan(two_models, "s").profile_limits
+    }
+    assert limits["quiet"] < limits["desktop"] < limits["shared"]
+    own = override(two_models, [Change("policy.canary_max_latency_cv", 1)])
+    assert build_plan(own, "s").profile_limits == ()
+
+
+def test_a_context_that_cannot_hold_a_task_is_told_with_its_model(two_models):
+    plan = build_plan(two_models, "s")
+    least = max(
+        task.max_tokens + len(task.prompt.split()) + len((task.system or "").split())
+        for task in plan.tasks
+    )
+    (said,) = warn_of_context(plan)
+    assert said.startswith("other: a context of 16 tokens cannot hold quickstart/")
+    assert said.endswith(f"give --context {least} or more")
+    roomy = override(
+        two_models,
+        [Change("controls.context", least, (("models", 1, "controls", "context"),))],
+    )
+    assert warn_of_context(build_plan(roomy, "s")) == []
+
+
+def test_the_embedded_engine_needs_a_file_for_each_quant(two_models):
+    embedded = override(
+        two_models,
+        [
+            Change("provider.name", "embedded"),
+            *(
+                Change("names", {"embedded": names}, (("models", index, "names"),))
+                for index, names in enumerate(
+                    ({"name": "one"}, {"file": "no-{quant}.gguf"})
+                )
+            ),
+        ],
+    )
+    said = "\n".join(list_missing(build_plan(embedded, "s")))
+    assert "one Q8_0: the embedded engine needs a file of weights" in said
+    assert "other Q8_0: there is no file no-Q8_0.gguf" in said
+
+
+def test_a_file_that_cannot_be_read_is_told_with_its_model(tmp_path):
+    (tmp_path / "m-F16.gguf").mkdir()
+    path = tmp_path / "p.toml"
+    path.write_text(PRESET.format(folder=tmp_path, label="a", url="u"))
+    (said, *_) = list_missing(build_plan(load_preset(str(path)), "s"))
+    assert said.startswith("m F16: ")
