@@ -32,6 +32,7 @@ from orket.policy import build_policy
 from orket.providers.contract import ModelRef
 from orket.quants import ollama_spelling
 from orket.records import Controls, Policy, TaskEntry
+from tests.places import FIXTURES, ROOT
 
 PRESET = """schema_version = 1
 title = "Small"
@@ -476,3 +477,12 @@ def test_a_file_that_cannot_be_read_is_told_with_its_model(tmp_path):
     path.write_text(PRESET.format(folder=tmp_path, label="a", url="u"))
     (said, *_) = list_missing(build_plan(load_preset(str(path)), "s"))
     assert said.startswith("m F16: ")
+
+
+def test_the_sweep_that_every_system_is_smoked_with_plans():
+    plan = build_plan(load_preset(str(FIXTURES / "smoke.toml")), "s")
+    assert len(plan.runs) < 40
+    workflow = (ROOT / ".github" / "workflows" / "smoke.yml").read_text()
+    assert "orket run tests/fixtures/smoke.toml" in workflow
+    port = str(plan.server.options.url).rpartition(":")[2]
+    assert f"orket mock-server ollama --port {port} " in workflow
