@@ -16,6 +16,7 @@ import msgspec
 from orket.limits import EARLIEST, LATEST, MAX_FOLDER_BYTES
 from orket.records import (
     EventRow,
+    FidelityRow,
     Record,
     RunRecord,
     SidecarRow,
@@ -25,10 +26,13 @@ from orket.records import (
 from orket.text import storable
 
 OUTCOMES = frozenset({"OK", "FAILED", "TIMEOUT", "CANCELLED"})
+ROLES = frozenset({"REFERENCE", "QUANT"})
+LEVELS = frozenset({"PATH", "PREFIX", "DIVERGENCE"})
 PHASES = frozenset({"warmup", "canary", "matrix", "anchor"})
 MOMENTS: dict[type[Record], tuple[str, ...]] = {
     RunRecord: ("executor_started_at", "recorded_at", "started_at"),
     SidecarRow: ("recorded_at",),
+    FidelityRow: ("recorded_at",),
     EventRow: ("recorded_at", "measured_at"),
     SweepRow: ("started_at",),
 }
@@ -56,6 +60,8 @@ def find_fault(row: Record) -> tuple[str, str] | None:
             return name, f"out of range: a moment of the year {moment.year}"
     if not is_folder_name(getattr(row, "sweep_id", None)):
         return "sweep_id", f"too long for a folder: over {MAX_FOLDER_BYTES} bytes"
+    if isinstance(row, FidelityRow):
+        return _find_fault_of_scores(row)
     return _find_fault_of_run(row) if isinstance(row, RunRecord) else None
 
 
@@ -72,6 +78,31 @@ def _find_fault_of_run(row: RunRecord) -> tuple[str, str] | None:
     if checks is not None and checks.checks_passed > checks.checks_total:
         return "checks.checks_passed", "more checks passed than there are"
     return None
+
+
+def _find_fault_of_scores(row: FidelityRow) -> tuple[str, str] | None:
+    """Lists that do not stand beside each other, or words of no meaning."""
+    for name, known in (
+        ("role", ROLES),
+        ("level", LEVELS),
+        ("outcome", OUTCOMES | {"UNSUPPORTED"}),
+    ):
+        if getattr(row, name) not in known:
+            return name, f"not one of {', '.join(sorted(known))}"
+    tops = row.top_ids if row.top_ids is not None else row.top_texts
+    if (tops is None) != (row.top_nnats is None):
+        return "top_nnats", "log-probabilities without tokens, or the other way round"
+    if tops is not None and row.top_nnats is not None:
+        if [len(top) for top in tops] != [len(top) for top in row.top_nnats]:
+            return "top_nnats", "not one log-probability for each token"
+        if not all(tops):
+            return "top_nnats", "a place without a token"
+    lengths = {
+        len(column)
+        for column in (row.path_ids, row.path_texts, row.path_nnats, row.top_nnats)
+        if column is not None
+    }
+    return ("path_ids", "lists of different places") if len(lengths) > 1 else None
 
 
 def is_folder_name(sweep_id: str | None) -> bool:

@@ -4,6 +4,7 @@ OrketError                 one line for a person, with what to do about it
 |-- UsageError             exit 2: bad usage or bad input (preset, file, option)
 |   `-- MissingExtra       exit 2: an optional dependency is not installed
 |-- WarehouseError         exit 1: the warehouse cannot be read or written
+|-- LimitReached         exit 1: a query needs more time or memory than it may take
 |-- EngineError            exit 1: a model server could not be started or died
 |-- ServerError            exit 1: a model server is not there or refuses
 |-- GateFailed             exit 3: the canary gate failed
@@ -48,6 +49,10 @@ class MissingExtra(UsageError):
 
 class WarehouseError(OrketError):
     """The warehouse cannot be read or written: a full disk, a torn part, no right."""
+
+
+class LimitReached(OrketError):
+    """A query of the user's own needs more time or memory than it was given."""
 
 
 class EngineError(OrketError):

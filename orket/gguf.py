@@ -82,6 +82,11 @@ class GgufHeader:
     """How many tensors are stored in which type, by the type's name."""
 
     @property
+    def publisher(self) -> str | None:
+        """Who made these weights of the model, by the header's word."""
+        return _text(self.metadata.get("general.quantized_by"))
+
+    @property
     def is_cut_short(self) -> bool:
         """Whether the file ends before its tensors do."""
         return self.file_bytes < self.whole_bytes

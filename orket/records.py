@@ -5,6 +5,7 @@ One row of each dataset of the warehouse is one struct here:
     sweeps/    SweepRow     the manifest: one per start or resume of a sweep
     runs/      RunRecord    one per model call, also when it failed
     sidecars/  SidecarRow   one per sidecar measurement
+    fidelity/  FidelityRow  one per prompt along which a quant was followed
     events/    EventRow     baseline governance; sweep finished or aborted
 
 The Arrow schema, strict validation, JSON and the data dictionary in
@@ -739,6 +740,13 @@ class ModelEntry(Record, frozen=True, kw_only=True):
     policy: Annotated[Policy, _about("Thresholds in force")]
 
 
+class TensorCount(Record, frozen=True, kw_only=True):
+    """How many tensors of a model are stored in one type."""
+
+    type: Annotated[Name, _about("Type, as ggml names it")]
+    tensors: Annotated[Count, _about("Tensors of it", "count")]
+
+
 class QuantEntry(Record, frozen=True, kw_only=True):
     """One quant of a model, with all that is known of its identity."""
 
@@ -765,6 +773,13 @@ class QuantEntry(Record, frozen=True, kw_only=True):
     ] = None
     reported_quant: Annotated[
         str | None, _about("Quant by the server's word", source="server")
+    ] = None
+    tensor_types: Annotated[
+        list[TensorCount] | None,
+        _about("Tensors by the type they are stored in", source="file or server"),
+    ] = None
+    publisher: Annotated[
+        str | None, _about("Who made these weights", source="file or server")
     ] = None
 
 
@@ -898,6 +913,109 @@ class SidecarRow(Record, frozen=True, kw_only=True):
     )
 
 
+class ScoreFacts(Record, frozen=True, kw_only=True):
+    """What a model would say next at each place of one answer, by its server's word.
+
+    The answer is the path: the reference's own greedy one. The lists hold one entry a
+    place; the end of the answer is a place too, where the model ended by itself.
+    """
+
+    level: Annotated[
+        Name,
+        _about(
+            "PATH: led along the path; PREFIX: its own answer; DIVERGENCE: no lists",
+            source="client",
+        ),
+    ]
+    method: Annotated[
+        str | None,
+        _about(
+            "GRAMMAR, PREFIX_REQUESTS, PROMPT_LOGPROBS or GENERATED; NULL: no lists",
+            source="client",
+        ),
+    ] = None
+    outcome: Annotated[
+        Name,
+        _about("OK, UNSUPPORTED, FAILED, TIMEOUT or CANCELLED", source="client"),
+    ]
+    error_class: Annotated[
+        str | None,
+        _about(
+            "Why there are no lists, e.g. NO_LOGPROBS, BAD_LOGPROBS, TOO_FEW_LOGPROBS, "
+            "TOKENIZER_DIFFERS, PATH_BROKEN",
+            source="client",
+        ),
+    ] = None
+    error_message: Annotated[
+        str | None, _about("One line, secrets removed", source="client")
+    ] = None
+    k: Annotated[Count, _about("Likeliest tokens asked for at each place", "count")]
+    max_tokens: Annotated[Count, _about("Longest path asked for", "tokens")]
+    wall_ns: Annotated[
+        Count | None,
+        _about("All requests of this row; no latency enters", "ns", "client"),
+    ] = None
+    tokenizer: Annotated[
+        str | None,
+        _about("Hash of the ids that the server makes of one odd text"),
+    ] = None
+    ended: Annotated[
+        bool | None,
+        _about(
+            "The answer ended by itself: the last place is its end", source="server"
+        ),
+    ] = None
+    prompt_ids: Annotated[
+        list[Count] | None,
+        _about("The prompt as ids; kept with the reference's answer", source="server"),
+    ] = None
+    path_ids: Annotated[
+        list[Count] | None, _about("Token at each place", "id", "server")
+    ] = None
+    path_texts: Annotated[
+        list[str] | None,
+        _about("The same as texts where ids are not told", "", "server"),
+    ] = None
+    path_nnats: Annotated[
+        list[Signed | None] | None,
+        _about("Log-probability of that token, where told", "1e-9 nats", "server"),
+    ] = None
+    top_ids: Annotated[
+        list[list[Count]] | None,
+        _about("Likeliest tokens at each place, in the server's order", "id", "server"),
+    ] = None
+    top_nnats: Annotated[
+        list[list[Signed]] | None,
+        _about("Their log-probabilities", "1e-9 nats", "server"),
+    ] = None
+    top_texts: Annotated[
+        list[list[str]] | None,
+        _about("Their texts where ids are not told", "", "server"),
+    ] = None
+
+
+class FidelityRow(ScoreFacts, frozen=True, kw_only=True):
+    """One prompt along which one quant was followed. No latency, never a gate."""
+
+    sweep_id: Annotated[Name, _about("Sweep")]
+    fidelity_id: Annotated[Name, _about("Hash of sweep, quant, prompt, role and time")]
+    recorded_at: Annotated[Moment, _about("When this row was written", "UTC")]
+    role: Annotated[
+        Name,
+        _about(
+            "REFERENCE: the answer that is the path; QUANT: what a quant says on it"
+        ),
+    ]
+    model_id: Annotated[Name, _about("Model, as the preset names it")]
+    model_digest: Annotated[
+        str | None, _about("Identity of the weights, where known", source="server")
+    ] = None
+    quant_tag: Annotated[Name, _about("Quant, as the preset names it")]
+    test_id: Annotated[Name, _about("bank/task whose prompt it is")]
+    task_revision: Annotated[Name, _about("Hash of the task's content")]
+    prompt_sha256: Annotated[Name, _about("Hash of the prompt as sent")]
+
+
 class EventRow(Record, frozen=True, kw_only=True):
     """One act of governance, or the end of a sweep. Events are never edited."""
 
@@ -951,6 +1069,7 @@ DATASETS: dict[str, type[Record]] = {
     "sweeps": SweepRow,
     "runs": RunRecord,
     "sidecars": SidecarRow,
+    "fidelity": FidelityRow,
     "events": EventRow,
 }
 

@@ -1,13 +1,20 @@
-"""Text from elsewhere, made fit to be stored; and the word that was meant."""
+"""Text from elsewhere, made fit to be stored or shown; and the word that was meant."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 _LIKENESS = 0.5
 _MOST_LISTED = 12
 """Of the words that are known: a list of fifty helps nobody."""
+
+
+# Unicode categories a terminal may act upon: control, format (bidi marks, zero-width
+# and the like), surrogates, line and paragraph separators.
+_ACTIVE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def storable(value: str) -> str:
@@ -23,6 +30,33 @@ def close_words(word: str, known: Iterable[str], most: int = 1) -> list[str]:
     plain = {option.casefold(): option for option in reversed(list(known))}
     found = get_close_matches(word.casefold(), plain, n=most, cutoff=_LIKENESS)
     return [plain[option] for option in found]
+
+
+def printable(text: str) -> str:
+    """`text` on one line, with every character a terminal could act upon spelled out.
+
+    Model answers, server messages and file names are not ours: an escape sequence in
+    one must not move the cursor, hide a line or turn its reading direction.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_spell_out, text))
+
+
+def is_active(character: str) -> bool:
+    """Whether a terminal could act upon a character instead of showing it."""
+    return unicodedata.category(character) in _ACTIVE
+
+
+def _spell_out(character: str) -> str:
+    if not is_active(character):
+        return character
+    if character in _SHORT:
+        return _SHORT[character]
+    code = ord(character)
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def nearest(word: str, known: Iterable[str], *, list_all: bool = False) -> str:

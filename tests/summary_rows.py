@@ -24,6 +24,10 @@ def summary_row() -> dict[str, Any]:
     row["canary"] |= {"verdict": "PASSED", "failed_reasons": []}
     session = row["sessions"][0]
     session["model_id"] = "demo"
+    session["run_quality_policy"] |= {
+        "include_polluted": "never",
+        "allow_unobserved": False,
+    }
     session["thresholds"] |= {
         "adherence_threshold_ppm": 950_000,
         "latency_ceiling_ns": 10_000_000_000,
@@ -67,6 +71,7 @@ def quant_row(tag: str, **values: Any) -> dict[str, Any]:
         "run_quality_status": "CLEAN",
         "run_quality_reasons": [],
         "run_quality_reason_counts": {},
+        "failures": [],
         **values,
     }
 

@@ -10,17 +10,25 @@ UNKNOWN_REASON = "see docs/views.md"
 _PROVISIONAL = "accept provisional results with --include-polluted fill"
 
 
-def advise(reason: str, policy: Mapping[str, Any]) -> str:
-    """What a reason means and what to do, under the run quality policy of a sweep."""
+def advise(reason: str, session: Mapping[str, Any]) -> str:
+    """What a reason means and what to do that this session has not done already."""
     from orket.warehouse.reasons import reason_named
 
     known = reason_named("run", reason)
     advice = f"{known.meaning}: {known.remedy}" if known else UNKNOWN_REASON
     if "{way_out}" not in advice:
         return advice
-    looser = _find_looser_profiles(policy["max_foreign_cpu_share"])
-    named = f"choose a looser control profile: --profile {' or '.join(looser)}"
-    return advice.format(way_out=named if looser else _PROVISIONAL)
+    way_out = _way_out(session)
+    # Without a way out the rest of the remedy stands alone.
+    return advice.format(way_out=way_out) if way_out else advice.split(", or {")[0]
+
+
+def _way_out(session: Mapping[str, Any]) -> str | None:
+    """What lets disturbed runs count, where it is not in force already."""
+    policy = session["run_quality_policy"]
+    if looser := _find_looser_profiles(policy["max_foreign_cpu_share"]):
+        return f"choose a looser control profile: --profile {' or '.join(looser)}"
+    return _PROVISIONAL if policy["include_polluted"] == "never" else None
 
 
 def _find_looser_profiles(foreign_cpu_share: Any) -> list[str]:

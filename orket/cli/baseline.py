@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from orket.cli import messages
-from orket.cli.options import format_option, store_option
+from orket.cli.options import format_option, reading_store_option, store_option
 from orket.cli.output import Column, print_line, print_rows
 from orket.errors import UsageError
 
@@ -107,7 +107,7 @@ def explain_append(stored: int, already: int, blocked: int) -> None:
 @baseline.command(name="list")
 @click.option("--all", "with_pruned", is_flag=True, help="Pruned ones too.")
 @selection_options
-@store_option
+@reading_store_option
 @format_option
 def list_command(
     with_pruned: bool,
@@ -231,7 +231,7 @@ def limit_options(command: _Command) -> _Command:
 @baseline.command()
 @click.option("--check", is_flag=True, help="Limits not given are 0.")
 @limit_options
-@store_option
+@reading_store_option
 @format_option
 def health(
     check: bool,

@@ -10,6 +10,11 @@ def words(code: str) -> str:
     return code.replace("_", " ").lower()
 
 
+def count_runs(count: int) -> str:
+    """`1 run`, `2 runs`."""
+    return "1 run" if count == 1 else f"{count} runs"
+
+
 def percent(ratio: Decimal | None, digits: int = 1) -> str:
     """A ratio as percent."""
     return f"{decimals(ratio * 100, digits)} %" if ratio is not None else "-"

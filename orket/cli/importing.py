@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _EXIT_REJECTED = 2
 _MOST_WORKERS = 4
-_DATASETS = ("runs", "sidecars", "events", "sweeps")
+_DATASETS = ("runs", "sidecars", "fidelity", "events", "sweeps")
 
 
 def import_files(

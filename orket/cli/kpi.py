@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli import messages
-from orket.cli.options import format_option, store_option
+from orket.cli.options import format_option, reading_store_option
 from orket.cli.output import choose_format, print_rows, show_value
 from orket.errors import CheckFailed
 from orket.exports.scale import MICRO, scale
@@ -42,7 +42,7 @@ _COLUMNS = ("kpi", "value", "count", "of", "objective", "target", "met")
     help="Sweeps that started on or after this date, UTC.",
 )
 @click.option("--check", is_flag=True, help="Exit with 4 unless every SLO is met.")
-@store_option
+@reading_store_option
 @format_option
 def kpi(
     sweep: str | None,

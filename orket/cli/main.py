@@ -17,7 +17,7 @@ import click
 from orket import __version__
 from orket.cli import messages
 from orket.errors import OrketError
-from orket.text import close_words
+from orket.text import close_words, printable
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -206,7 +206,8 @@ def _explain_usage(failure: click.ClickException) -> None:
 
 def _trace(debug: bool) -> None:
     if debug:
-        traceback.print_exc()
+        for line in traceback.format_exc().splitlines():
+            click.echo(printable(line), err=True)
 
 
 def main() -> NoReturn:

@@ -2,38 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 import click
 
+from orket.text import printable
+
 PROGRAM = "orket"
-
-# Unicode categories a terminal may act upon: control, format (bidi marks and the
-# like), surrogates, line and paragraph separators.
-_ACTIVE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
-
-def escape_text(text: str) -> str:
-    """`text` on one line, with every character a terminal could act upon spelled out.
-
-    Model answers, server messages and file names are not ours: an escape sequence in
-    one must not move the cursor or hide a line.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(map(_escape_character, text))
-
-
-def _escape_character(character: str) -> str:
-    if unicodedata.category(character) not in _ACTIVE:
-        return character
-    if character in _SHORT:
-        return _SHORT[character]
-    code = ord(character)
-    if code <= 0xFF:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def note(text: str) -> None:
@@ -53,4 +26,4 @@ def error(message: str, hint: str | None = None) -> None:
 
 def _say(text: str) -> None:
     line = " ".join(part for part in text.split("\n") if part.strip())
-    click.echo(escape_text(f"{PROGRAM}: {line}"), err=True)
+    click.echo(printable(f"{PROGRAM}: {line}"), err=True)

@@ -22,12 +22,27 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def store_option(command: _Command) -> _Command:
     """`-w/--warehouse`, as `store: Warehouse`, opened."""
+    return _warehouse_option(command, is_tolerant=False)
 
+
+def reading_store_option(command: _Command) -> _Command:
+    """The same for a verb that only shows what is there.
+
+    Sweeps that cannot be read are left out of what it shows, and named at its end.
+    """
+    return _warehouse_option(command, is_tolerant=True)
+
+
+def _warehouse_option(command: _Command, is_tolerant: bool) -> _Command:
     @functools.wraps(command)
     def gather(*args: Any, warehouse: str | None, **options: Any) -> Any:
         from orket.warehouse import Warehouse
 
-        return command(*args, store=Warehouse.open(warehouse), **options)
+        store = Warehouse.open(warehouse, tolerant=is_tolerant)
+        result = command(*args, store=store, **options)
+        if is_tolerant:
+            store.require_whole()
+        return result
 
     option = click.option(
         "-w",

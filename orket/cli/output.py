@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from orket.cli.messages import escape_text
 from orket.exports.json_text import moment_text, render_json
+from orket.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,7 +110,7 @@ def _open_console(width: int | None = None, file: io.StringIO | None = None) -> 
 
 def print_line(text: str = "") -> None:
     """Print one line of result, escaped."""
-    click.echo(escape_text(text))
+    click.echo(printable(text))
 
 
 def is_terminal() -> bool:
@@ -129,10 +129,10 @@ def show_value(value: object, empty: str = "") -> str:
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, (dict, list, tuple)):
-        return escape_text(render_json(value, indent=None))
+        return printable(render_json(value, indent=None))
     if isinstance(value, bytes):
         return value.hex()
-    return escape_text(str(value))
+    return printable(str(value))
 
 
 def _show_moment(value: datetime) -> str:
@@ -144,7 +144,7 @@ def _show_moment(value: datetime) -> str:
 def _csv_text(rows: Iterable[Row], named: Sequence[tuple[str, str]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([key for key, _ in named])
+    writer.writerow([_csv_cell(key) for key, _ in named])
     for row in rows:
         writer.writerow([_csv_cell(row.get(key)) for key, _ in named])
     return buffer.getvalue()
@@ -153,7 +153,7 @@ def _csv_text(rows: Iterable[Row], named: Sequence[tuple[str, str]]) -> str:
 def _csv_cell(value: object) -> str:
     if isinstance(value, str):
         # Quoting keeps line breaks; the rest a terminal could act upon is spelled out.
-        return "\n".join(escape_text(line) for line in value.split("\n"))
+        return "\n".join(printable(line) for line in value.split("\n"))
     return moment_text(value) if isinstance(value, datetime) else show_value(value)
 
 
@@ -186,7 +186,7 @@ def _print_for_person(
 
 
 def _print_blocks(rows: Sequence[Row], named: Sequence[tuple[str, str]]) -> None:
-    labels = [f"{escape_text(header)}:" for _, header in named]
+    labels = [f"{printable(header)}:" for _, header in named]
     width = max(map(len, labels), default=0)
     for place, row in enumerate(rows):
         if place:
@@ -210,13 +210,15 @@ def _build_table(
     from rich.text import Text
 
     table = Table(
-        title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD
+        title=Text(printable(title)) if title else None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
     )
     for key, header in named:
         values = [row.get(key) for row in rows]
         numeric = any(v is not None for v in values) and all(map(_is_number, values))
         table.add_column(
-            Text(header),
+            Text(printable(header)),
             justify="right" if numeric else "left",
             overflow="ignore" if key == rigid else "fold",
             no_wrap=key == rigid,

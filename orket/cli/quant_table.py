@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orket.cli.figures import decimals, seconds, size, words
-from orket.cli.messages import escape_text
 from orket.cli.output import (
     least_width,
     print_line,
@@ -14,6 +13,7 @@ from orket.cli.output import (
     screen_width,
     table_width,
 )
+from orket.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -65,7 +65,7 @@ def _build_table(session: Document, columns: tuple[_Column, ...]) -> Table:
         padding=(0, 1, 0, 0) if is_narrow else (0, 1),
     )
     for column in columns:
-        cells = [escape_text(column.show(quant, frontier)) for quant in quants]
+        cells = [printable(column.show(quant, frontier)) for quant in quants]
         table.add_column(
             Text(column.header),
             justify="left" if column.is_left else "right",
@@ -75,7 +75,7 @@ def _build_table(session: Document, columns: tuple[_Column, ...]) -> Table:
             else max(map(len, [column.header, *cells])),
         )
     for quant in quants:
-        row = [Text(escape_text(c.show(quant, frontier))) for c in columns]
+        row = [Text(printable(c.show(quant, frontier))) for c in columns]
         if quant["quant_tag"] == frontier["best_value_quant_tag"]:
             row[0].stylize("bold")
         clean = quant["run_quality_status"] == "CLEAN"

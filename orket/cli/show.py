@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orket.cli import messages
-from orket.cli.options import rejudge_options, store_option
+from orket.cli.options import reading_store_option, rejudge_options
 from orket.cli.rejudge import Rejudge
 from orket.cli.running import resume_line
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("sweep", default="latest")
-@store_option
+@reading_store_option
 @rejudge_options
 def show(sweep: str, store: Warehouse, rejudge: Rejudge) -> None:
     """Show one sweep: its quants, the recommendation, and how far to trust it.

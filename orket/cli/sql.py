@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orket.cli.options import format_option, store_option
+from orket.cli.options import format_option, reading_store_option
 from orket.cli.output import print_rows
 from orket.errors import UsageError
 from orket.text import close_words
@@ -24,11 +24,29 @@ _BINDINGS = re.compile(r'Candidate bindings: (".*)')
 @click.command()
 @click.argument("query", required=False)
 @click.option("--sweep", metavar="SWEEP", help="Bind the views to one sweep.")
-@store_option
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="End the query after this time.",
+)
+@click.option(
+    "--memory",
+    type=click.IntRange(min=64),
+    default=4096,
+    show_default=True,
+    metavar="MIB",
+    help="End the query when it needs more memory than this.",
+)
+@reading_store_option
 @format_option
 def sql(
     query: str | None,
     sweep: str | None,
+    timeout: float,
+    memory: int,
     store: Warehouse,
     output_format: str | None,
 ) -> None:
@@ -37,6 +55,7 @@ def sql(
     QUERY of - is read from stdin. The views are copied into memory first: a query can
     neither reach a file nor change the warehouse.
     """
+    from orket.warehouse.locked import QueryLimits
 
     sweep_id = store.resolve(sweep) if sweep else None
     if query is None:
@@ -49,13 +68,15 @@ def sql(
         print_rows(rows, ("view", "column", "type", "meaning"), output_format)
         return
     text = sys.stdin.read() if query == "-" else query
-    with store.locked_session(sweep_id) as session:
+    limits = QueryLimits(seconds=timeout, memory_bytes=memory << 20)
+    with store.locked_session(sweep_id, limits) as session:
         try:
-            frame = session.query(text)
+            answer = session.answer(text)
         except UsageError as error:
             hint = error.hint or _find_hint(error, session.view_names())
             raise UsageError(error.message.rstrip("!"), hint) from error
-    print_rows(frame.to_dicts(), frame.columns, output_format, layout="fit")
+    found = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    print_rows(found, answer.columns, output_format, layout="fit")
 
 
 def _find_hint(error: UsageError, views: Sequence[str]) -> str:

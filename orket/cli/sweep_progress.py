@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from orket.cli import messages
+from orket.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -84,7 +85,7 @@ class SweepProgress:
             return
         from rich.text import Text
 
-        line = Text(f"{messages.PROGRAM}: {messages.escape_text(text)}")
+        line = Text(f"{messages.PROGRAM}: {printable(text)}")
         self._progress.console.print(line, soft_wrap=True)
 
     def _draw(self, description: str | None, advance: int = 0) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from orket.cli.advice import advise
-from orket.cli.figures import percent, seconds, words
+from orket.cli.figures import count_runs, percent, seconds, words
 from orket.cli.output import print_line, show_value
 from orket.cli.quant_table import print_quants
 
@@ -34,10 +34,9 @@ def print_sweep(
             print_line(line)
     if with_polluted and any(map(_lost_to_pollution, summary["sessions"])):
         _print_polluted(with_polluted())
-    for line in _policy_words(summary):
-        print_line(line)
-    for line in _disturbances(summary):
-        print_line(line)
+    for said in (_policy_words, _failures, _disturbances):
+        for line in said(summary):
+            print_line(line)
 
 
 def _lost_to_pollution(session: Document) -> bool:
@@ -61,9 +60,14 @@ def _print_polluted(summary: Document) -> None:
 def _headline(summary: Document) -> str:
     machine = summary["hardware"]["cpu"] or "unknown machine"
     return (
-        f"Sweep {summary['sweep_id']} ({summary['status']}), "
+        f"Sweep {summary['sweep_id']} ({_status(summary)}), "
         f"preset {summary['preset']}, on {machine}"
     )
+
+
+def _status(summary: Document) -> str:
+    reason = summary["status_reason"]
+    return f"{summary['status']}: {reason}" if reason else str(summary["status"])
 
 
 def _session_line(session: Document) -> str:
@@ -91,8 +95,14 @@ def _session_words(session: Document) -> Iterator[str]:
         yield (
             "If polluted runs counted: best value "
             f"{polluted['best_value_quant']}, minimum viable "
-            f"{polluted['minimum_viable_quant']} (--include-polluted fill)"
+            f"{polluted['minimum_viable_quant']}{_how_to_include(session)}"
         )
+
+
+def _how_to_include(session: Document) -> str:
+    """The option, unless it was given already."""
+    is_given = session["run_quality_policy"]["include_polluted"] != "never"
+    return "" if is_given else " (--include-polluted fill)"
 
 
 def _evidence(detail: Document) -> str:
@@ -124,11 +134,15 @@ def _canary_line(canary: Document) -> str:
 
 
 def _policy_words(summary: Document) -> Iterator[str]:
-    """What the policy admits beyond clean, observed runs."""
-    if summary["include_polluted"] != "never":
-        yield f"Policy: polluted runs may count ({summary['include_polluted']})."
-    if summary["allow_unobserved"]:
-        yield "Policy: runs whose environment was not observed may count."
+    """What policies admit beyond clean, observed runs; whose, where models differ."""
+    sessions = summary["sessions"]
+    admitted = [list(_admitted(session)) for session in sessions]
+    if all(words == admitted[0] for words in admitted):
+        yield from (f"Policy: {said}" for said in admitted[0])
+    else:
+        for session, said in zip(sessions, admitted, strict=True):
+            ruled = " ".join(said) or "clean, observed runs alone count."
+            yield f"Policy of {session['model_id']}: {ruled}"
     if summary["matrix"]["sandbox"] == "process":
         yield "Policy: code answers ran as processes of their own (--sandbox process)."
     if summary["overrides"]:
@@ -137,15 +151,57 @@ def _policy_words(summary: Document) -> Iterator[str]:
         yield f"Changed against the preset: {changed}"
 
 
-def _disturbances(summary: Document) -> Iterator[str]:
-    counts: Counter[str] = Counter()
+def _admitted(session: Document) -> Iterator[str]:
+    policy = session["run_quality_policy"]
+    if policy["include_polluted"] != "never":
+        yield f"polluted runs may count ({policy['include_polluted']})."
+    if policy["allow_unobserved"]:
+        yield "runs whose environment was not observed may count."
+
+
+def _failures(summary: Document) -> Iterator[str]:
+    """Why planned runs have no answer: one line a cause, the most frequent first."""
+    causes: Counter[tuple[str, str | None]] = Counter()
+    places: dict[tuple[str, str | None], list[str]] = {}
     for session in summary["sessions"]:
         for quant in session["per_quant"]:
-            counts.update(quant["run_quality_reason_counts"])
-    if not counts:
+            for failure in quant["failures"]:
+                cause = failure["error_class"], failure["error_message"]
+                causes[cause] += failure["runs"]
+                places.setdefault(cause, []).append(quant["quant_tag"])
+    if not causes:
         return
-    policy = summary["matrix"]["run_quality_policy"]
+    yield ""
+    yield "Why runs failed:"
+    for cause, runs in sorted(causes.items(), key=lambda item: (-item[1], item[0][0])):
+        said = ": ".join(filter(None, cause))
+        quants = ", ".join(dict.fromkeys(places[cause]))
+        yield f"  {said} ({count_runs(runs)} of {quants})"
+
+
+def _disturbances(summary: Document) -> Iterator[str]:
+    """What polluted runs that were answered, with what to do about it."""
+    from orket.warehouse.reasons import code_of
+
+    failed = code_of("run", "run_failed")
+    lines = []
+    for session in summary["sessions"]:
+        counts = Counter[str]()
+        for quant in session["per_quant"]:
+            counts.update(quant["run_quality_reason_counts"])
+        # What failed is told by its own cause.
+        counts.pop(failed, None)
+        lines += [
+            (-runs, reason, advise(reason, session)) for reason, runs in counts.items()
+        ]
+    merged: dict[tuple[str, str], int] = {}
+    for minus_runs, reason, advice in lines:
+        merged[reason, advice] = merged.get((reason, advice), 0) - minus_runs
+    if not merged:
+        return
     yield ""
     yield "What disturbed the measurement:"
-    for reason, runs in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        yield f"  {reason} ({runs} runs): {advise(reason, policy)}"
+    for (reason, advice), runs in sorted(
+        merged.items(), key=lambda item: (-item[1], item[0])
+    ):
+        yield f"  {reason} ({count_runs(runs)}): {advice}"

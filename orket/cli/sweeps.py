@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli import messages
-from orket.cli.options import format_option, store_option
+from orket.cli.options import format_option, reading_store_option
 from orket.cli.output import print_rows
 from orket.errors import UsageError
 
@@ -51,7 +51,7 @@ _DROPPABLE = (
 @click.option(
     "--by-machine", is_flag=True, help="Group by machine, the oldest sweep first."
 )
-@store_option
+@reading_store_option
 @format_option
 def sweeps(
     machine: str | None, by_machine: bool, store: Warehouse, output_format: str | None

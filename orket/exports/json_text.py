@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from orket.text import is_active
+
 
 def render_json(value: Any, indent: int | None = 2) -> str:
     """JSON text of `value`, without a final newline.
@@ -31,7 +33,7 @@ def moment_text(value: datetime) -> str:
     """A moment in UTC as `2026-01-31T12:00:00.000000Z`; without a zone it is UTC."""
     if value.tzinfo is not None:
         value = value.astimezone(UTC)
-    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _render(value: Any, indent: int | None, depth: int) -> str:
@@ -81,9 +83,14 @@ def _scalar(value: Any) -> str:
 
 
 def _string(text: str) -> str:
-    # A lone surrogate has no UTF-8; ASCII escapes keep such a string writable.
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(text)
-    return json.dumps(text, ensure_ascii=False)
+    written = json.dumps(text, ensure_ascii=False)
+    if written.isascii() and written.isprintable():
+        return written
+    # What a terminal acts upon, and a surrogate that has no UTF-8, is escaped: the
+    # reader of JSON gets the same text.
+    return "".join(_escape(c) if is_active(c) else c for c in written)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else json.dumps(character)[1:-1]

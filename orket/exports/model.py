@@ -28,11 +28,13 @@ from typing import Annotated, Any
 from orket.exports.part import Part
 from orket.exports.plan_model import (
     Canary,
+    CanaryPolicy,
     EffectiveControls,
     ExperimentalControls,
     Hardware,
     Matrix,
     Provider,
+    RunQualityPolicy,
     Thresholds,
 )
 from orket.exports.quant_model import PerQuant
@@ -109,6 +111,15 @@ class RecommendationDetail(Part):
     """What the answer would be, where pollution alone keeps a quant out."""
 
 
+class Answers(Part):
+    """How answers came, warm-ups and the canary included."""
+
+    streamed: int
+    """Token by token."""
+    whole: int
+    """In one piece."""
+
+
 class Session(Part):
     """The part of a sweep for one model."""
 
@@ -118,6 +129,10 @@ class Session(Part):
     """The most precise covered quant: the others are held against it."""
     thresholds: Thresholds
     """What makes a quant eligible."""
+    run_quality_policy: RunQualityPolicy
+    """When a run of this model counts as polluted."""
+    canary_policy: CanaryPolicy
+    """What the canary gate demands of this model."""
     experimental_controls: ExperimentalControls
     """Controls asked for."""
     effective_controls: EffectiveControls
@@ -126,6 +141,8 @@ class Session(Part):
     """The model server."""
     canary: Canary | None
     """The canary gate of this model."""
+    answers: Answers
+    """How the answers came."""
     per_quant: list[PerQuant]
     """Quants, most precise first."""
     efficiency_frontier: EfficiencyFrontier
@@ -210,17 +227,20 @@ class SweepSummary(Part):
     labels: dict[str, str]
     """Free-form."""
     status: str
-    """COMPLETED, INTERRUPTED or CANARY_FAILED."""
+    """COMPLETED, INTERRUPTED, CANARY_FAILED or FAILED."""
+    status_reason: str | None
+    """Why a FAILED sweep ended: not every planned run was measured."""
     hardware_fingerprint: str | None
     """Stable id of the machine."""
     hardware: Hardware
     """The machine."""
     overrides: dict[str, Any]
     """What the command line or a what-if changed against the preset."""
-    include_polluted: str
-    """Whether polluted runs may count: never, fill or always."""
-    allow_unobserved: bool
-    """Runs whose environment was not observed may count."""
+    include_polluted: str | None
+    """Whether polluted runs may count: never, fill or always; null where models differ.
+    """
+    allow_unobserved: bool | None
+    """Runs whose environment was not observed may count; null where models differ."""
     matrix: Matrix
     """What was planned."""
     canary: Canary

@@ -86,7 +86,9 @@ class Provider(Part):
     endpoint: str | None
     """URL, without user info."""
     streaming: bool | None
-    """Answers were streamed."""
+    """Streamed answers were asked for."""
+    can_stream: bool | None
+    """The server can stream its answers; null when that was not found out."""
     locality: str | None
     """child (started by Orket), loopback or remote."""
     tls_verified: bool | None

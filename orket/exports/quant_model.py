@@ -26,6 +26,17 @@ class RunCounts(Part):
     """Planned runs without any answer."""
 
 
+class Failure(Part):
+    """Planned runs that failed alike."""
+
+    error_class: str
+    """What kind of failure it was; see docs/telemetry.md."""
+    error_message: str | None
+    """What the server or the network said."""
+    runs: int
+    """Planned runs."""
+
+
 class TaskCounts(Part):
     """Tasks of one quant."""
 
@@ -172,6 +183,14 @@ class PerQuant(Part):
     """measured or nominal."""
     model_bytes: int | None
     """Size of the weights."""
+    model_digest: str | None
+    """Identity of the weights: other weights under the same tag are another quant."""
+    tensor_types: dict[str, int] | None
+    """Tensors by the type they are stored in, as ggml names it."""
+    publisher: str | None
+    """Who made these weights."""
+    reported_quant: str | None
+    """The quant by the server's word."""
     peak_memory_bytes: int | None
     """Peak memory of the serving process, else what the server reports."""
     memory_source: str | None
@@ -218,6 +237,8 @@ class PerQuant(Part):
     """Reasons that pollute, sorted; NOT_RUN for planned runs that were never made."""
     run_quality_reason_counts: dict[str, int]
     """Planned runs with each reason."""
+    failures: list[Failure]
+    """Why planned runs have no answer, most frequent first."""
     determinism_rate: Annotated[float | None, Scaled("determinism_rate_micro", MICRO)]
     """Share of repeated prompts with one distinct answer."""
     vibe: Vibe

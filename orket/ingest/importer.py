@@ -88,7 +88,9 @@ def ingest_file(
     report.accepted = dict(sorted(sink.accepted.items()))
     report.rejects_path = rejects.path if report.rejected else None
     touched = sink.sweeps.get("runs", set()) | sink.sweeps.get("sidecars", set())
-    report.sweeps = sorted(touched | sink.sweeps.get("sweeps", set()))
+    report.sweeps = sorted(
+        touched.union(*(sink.sweeps.get(name, ()) for name in ("sweeps", "fidelity")))
+    )
     if touched:
         write_manifests(warehouse, touched, origin)
     return report

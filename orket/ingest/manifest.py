@@ -97,7 +97,12 @@ GROUP BY sweep_id, test_id
 ORDER BY sweep_id, test_id
 """
 _QUANTS = """
-SELECT sweep_id, model_id, quant_tag, min(model_digest) AS model_digest
+SELECT
+    sweep_id,
+    model_id,
+    quant_tag,
+    -- Of several weights under one name none is the quant's.
+    if(count(DISTINCT model_digest) = 1, min(model_digest), NULL) AS model_digest
 FROM (
     SELECT sweep_id, model_id, quant_tag, model_digest FROM raw.runs
     UNION ALL
@@ -300,6 +305,8 @@ def _quant(row: Mapping[str, Any], told: QuantEntry | None) -> QuantEntry:
         model_bytes=told.model_bytes if told else None,
         parameters=told.parameters if told else None,
         reported_quant=told.reported_quant if told else None,
+        tensor_types=told.tensor_types if told else None,
+        publisher=told.publisher if told else None,
     )
 
 

@@ -1,8 +1,8 @@
 """Judges Orket's own JSONL rows, line by line, at the declared types.
 
-A line is a row of runs, sidecars, events or sweeps. Which one is told by its identity
-key (`attempt_id`, `sidecar_id`, `event_id`, `manifest_id`), or for the whole file by
-its first line, `{"dataset": "runs"}`.
+A line is a row of runs, sidecars, fidelity, events or sweeps. Which one is told by its
+identity key (`attempt_id`, `sidecar_id`, `fidelity_id`, `event_id`, `manifest_id`), or
+for the whole file by its first line, `{"dataset": "runs"}`.
 
 A line that Orket wrote itself is stored as it stands: its bytes are what encoding the
 row gives again, which also proves that no key stands twice and none is left out. Such
@@ -43,6 +43,7 @@ _LINES = re.compile(rb"[^\n]*\n|[^\n]+")
 _IDENTITY_KEYS = {
     "attempt_id": "runs",
     "sidecar_id": "sidecars",
+    "fidelity_id": "fidelity",
     "event_id": "events",
     "manifest_id": "sweeps",
 }

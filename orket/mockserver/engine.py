@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from orket.mockserver.faults import BAD_MARK, LONG_LINE_BYTES, FaultPlan
 from orket.mockserver.profile import MockModel, Profile
+from orket.mockserver.scores import EOS, Place, Vocabulary, damage_places, weigh
+from orket.mockserver.tokens import split_tokens
 
 NS = 1_000_000_000
-PIECE = re.compile(r"\s*[^\s]{1,4}|\s+")
-
-
-def split_tokens(text: str) -> list[str]:
-    """The pieces that this model takes for tokens; joined they give the text back."""
-    return PIECE.findall(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +123,7 @@ class Engine:
     resident: dict[str, Resident] = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)
     serial: int = 0
+    _vocabulary: Vocabulary = field(default_factory=Vocabulary)
     _cache: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -190,8 +186,12 @@ class Engine:
         template_tokens: int | None = None,
         scheduling_ns: int = 0,
         struck: frozenset[str] = frozenset(),
+        pieces: Sequence[str] | None = None,
     ) -> Work:
-        """Work out one generation. Raises ContextExceeded."""
+        """Work out one generation. Raises ContextExceeded.
+
+        `pieces` is what the model is made to say; an end token among them ends it.
+        """
         started = time.monotonic_ns()
         load_ns = self.load(model, context_tokens)
         context = self.resident[model.name].context_tokens
@@ -204,10 +204,15 @@ class Engine:
                 raise ContextExceeded(len(tokens), context)
             tokens = tokens[-(context // 2) :]
         cached = self._look_up(model, tokens, salt) if use_cache else 0
-        answer = self._answer(model, shown_prompt or prompt, struck)
+        if pieces is None:
+            answer = self._answer(model, shown_prompt or prompt, struck)
+        else:
+            answer = [piece for piece in pieces if piece != EOS]
         thought = split_tokens(self.profile.thinking) if think else []
         shown = (thought + answer)[:max_tokens] if max_tokens >= 0 else thought + answer
         eos = len(thought) + len(answer) < max_tokens or max_tokens < 0
+        if pieces is not None:
+            thought, shown, eos = [], answer[:max_tokens], EOS in pieces[:max_tokens]
         if struck & {"zero-tokens", "one-token"}:
             thought, eos = [], False
             shown = answer
@@ -228,6 +233,26 @@ class Engine:
         )
         self._count(work)
         return work
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The model's tokens; another tokenizer has other ids for them."""
+        self._vocabulary.shift = 1 if self.faults.holds("other-tokenizer") else 0
+        return self._vocabulary
+
+    def weigh(
+        self,
+        model: MockModel,
+        prompt: str,
+        pieces: Sequence[str],
+        k: int,
+        struck: frozenset[str] = frozenset(),
+        start: int = 0,
+    ) -> list[Place] | None:
+        """The places of an answer as the server tells them; None: left out."""
+        words = self.vocabulary
+        places = weigh(self.profile, words, model, prompt, pieces, k, start)
+        return damage_places(places, struck, words)
 
     def _answer(
         self, model: MockModel, prompt: str, struck: frozenset[str]

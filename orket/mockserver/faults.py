@@ -40,14 +40,32 @@ FAULTS: dict[str, str] = {
     "http-503": "503 while the model is loading, Retry-After: 1",
     "redirect": "302 to another address",
     "html-error": "502 with a proxy's HTML page",
+    "missing-logprobs": "the log-probabilities are left out",
+    "few-logprobs": "half as many likeliest tokens as were asked for",
+    "truncated-logprobs": "the places end in the middle of the answer",
+    "nan-logprobs": "the log-probabilities are NaN",
+    "distorted-logprobs": "probabilities that add up to more than 1",
+    "retokenised": "the last token of the answer is told as another one",
+    "other-tokenizer": "the ids of a text are other ones",
+    "no-token-grammar": "a grammar of token ids is refused",
+    "grammar-ignored": "a grammar is taken and not followed",
     "context-shrunk": "the context is half of what was asked for",
     "other-model": "another model is resident beside the one asked for",
     "wrong-quant": "the model under that name is another quant",
 }
 """Name and meaning of every fault."""
 
-STATE_FAULTS = frozenset({"context-shrunk", "other-model", "wrong-quant"})
-"""Faults of what the server says it holds; they hold always, not per call."""
+STATE_FAULTS = frozenset(
+    {
+        "context-shrunk",
+        "grammar-ignored",
+        "no-token-grammar",
+        "other-model",
+        "other-tokenizer",
+        "wrong-quant",
+    }
+)
+"""Faults of what the server holds or is able to do; they hold always, not per call."""
 
 HTTP_STATUS = {
     "http-401": 401,

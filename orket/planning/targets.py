@@ -28,6 +28,8 @@ class Target:
     """sha256 of the file; None where the server alone knows the weights."""
     model_bytes: int | None = None
     parameters: int | None = None
+    tensor_types: tuple[tuple[str, int], ...] = ()
+    publisher: str | None = None
     missing: str | None = None
     """Why it cannot be run here, where that is known before the server is asked."""
 
@@ -66,6 +68,8 @@ def resolve_target(
         weights.digest,
         weights.model_bytes,
         weights.parameters,
+        weights.tensor_types,
+        weights.publisher,
     )
 
 

@@ -6,16 +6,18 @@ beside its size and times, and computed again only when one of them changed.
 
 from __future__ import annotations
 
-import json
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from orket.errors import UsageError
 from orket.gguf import BadGguf, file_parts, hash_file, read_header
 from orket.planning.identity import hash_of
 
-_Known = dict[str, tuple[str, int | None]]
+_Types = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,41 +28,65 @@ class Weights:
     model_bytes: int
     parameters: int | None
     """None where the header cannot be read."""
+    tensor_types: _Types = ()
+    """How many tensors are stored in which type."""
+    publisher: str | None = None
+    """Who made them, by the header's word."""
+
+
+class _Part(msgspec.Struct, frozen=True, array_like=True):
+    """What is kept of one file."""
+
+    digest: str
+    parameters: int | None
+    tensor_types: _Types
+    publisher: str | None
+
+
+_Known = dict[str, _Part]
 
 
 def read_weights(path: Path) -> Weights:
     """The facts of one model file with all its parts. Raises UsageError."""
-    parts = file_parts(path)
+    files = file_parts(path)
     try:
-        found = [_read_part(part) for part in parts]
+        parts = [_read_part(file) for file in files]
+        model_bytes = sum(file.stat().st_size for file in files)
     except OSError as error:
         where = error.filename or path
         raise UsageError(f"cannot read {where} ({error.strerror})") from error
-    counts = [weights.parameters for weights in found]
+    digests = [part.digest for part in parts]
+    counts = [part.parameters for part in parts]
+    types: Counter[str] = Counter()
+    for part in parts:
+        types.update(dict(part.tensor_types))
     return Weights(
-        found[0].digest if len(found) == 1 else hash_of([w.digest for w in found]),
-        sum(weights.model_bytes for weights in found),
+        digests[0] if len(digests) == 1 else hash_of(digests),
+        model_bytes,
         None if None in counts else sum(count or 0 for count in counts),
+        tuple(sorted(types.items())),
+        parts[0].publisher,
     )
 
 
-def _read_part(path: Path) -> Weights:
+def _read_part(path: Path) -> _Part:
     status = path.stat()
     key = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
     known = _read_cache()
     if key not in known:
-        known[key] = hash_file(path), _count_parameters(path)
+        known[key] = _read_file(path)
         _write_cache(known)
-    digest, parameters = known[key]
-    return Weights(digest, status.st_size, parameters)
+    return known[key]
 
 
-def _count_parameters(path: Path) -> int | None:
+def _read_file(path: Path) -> _Part:
+    digest = hash_file(path)
     try:
-        return read_header(path).parameters
+        header = read_header(path)
     except BadGguf:
         # A broken file fails when it is loaded, as a recorded fact.
-        return None
+        return _Part(digest, None, (), None)
+    return _Part(digest, header.parameters, header.tensor_types, header.publisher)
 
 
 def _cache_path() -> Path:
@@ -69,15 +95,10 @@ def _cache_path() -> Path:
 
 
 def _read_cache() -> _Known:
-    """Digest and parameters by file; a cache that cannot be read is empty."""
+    """What is kept by file; a cache that cannot be read is empty."""
     try:
-        content = json.loads(_cache_path().read_bytes())
-        return {
-            str(key): (str(digest), parameters)
-            for key, (digest, parameters) in content.items()
-            if parameters is None or isinstance(parameters, int)
-        }
-    except (OSError, ValueError, TypeError, AttributeError):
+        return msgspec.json.decode(_cache_path().read_bytes(), type=dict[str, _Part])
+    except (OSError, ValueError, TypeError):
         return {}
 
 
@@ -87,7 +108,7 @@ def _write_cache(known: _Known) -> None:
     hidden = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        hidden.write_text(json.dumps(known), encoding="utf-8")
+        hidden.write_bytes(msgspec.json.encode(known))
         hidden.replace(path)
     except OSError:
         hidden.unlink(missing_ok=True)

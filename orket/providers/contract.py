@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from orket.providers.options import ServerOptions as ServerOptions
-from orket.records import CallFacts, Capabilities, Controls
+from orket.records import CallFacts, Capabilities, Controls, ScoreFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,14 @@ class Generation:
     by the prompt; `uncontrolled`: neither."""
     timeout_seconds: float = 300.0
 
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The request as a chat: a system message, if there is one, and the user's."""
+        said = [{"role": "user", "content": self.prompt}]
+        if self.system is not None:
+            said.insert(0, {"role": "system", "content": self.system})
+        return said
+
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
@@ -82,6 +90,10 @@ class LoadedModel:
     model_bytes: int | None = None
     parameters: int | None = None
     reported_quant: str | None = None
+    tensor_types: tuple[tuple[str, int], ...] = ()
+    """How many tensors are stored in which type; empty where nobody says."""
+    publisher: str | None = None
+    """Who made these weights."""
     reported_memory_bytes: int | None = None
     cpu_only: bool | None = None
     compute_threads: int | None = None
@@ -150,4 +162,23 @@ class Identifies(Protocol):
 
     def identify(self, model: ModelRef) -> LoadedModel:
         """Identity and size of a model. Raises ServerError where it is not there."""
+        ...
+
+
+@runtime_checkable
+class ScoresPath(Protocol):
+    """An adapter whose server tells the likeliest tokens at each place of an answer.
+
+    Optional. What the server cannot do is in the facts: `level` and `method` say what
+    was done, `error_class` why there are no lists.
+    """
+
+    def score_answer(self, request: Generation, k: int) -> ScoreFacts:
+        """The greedy answer of the loaded model, with k likeliest tokens a place."""
+        ...
+
+    def score_along(
+        self, request: Generation, k: int, answer: ScoreFacts
+    ) -> ScoreFacts:
+        """The k likeliest tokens of the loaded model along another model's answer."""
         ...

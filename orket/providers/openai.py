@@ -18,9 +18,20 @@ from orket.providers.http.problems import IdentityMismatch
 from orket.providers.http_adapter import HttpAdapter, unswitched_cache
 from orket.providers.identity import listed_model
 from orket.providers.reading import figures
-from orket.providers.reading.chat import ChatCall, ask_chat, chat_payload, with_usage
+from orket.providers.reading.chat import (
+    CHAT_PATH,
+    ChatCall,
+    ask_chat,
+    chat_payload,
+    with_usage,
+)
 from orket.providers.reading.facts import USAGE_NOT_OFFERED
-from orket.records import CallFacts, Capabilities, Controls
+from orket.providers.reading.own_answer import (
+    read_chat_answer,
+    score_own_answer,
+    with_logprobs,
+)
+from orket.records import CallFacts, Capabilities, Controls, ScoreFacts
 
 PROBE_SECONDS = 60.0
 SETTABLE = ("seed", "temperature_milli")
@@ -77,6 +88,19 @@ class OpenAiAdapter(HttpAdapter):
         call = self._ask(request)
         figures = replace(call.figures(), engine=_engine(call))
         return call.facts(figures, unswitched_cache(request))
+
+    def score_answer(self, request: Generation, k: int) -> ScoreFacts:
+        """The greedy answer to a prompt, with its likeliest tokens."""
+        payload = with_logprobs(chat_payload(request, stream=False), k)
+        return score_own_answer(
+            self._http, CHAT_PATH, payload, request, k, read_chat_answer
+        )
+
+    def score_along(
+        self, request: Generation, k: int, answer: ScoreFacts
+    ) -> ScoreFacts:
+        """The same: this protocol cannot lead a model along an answer."""
+        return self.score_answer(request, k)
 
     def installed_models(self) -> list[ModelRef]:
         """The models the server lists; a quant only where a name has one in it."""

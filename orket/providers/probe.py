@@ -15,16 +15,19 @@ from orket.providers.contract import (
     Generation,
     LoadedModel,
     ModelRef,
+    ScoresPath,
     ServerInfo,
 )
 from orket.providers.http.problems import ProviderError
 from orket.providers.http.transport import Transport
 from orket.providers.reading.chat import chat_payload
-from orket.quants import UNKNOWN_QUANT
-from orket.records import CallFacts, Controls
+from orket.quants import UNKNOWN_QUANT, canonical_tag
+from orket.records import CallFacts, Controls, ScoreFacts
 
 YES, NO, UNKNOWN = "yes", "no", "unknown"
 FEW_TOKENS = 8
+SCORES = 20
+"""Likeliest tokens asked for: the most that some servers give."""
 TIMEOUT_SECONDS = 120.0
 CACHE_WORDS = 300
 """Words of the prompt that is sent twice: enough that finding it cached would show."""
@@ -73,12 +76,15 @@ def probe(
     session = _Session(adapter, loaded, controls)
     findings = [
         Finding("says which version it is", *_said(info.version)),
-        Finding("says which quant it loaded", *_said(loaded.reported_quant)),
+        Finding(
+            "says which quant it loaded", *_said(canonical_tag(loaded.reported_quant))
+        ),
         Finding("identifies the weights by a digest", *_said(loaded.digest)),
         *_ask_figures(session),
         _ask_cache(session),
         _ask_agreement(session),
         _ask_repeat(session),
+        _ask_scores(session),
         _ask_seed(session),
         _ask_long_prompt(session),
         _ask_odd_option(session, transport),
@@ -108,6 +114,14 @@ class _Session:
             timeout_seconds=TIMEOUT_SECONDS,
         )
         return replace(request, **changes)  # type: ignore[arg-type]
+
+    def score(self, prompt: str) -> tuple[ScoreFacts, ScoreFacts] | None:
+        """Such a call with its likeliest tokens, and a second one along the first."""
+        if not isinstance(self._adapter, ScoresPath):
+            return None
+        request = self.request(prompt)
+        answer = self._adapter.score_answer(request, SCORES)
+        return answer, self._adapter.score_along(request, SCORES, answer)
 
     def ask(self, prompt: str, **changes: object) -> CallFacts:
         """Make such a call."""
@@ -183,6 +197,22 @@ def _ask_repeat(session: _Session) -> Finding:
     question = "repeats itself at temperature 0"
     prompt = _fresh("Write one sentence on rain.")
     return _compare_two(question, session.ask(prompt), session.ask(prompt))
+
+
+def _ask_scores(session: _Session) -> Finding:
+    """Whether it tells the likeliest tokens, and can be led along an answer."""
+    question = "tells the likeliest tokens at each place of an answer"
+    scored = session.score("Count from one to five.")
+    if scored is None:
+        return Finding(question, NO, "its protocol has no log-probabilities")
+    for facts in scored:
+        if facts.outcome != "OK":
+            said = NO if facts.outcome == "UNSUPPORTED" else UNKNOWN
+            told = f"{facts.error_class}: {facts.error_message}"
+            return Finding(question, said, told)
+    answer, along = scored
+    same = "the same lists" if along.top_nnats == answer.top_nnats else "other lists"
+    return Finding(question, YES, f"{along.level} by {along.method}; twice: {same}")
 
 
 def _ask_seed(session: _Session) -> Finding:

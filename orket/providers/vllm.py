@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from orket.providers import vllm_path
 from orket.providers.contract import (
     Generation,
     LoadedModel,
@@ -41,7 +42,7 @@ from orket.providers.reading.prometheus import (
     read_settled,
     whole,
 )
-from orket.records import CallFacts, Capabilities, Controls
+from orket.records import CallFacts, Capabilities, Controls, ScoreFacts
 
 FORMULA = "vllm.prometheus-delta.v1"
 PREFILL = "vllm:request_prefill_time_seconds"
@@ -125,6 +126,18 @@ class VllmAdapter(HttpAdapter):
         if call.problem is None and untimed and before is not None:
             figures = self._read_difference(before, figures, call.said)
         return call.facts(figures)
+
+    def score_answer(self, request: Generation, k: int) -> ScoreFacts:
+        """The greedy answer to a prompt, with its likeliest tokens."""
+        model = request.model.name or self._served
+        return vllm_path.score_answer(self._http, model, request, k)
+
+    def score_along(
+        self, request: Generation, k: int, answer: ScoreFacts
+    ) -> ScoreFacts:
+        """The likeliest tokens along another model's answer."""
+        model = request.model.name or self._served
+        return vllm_path.score_along(self._http, model, request, k, answer)
 
     def other_models(self) -> list[str] | None:
         return []

@@ -13,7 +13,13 @@ from orket.planning.schedule import PlannedModel
 from orket.planning.targets import Target
 from orket.providers.contract import LoadedModel, ServerInfo
 from orket.quants import find_quant
-from orket.records import Capabilities, ModelEntry, QuantEntry, SweepRow
+from orket.records import (
+    Capabilities,
+    ModelEntry,
+    QuantEntry,
+    SweepRow,
+    TensorCount,
+)
 from orket.tasks.checkers import CHECKER_VERSION
 from orket.warehouse.parts import time_ordered_id
 
@@ -81,6 +87,7 @@ def quant_entry(target: Target, known: LoadedModel | None = None) -> QuantEntry:
     """What is known of a quant before it runs: its file, the catalogue, its server."""
     ref = target.ref
     entry = find_quant(ref.quant_tag)
+    types = target.tensor_types or (known.tensor_types if known else ())
     return QuantEntry(
         model_id=ref.model_id,
         quant_tag=ref.quant_tag,
@@ -92,6 +99,9 @@ def quant_entry(target: Target, known: LoadedModel | None = None) -> QuantEntry:
         parameters=target.parameters or (known.parameters if known else None),
         model_digest=target.digest or (known.digest if known else None),
         reported_quant=known.reported_quant if known else None,
+        tensor_types=[TensorCount(type=name, tensors=number) for name, number in types]
+        or None,
+        publisher=target.publisher or (known.publisher if known else None),
     )
 
 

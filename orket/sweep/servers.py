@@ -12,8 +12,10 @@ from orket.providers.contract import (
     Adapter,
     Identifies,
     LoadedModel,
+    ModelRef,
     ServerInfo,
 )
+from orket.providers.http.problems import IdentityMismatch
 from orket.providers.registry import create_adapter
 from orket.records import Controls
 from orket.sweep.failures import GONE_SERVER, error_class
@@ -27,6 +29,7 @@ class Servers:
         self._clock = clock
         self._adapters: dict[str | None, Adapter] = {}
         self._infos: dict[str | None, ServerInfo] = {}
+        self._digests: dict[ModelRef, str | None] = {}
         self._resident: dict[str | None, tuple[Target, Controls, LoadedModel]] = {}
 
     def __enter__(self) -> Servers:
@@ -71,8 +74,18 @@ class Servers:
             return known[2]
         self.forget(target)
         loaded = self.adapter(target).load(target.ref, controls)
+        self._require_same(target, loaded)
         self._resident[target.url] = target, controls, loaded
         return loaded
+
+    def _require_same(self, target: Target, loaded: LoadedModel) -> None:
+        """Refuse other weights than a target had before in this sweep."""
+        first = self._digests.setdefault(target.ref, loaded.digest)
+        if first and loaded.digest and first != loaded.digest:
+            raise IdentityMismatch(
+                f"{target.ref.name} has other weights now than when the sweep began",
+                "measure the new ones in a sweep of their own",
+            )
 
     def forget(self, target: Target) -> None:
         """Take nothing at the target's server for resident any more."""

@@ -7,6 +7,7 @@ but the ValueError its docstring names.
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 import unicodedata
@@ -28,7 +29,8 @@ MAX_CODE_CHARS = 20_000
 _GRAMMAR = (3, 11)
 """One grammar, whatever Python runs Orket."""
 
-_OPENING = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*([^`\s]*)[^`\n]*")
+# Each part takes all it can and gives nothing back: no line is tried over and over.
+_OPENING = re.compile(r" {0,3}(`{3,}+|~{3,}+)[ \t]*+([^`\s]*+)[^`\n]*+")
 # A string that never ends reaches to the end: a retry at every quote would be slow.
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.?)*+(?:"|\Z)|[\[{\]}]', re.DOTALL)
 _THOUGHT_END = "</think>"
@@ -81,7 +83,29 @@ def read_answer(raw: str) -> Answer:
 def normalise(text: str) -> str:
     """NFC, line ends as \\n, no byte order mark."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
-    return unicodedata.normalize("NFC", text)
+    return unicodedata.normalize("NFC", _order_marks(text))
+
+
+def _order_marks(text: str) -> str:
+    """The text with its long runs of combining marks in canonical order.
+
+    That changes no normal form. Python's own normalisation moves each mark past all
+    that stand before it: minutes for an answer that is one long run of them.
+    """
+    if text.isascii():
+        return text
+    # Taken apart first: a character that is no mark can be made of marks.
+    apart = itertools.chain.from_iterable(map(_take_apart, text))
+    runs = itertools.groupby(apart, lambda char: unicodedata.combining(char) > 0)
+    return "".join(
+        "".join(sorted(run, key=unicodedata.combining) if is_mark else run)
+        for is_mark, run in runs
+    )
+
+
+@lru_cache(maxsize=4096)
+def _take_apart(char: str) -> str:
+    return unicodedata.normalize("NFD", char)
 
 
 def _drop_thought(text: str) -> str:

@@ -26,10 +26,10 @@ from orket.tasks.answer import (
 from orket.tasks.bank import Task
 from orket.tasks.code_checks import try_code
 from orket.tasks.damage import find_damage
-from orket.tasks.finding import FAILED, PASSED, Finding, verdict
+from orket.tasks.finding import FAILED, PASSED, UNSUPPORTED, Finding, verdict
 from orket.tasks.sandbox import Sandbox
 
-CHECKER_VERSION = "1"
+CHECKER_VERSION = "2"
 """Changes whenever an answer could be judged differently than before."""
 
 UNPARSEABLE_REASONS = ("JSON_INVALID", "JSON_TOO_DEEP", "CODE_INVALID")
@@ -41,44 +41,67 @@ def check_answer(
     sandbox: Sandbox | None = None,
     stop_reason: str | None = None,
 ) -> CheckFacts:
-    """Try every check of the task on an answer; None is an empty answer."""
+    """Try every check of the task on an answer; None is an empty answer.
+
+    Never raises: a check that breaks is unsupported, and says so.
+    """
     raw = text or ""
     is_too_long = len(raw) > MAX_ANSWER_CHARS
-    answer = read_answer(raw[:MAX_ANSWER_CHARS])
-    findings = [
-        Finding(FAILED, "ANSWER_TOO_LONG")
-        if is_too_long
-        else try_check(check, answer, sandbox)
-        for check in task.checks
-    ]
-    failed = [finding for finding in findings if finding.status == FAILED]
-    damage = None
-    if failed:
-        damage = find_damage(
-            answer,
-            language=task.language,
-            stop_reason=stop_reason,
-            unparseable=any(f.reason in UNPARSEABLE_REASONS for f in failed),
-        )
+    used_sandbox = sandbox.name if sandbox is not None and task.needs_sandbox else None
+    damage, code_chars = None, 0
+    try:
+        answer = read_answer(raw[:MAX_ANSWER_CHARS])
+        code_chars = answer.code_chars
+        findings = [
+            Finding(FAILED, "ANSWER_TOO_LONG")
+            if is_too_long
+            else try_check(check, answer, sandbox)
+            for check in task.checks
+        ]
+        damage = _find_damage(task, answer, findings, stop_reason)
+    except Exception as error:
+        findings = [_broken(error)] * len(task.checks)
     passed = sum(finding.status == PASSED for finding in findings)
-    used_sandbox = sandbox if task.needs_sandbox else None
+    failed = sum(finding.status == FAILED for finding in findings)
     return CheckFacts(
         checks_passed=passed,
-        checks_total=passed + len(failed),
-        checks_unsupported=len(findings) - passed - len(failed),
+        checks_total=passed + failed,
+        checks_unsupported=len(findings) - passed - failed,
         check_details=_describe(task, findings),
         format_damage=damage,
         answer_chars=len(raw),
-        code_chars=answer.code_chars,
+        code_chars=code_chars,
         checker_version=CHECKER_VERSION,
-        sandbox=used_sandbox.name if used_sandbox is not None else None,
+        sandbox=used_sandbox,
     )
 
 
 def try_check(check: kinds.Check, answer: Answer, sandbox: Sandbox | None) -> Finding:
-    """Try one check."""
+    """Try one check. Never raises: where judging breaks, nothing was found out."""
     trial = _TRIALS.get(type(check))
-    return trial(check, answer) if trial else try_code(check, answer, sandbox)
+    try:
+        return trial(check, answer) if trial else try_code(check, answer, sandbox)
+    except Exception as error:
+        return _broken(error)
+
+
+def _broken(error: Exception) -> Finding:
+    """A fault of the checker is neither a pass nor a fail of the answer."""
+    return Finding(UNSUPPORTED, "CHECKER_FAILED", {"error": type(error).__name__})
+
+
+def _find_damage(
+    task: Task, answer: Answer, findings: list[Finding], stop_reason: str | None
+) -> str | None:
+    failed = [finding for finding in findings if finding.status == FAILED]
+    if not failed:
+        return None
+    return find_damage(
+        answer,
+        language=task.language,
+        stop_reason=stop_reason,
+        unparseable=any(f.reason in UNPARSEABLE_REASONS for f in failed),
+    )
 
 
 def _describe(task: Task, findings: list[Finding]) -> str:

@@ -15,6 +15,11 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from orket.tasks.answer import parse_code
+
+_UNREADABLE = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
+"""What Python's own reader raises on a text that it cannot read."""
+
 
 class Check(
     msgspec.Struct,
@@ -151,7 +156,7 @@ class Case(
         if self.expected is not None:
             try:
                 ast.literal_eval(self.expected)
-            except (ValueError, SyntaxError):
+            except _UNREADABLE:
                 raise ValueError(
                     f"`expected` of the case {self.call!r} is not a Python literal"
                 ) from None
@@ -181,8 +186,8 @@ class PythonEquivalent(Check, frozen=True, tag="python_equivalent"):
     def prove(self) -> None:
         """The reference and the calls parse."""
         try:
-            ast.parse(self.reference)
-        except (SyntaxError, ValueError) as error:
+            parse_code(self.reference)
+        except ValueError as error:
             raise ValueError(f"`reference` is not Python: {error}") from None
         if not self.calls:
             raise ValueError("`calls` is empty")
@@ -283,7 +288,7 @@ def read_bank_json(text: str) -> Any:
     """Read JSON of a task bank. Raises ValueError."""
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"`expected` is not JSON: {error}") from None
 
 
@@ -291,7 +296,7 @@ def prove_expression(call: str) -> None:
     """Raise ValueError when `call` is not one Python expression."""
     try:
         ast.parse(call, mode="eval")
-    except (SyntaxError, ValueError):
+    except _UNREADABLE:
         raise ValueError(f"{call!r} is not a Python expression") from None
 
 

@@ -7,7 +7,7 @@ sandbox runs code.
 from __future__ import annotations
 
 import ast
-import math
+import builtins
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,6 +16,7 @@ from orket.tasks.answer import Answer, parse_code, read_code
 from orket.tasks.finding import FAILED, PASSED, UNSUPPORTED, Finding, verdict
 from orket.tasks.sandbox import RAISED, STOPPED, VALUE, Outcome, Sandbox
 from orket.tasks.sandbox import UNSUPPORTED as NOT_RUN
+from orket.tasks.values import OPAQUE, same_value
 
 _BLOCKS = (
     ast.If,
@@ -27,6 +28,24 @@ _BLOCKS = (
     ast.Try,
     ast.Match,
 )
+_NAME_ERRORS = ("NameError", "Exception", "BaseException")
+_UNSEEN = frozenset(
+    {
+        "__builtins__",
+        "__dict__",
+        "__import__",
+        "builtins",
+        "eval",
+        "exec",
+        "globals",
+        "importlib",
+        "locals",
+        "setattr",
+        "sys",
+        "vars",
+    }
+)
+"""Names by which code can change its own module without writing so."""
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -44,12 +63,10 @@ def try_code(check: kinds.Check, answer: Answer, sandbox: Sandbox | None) -> Fin
             return _try_renamed(check, tree)
         case kinds.PythonShape():
             return _try_shape(check, tree)
-    if sandbox is None:
-        return Finding(UNSUPPORTED, "NO_SANDBOX")
     if isinstance(check, kinds.PythonEquivalent):
-        return _try_equivalent(check, code, sandbox)
+        return _try_equivalent(check, code, tree, sandbox)
     assert isinstance(check, kinds.PythonCases)
-    return _try_cases(check, code, sandbox)
+    return _try_cases(check, code, tree, sandbox)
 
 
 def _try_defines(check: kinds.PythonDefines, tree: ast.Module) -> Finding:
@@ -125,24 +142,123 @@ def find_nesting(tree: ast.AST) -> int:
     return deepest
 
 
-def _try_cases(check: kinds.PythonCases, code: str, sandbox: Sandbox) -> Finding:
-    outcomes = sandbox.run(code, [case.call for case in check.cases])
+def _try_cases(
+    check: kinds.PythonCases, code: str, tree: ast.Module, sandbox: Sandbox | None
+) -> Finding:
     expected = [
         Outcome(RAISED, error=(case.raises,))
         if case.raises is not None
         else Outcome(VALUE, ast.literal_eval(case.expected or "None"))
         for case in check.cases
     ]
-    return _compare(outcomes, expected)
+    calls = [case.call for case in check.cases]
+    if not may_be_right(tree, calls, expected):
+        return Finding(FAILED, "NAME_MISSING")
+    if sandbox is None:
+        return Finding(UNSUPPORTED, "NO_SANDBOX")
+    return _compare(run_code(sandbox, code, calls), expected)
 
 
 def _try_equivalent(
-    check: kinds.PythonEquivalent, code: str, sandbox: Sandbox
+    check: kinds.PythonEquivalent,
+    code: str,
+    tree: ast.Module,
+    sandbox: Sandbox | None,
 ) -> Finding:
-    expected = sandbox.run(check.reference, check.calls)
-    if any(outcome.kind not in (VALUE, RAISED) for outcome in expected):
+    # What the reference does not define either says nothing about the answer.
+    known = set(find_module_names(parse_code(check.reference)))
+    calls = [call for call in check.calls if find_needed_names(call) <= known]
+    anything = [Outcome(VALUE)] * len(calls)
+    if not may_be_right(tree, calls, anything):
+        return Finding(FAILED, "NAME_MISSING")
+    if sandbox is None:
+        return Finding(UNSUPPORTED, "NO_SANDBOX")
+    expected = run_code(sandbox, check.reference, check.calls)
+    if any(_is_unclear(outcome) for outcome in expected):
         return Finding(UNSUPPORTED, "REFERENCE_NOT_RUN")
-    return _compare(sandbox.run(code, check.calls), expected)
+    return _compare(run_code(sandbox, code, check.calls), expected)
+
+
+def _is_unclear(outcome: Outcome) -> bool:
+    """Whether nothing can be compared with what a reference did."""
+    if outcome.kind == VALUE:
+        return outcome.value is OPAQUE
+    return outcome.kind != RAISED
+
+
+def run_code(sandbox: Sandbox, code: str, calls: Sequence[str]) -> list[Outcome]:
+    """One outcome per call, whatever the sandbox does with foreign code."""
+    try:
+        return sandbox.run(code, calls)
+    except BaseException as error:
+        # A panic in Rust is no Exception; Ctrl-C is none either, and goes on.
+        if not isinstance(error, Exception) and not _is_panic(error):
+            raise
+        reason = f"SANDBOX_FAILED: {type(error).__name__}"
+        return [Outcome(NOT_RUN, reason=reason)] * len(calls)
+
+
+def _is_panic(error: BaseException) -> bool:
+    return type(error).__module__ == "pyo3_runtime"
+
+
+def may_be_right(
+    tree: ast.Module, calls: Sequence[str], expected: Sequence[Outcome]
+) -> bool:
+    """False where a call surely fails: the code defines no such name at all."""
+    if _can_define_unseen(tree):
+        return True
+    known = set(find_module_names(tree))
+    return all(
+        find_needed_names(call) <= known
+        or (outcome.kind == RAISED and outcome.error[0] in _NAME_ERRORS)
+        for call, outcome in zip(calls, expected, strict=True)
+    )
+
+
+def find_needed_names(call: str) -> set[str]:
+    """Names that a call takes from the code it is made on."""
+    nodes = list(ast.walk(ast.parse(call, mode="eval")))
+    own = {n.id for n in nodes if isinstance(n, ast.Name) and _is_stored(n)}
+    own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    read = {n.id for n in nodes if isinstance(n, ast.Name) and not _is_stored(n)}
+    return {name for name in read - own if not hasattr(builtins, name)}
+
+
+def _is_stored(node: ast.Name) -> bool:
+    return not isinstance(node.ctx, ast.Load)
+
+
+def find_module_names(tree: ast.Module) -> Iterator[str]:
+    """Names that a module may have once it has run; rather too many than too few."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, _SCOPES):
+            yield node.name
+            continue
+        if isinstance(node, ast.Name) and _is_stored(node):
+            yield node.id
+        elif isinstance(node, ast.alias):
+            yield (node.asname or node.name).partition(".")[0]
+        for field in ("name", "rest"):
+            if isinstance(value := getattr(node, field, None), str):
+                yield value
+        waiting += ast.iter_child_nodes(node)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Global):
+            yield from node.names
+
+
+def _can_define_unseen(tree: ast.Module) -> bool:
+    """Whether the code could give its module names that are not written in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.alias) and node.name in ("*", *_UNSEEN):
+            return True
+        name = getattr(node, "id", None) or getattr(node, "attr", None)
+        if name in _UNSEEN:
+            return True
+    return False
 
 
 def _compare(outcomes: Sequence[Outcome], expected: Sequence[Outcome]) -> Finding:
@@ -171,36 +287,3 @@ def same_outcome(found: Outcome, expected: Outcome) -> bool:
     if expected.kind == RAISED:
         return expected.error[0] in found.error
     return same_value(found.value, expected.value)
-
-
-def same_value(found: Any, expected: Any) -> bool:
-    """Equality of results: a list is no tuple, True is no 1, floats are near enough."""
-    if isinstance(expected, bool) or isinstance(found, bool):
-        return found is expected
-    if isinstance(expected, float) or isinstance(found, float):
-        is_real = isinstance(found, int | float) and isinstance(expected, int | float)
-        return is_real and _near(found, expected)
-    for kind in (list, tuple):
-        if isinstance(expected, kind):
-            return (
-                isinstance(found, kind)
-                and len(found) == len(expected)
-                and all(map(same_value, found, expected))
-            )
-    if isinstance(expected, dict):
-        return (
-            isinstance(found, dict)
-            and found.keys() == expected.keys()
-            and all(same_value(found[key], value) for key, value in expected.items())
-        )
-    for plain in (int, str, bytes, complex, set | frozenset, type(None)):
-        if isinstance(expected, plain):
-            return isinstance(found, plain) and bool(found == expected)
-    return False
-
-
-def _near(found: float, expected: float) -> bool:
-    try:
-        return math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-12)
-    except OverflowError:
-        return False

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import builtins
 import datetime
-import importlib
 import re
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 from orket.errors import MissingExtra
 from orket.tasks.answer import parse_code
+from orket.tasks.monty_code import adapt_code, has_member
 from orket.tasks.sandbox import (
     ANSWER_SECONDS,
     CALL_SECONDS,
@@ -32,6 +32,7 @@ from orket.tasks.sandbox import (
     VALUE,
     Outcome,
 )
+from orket.tasks.values import ENCODE, ENCODER, read_value
 
 _MAX_RECURSION = 500
 
@@ -65,23 +66,34 @@ class MontySandbox:
 
     def run(self, code: str, calls: Sequence[str]) -> list[Outcome]:
         """Run the code, then each call, in one fresh session."""
+        try:
+            adapted = adapt_code(code)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            adapted = code
         outcomes: list[Outcome] = []
         started = time.monotonic()
         try:
             with self._open_pool().checkout(**self._rules()) as session:
                 prints = self._monty.CollectString(OUTPUT_BYTES)
-                for snippet in (code, *calls):
+                # Only a text crosses: whatever the answer leaves behind is spelled out
+                # inside, by a function that is defined afresh for every call.
+                snippets = [f"{adapted}\nNone"]
+                snippets += [f"{ENCODER}\n{ENCODE}(\n{call}\n)" for call in calls]
+                for number, snippet in enumerate(snippets):
                     if time.monotonic() - started > ANSWER_SECONDS:
                         outcomes.append(Outcome(STOPPED, reason="TIME_LIMIT"))
                     else:
-                        outcomes.append(self._feed(session, snippet, code, prints))
+                        answer = adapted if number == 0 else None
+                        found = self._feed(session, snippet, adapted, answer, prints)
+                        outcomes.append(found)
                     # Nothing holds of a session that a limit has stopped, and no
                     # call means anything when the code itself did not run.
                     if outcomes[-1].kind in (STOPPED, UNSUPPORTED) or (
-                        len(outcomes) == 1 and outcomes[0].kind != VALUE
+                        number == 0 and outcomes[0].kind != VALUE
                     ):
                         break
         except (self._monty.MontyError, OSError, TimeoutError) as error:
+            self.close()
             outcomes.append(Outcome(UNSUPPORTED, reason=_sandbox_reason(error)))
         results = outcomes[1:] if len(outcomes) > 1 else []
         return results + [outcomes[-1]] * (len(calls) - len(results))
@@ -117,26 +129,28 @@ class MontySandbox:
             "assert_message_annotations": False,
         }
 
-    def _feed(self, session: Any, snippet: str, code: str, prints: Any) -> Outcome:
-        """Run one snippet and say what it did."""
+    def _feed(
+        self, session: Any, snippet: str, code: str, answer: str | None, prints: Any
+    ) -> Outcome:
+        """Run one snippet and say what it did; `answer` where it is the code itself."""
         monty = self._monty
         try:
             # Not "__main__": what stands below such a test is not asked for.
-            value = session.feed_run(
+            coded = session.feed_run(
                 snippet, inputs={"__name__": "answer"}, print_callback=prints
             )
-            return Outcome(VALUE, value)
         except monty.MontyCrashedError as error:
-            reason = "TIME_LIMIT" if error.timed_out else "CRASHED"
-            return Outcome(STOPPED, reason=reason)
+            if error.timed_out:
+                return Outcome(STOPPED, reason="TIME_LIMIT")
+            # A fault of the interpreter says nothing about the answer.
+            return Outcome(UNSUPPORTED, reason="CRASHED")
         except monty.MontySyntaxError:
-            if snippet == code and _compiles(code):
+            if answer is not None and _compiles(answer):
                 return Outcome(UNSUPPORTED, reason="SYNTAX")
             return Outcome(RAISED, error=("SyntaxError", "Exception"))
         except monty.MontyRuntimeError as error:
             return _judge_error(error, code)
-        except monty.MontyConversionError:
-            return Outcome(VALUE, ...)
+        return Outcome(VALUE) if answer is not None else read_value(coded)
 
 
 def _judge_error(error: Any, code: str) -> Outcome:
@@ -151,7 +165,12 @@ def _judge_error(error: Any, code: str) -> Outcome:
         return Outcome(STOPPED, reason="OUTPUT_LIMIT" if is_print else "MEMORY_LIMIT")
     if isinstance(raised, NotImplementedError) and _is_from_parser(error):
         return Outcome(UNSUPPORTED, reason="SYNTAX")
-    if not _is_raised_by(error, code) and (lacks := _find_lack(raised, message, code)):
+    if isinstance(raised, RuntimeError) and not error.traceback():
+        # Such as an exception made with anything but a text.
+        return Outcome(UNSUPPORTED, reason="INTERNAL")
+    if not _is_raised_by(error, raised, code) and (
+        lacks := _find_lack(raised, message, code)
+    ):
         return Outcome(UNSUPPORTED, reason=lacks)
     return Outcome(RAISED, error=names)
 
@@ -162,37 +181,51 @@ def _is_from_parser(error: Any) -> bool:
     return bool(frames) and frames[-1].function_name is None
 
 
-def _is_raised_by(error: Any, code: str) -> bool:
+def _is_raised_by(error: Any, raised: BaseException, code: str) -> bool:
     """Whether the error comes from a raise or assert statement of the answer."""
     frames = error.traceback()
-    if not frames:
-        return False
-    line = frames[-1].line
-    return any(
+    return bool(frames) and any(
         isinstance(node, ast.Raise | ast.Assert)
-        and node.lineno <= line <= (node.end_lineno or node.lineno)
+        and node.lineno <= frames[-1].line <= (node.end_lineno or node.lineno)
+        and _can_raise(node, raised)
         for node in _walk(code)
     )
 
 
+def _can_raise(node: ast.Raise | ast.Assert, raised: BaseException) -> bool:
+    """Whether the statement raises such an error, and not one while it is evaluated."""
+    if isinstance(node, ast.Assert):
+        return isinstance(raised, AssertionError)
+    made = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+    # Of a variable, a bare `raise` or an expression the class is not known.
+    known = getattr(builtins, made.id, None) if isinstance(made, ast.Name) else None
+    return known is None or known is type(raised)
+
+
 def _find_lack(raised: BaseException, message: str, code: str) -> str | None:
     """Reason code when CPython has what monty does not; None when neither has it."""
-    if "not yet support" in message:
+    # The words alone prove nothing: an answer may have put them there.
+    if isinstance(raised, NotImplementedError) and "not yet support" in message:
         return "SYNTAX"
-    if found := _NO_MODULE.search(message):
-        known = found[1].partition(".")[0] in sys.stdlib_module_names
-        return "MODULE" if known else None
-    if found := _NO_NAME.search(message):
-        return "MODULE" if _has_member(found[2], found[1]) else None
-    if isinstance(raised, NameError) and (found := _NO_GLOBAL.search(message)):
+    if isinstance(raised, ImportError):
+        return _find_import_lack(message)
+    if isinstance(raised, NameError) and (found := _NO_GLOBAL.match(message)):
         return "BUILTIN" if hasattr(builtins, found[1]) else None
-    if isinstance(raised, AttributeError) and (found := _NO_MEMBER.search(message)):
+    if isinstance(raised, AttributeError) and (found := _NO_MEMBER.match(message)):
         if found[1] == "module":
-            return "MODULE" if _has_member(found[2], found[3]) else None
+            return "MODULE" if has_member(found[2], found[3]) else None
         return "BUILTIN" if hasattr(_builtin(found[2]), found[3]) else None
     if isinstance(raised, TypeError):
         return _find_type_lack(message, code)
     return None
+
+
+def _find_import_lack(message: str) -> str | None:
+    if found := _NO_MODULE.match(message):
+        known = found[1].partition(".")[0] in sys.stdlib_module_names
+        return "MODULE" if known else None
+    found = _NO_NAME.match(message)
+    return "MODULE" if found and has_member(found[2], found[1]) else None
 
 
 def _find_type_lack(message: str, code: str) -> str | None:
@@ -213,16 +246,6 @@ def _builtin(name: str) -> Any:
     return found if isinstance(found, type) else None
 
 
-def _has_member(module: str, name: str) -> bool:
-    """Whether CPython's module has this name.
-
-    Only modules that monty has too get here, all of them harmless to import.
-    """
-    if module not in sys.stdlib_module_names:
-        return False
-    return hasattr(importlib.import_module(module), name)
-
-
 def _compiles(code: str) -> bool:
     """Whether CPython accepts the code; nothing is run."""
     try:
@@ -235,7 +258,6 @@ def _compiles(code: str) -> bool:
 
 
 def _walk(code: str) -> Iterator[ast.AST]:
-
     try:
         return ast.walk(parse_code(code))
     except ValueError:

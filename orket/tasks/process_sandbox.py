@@ -32,9 +32,9 @@ from orket.tasks.sandbox import (
     RAISED,
     STOPPED,
     UNSUPPORTED,
-    VALUE,
     Outcome,
 )
+from orket.tasks.values import ENCODE, ENCODER, read_value
 
 _RUNNER = Path(__file__).with_name("process_runner.py")
 
@@ -94,7 +94,11 @@ class ProcessSandbox:
 
     def run(self, code: str, calls: Sequence[str]) -> list[Outcome]:
         """Run the code, then each call, in one fresh interpreter."""
-        lines, reason = self._start(code, calls)
+        try:
+            lines, reason = self._start(code, calls)
+        except OSError as error:
+            failed = Outcome(UNSUPPORTED, reason=f"SANDBOX_FAILED: {error.strerror}")
+            return [failed] * len(calls)
         if not lines or "walls" not in lines[0]:
             return [Outcome(UNSUPPORTED, reason="SANDBOX_FAILED")] * len(calls)
         outcomes = [_read_outcome(line) for line in lines[1 : len(calls) + 2]]
@@ -114,6 +118,8 @@ class ProcessSandbox:
         """Run the interpreter: the lines it wrote, and why there are no more."""
         request = json.dumps(
             {
+                "encoder": ENCODER,
+                "encode": ENCODE,
                 "code": code,
                 "calls": list(calls),
                 "limits": {**_LIMITS, "RLIMIT_CPU": max(1, int(self._seconds * 0.7))},
@@ -242,31 +248,4 @@ def _read_outcome(line: dict[str, Any]) -> Outcome:
     error = line.get("error")
     if isinstance(error, list) and error and all(isinstance(e, str) for e in error):
         return Outcome(RAISED, error=tuple(error))
-    try:
-        return Outcome(VALUE, _decode(line.get("value")))
-    except (ValueError, TypeError, LookupError, RecursionError, OverflowError):
-        return Outcome(STOPPED, reason="FORGED_RESULT")
-
-
-def _decode(coded: Any) -> Any:
-    """A value from its coded form. Raises ValueError or TypeError on any other."""
-    kind, *rest = coded
-    if kind == "none":
-        return None
-    if kind == "other":
-        return ...
-    (body,) = rest
-    if kind == "bool" and isinstance(body, bool):
-        return body
-    if kind == "int":
-        return int(body, 16)
-    if kind == "float":
-        return float.fromhex(body)
-    if kind == "str" and isinstance(body, str):
-        return body
-    if kind == "bytes":
-        return bytes.fromhex(body)
-    if kind == "dict":
-        return {_decode(key): _decode(value) for key, value in body}
-    kinds = {"list": list, "tuple": tuple, "set": set}
-    return kinds[kind](_decode(part) for part in body)
+    return read_value(line.get("value"))

@@ -18,6 +18,7 @@ import duckdb
 
 from orket.errors import WarehouseError
 from orket.records import DATASETS
+from orket.warehouse.connection import Connection, literal
 from orket.warehouse.parts import (
     partition_sweep,
     sync_folder,
@@ -79,9 +80,12 @@ def stage_json_lines(
     `by_sweep` divides the rows by sweep; without it they must all be of one. Raises
     WarehouseError when they cannot be read or the place cannot be written.
     """
-    with _connect() as connection:
+    opened = _connect()
+    try:
         query = f"SELECT * FROM {_json_source(dataset, source)}"
-        return _stage(connection, warehouse, dataset, query, by_sweep)
+        return _stage(opened.duckdb, warehouse, dataset, query, by_sweep)
+    finally:
+        opened.close()
 
 
 def copy_json_lines(
@@ -101,7 +105,8 @@ class BulkSession:
 
     def __init__(self, warehouse: Warehouse, sweep_ids: Collection[str]) -> None:
         self._warehouse = warehouse
-        self._connection = _connect()
+        self._opened = _connect()
+        self._connection = self._opened.duckdb
         self._connection.execute("CREATE SCHEMA raw")
         for dataset in ("sweeps", "runs", "sidecars"):
             parts = [
@@ -120,7 +125,7 @@ class BulkSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._connection.close()
+        self._opened.close()
 
     def run(self, statement: str) -> None:
         """Run one statement."""
@@ -168,7 +173,7 @@ def _stage(
     except OSError as error:
         raise write_failure(warehouse.path, error) from error
     try:
-        target = _quoted(staged.target)
+        target = literal(str(staged.target))
         connection.execute(f"COPY ({query}) TO {target} ({', '.join(options)})")
     except duckdb.Error as error:
         staged.discard()
@@ -189,18 +194,11 @@ def _publish(file: Path, folder: Path) -> Path:
     return final
 
 
-def _connect() -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(
-        ":memory:",
-        config={
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        },
-    )
-    connection.execute("SET TimeZone = 'UTC'")
+def _connect() -> Connection:
+    opened = Connection()
     # No view depends on the order of rows, and keeping it costs a tenth of the time.
-    connection.execute("SET preserve_insertion_order = false")
-    return connection
+    opened.duckdb.execute("SET preserve_insertion_order = false")
+    return opened
 
 
 def _json_source(dataset: str, source: Path) -> str:
@@ -209,10 +207,6 @@ def _json_source(dataset: str, source: Path) -> str:
         for name, kind in duckdb_columns(DATASETS[dataset]).items()
     )
     return (
-        f"read_json({_quoted(source)}, format = 'newline_delimited', "
+        f"read_json({literal(str(source))}, format = 'newline_delimited', "
         f"columns = {{{columns}}})"
     )
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"

@@ -12,6 +12,8 @@ from orket.warehouse.view_files import view_files
 if TYPE_CHECKING:
     import polars as pl
 
+    from orket.warehouse.locked import QueryLimits
+
 
 class OpenWarehouse:
     """A warehouse for notebooks: every view as a Polars frame."""
@@ -34,11 +36,18 @@ class OpenWarehouse:
         with self._warehouse.session(bound, overrides) as session:
             return session.view(name)
 
-    def sql(self, query: str, sweep: str | None = None) -> pl.DataFrame:
-        """The rows of a SELECT over the views, as a Polars frame."""
+    def sql(
+        self, query: str, sweep: str | None = None, limits: QueryLimits | None = None
+    ) -> pl.DataFrame:
+        """The rows of one SELECT over copies of the views, as a Polars frame.
+
+        As locked as `orket sql`: a query can neither reach a file nor change anything.
+        Raises UsageError for whatever is not one SELECT, and LimitReached for a query
+        that takes more time or memory than `limits` (`orket.warehouse.locked`).
+        """
         bound = self._warehouse.resolve(sweep) if sweep else None
-        with self._warehouse.session(bound) as session:
-            return session.frame(query)
+        with self._warehouse.locked_session(bound, limits) as session:
+            return session.query(query)
 
     def views(self) -> list[str]:
         """The names of the views, in dependency order."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _PARTITION = "sweep_id="
+_PART = re.compile(r"part-.*\.parquet")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -43,8 +44,32 @@ def partition_sweep(folder: Path) -> str:
 
 
 def list_parts(folder: Path) -> list[Path]:
-    """The visible parts of one folder, sorted by name; none if it is not there."""
-    return sorted(folder.glob("part-*.parquet"))
+    """The visible parts of one folder, sorted by name; none if it is not there.
+
+    Raises WarehouseError when the folder cannot be read: it may hold rows.
+    """
+    return [path for path in _entries(folder) if _PART.fullmatch(path.name)]
+
+
+def list_partitions(dataset_folder: Path) -> list[Path]:
+    """The folders of the sweeps in a dataset, sorted; errors as of `list_parts`."""
+    found = [p for p in _entries(dataset_folder) if p.name.startswith(_PARTITION)]
+    return sorted(found)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError as error:
+        if not os.path.lexists(folder):
+            return []
+        reason = error.strerror
+    except OSError as error:
+        reason = error.strerror
+    raise WarehouseError(
+        f"{folder} cannot be read as a folder ({reason})",
+        "give Orket the right to read it, or put back a copy of it: it may hold rows",
+    )
 
 
 def write_part(folder: Path, table: pa.Table) -> Path:
@@ -96,16 +121,3 @@ def write_failure(place: Path, error: OSError) -> WarehouseError:
         f"cannot write to the warehouse at {place} ({error.strerror or error})",
         f"free some space or {another}" if error.errno in _FULL else another,
     )
-
-
-def first_unreadable(parts: Iterable[Path]) -> tuple[Path, str] | None:
-    """The first part whose footer cannot be read, with the reason."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    for part in parts:
-        try:
-            pq.read_metadata(part)
-        except (OSError, pa.ArrowException) as error:
-            return part, str(error).splitlines()[0]
-    return None

@@ -16,13 +16,30 @@ import duckdb
 from orket.errors import UsageError
 from orket.policy import SHOWN_GROUPS, Policy, shown_thresholds
 from orket.records import DATASETS
-from orket.warehouse.schema import duckdb_columns
+from orket.warehouse.connection import literal
+from orket.warehouse.schema import duckdb_columns, required_columns
+
+_IDENTITIES = {
+    "sweeps": "manifest_id",
+    "runs": "attempt_id",
+    "sidecars": "sidecar_id",
+    "events": "event_id",
+}
+"""Dataset -> the column that tells its rows apart; no view counts a row without it."""
 
 
 def bind_dataset(
-    connection: duckdb.DuckDBPyConnection, dataset: str, parts: Sequence[Path]
+    connection: duckdb.DuckDBPyConnection,
+    dataset: str,
+    parts: Sequence[Path],
+    *,
+    with_part: bool = False,
 ) -> None:
-    """Create `raw.<dataset>` over these parts, every column as it is declared."""
+    """Create `raw.<dataset>` over these parts, every column as it is declared.
+
+    A row in which a column is NULL that every row has is an error when it is read, and
+    no row that is passed over in silence. `with_part` adds the path of the part.
+    """
     columns = duckdb_columns(DATASETS[dataset])
     if not parts:
         empty = ", ".join(
@@ -30,8 +47,11 @@ def bind_dataset(
         )
         connection.execute(f"CREATE VIEW raw.{dataset} AS SELECT {empty} WHERE false")
         return
-    names = ", ".join(quoted(str(part)) for part in parts)
-    source = f"read_parquet([{names}], union_by_name = true, hive_partitioning = false)"
+    names = ", ".join(literal(str(part)) for part in parts)
+    source = (
+        f"read_parquet([{names}], union_by_name = true, hive_partitioning = false, "
+        "filename = 'part')"
+    )
     if dataset == "events":
         # Small, and read by many views: once from the disk is enough.
         connection.execute(f"CREATE TABLE raw.kept_events AS SELECT * FROM {source}")
@@ -44,7 +64,17 @@ def bind_dataset(
         f'CAST({_column_or_null(name, present)} AS {kind}) AS "{name}"'
         for name, kind in columns.items()
     )
-    connection.execute(f"CREATE VIEW raw.{dataset} AS SELECT {chosen} FROM {source}")
+    identity = _IDENTITIES[dataset]
+    lacking = " ".join(
+        f"WHEN {column} IS NULL THEN error('rows without {column} in ' || part)"
+        for column in required_columns(DATASETS[dataset])
+    )
+    shown = "*" if with_part else "* EXCLUDE (part)"
+    connection.execute(
+        f"CREATE VIEW raw.{dataset} AS "
+        f"SELECT {shown} REPLACE (CASE {lacking} ELSE {identity} END AS {identity}) "
+        f"FROM (SELECT {chosen}, part FROM {source})"
+    )
 
 
 def bind_policy(
@@ -102,11 +132,6 @@ def _column_or_null(name: str, present: set[str]) -> str:
     return f'"{name}"' if name in present else "NULL"
 
 
-def quoted(text: str) -> str:
-    """A SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _literal(value: object) -> str:
     """A SQL literal of a policy value."""
     if value is None:
@@ -117,5 +142,5 @@ def _literal(value: object) -> str:
         return str(value)
     if isinstance(value, datetime):
         moment = value.astimezone(UTC) if value.tzinfo else value
-        return quoted(moment.strftime("%Y-%m-%d %H:%M:%S.%f"))
-    return quoted(str(value))
+        return literal(moment.strftime("%Y-%m-%d %H:%M:%S.%f"))
+    return literal(str(value))

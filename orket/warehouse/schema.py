@@ -66,6 +66,32 @@ def duckdb_columns(row_type: type[Record]) -> dict[str, str]:
     return {name: duckdb_type(kind) for name, kind in struct_fields(row_type)}
 
 
+def required_columns(row_type: type[Record]) -> list[str]:
+    """The columns that no row lacks, those inside a group as `group.column`."""
+    info = inspect.type_info(row_type)
+    assert isinstance(info, inspect.StructType)
+    return _required(info, "")
+
+
+def _required(info: inspect.StructType, group: str) -> list[str]:
+    found: list[str] = []
+    for field in info.fields:
+        if not field.required or _may_be_null(field.type):
+            continue
+        kind = bare_type(field.type)
+        if isinstance(kind, inspect.StructType):
+            found += _required(kind, f"{group}{field.name}.")
+        else:
+            found.append(group + field.name)
+    return found
+
+
+def _may_be_null(declared: inspect.Type) -> bool:
+    if isinstance(declared, inspect.Metadata):
+        return _may_be_null(declared.type)
+    return isinstance(declared, inspect.UnionType) and declared.includes_none
+
+
 def arrow_type(declared: inspect.Type) -> pa.DataType:
     """The Arrow type a declared type is stored as."""
     import pyarrow as pa

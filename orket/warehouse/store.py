@@ -14,28 +14,58 @@ from orket.errors import UsageError, WarehouseError
 from orket.records import DATASETS, Record
 from orket.warehouse.claim import Claim
 from orket.warehouse.journal import Journal
-from orket.warehouse.parts import list_parts, partition_name, partition_sweep
+from orket.warehouse.parts import (
+    list_partitions,
+    list_parts,
+    partition_name,
+    partition_sweep,
+)
 
 if TYPE_CHECKING:
-    from orket.warehouse.session import LockedSession, Session
+    from orket.warehouse.damage import Damage
+    from orket.warehouse.locked import LockedSession, QueryLimits
+    from orket.warehouse.session import Session
 
 
 class Warehouse:
     """One warehouse. Reading an empty one, or one that is not there yet, is normal."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, tolerant: bool = False) -> None:
         self.path = path
+        self._left_out: list[Damage] | None = [] if tolerant else None
 
     @classmethod
-    def open(cls, path: str | Path | None = None) -> Warehouse:
-        """The warehouse at `path`, else at $ORKET_WAREHOUSE, else ./warehouse."""
+    def open(
+        cls, path: str | Path | None = None, *, tolerant: bool = False
+    ) -> Warehouse:
+        """The warehouse at `path`, else at $ORKET_WAREHOUSE, else ./warehouse.
+
+        A `tolerant` one is for looking at what is there: sweeps that cannot be read
+        are left out, and `require_whole` says so at the end.
+        """
         chosen = Path(path or os.environ.get("ORKET_WAREHOUSE") or "warehouse")
         if chosen.exists() and not chosen.is_dir():
             raise WarehouseError(
                 f"{chosen} is a file, not a warehouse",
                 "name a folder: with -w, or in orket.open()",
             )
-        return cls(chosen)
+        return cls(chosen, tolerant=tolerant)
+
+    def require_whole(self) -> None:
+        """Raise WarehouseError naming what was left out, if anything was."""
+        missing = list(dict.fromkeys(self._left_out or ()))
+        if missing:
+            named = "; ".join(str(damage) for damage in missing)
+            raise WarehouseError(f"not all is shown: {named}", missing[0].remedy)
+        for sweep_id in self.sweeps_without_manifest():
+            raise self._without_manifest(sweep_id)
+
+    def _without_manifest(self, sweep_id: str) -> WarehouseError:
+        return WarehouseError(
+            f"sweep {sweep_id} has rows in {self.path} and no manifest",
+            f"put back a copy of {self.folder('sweeps', sweep_id)}, or ingest the file "
+            "that its rows came from again",
+        )
 
     def append(
         self, dataset: str, rows: Sequence[Record], sweep_id: str | None = None
@@ -79,22 +109,34 @@ class Warehouse:
         """The parts of a dataset, of one sweep if given; events are always whole."""
         if dataset == "events" or sweep_id is not None:
             return list_parts(self.folder(dataset, sweep_id))
-        base = self.path / dataset
-        return sorted(base.glob("sweep_id=*/part-*.parquet"))
+        folders = list_partitions(self.path / dataset)
+        return [part for folder in folders for part in list_parts(folder)]
 
     def sweep_ids(self) -> list[str]:
         """All sweeps, oldest first by their manifests."""
-        folders = (self.path / "sweeps").glob("sweep_id=*")
         starts = [
             (parts[0].name, partition_sweep(folder))
-            for folder in folders
+            for folder in list_partitions(self.path / "sweeps")
             if (parts := list_parts(folder))
         ]
         return [sweep for _, sweep in sorted(starts)]
 
+    def sweeps_without_manifest(self) -> list[str]:
+        """Sweeps of which there are rows, but not the row that says what they are."""
+        known = set(self.sweep_ids())
+        found = {
+            partition_sweep(folder)
+            for dataset in ("runs", "sidecars")
+            for folder in list_partitions(self.path / dataset)
+            if list_parts(folder)
+        }
+        return sorted(found - known)
+
     def resolve(self, name: str) -> str:
         """The sweep that `name` means: `latest`, a full id, or its unique prefix."""
         known = self.sweep_ids()
+        if name in self.sweeps_without_manifest():
+            raise self._without_manifest(name)
         if not known:
             raise UsageError(
                 f"there is no sweep in {self.path}", "run one: orket run quickstart"
@@ -123,15 +165,18 @@ class Warehouse:
         """
         from orket.warehouse.session import Session
 
-        return Session(self._bound(sweep_id), overrides or {}, threads)
+        parts = self._bound(sweep_id)
+        return Session(parts, overrides or {}, threads, self._left_out)
 
     def locked_session(
-        self, sweep_id: str | None = None, overrides: Mapping[str, object] | None = None
+        self,
+        sweep_id: str | None = None,
+        limits: QueryLimits | None = None,
     ) -> LockedSession:
         """The same views in memory, with every way out of it closed."""
-        from orket.warehouse.session import LockedSession
+        from orket.warehouse.locked import LockedSession
 
-        return LockedSession(self._bound(sweep_id), overrides or {})
+        return LockedSession(self._bound(sweep_id), {}, limits, self._left_out)
 
     def _bound(self, sweep_id: str | None) -> dict[str, list[Path]]:
         return {dataset: self.parts(dataset, sweep_id) for dataset in DATASETS}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from orket.policy import POLICY_KEYS
-from orket.warehouse.raw import quoted
+from orket.warehouse.connection import literal
 from orket.warehouse.view_files import (
     VIEW_VERSION,
     split_comments,
@@ -53,7 +53,7 @@ def _comment(
     connection: duckdb.DuckDBPyConnection, view: str, column: str, text: str
 ) -> None:
     connection.execute(
-        f"COMMENT ON COLUMN {VIEW_VERSION}.{view}.{column} IS {quoted(text)}"
+        f"COMMENT ON COLUMN {VIEW_VERSION}.{view}.{column} IS {literal(text)}"
     )
 
 

@@ -19,6 +19,8 @@ WITH entries AS (
         quant.entry.parameters AS parameters,
         quant.entry.model_digest AS model_digest,
         quant.entry.reported_quant AS reported_quant,
+        quant.entry.tensor_types AS tensor_types,
+        quant.entry.publisher AS publisher,
         v1.micro(
             CAST(quant.entry.model_bytes AS HUGEINT) * 8, quant.entry.parameters
         ) AS measured_bpw_micro
@@ -56,6 +58,8 @@ SELECT
     parameters,
     model_digest,
     reported_quant,
+    tensor_types,
+    publisher,
     measured_bpw_micro,
     CASE
         WHEN measured_bpw_micro IS NOT NULL THEN measured_bpw_micro
@@ -87,6 +91,8 @@ COMMENT ON COLUMN v1.quant.model_bytes IS 'Size of the weights, bytes';
 COMMENT ON COLUMN v1.quant.parameters IS 'Number of weights';
 COMMENT ON COLUMN v1.quant.model_digest IS 'Identity of the weights';
 COMMENT ON COLUMN v1.quant.reported_quant IS 'Quant by the server''s word';
+COMMENT ON COLUMN v1.quant.tensor_types IS 'Tensors by the type they are stored in';
+COMMENT ON COLUMN v1.quant.publisher IS 'Who made these weights';
 COMMENT ON COLUMN v1.quant.measured_bpw_micro IS 'File bits / weights, 1e-6';
 COMMENT ON COLUMN v1.quant.bits_per_weight_micro IS 'Measured bits per weight, else nominal, 1e-6';
 COMMENT ON COLUMN v1.quant.bits_per_weight_source IS 'measured or nominal';

@@ -2,7 +2,8 @@
 -- Inputs: v1.attempts, v1.telemetry, v1.environment_window, v1.anchor_drift, v1.session,
 -- v1.manifest, v1.policy, v1.reason, raw.sweeps (each executor's load average).
 -- Rules: a run is POLLUTED when a polluting reason holds, else CLEAN. A reason whose input
--- is NULL never holds: it is listed in unobserved_reasons. A busy machine is polluted by
+-- is NULL never holds: it is listed in unobserved_reasons. A failed call is RUN_FAILED and
+-- nothing else. A busy machine is polluted by
 -- others: the time of the server and of the client is subtracted. Each reason stands
 -- beside its evidence, and every limit comes from the policy.
 
@@ -253,6 +254,7 @@ signals AS (
     SELECT
         sweep_id,
         attempt_id,
+        run_failed,
         unnest([
             {'signal': 'battery_power', 'holds': battery_power, 'noted': false},
             {'signal': 'cache_hit', 'holds': cache_hit, 'noted': false},
@@ -329,14 +331,19 @@ signals AS (
 ),
 
 coded AS (
+    -- Of a call that failed nothing else is said: all the rest follows from it.
     SELECT
         sweep_id,
         attempt_id,
-        list(code ORDER BY code) FILTER (WHERE holds AND kind = 'polluting') AS reasons,
-        list(code ORDER BY code)
-            FILTER (WHERE if(kind = 'advisory', holds, noted AND NOT coalesce(holds, false)))
-            AS advisories,
-        list(code ORDER BY code) FILTER (WHERE holds IS NULL) AS unobserved,
+        list(code ORDER BY code) FILTER (
+            WHERE holds AND kind = 'polluting' AND (NOT run_failed OR signal = 'run_failed')
+        ) AS reasons,
+        list(code ORDER BY code) FILTER (
+            WHERE NOT run_failed
+            AND if(kind = 'advisory', holds, noted AND NOT coalesce(holds, false))
+        ) AS advisories,
+        list(code ORDER BY code) FILTER (WHERE holds IS NULL AND NOT run_failed)
+            AS unobserved,
         bool_or(holds AND signal IN ('promised_counts_missing', 'promised_timings_missing'))
             AS lacks_telemetry,
         bool_and(holds IS NOT TRUE OR kind <> 'polluting' OR is_admissible) AS is_admissible,

@@ -1,5 +1,5 @@
 -- Grain: sweep x model x quant.
--- Inputs: v1.quant, v1.runs, v1.determinism, v1.quant_tasks, v1.quant_trend, v1.reason.
+-- Inputs: v1.quant, v1.runs, v1.attempts, v1.determinism, v1.quant_tasks, v1.quant_trend, v1.reason.
 -- Rules: what is to be said of the runs of a quant beside its figures: codes of the
 -- counting attempts, where a planned run without any is NOT_RUN.
 
@@ -30,6 +30,33 @@ reasons AS (
         quant_tag,
         list({'reason': code, 'runs': runs} ORDER BY code) AS run_quality_reason_counts
     FROM counts
+    GROUP BY ALL
+),
+
+causes AS (
+    SELECT
+        sweep_id,
+        runs.model_id,
+        runs.quant_tag,
+        coalesce(attempts.error_class, attempts.outcome) AS error_class,
+        attempts.error_message,
+        count(*) AS runs
+    FROM v1.runs AS runs
+    INNER JOIN v1.attempts AS attempts USING (sweep_id, attempt_id)
+    WHERE runs.phase = 'matrix' AND attempts.outcome NOT IN ('OK', 'CANCELLED')
+    GROUP BY ALL
+),
+
+failures AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        list(
+            {'error_class': error_class, 'error_message': error_message, 'runs': runs}
+            ORDER BY runs DESC, error_class, error_message
+        ) AS failures
+    FROM causes
     GROUP BY ALL
 ),
 
@@ -91,6 +118,7 @@ SELECT
         coalesce(reasons.run_quality_reason_counts, []), lambda entry: entry.reason
     ) AS run_quality_reasons,
     coalesce(reasons.run_quality_reason_counts, []) AS run_quality_reason_counts,
+    coalesce(failures.failures, []) AS failures,
     list_sort(list_concat(coalesce(run_notes.advisories, []), quant_notes.advisories))
         AS advisories,
     coalesce(run_notes.unobserved_reasons, []) AS unobserved_reasons,
@@ -100,12 +128,14 @@ SELECT
 FROM v1.quant AS quant
 INNER JOIN quant_notes USING (sweep_id, model_id, quant_tag)
 LEFT JOIN reasons USING (sweep_id, model_id, quant_tag)
+LEFT JOIN failures USING (sweep_id, model_id, quant_tag)
 LEFT JOIN run_notes USING (sweep_id, model_id, quant_tag)
 LEFT JOIN repeats USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.quant_notes IS 'What is to be said of the runs of a quant. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.quant_notes.run_quality_reasons IS 'Reasons of the counting attempts, sorted; NOT_RUN where there is none';
 COMMENT ON COLUMN v1.quant_notes.run_quality_reason_counts IS 'The same with the number of planned runs';
+COMMENT ON COLUMN v1.quant_notes.failures IS 'Why planned runs have no answer: class, message and runs, most frequent first';
 COMMENT ON COLUMN v1.quant_notes.advisories IS 'What is worth a note, sorted';
 COMMENT ON COLUMN v1.quant_notes.unobserved_reasons IS 'Reasons that could not be observed in some run, sorted';
 COMMENT ON COLUMN v1.quant_notes.repeated_groups IS 'Groups of equal requests with two attempts or more';

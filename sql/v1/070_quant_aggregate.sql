@@ -12,7 +12,7 @@ SELECT
     polluted_used, failed_runs, outlier_runs,
     if(planned_runs > 0 AND clean_runs = planned_runs, 'CLEAN', 'POLLUTED')
         AS run_quality_status,
-    run_quality_reasons, run_quality_reason_counts, advisories,
+    run_quality_reasons, run_quality_reason_counts, failures, advisories,
     unobserved_reasons, adherence_tasks, passed_tasks, distinct_answers,
     checks_unsupported, adherence_sum_nano, adherence_nano, latency_tasks,
     latency_sum_ns, total_latency_ns, latency_p50_ns, latency_p95_ns, latency_cv_micro,

@@ -116,10 +116,12 @@ staged AS (
             WHEN outside_pin THEN 1
             WHEN NOT same_hardware THEN 2
             WHEN NOT same_revision THEN 3
-            WHEN NOT same_model OR (same_quant AND other_weights) THEN 4
+            WHEN NOT same_model THEN 4
             WHEN NOT same_quant THEN 5
-            WHEN run_quality_status IS DISTINCT FROM 'CLEAN' THEN 6
-            WHEN NOT pinned AND coalesce(age_us > baseline_max_age_us, true) THEN 7
+            -- Nearer than any neighbour: this very quant, made of other weights.
+            WHEN other_weights THEN 6
+            WHEN run_quality_status IS DISTINCT FROM 'CLEAN' THEN 7
+            WHEN NOT pinned AND coalesce(age_us > baseline_max_age_us, true) THEN 8
             ELSE 9
         END AS stage
     FROM candidates
@@ -150,10 +152,10 @@ SELECT
         WHEN stage = 1 THEN 'PIN'
         WHEN stage = 2 THEN 'HW_MISMATCH'
         WHEN stage = 3 THEN 'REV_MISMATCH'
-        WHEN stage = 4 THEN 'MODEL_MISMATCH'
+        WHEN stage IN (4, 6) THEN 'MODEL_MISMATCH'
         WHEN stage = 5 THEN 'QUANT_MISMATCH'
-        WHEN stage = 6 THEN 'POLLUTED_BASELINE'
-        WHEN stage = 7 THEN 'STALE_BASELINE'
+        WHEN stage = 7 THEN 'POLLUTED_BASELINE'
+        WHEN stage = 8 THEN 'STALE_BASELINE'
         WHEN nearness > 1 THEN 'OLDER'
     END AS dropped_by,
     v1.codes([

@@ -1,5 +1,5 @@
 -- Grain: sweep x model x quant.
--- Inputs: v1.quant_aggregate, v1.frontier, v1.quant_comparison, v1.sidecar,
+-- Inputs: v1.quant, v1.quant_aggregate, v1.frontier, v1.quant_comparison, v1.sidecar,
 -- v1.baseline_comparison, v1.policy.
 -- Rules: all that the summary says of one quant, as the struct it is written from.
 
@@ -17,6 +17,12 @@ SELECT
         ),
         'bits_per_weight_source': quants.bits_per_weight_source,
         'model_bytes': quants.model_bytes,
+        'model_digest': weights.model_digest,
+        'tensor_types': list_transform(
+            weights.tensor_types, lambda entry: {'key': entry.type, 'value': entry.tensors}
+        ),
+        'publisher': weights.publisher,
+        'reported_quant': weights.reported_quant,
         'peak_memory_bytes': quants.peak_memory_bytes,
         'memory_source': quants.memory_source,
         'runs': {
@@ -106,6 +112,7 @@ SELECT
             quants.run_quality_reason_counts,
             lambda entry: {'key': entry.reason, 'value': entry.runs}
         ),
+        'failures': quants.failures,
         'determinism_rate_micro': quants.determinism_micro,
         'vibe': {
             'vibe_delta_micro': comparison.vibe_delta_micro,
@@ -122,6 +129,7 @@ SELECT
         'hardware_sidecar': sidecar
     } AS entry
 FROM v1.quant_aggregate AS quants
+INNER JOIN v1.quant AS weights USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
 INNER JOIN v1.frontier AS frontier USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)

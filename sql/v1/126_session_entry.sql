@@ -50,6 +50,17 @@ yardsticks AS (
         any_value(pareto_axes) AS pareto_axes
     FROM v1.frontier
     GROUP BY ALL
+),
+
+answers AS (
+    SELECT
+        sweep_id,
+        model_id,
+        count(*) FILTER (WHERE streamed) AS streamed,
+        count(*) FILTER (WHERE NOT streamed) AS whole
+    FROM v1.attempts
+    WHERE outcome = 'OK'
+    GROUP BY ALL
 )
 
 SELECT
@@ -60,6 +71,8 @@ SELECT
         'model_id': model_id,
         'baseline_quant': yardsticks.baseline_quant,
         'thresholds': policy,
+        'run_quality_policy': raw.run_quality_policy(policy),
+        'canary_policy': raw.canary_policy(policy),
         'experimental_controls':
             struct_insert(session.controls, control_profile := session.control_profile),
         'effective_controls': effective.controls,
@@ -68,6 +81,7 @@ SELECT
             'version': session.provider_version,
             'endpoint': session.endpoint,
             'streaming': session.streaming,
+            'can_stream': session.capabilities.streaming,
             'locality': session.locality,
             'tls_verified': session.tls_verified
         },
@@ -86,6 +100,10 @@ SELECT
             'passing_profile': canary.passing_profile,
             'missing_telemetry_rate_micro': canary.missing_telemetry_micro,
             'failed_reasons': canary.failed_reasons
+        },
+        'answers': {
+            'streamed': coalesce(answers.streamed, 0),
+            'whole': coalesce(answers.whole, 0)
         },
         'per_quant': coalesce(quants.per_quant, []),
         'efficiency_frontier': {
@@ -129,6 +147,7 @@ INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
 INNER JOIN v1.canary AS canary USING (sweep_id, model_id)
 INNER JOIN v1.recommendation AS recommendation USING (sweep_id, model_id)
 LEFT JOIN effective USING (sweep_id, model_id)
+LEFT JOIN answers USING (sweep_id, model_id)
 LEFT JOIN quants USING (sweep_id, model_id)
 LEFT JOIN yardsticks USING (sweep_id, model_id)
 LEFT JOIN raw.recommendation_if_polluted AS if_polluted USING (sweep_id, model_id);

@@ -18,8 +18,8 @@ WITH sessions AS (
         v1.agreed(entry.provider) AS provider,
         v1.agreed(policy.adherence_threshold_ppm) AS adherence_threshold_ppm,
         v1.agreed(policy.latency_ceiling_ns) AS latency_ceiling_ns,
-        max(policy.include_polluted) AS include_polluted,
-        bool_or(policy.allow_unobserved) AS allow_unobserved,
+        v1.agreed(policy.include_polluted) AS include_polluted,
+        v1.agreed(policy.allow_unobserved) AS allow_unobserved,
         v1.agreed(raw.run_quality_policy(policy)) AS run_quality_policy,
         v1.agreed(raw.canary_policy(policy)) AS canary_policy,
         -- With several models the worst canary speaks for the sweep.
@@ -74,9 +74,16 @@ SELECT
         'labels': manifest.labels,
         'status': CASE
             WHEN ends.event = 'SWEEP_FINISHED' THEN 'COMPLETED'
-            WHEN ends.reason = 'CANARY_FAILED' THEN 'CANARY_FAILED'
+            WHEN ends.reason IN ('CANARY_FAILED', 'INTERRUPTED') THEN ends.reason
+            WHEN ends.event IS NOT NULL THEN 'FAILED'
             WHEN manifest.kind = 'INGEST' THEN 'COMPLETED'
             ELSE 'INTERRUPTED'
+        END,
+        'status_reason': CASE
+            WHEN
+                ends.event = 'SWEEP_ABORTED'
+                AND ends.reason NOT IN ('CANARY_FAILED', 'INTERRUPTED')
+                THEN ends.reason
         END,
         'hardware_fingerprint': manifest.hardware_fingerprint,
         'hardware': manifest.hardware,

@@ -11,8 +11,8 @@ import pytest
 
 from orket.cli import main as cli_main
 from orket.cli.main import cli, installed_verbs, run_command
-from orket.cli.messages import escape_text
 from orket.errors import CheckFailed, GateFailed, UsageError, WarehouseError
+from orket.text import printable
 
 HEAVY = ("duckdb", "polars", "pyarrow", "httpx", "pydantic", "psutil", "rich")
 
@@ -236,9 +236,12 @@ def test_a_closed_pipe_is_quiet(tmp_path):
         ("a\nb\tc\rd", "a\\nb\\tc\\rd"),
         ("\u202eevil", "\\u202eevil"),
         ("\x9b", "\\x9b"),
+        ("\x85next\u2028line", "\\x85next\\u2028line"),
+        ("a\u200bb\u2066c\u2069", "a\\u200bb\\u2066c\\u2069"),
+        ("\U000e0041", "\\U000e0041"),
         ("\ud800", "\\ud800"),
         ("[bold]x[/bold]", "[bold]x[/bold]"),
     ],
 )
 def test_text_of_others_is_escaped(text, shown):
-    assert escape_text(text) == shown
+    assert printable(text) == shown

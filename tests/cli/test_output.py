@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -43,6 +44,19 @@ def test_json_carries_the_values(printed):
     assert rows[0] == {"name": "a", "count": 1, "ratio": 0.5, "when": None}
     assert rows[1]["name"] == EVIL
     assert rows[1]["when"] == "2026-01-31T12:00:00.000000Z"
+
+
+@pytest.mark.parametrize("output_format", ["table", "csv", "json"])
+def test_nothing_a_terminal_acts_upon_gets_out(output_format, printed):
+    """C0, DEL, C1, bidi, zero-width and tag characters, in values and in names."""
+    said = "a\x1b[2J\x7f\x9b\u202e\u2066\u200b\u2028\ufeff\U000e0041\ud800 b"
+    text = printed(
+        output_format, rows=[{said: said, "list": [said]}], columns=[said, "list"]
+    )
+    assert not [c for c in text if unicodedata.category(c) in ("Cf", "Cs", "Zl", "Zp")]
+    assert not [c for c in text if unicodedata.category(c) == "Cc" and c != "\n"]
+    if output_format == "json":
+        assert json.loads(text) == [{said: said, "list": [said]}]
 
 
 def test_json_of_no_rows_is_an_empty_list(printed):

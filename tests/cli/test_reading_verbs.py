@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
 
 import jsonschema
 import pytest
 
 import orket
 from orket.cli.main import run_command
-from orket.errors import UsageError, WarehouseError
+from orket.cli.output import show_value
+from orket.errors import LimitReached, UsageError, WarehouseError
+from orket.exports.json_text import render_json
 from orket.exports.model import json_schema
 from orket.warehouse import Warehouse
+from orket.warehouse.locked import QueryLimits
 from tests.built_sweep import START, Sweep
 
 
@@ -202,6 +207,19 @@ def locked(warehouse):
         "SELECT * FROM '/etc/passwd'",
         "SELECT * FROM glob('/etc/*')",
         "SELECT getenv('HOME')",
+        "PRAGMA enable_profiling",
+        "PIVOT v1.attempts ON quant_tag USING count(*)",
+        *(
+            f"WITH x AS ({change}) SELECT count(*) FROM x"
+            for change in (
+                "UPDATE staged.attempts SET outcome = 'FORGED' RETURNING outcome",
+                "INSERT INTO staged.attempts FROM staged.attempts RETURNING outcome",
+                "DELETE FROM staged.attempts RETURNING outcome",
+                "COPY (SELECT 1) TO 'escaped.csv'",
+            )
+        ),
+        "SELECT (WITH x AS (DELETE FROM staged.attempts RETURNING 1) SELECT 1 FROM x)",
+        "SELECT * FROM enable_logging('QueryLog', storage = 'file')",
         "SELEC 1",
         "SELECT no_such_column FROM v1.runs",
     ],
@@ -214,6 +232,82 @@ def test_sql_can_neither_change_nor_reach_anything(
         locked.query(query)
     assert list(tmp_path.iterdir()) == []
     assert locked.query("SELECT count(*) AS n FROM v1.attempts")["n"].to_list() == [24]
+
+
+@pytest.mark.parametrize("way", ["answer", "query"])
+@pytest.mark.parametrize(
+    ("limits", "query", "said"),
+    [
+        (
+            QueryLimits(seconds=0.5),
+            "SELECT count(*) FROM range(1000000000000) t(i) WHERE i * i % 7 = 3",
+            "more than 0.5 s",
+        ),
+        (
+            QueryLimits(memory_bytes=64 << 20),
+            "SELECT repeat('x', 1000000) FROM range(200)",
+            "more memory than 64 MiB",
+        ),
+    ],
+)
+def test_a_query_is_ended_when_it_takes_too_much(warehouse, way, limits, query, said):
+    with Warehouse.open(warehouse).locked_session(limits=limits) as session:
+        with pytest.raises(LimitReached, match=said) as ended:
+            getattr(session, way)(query)
+        assert ended.value.exit_code == 1
+        # The session goes on, and its private folder goes with it.
+        (spill,) = session.answer("SELECT current_setting('temp_directory')").rows[0]
+        assert Path(spill).is_dir()
+    assert not Path(spill).exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("interval 1 year", "1 year"),
+        ("[interval 2 days]", "[2 days]"),
+        ("map {1: 'a'}", {1: "a"}),
+        ("union_value(num := 7)", "7"),
+        ("'101'::bit", "101"),
+        ("'12:00:00+02'::timetz", "12:00:00+02"),
+        ("'infinity'::date", "infinity"),
+        ("['-infinity'::timestamp]", "[-infinity]"),
+        ("'290000-01-01 (BC)'::timestamp", "290000-01-01 (BC) 00:00:00"),
+        ("2::hugeint ** 3::hugeint", 8),
+        ("1.50::decimal(4, 2)", Decimal("1.50")),
+        ("'ab'::blob", b"ab"),
+        ("{'a': [1, NULL]}", {"a": [1, None]}),
+    ],
+)
+def test_every_type_is_a_value_that_can_be_shown(locked, value, shown):
+    query = f"SELECT {value} AS x"
+    assert locked.answer(query).rows == [(shown,)]
+    assert locked.query(query).height == 1
+
+
+def test_every_type_of_duckdb_is_rendered(locked):
+    """Extremes and NULL of each type DuckDB has, as rows, as JSON and as a frame."""
+    everything = "SELECT * EXCLUDE (medium_enum) FROM test_all_types()"
+    answer = locked.answer(everything)
+    assert len(answer.rows) == 3
+    for row in answer.rows:
+        text = render_json(dict(zip(answer.columns, row, strict=True)))
+        assert set(json.loads(text)) == set(answer.columns)
+        assert all(isinstance(show_value(value), str) for value in row)
+    assert len(locked.query(everything).rows()) == 3
+
+
+def test_columns_of_one_name_are_told_apart(locked):
+    assert locked.answer("SELECT 1 AS a, 2 AS a").columns == ["a", "a_2"]
+
+
+def test_a_frame_of_a_notebook_is_as_locked(warehouse):
+    opened = orket.open(warehouse)
+    with pytest.raises(UsageError, match="only a single SELECT"):
+        opened.sql("COPY (SELECT 1) TO '/tmp/escaped.csv'")
+    with pytest.raises(UsageError):
+        opened.sql("SELECT * FROM read_text('/etc/passwd')")
+    assert opened.sql("SELECT interval 1 year AS x")["x"].to_list() == ["1 year"]
 
 
 @pytest.mark.parametrize("query", ["DROP VIEW v1.runs", "SELECT * FROM '/etc/passwd'"])

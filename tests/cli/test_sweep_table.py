@@ -70,9 +70,13 @@ def test_what_disturbed_the_machine_comes_with_advice(shown):
 def test_a_looser_policy_is_said(shown):
     strict = shown()
     assert "Policy:" not in strict
+    (session,) = summary_row()["sessions"]
+    session["run_quality_policy"] |= {
+        "include_polluted": "fill",
+        "allow_unobserved": True,
+    }
     loose = shown(
-        include_polluted="fill",
-        allow_unobserved=True,
+        sessions=[session],
         overrides=[{"key": "adherence_threshold_ppm", "value": "900000"}],
     )
     assert "Policy: polluted runs may count (fill)." in loose
@@ -121,11 +125,64 @@ def test_sizes(value, text):
 
 
 def test_a_looser_profile_is_advised_only_where_there_is_one(tmp_path, monkeypatch):
-    from decimal import Decimal
 
     monkeypatch.setenv("ORKET_HOME", str(tmp_path))
-    strict = advise("HIGH_FOREIGN_CPU", {"max_foreign_cpu_share": Decimal("0.1")})
+    strict = advise("HIGH_FOREIGN_CPU", judged_with("0.1"))
     assert "--profile desktop or shared" in strict
-    loosest = advise("HIGH_FOREIGN_CPU", {"max_foreign_cpu_share": Decimal("0.35")})
+    loosest = advise("HIGH_FOREIGN_CPU", judged_with("0.35"))
     assert "--profile" not in loosest
     assert "provisional results" in loosest
+    admitted = advise("HIGH_FOREIGN_CPU", judged_with("0.35", "fill"))
+    assert admitted == "other programs used the CPU: close them"
+
+
+def judged_with(foreign_cpu_share, include_polluted="never"):
+    from decimal import Decimal
+
+    limit = Decimal(foreign_cpu_share)
+    return {
+        "run_quality_policy": {
+            "max_foreign_cpu_share": limit,
+            "include_polluted": include_polluted,
+        }
+    }
+
+
+def two_sessions():
+    """Two models, of which the second lets polluted runs count."""
+    row = summary_row()
+    first = row["sessions"][0]
+    policy = {**first["run_quality_policy"], "include_polluted": "fill"}
+    row["sessions"] = [
+        first,
+        {**first, "model_id": "other", "run_quality_policy": policy},
+    ]
+    row["include_polluted"] = row["matrix"]["run_quality_policy"] = None
+    return row
+
+
+def test_two_policies_are_told_with_the_model_that_each_rules(capsys):
+    print_sweep(summary_document(two_sessions()))
+    text = capsys.readouterr().out
+    assert "Policy of demo: clean, observed runs alone count." in text
+    assert "Policy of other: polluted runs may count (fill)." in text
+    assert "HIGH_FOREIGN_CPU (4 runs): " in text
+
+
+def test_failed_runs_are_told_by_their_cause_grouped_and_first(shown):
+    refused = {"error_class": "CONNECTION_REFUSED", "error_message": "nothing at :1"}
+    session = summary_row()["sessions"][0]
+    session["per_quant"] = [
+        quant_row(
+            tag,
+            failures=[{**refused, "runs": runs}],
+            run_quality_reason_counts={"RUN_FAILED": runs, "CPU_STEAL": 1},
+        )
+        for tag, runs in (("Q8_0", 2), ("Q4_K_M", 1))
+    ]
+    text = shown(sessions=[session], status="FAILED", status_reason="it is gone")
+    assert "(FAILED: it is gone)" in text.splitlines()[0]
+    cause = "  CONNECTION_REFUSED: nothing at :1 (3 runs of Q8_0, Q4_K_M)"
+    assert cause in text.splitlines()
+    assert text.index(cause) < text.index("CPU_STEAL (2 runs)")
+    assert "RUN_FAILED" not in text

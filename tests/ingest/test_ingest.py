@@ -531,3 +531,55 @@ def test_one_rejects_file_serves_several_files(tmp_path):
 def test_the_verb_names_a_file_that_is_not_there(tmp_path, capsys):
     assert run_ingest(tmp_path, str(tmp_path / "gone")) == 2
     assert "gone is not a file" in capsys.readouterr().err
+
+
+FIDELITY = {
+    "sweep_id": "sweep-a",
+    "fidelity_id": "f1",
+    "recorded_at": "2026-01-05T12:00:00Z",
+    "role": "QUANT",
+    "model_id": "demo",
+    "quant_tag": "Q4_K_M",
+    "test_id": "logic/one",
+    "task_revision": "rev-1",
+    "prompt_sha256": "p",
+    "level": "PATH",
+    "method": "GRAMMAR",
+    "outcome": "OK",
+    "k": 2,
+    "max_tokens": 8,
+    "path_ids": [5, 2],
+    "path_nnats": [-1, None],
+    "top_ids": [[5, 7], [2, 5]],
+    "top_nnats": [[-1, -9], [-1, -9]],
+}
+
+
+def test_fidelity_rows_are_taken_as_they_are(tmp_path):
+    warehouse = Warehouse.open(tmp_path / "w")
+    lines = [FIDELITY, FIDELITY, {**FIDELITY, "fidelity_id": "f2", "top_ids": None}]
+    report = ingest_file(warehouse, write(tmp_path / "rows.jsonl", *lines))
+    assert (report.accepted, report.rejected) == ({"fidelity": 2}, 1)
+    assert report.sweeps == ["sweep-a"]
+    with warehouse.session() as session:
+        rows = session.rows("SELECT top_ids, path_nnats FROM raw.fidelity")
+    assert rows == [{"top_ids": [[5, 7], [2, 5]], "path_nnats": [-1, None]}] * 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"role": "MAIN"},
+        {"level": "SOME"},
+        {"outcome": "MAYBE"},
+        {"top_nnats": [[-1], [-1, -9]]},
+        {"top_nnats": [[-1, -9]], "top_ids": [[5, 7]]},
+        {"top_ids": [[], []], "top_nnats": [[], []]},
+        {"top_nnats": None},
+    ],
+)
+def test_lists_that_do_not_stand_beside_each_other_are_rejected(tmp_path, change):
+    warehouse = Warehouse.open(tmp_path / "w")
+    file = write(tmp_path / "rows.jsonl", {**FIDELITY, **change})
+    report = ingest_file(warehouse, file)
+    assert (report.accepted, report.rejected) == ({}, 1)

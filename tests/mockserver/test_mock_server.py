@@ -27,8 +27,8 @@ from orket.mockserver import (
     load_profile,
     parse_fault,
 )
-from orket.mockserver.engine import split_tokens
 from orket.mockserver.faults import LONG_LINE_BYTES
+from orket.mockserver.tokens import split_tokens
 from tests.places import ROOT
 
 HTTP = httpx.Client(

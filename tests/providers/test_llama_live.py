@@ -139,6 +139,7 @@ def test_the_honesty_probe_over_the_command_line(llama_url):  # noqa: F811
     assert found["leaves the prompt cache off, or says what it took from it"] == "yes"
     assert found["agrees between streamed and whole answers"] == "yes"
     assert found["repeats itself at temperature 0"] == "yes"
+    assert found["tells the likeliest tokens at each place of an answer"] == "yes"
     assert found["honours the seed"] == "yes"
     assert found["refuses a prompt that is too long"] == "yes"
     assert found["rejects unknown options"] == "no"

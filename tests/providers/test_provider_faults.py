@@ -276,7 +276,14 @@ def test_a_wait_that_the_server_asks_for_is_kept(
 
 
 def test_every_fault_is_tried() -> None:
+    # The faults of log-probabilities: test_scores.py.
     tried = {*OUTCOMES, *UNUSABLE, *STATE_FAULTS} | {
+        "missing-logprobs",
+        "few-logprobs",
+        "truncated-logprobs",
+        "nan-logprobs",
+        "distorted-logprobs",
+        "retokenised",
         "missing-counts",
         "missing-prompt-count",
         "missing-completion-count",

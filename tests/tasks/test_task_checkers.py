@@ -15,10 +15,10 @@ from orket.tasks import checks as kinds
 from orket.tasks.answer import last_number, parse_number, read_answer, read_code
 from orket.tasks.bank import Samples, Task, load_bank
 from orket.tasks.checkers import CHECKER_VERSION, check_answer
-from orket.tasks.code_checks import same_value
 from orket.tasks.damage import is_looping
 from orket.tasks.sandbox import Sandbox
 from orket.tasks.sandboxes import open_sandbox
+from orket.tasks.values import same_value
 
 
 def make_task(*checks: kinds.Check, language: str = "en") -> Task:
@@ -373,10 +373,15 @@ def monty() -> Any:
         ("def f(x): return x", "failed", "DIFFERENT_RESULT"),
         ("def f(x): raise ValueError", "failed", "CODE_RAISED"),
         ("def f(x): raise NotImplementedError", "failed", "CODE_RAISED"),
-        ("def g(x): return x + 1", "failed", "CODE_RAISED"),
+        ("def g(x): return x + 1", "failed", "NAME_MISSING"),
         ("def f(x): return x +", "failed", "CODE_INVALID"),
         ("def f(x):\n    yield x", "unsupported", "CHECK_UNSUPPORTED"),
-        ("import heapq\ndef f(x): return 3", "unsupported", "CHECK_UNSUPPORTED"),
+        ("import heapq\ndef f(x): return 3", "failed", "DIFFERENT_RESULT"),
+        (
+            "import heapq\ndef f(x): return heapq.nlargest(1, [x])[0]",
+            "unsupported",
+            "CHECK_UNSUPPORTED",
+        ),
     ],
 )
 def test_cases_are_run_in_the_sandbox(

@@ -264,10 +264,16 @@ def test_without_walls_the_label_says_what_is_open() -> None:
 
 LACKING = {
     "a generator": "def f():\n    yield 1",
-    "a module": "import heapq\ndef f():\n    return 1",
-    "a name of a module": "from collections import OrderedDict\ndef f():\n    return 1",
+    "a module": "import heapq\ndef f():\n    return heapq.nlargest(1, [1])",
+    "a name of a module": (
+        "from collections import OrderedDict\ndef f():\n    return OrderedDict()"
+    ),
     "inheritance": "class A(Exception):\n    pass\ndef f():\n    return 1",
-    "del": "def f():\n    x = [1]\n    del x[0]\n    return x",
+    "del": "def f():\n    x = [1]\n    y = x\n    del x\n    return y",
+    "a class of errors": "def f():\n    try:\n        raise EOFError('x')\n"
+    "    except EOFError:\n        return 1",
+    "an error with a number": "def f():\n    try:\n        raise ValueError(1)\n"
+    "    except ValueError:\n        return 1",
     "a property": "class A:\n    @property\n    def x(self):\n        return 1\n"
     "def f():\n    return A().x",
     "a built-in": "def f():\n    return callable(f)",

@@ -235,6 +235,44 @@ def test_a_pin_is_used_though_it_is_old_and_an_unpin_ends_it(warehouse):
     assert acts == ["BASELINE_APPEND", "BASELINE_PIN", "BASELINE_UNPIN"]
 
 
+def test_other_weights_under_one_tag_are_another_quant(warehouse):
+    for name, start, digest in (
+        ("first", START, "sha256:old"),
+        ("second", START + timedelta(days=1), "sha256:new"),
+    ):
+        runs = [
+            make_run(name, quant=quant, start=start, order=place)
+            for place, quant in enumerate(("Q8_0", "Q4_K_M"))
+        ]
+        store_sweep(warehouse, runs, start=start, digest=digest)
+    baselines.append_from_sweep(warehouse, "first")
+    now = datetime.now(START.tzinfo) + timedelta(seconds=1)
+    decisions, candidates = baselines.resolve(warehouse, "second", as_of=now)
+    own = {record["event_id"]: record for record in baselines.list_records(warehouse)}
+    assert len(decisions) == 2
+    for decision in decisions:
+        assert decision["reason"] == "MODEL_MISMATCH"
+        nearest = own[decision["nearest_event_id"]]
+        # The neighbour's record differs in less than its weights, and is not nearer.
+        assert nearest["quant_tag"] == decision["quant_tag"]
+    assert {row["dropped_by"] for row in candidates} == {
+        "MODEL_MISMATCH",
+        "QUANT_MISMATCH",
+    }
+
+
+def test_prune_keeps_the_newest_of_all_weights_of_one_tag(warehouse):
+    weekly(warehouse, 2, "old", digest="sha256:old")
+    weekly(warehouse, 2, "new", digest="sha256:new")
+    rule = PruneRule(keep_last=1, fingerprint=MACHINE)
+    assert fates(warehouse, rule) == {
+        "old-1": "AMONG_NEWEST",
+        "new-1": "AMONG_NEWEST",
+        "old-0": None,
+        "new-0": None,
+    }
+
+
 def test_prune_keeps_the_newest_of_each_key(warehouse):
     weekly(warehouse, 4)
     rule = PruneRule(keep_last=2, fingerprint=MACHINE)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import polars as pl
@@ -20,10 +23,12 @@ import orket
 from orket.errors import UsageError, WarehouseError
 from orket.records import DATASETS, RunRecord
 from orket.warehouse import Warehouse
+from orket.warehouse.damage import breaking_sweeps
 from orket.warehouse.parts import list_parts, time_ordered_id
 from orket.warehouse.schema import arrow_schema, duckdb_columns
+from orket.warehouse.views import Views
 from tests.built_sweep import START, Sweep
-from tests.raw_rows import changed, make_run
+from tests.raw_rows import changed, make_run, store_sweep
 
 
 @pytest.fixture
@@ -99,12 +104,145 @@ def test_a_torn_part_is_named_and_the_others_are_whole(warehouse):
     torn = warehouse.folder("runs", "sweep-1") / f"part-{time_ordered_id()}.parquet"
     torn.write_bytes(b"PAR1 half a file")
     with (
-        pytest.raises(WarehouseError, match=f"{torn.name}.*move this file away"),
+        pytest.raises(WarehouseError, match=f"{torn.name}.*move it away"),
         warehouse.session() as session,
     ):
         session.view("attempts")
     torn.rename(torn.with_suffix(".torn"))
     assert attempts(warehouse) == 6
+
+
+def _flip(part: Path, begin: int, end: int) -> None:
+    data = bytearray(part.read_bytes())
+    for place in range(begin % len(data), end % len(data)):
+        data[place] ^= 0xFF
+    part.write_bytes(data)
+
+
+def _without(part: Path, column: str) -> None:
+    pq.write_table(pq.ParquetFile(part).read().drop_columns([column]), part)
+
+
+def _make_folder(part: Path) -> None:
+    part.unlink()
+    part.mkdir()
+
+
+def _link_to_nowhere(part: Path) -> None:
+    part.unlink()
+    part.symlink_to("nowhere")
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "empty": lambda part: part.write_bytes(b""),
+    "half": lambda part: part.write_bytes(part.read_bytes()[:2000]),
+    "pages": lambda part: _flip(part, 100, 400),
+    "footer": lambda part: _flip(part, -1000, -8),
+    "a folder": _make_folder,
+    "a link to nowhere": _link_to_nowhere,
+}
+
+
+@pytest.fixture
+def two_sweeps(tmp_path) -> Warehouse:
+    """`bad`, and `good` with two runs."""
+    store = Warehouse(tmp_path / "warehouse")
+    for name in ("bad", "good"):
+        runs = [make_run(name, f"logic/{n}", order=n) for n in range(2)]
+        store_sweep(store, runs)
+    return store
+
+
+def _damaged(store: Warehouse, dataset: str, kind: str) -> Path:
+    part = store.parts(dataset, "bad")[0]
+    DAMAGES[kind](part)
+    return part
+
+
+@pytest.mark.parametrize("dataset", ["runs", "sweeps", "events"])
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_damaged_part_is_named_and_hides_no_other_sweep(two_sweeps, kind, dataset):
+    part = _damaged(two_sweeps, dataset, kind)
+    # Every byte of every dataset is looked at.
+    query = (
+        "SELECT sweep_id, len(m.plan) AS runs, CAST(m AS VARCHAR), "
+        "(SELECT max(CAST(e AS VARCHAR)) FROM raw.events e), "
+        "(SELECT max(CAST(r AS VARCHAR)) FROM raw.runs r) FROM raw.sweeps m"
+    )
+    tolerant = Warehouse(two_sweeps.path, tolerant=True)
+    with tolerant.session() as session:
+        counts = {row["sweep_id"]: row["runs"] for row in session.rows(query)}
+    # A part of the events belongs to no sweep: the runs of both can be read.
+    assert counts == ({"bad": 2, "good": 2} if dataset == "events" else {"good": 2})
+    with pytest.raises(WarehouseError, match=f"not all is shown.*{part.name}") as error:
+        tolerant.require_whole()
+    assert error.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("dataset", "column"),
+    [
+        ("runs", "attempt_id"),
+        ("runs", "sweep_id"),
+        ("runs", "quant_tag"),
+        ("sweeps", "manifest_id"),
+        ("events", "event_id"),
+    ],
+)
+def test_a_part_without_a_column_that_every_row_has_is_no_empty_result(
+    two_sweeps, dataset, column
+):
+    part = two_sweeps.parts(dataset, "bad")[0]
+    _without(part, column)
+    with (
+        pytest.raises(WarehouseError, match=f"{part.name}.*rows without {column}"),
+        two_sweeps.session() as session,
+    ):
+        session.rows(f"SELECT * FROM raw.{dataset}")
+
+
+def test_a_sweep_without_its_manifest_is_said(two_sweeps):
+    shutil.rmtree(two_sweeps.folder("sweeps", "bad"))
+    with pytest.raises(WarehouseError, match="bad has rows in .* and no manifest"):
+        two_sweeps.resolve("bad")
+    assert two_sweeps.resolve("latest") == "good"
+    with pytest.raises(WarehouseError, match="bad has rows"):
+        two_sweeps.require_whole()
+
+
+@pytest.mark.parametrize("place", ["sweeps", "runs", "events", "runs/sweep_id=bad"])
+def test_a_folder_that_cannot_be_read_is_no_empty_warehouse(two_sweeps, place):
+    folder = two_sweeps.path / place
+    shutil.rmtree(folder)
+    folder.write_bytes(b"")
+    with (
+        pytest.raises(WarehouseError, match=f"{folder} cannot be read as a folder"),
+        two_sweeps.session(),
+    ):
+        pass
+
+
+def test_a_row_that_breaks_a_view_is_named_with_its_sweep_and_part(two_sweeps):
+    """An error in a view is no wrong usage: sweep, part and row, and the good ones."""
+    found = breaking_sweeps(
+        {name: two_sweeps.parts(name) for name in DATASETS},
+        lambda parts, attempts: _break_on("bad", parts, attempts),
+    )
+    (damage,) = found
+    (part,) = two_sweeps.parts("runs", "bad")
+    assert (damage.sweep_id, damage.part) == ("bad", part)
+    assert "bad-matrix-demo-Q4_K_M-logic/1-1-1" in damage.what
+
+
+def _break_on(sweep_id, parts, attempts):
+    """A view that one run of a sweep breaks: the second one."""
+    with Views(parts, {}, 1, attempts) as views:
+        views.stage(["attempts"])
+        views.connection.execute(
+            "SELECT CASE WHEN sweep_id = ? AND order_index = 1 "
+            "THEN error('out of range') END FROM v1.attempts",
+            [sweep_id],
+        ).fetchall()
 
 
 def test_a_half_written_part_is_invisible(warehouse):

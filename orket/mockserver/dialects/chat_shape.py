@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from orket.mockserver.engine import Work
-from orket.mockserver.replies import MOMENT_UNIX, Event
+from orket.mockserver.engine import Engine, Work
+from orket.mockserver.replies import MOMENT_UNIX, Event, Request
+from orket.mockserver.scores import EOS, as_entry
 
 
 def usage_of(work: Work, *, cached: bool, reasoning: bool = False) -> dict[str, Any]:
@@ -32,8 +33,9 @@ def chat_body(
     usage: dict[str, Any],
     reasoning_key: str = "reasoning_content",
     extra: dict[str, Any] | None = None,
+    logprobs: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A whole chat completion."""
+    """A whole chat completion; `logprobs` as `chat_logprobs` made them."""
     message: dict[str, Any] = {"role": "assistant", "content": work.text}
     if work.reasoning:
         message[reasoning_key] = work.thought
@@ -43,11 +45,34 @@ def chat_body(
         "created": MOMENT_UNIX,
         "model": model,
         "choices": [
-            {"index": 0, "message": message, "finish_reason": work.stop_reason}
+            {
+                "index": 0,
+                "message": message,
+                **({} if logprobs is None else {"logprobs": logprobs["logprobs"]}),
+                "finish_reason": work.stop_reason,
+            }
         ],
         "usage": usage,
         **(extra or {}),
     }
+
+
+def chat_logprobs(
+    request: Request, engine: Engine, work: Work, prompt: str, ids: bool = False
+) -> dict[str, Any] | None:
+    """The `logprobs` of a whole chat completion, where they are asked for.
+
+    As in the OpenAI schema, the end of the answer is no place of it; with `ids` it is,
+    and tokens have ids, as llama.cpp tells them.
+    """
+    if not request.flag("logprobs", False):
+        return None
+    pieces = [*work.pieces, *([EOS] if ids and work.eos else [])]
+    k = request.number("top_logprobs", 0)
+    places = engine.weigh(work.model, prompt, pieces, k, request.struck)
+    if places is None:
+        return {"logprobs": None}
+    return {"logprobs": {"content": [as_entry(place, ids) for place in places]}}
 
 
 def chat_events(

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from orket.mockserver.dialects.base import OneModelDialect, user_prompt
-from orket.mockserver.dialects.chat_shape import chat_body, chat_events, usage_of
-from orket.mockserver.engine import NS, ContextExceeded, Engine, Work, split_tokens
+from orket.mockserver.dialects.chat_shape import (
+    chat_body,
+    chat_events,
+    chat_logprobs,
+    usage_of,
+)
+from orket.mockserver.engine import NS, ContextExceeded, Engine, Work
 from orket.mockserver.faults import FigureNames
 from orket.mockserver.replies import MOMENT_UNIX, Event, Reply, Request, Stream
+from orket.mockserver.scores import ASSISTANT, EOS, as_entry, own_answer
 
+_NAMED = re.compile(r"<\[(\d{1,12})\]>")
+"""A token by its id, as a grammar names it."""
 ERROR_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -62,19 +71,19 @@ class LlamaServerDialect(OneModelDialect):
             case "GET", "/metrics":
                 return Reply(_metrics(engine), content_type="text/plain; version=0.0.4")
             case "POST", "/tokenize":
-                return self._tokenize(request)
+                return self._tokenize(request, engine)
             case "POST", "/apply-template":
                 prompt, _ = user_prompt(request.body.get("messages"))
-                return Reply({"prompt": prompt})
+                return Reply({"prompt": prompt + ASSISTANT})
             case "POST", "/completion":
                 return self._completion(request, engine)
             case "POST", "/v1/chat/completions":
                 return self._chat(request, engine)
         return self.not_found(request)
 
-    def _tokenize(self, request: Request) -> Reply:
-        pieces = split_tokens(str(request.body.get("content", "")))
-        return Reply({"tokens": list(range(len(pieces)))})
+    def _tokenize(self, request: Request, engine: Engine) -> Reply:
+        text = str(request.body.get("content", ""))
+        return Reply({"tokens": engine.vocabulary.encode(text)})
 
     def _context(self, engine: Engine) -> int:
         return engine.resident[engine.profile.models[0].name].context_tokens
@@ -166,6 +175,8 @@ class LlamaServerDialect(OneModelDialect):
         return Reply(body, 400)
 
     def _completion(self, request: Request, engine: Engine) -> Reply | Stream:
+        if isinstance(request.body.get("prompt"), list):
+            return self._follow(request, engine)
         prompt = str(request.body.get("prompt", ""))
         limit = request.number("n_predict", -1)
         try:
@@ -199,6 +210,53 @@ class LlamaServerDialect(OneModelDialect):
             return Reply({**final, "content": work.text}, due_ns=work.ended_at)
         return Stream(_completion_events(work, final), "sse")
 
+    def _follow(self, request: Request, engine: Engine) -> Reply:
+        """A completion of ids, free or led by a grammar of ids, with its places."""
+        model, words = engine.profile.models[0], engine.vocabulary
+        pieces = words.decode(request.body["prompt"])
+        asked = "".join(pieces).partition(ASSISTANT)[0]
+        start = len(pieces) - pieces.index(ASSISTANT) - 1 if ASSISTANT in pieces else 0
+        rest = own_answer(engine.profile, model, asked)[start:] or [EOS]
+        grammar = str(request.body.get("grammar", ""))
+        if grammar and engine.faults.holds("no-token-grammar"):
+            message = "Failed to initialize samplers: failed to parse grammar"
+            return Reply(self.error(400, message), 400)
+        if grammar and not engine.faults.holds("grammar-ignored"):
+            led = words.decode([int(found) for found in _NAMED.findall(grammar)])
+            if EOS in led:
+                message = "Unexpected empty grammar stack after accepting piece"
+                return Reply(self.error(500, message), 500)
+            rest = [*led, EOS]
+        limit = request.number("n_predict", -1)
+        rest = rest[:limit] if limit >= 0 else rest
+        work = engine.generate(
+            model,
+            "".join(pieces),
+            max_tokens=len(rest),
+            use_cache=request.flag("cache_prompt", True),
+            struck=request.struck,
+            pieces=rest,
+        )
+        body: dict[str, Any] = {
+            "index": 0,
+            "content": work.text,
+            "tokens": [words.number(piece) for piece in rest if piece != EOS],
+            "stop": True,
+            "model": model.name,
+            "tokens_predicted": work.generated,
+            "tokens_evaluated": work.prompt_tokens,
+            "generation_settings": {"speculative.types": "none"},
+            "truncated": False,
+            "stop_type": "eos" if work.eos else "limit",
+            "timings": _timings(work),
+        }
+        k = request.number("n_probs", 0)
+        places = engine.weigh(model, asked, rest, k, request.struck, start)
+        if k and places is not None:
+            told = [as_entry(place, ids=True) for place in places]
+            body["completion_probabilities"] = told
+        return Reply(body, due_ns=work.ended_at)
+
     def _chat(self, request: Request, engine: Engine) -> Reply | Stream:
         if "messages" not in request.body:
             return Reply(self.error(400, "'messages' is required"), 400)
@@ -215,7 +273,10 @@ class LlamaServerDialect(OneModelDialect):
             "timings": _timings(work),
         }
         if not request.flag("stream", False):
-            body = chat_body(work, name, serial, usage=usage, extra=extra)
+            told = chat_logprobs(request, engine, work, last, ids=True)
+            body = chat_body(
+                work, name, serial, usage=usage, extra=extra, logprobs=told
+            )
             return Reply(body, due_ns=work.ended_at)
         options = request.body.get("stream_options")
         asked = isinstance(options, dict) and options.get("include_usage") is True

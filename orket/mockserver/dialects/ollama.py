@@ -7,11 +7,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from orket.mockserver.dialects.base import Dialect, parse_version, user_prompt
-from orket.mockserver.dialects.chat_shape import chat_body, chat_events, usage_of
+from orket.mockserver.dialects.chat_shape import (
+    chat_body,
+    chat_events,
+    chat_logprobs,
+    usage_of,
+)
 from orket.mockserver.engine import ContextExceeded, Engine, Resident, Work
 from orket.mockserver.faults import FigureNames
 from orket.mockserver.profile import MockModel
 from orket.mockserver.replies import MOMENT, Event, Reply, Request, Stream
+from orket.mockserver.scores import as_entry
 from orket.quants import find_quant
 
 SCHEDULING_NS = 1_000_000
@@ -156,6 +162,7 @@ class OllamaDialect(Dialect):
         }
         if not request.flag("stream", True):
             shown = _shown(chat, work.thought, work.text)
+            shown |= _logprobs(request, engine, work, last)
             return Reply({**_head(model), **shown, **final}, due_ns=work.ended_at)
         return Stream(_events(work, chat, final), "ndjson")
 
@@ -180,7 +187,12 @@ class OllamaDialect(Dialect):
         usage, serial = usage_of(work, cached=tells_cached), engine.next_serial()
         if not request.flag("stream", False):
             whole = chat_body(
-                work, model.name, serial, usage=usage, reasoning_key="reasoning"
+                work,
+                model.name,
+                serial,
+                usage=usage,
+                reasoning_key="reasoning",
+                logprobs=chat_logprobs(request, engine, work, last),
             )
             return Reply(whole, due_ns=work.ended_at)
         options = body.get("stream_options")
@@ -252,6 +264,19 @@ def _events(work: Work, chat: bool, final: dict[str, Any]) -> Iterator[Event]:
         yield Event({**head, **shown, "done": False}, due, shows_text=True)
     shown = _shown(chat, "", "")
     yield Event({**head, **shown, **final}, work.ended_at, final=True)
+
+
+def _logprobs(
+    request: Request, engine: Engine, work: Work, prompt: str
+) -> dict[str, Any]:
+    """`logprobs` beside the answer, where they are asked for; 20 at most."""
+    if not request.flag("logprobs", False):
+        return {}
+    k = min(20, request.number("top_logprobs", 0))
+    places = engine.weigh(work.model, prompt, work.pieces, k, request.struck)
+    if places is None:
+        return {}
+    return {"logprobs": [as_entry(place, ids=False) for place in places]}
 
 
 def _shown(chat: bool, thought: str, text: str) -> dict[str, Any]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from orket.mockserver.dialects.base import OneModelDialect, user_prompt
-from orket.mockserver.dialects.chat_shape import chat_body, chat_events, usage_of
+from orket.mockserver.dialects.chat_shape import (
+    chat_body,
+    chat_events,
+    chat_logprobs,
+    usage_of,
+)
 from orket.mockserver.engine import ContextExceeded, Engine
 from orket.mockserver.faults import FigureNames
 from orket.mockserver.replies import MOMENT_UNIX, Reply, Request, Stream
@@ -74,9 +79,10 @@ class OpenAIDialect(OneModelDialect):
         serial = engine.next_serial()
         usage = usage_of(work, cached=engine.profile.cached_details, reasoning=True)
         if not request.flag("stream", False):
-            whole = chat_body(work, model.name, serial, usage=usage)
+            told = chat_logprobs(request, engine, work, last)
+            whole = chat_body(work, model.name, serial, usage=usage, logprobs=told)
             return Reply(whole, due_ns=work.ended_at)
         options = body.get("stream_options")
         asked = isinstance(options, dict) and options.get("include_usage") is True
-        told = usage if asked else None
-        return Stream(chat_events(work, model.name, serial, usage=told), "sse")
+        counted = usage if asked else None
+        return Stream(chat_events(work, model.name, serial, usage=counted), "sse")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from orket.mockserver.dialects.base import OneModelDialect, user_prompt
 from orket.mockserver.dialects.chat_shape import chat_body, chat_events, usage_of
-from orket.mockserver.engine import NS, ContextExceeded, Engine, Work, split_tokens
+from orket.mockserver.engine import NS, ContextExceeded, Engine, Work
 from orket.mockserver.faults import FigureNames
 from orket.mockserver.replies import Event, Reply, Request, Stream
+from orket.mockserver.scores import ASSISTANT, EOS, own_answer
+from orket.mockserver.tokens import split_tokens
 
 
 class TGIDialect(OneModelDialect):
@@ -45,7 +47,8 @@ class TGIDialect(OneModelDialect):
             case "GET", "/metrics" if engine.profile.prometheus:
                 return Reply(_metrics(engine), content_type="text/plain")
             case "POST", "/chat_tokenize":
-                text = f"<bos>{user_prompt(request.body.get('messages'))[0]}"
+                asked = user_prompt(request.body.get("messages"))[0]
+                text = f"<bos>{asked}{ASSISTANT}"
                 return Reply(
                     {"tokenize_response": _tokens(text), "templated_text": text}
                 )
@@ -78,7 +81,13 @@ class TGIDialect(OneModelDialect):
         }
 
     def _work(
-        self, request: Request, engine: Engine, prompt: str, last: str, limit: int
+        self,
+        request: Request,
+        engine: Engine,
+        prompt: str,
+        last: str,
+        limit: int,
+        pieces: Sequence[str] | None = None,
     ) -> Work | Reply:
         try:
             return engine.generate(
@@ -88,6 +97,7 @@ class TGIDialect(OneModelDialect):
                 max_tokens=limit,
                 template_tokens=1,
                 struck=request.struck,
+                pieces=pieces,
             )
         except ContextExceeded as error:
             message = (
@@ -106,7 +116,12 @@ class TGIDialect(OneModelDialect):
         prompt = str(request.body.get("inputs", ""))
         last = prompt.removeprefix("<bos>")
         limit = parameters.get("max_new_tokens", 100)
-        work = self._work(request, engine, prompt, last, limit)
+        asked, _, given = last.partition(ASSISTANT)
+        rest = None
+        if given:
+            own = own_answer(engine.profile, engine.profile.models[0], asked)
+            rest = own[len(split_tokens(given)) :] or [EOS]
+        work = self._work(request, engine, prompt, asked, limit, rest)
         if isinstance(work, Reply):
             return work
         details: dict[str, Any] = {
@@ -117,6 +132,8 @@ class TGIDialect(OneModelDialect):
         wanted = parameters.get("details") is True
         if request.path == "/generate":
             told = {**details, "prefill": [], "tokens": []} if wanted else None
+            if told and parameters.get("decoder_input_details") is True:
+                told |= _scores(engine, work, asked, given, request.struck)
             body: dict[str, Any] = {"generated_text": work.text}
             if told:
                 body["details"] = told
@@ -138,6 +155,26 @@ class TGIDialect(OneModelDialect):
         asked = isinstance(options, dict) and options.get("include_usage") is True
         told = usage if asked else None
         return Stream(chat_events(work, work.model.name, serial, usage=told), "sse")
+
+
+def _scores(
+    engine: Engine, work: Work, asked: str, given: str, struck: frozenset[str]
+) -> dict[str, Any]:
+    """Each token of the input and of the answer with its own log-probability."""
+    words, read = engine.vocabulary, split_tokens(given)
+    answered = [*work.pieces, *([EOS] if work.eos else [])]
+    before = engine.weigh(work.model, asked, read, 0, struck) or []
+    after = engine.weigh(work.model, asked, answered, 0, struck, len(read)) or []
+    first = {"id": words.number(asked), "text": asked, "logprob": None}
+    told = [
+        {"id": place.said.id, "text": place.said.text, "logprob": place.said.logprob}
+        for place in (*before, *after)
+    ]
+    for token in told:
+        token["special"] = token["text"] == EOS
+    if "missing-logprobs" in struck:
+        return {"prefill": [], "tokens": told[len(before) :]}
+    return {"prefill": [first, *told[: len(before)]], "tokens": told[len(before) :]}
 
 
 def _headers(work: Work, prompt: str) -> dict[str, str]:

@@ -5,10 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from orket.mockserver.dialects.base import OneModelDialect, user_prompt
-from orket.mockserver.dialects.chat_shape import chat_body, chat_events, usage_of
+from orket.mockserver.dialects.chat_shape import (
+    chat_body,
+    chat_events,
+    chat_logprobs,
+    usage_of,
+)
 from orket.mockserver.engine import NS, ContextExceeded, Engine, Work
 from orket.mockserver.faults import FigureNames
 from orket.mockserver.replies import MOMENT_UNIX, Reply, Request, Stream
+from orket.mockserver.scores import (
+    ASSISTANT,
+    EOS,
+    UNHEARD_RANK,
+    Place,
+    own_answer,
+)
+
+MAX_LOGPROBS = 20
+"""Unless it is started with another --max-logprobs."""
 
 
 class VLLMDialect(OneModelDialect):
@@ -47,7 +62,55 @@ class VLLMDialect(OneModelDialect):
                 return Reply(_metrics(engine), content_type="text/plain; version=0.0.4")
             case "POST", "/v1/chat/completions":
                 return self._chat(request, engine)
+            case "POST", "/tokenize":
+                return self._tokenize(request, engine)
+            case "POST", "/v1/completions":
+                return self._completion(request, engine)
         return self.not_found(request)
+
+    def _tokenize(self, request: Request, engine: Engine) -> Reply:
+        text = str(request.body.get("prompt", ""))
+        if "messages" in request.body:
+            text = user_prompt(request.body["messages"])[0] + ASSISTANT
+        ids = engine.vocabulary.encode(text)
+        limit = self._card(engine)["max_model_len"]
+        return Reply({"count": len(ids), "max_model_len": limit, "tokens": ids})
+
+    def _completion(self, request: Request, engine: Engine) -> Reply:
+        """A completion of ids: the answer's ids, and scores of the prompt's."""
+        body, model = request.body, engine.profile.models[0]
+        given = body.get("prompt")
+        if not isinstance(given, list):
+            return Reply(self.error(400, "only a prompt of ids is served here"), 400)
+        k = body.get("prompt_logprobs")
+        if type(k) is int and k > MAX_LOGPROBS:
+            message = f"Requested prompt logprobs of {k}, which is greater than max"
+            return Reply(self.error(400, f"{message} allowed: {MAX_LOGPROBS}"), 400)
+        words = engine.vocabulary
+        pieces = words.decode(given)
+        asked = "".join(pieces).partition(ASSISTANT)[0]
+        start = pieces.index(ASSISTANT) + 1 if ASSISTANT in pieces else len(pieces)
+        rest = own_answer(engine.profile, model, asked)[len(pieces) - start :] or [EOS]
+        limit = request.number("max_tokens", 16)
+        work = engine.generate(
+            model, asked, max_tokens=limit, pieces=rest, struck=request.struck
+        )
+        told = [words.number(piece) for piece in rest[:limit]]
+        choice: dict[str, Any] = {
+            "index": 0,
+            "text": work.text,
+            "finish_reason": work.stop_reason,
+        }
+        if request.flag("return_token_ids", False):
+            choice["token_ids"] = told
+        if type(k) is int:
+            path = pieces[start:]
+            places = engine.weigh(model, asked, path, k, request.struck)
+            choice["prompt_logprobs"] = _ranks(places, start)
+        reply = {"object": "text_completion", "model": model.name, "choices": [choice]}
+        return Reply(
+            {**reply, "usage": usage_of(work, cached=False)}, due_ns=work.ended_at
+        )
 
     def _card(self, engine: Engine) -> dict[str, Any]:
         model = self.served(engine)
@@ -96,7 +159,13 @@ class VLLMDialect(OneModelDialect):
         serial = engine.next_serial()
         if not request.flag("stream", False):
             whole = chat_body(
-                work, name, serial, usage=usage, reasoning_key="reasoning", extra=extra
+                work,
+                name,
+                serial,
+                usage=usage,
+                reasoning_key="reasoning",
+                extra=extra,
+                logprobs=chat_logprobs(request, engine, work, last),
             )
             return Reply(whole, due_ns=work.ended_at)
         options = body.get("stream_options")
@@ -110,6 +179,27 @@ class VLLMDialect(OneModelDialect):
             extra=extra,
         )
         return Stream(events, "sse")
+
+
+def _ranks(places: list[Place] | None, before: int) -> list[Any] | None:
+    """One entry a token of the prompt: {id: {logprob, rank}}; the first has none.
+
+    The token that stands there is told too where it is none of the likeliest.
+    """
+    if places is None:
+        return None
+    plain = {"1": {"logprob": -0.5, "rank": 1, "decoded_token": "?"}}
+    entries: list[Any] = [None, *([plain] * (before - 1))]
+    for place in places:
+        entry = {
+            str(said.id): {"logprob": said.logprob, "rank": rank}
+            for rank, said in enumerate(place.top, 1)
+        }
+        said = place.said
+        own = {"logprob": said.logprob, "rank": UNHEARD_RANK + 1}
+        entry.setdefault(str(said.id), own)
+        entries.append(entry)
+    return entries
 
 
 def _request_metrics(work: Work) -> dict[str, Any]:

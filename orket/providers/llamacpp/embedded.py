@@ -34,7 +34,7 @@ from orket.providers.llamacpp.engine import (
     read_version,
 )
 from orket.providers.llamacpp.protocol import LlamaCppServer, require_quant
-from orket.records import CallFacts, Capabilities, Controls
+from orket.records import CallFacts, Capabilities, Controls, ScoreFacts
 
 DEFAULT_CONTEXT_TOKENS = 4096
 """Where no context is asked for: a long trained context would fill the memory."""
@@ -109,6 +109,16 @@ class EmbeddedAdapter:
             return _died(facts, self._engine)
         return facts
 
+    def score_answer(self, request: Generation, k: int) -> ScoreFacts:
+        """The greedy answer to a prompt, with its likeliest tokens."""
+        return self._held_server().path.score_answer(request, k)
+
+    def score_along(
+        self, request: Generation, k: int, answer: ScoreFacts
+    ) -> ScoreFacts:
+        """The likeliest tokens along another model's answer."""
+        return self._held_server().path.score_along(request, k, answer)
+
     def other_models(self) -> list[str] | None:
         """None but the loaded one can be in an engine of its own."""
         return []
@@ -136,6 +146,11 @@ class EmbeddedAdapter:
     def close(self) -> None:
         """End the engine."""
         self.unload()
+
+    def _held_server(self) -> LlamaCppServer:
+        if self._server is None:
+            raise UsageError("no model is loaded", "load one first")
+        return self._server
 
     def _settings(
         self, model: ModelRef, path: Path, controls: Controls
@@ -180,6 +195,8 @@ class EmbeddedAdapter:
             model_bytes=sum(part.stat().st_size for part in file_parts(header.path)),
             parameters=held.parameters or header.parameters,
             reported_quant=held.ftype,
+            tensor_types=header.tensor_types,
+            publisher=header.publisher,
             cpu_only=engine.cpu_only,
             compute_threads=threads,
             pids=(engine.pid,),

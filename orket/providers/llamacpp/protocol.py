@@ -17,6 +17,7 @@ from orket.providers.contract import Generation, ModelRef, ServerLoad
 from orket.providers.http.problems import IdentityMismatch, ProviderError
 from orket.providers.http.transport import Transport
 from orket.providers.identity import model_mismatch
+from orket.providers.llamacpp.path import PathScorer
 from orket.providers.reading import figures
 from orket.providers.reading.chat import ask_chat, chat_payload, with_usage
 from orket.quants import file_name, finer, quant_of_words, split_name
@@ -59,6 +60,7 @@ class LlamaCppServer:
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
+        self.path = PathScorer(transport)
 
     def held_model(self, name: str | None = None) -> HeldModel:
         """What /v1/models and /props say of the model of that name.

@@ -28,7 +28,7 @@ from orket.providers.llamacpp.protocol import (
     require_quant,
 )
 from orket.quants import file_name, quant_of_words
-from orket.records import CallFacts, Capabilities, Controls
+from orket.records import CallFacts, Capabilities, Controls, ScoreFacts
 
 READY_SECONDS = 30
 """How long a server may go on loading its model before it is called not ready."""
@@ -85,6 +85,16 @@ class LlamaServerAdapter(HttpAdapter):
         return self._server.generate(
             request, self._streams(request), self._held.router is not None
         )
+
+    def score_answer(self, request: Generation, k: int) -> ScoreFacts:
+        """The greedy answer to a prompt, with its likeliest tokens."""
+        return self._server.path.score_answer(request, k)
+
+    def score_along(
+        self, request: Generation, k: int, answer: ScoreFacts
+    ) -> ScoreFacts:
+        """The likeliest tokens along another model's answer."""
+        return self._server.path.score_along(request, k, answer)
 
     def other_models(self) -> list[str] | None:
         """Other models a router holds loaded; a plain server holds one."""

@@ -106,10 +106,8 @@ class LmStudioAdapter(HttpAdapter):
         if not self._models.has_v1:
             # v0 cannot load: the server does at the first call.
             self._held, self._instance = model, model.name
-            return LoadedModel(
-                model=model,
-                unsupported=self._unsupported(controls),
-                reported_quant=reported,
+            return replace(
+                self.identify(model), unsupported=self._unsupported(controls)
             )
         self._models.unload_owned(keep=instance_names(row))
         if self._options.unload_others:
@@ -131,6 +129,20 @@ class LmStudioAdapter(HttpAdapter):
             unsupported=self._unsupported(controls),
             model_bytes=size_bytes(row.get("size_bytes")),
             reported_quant=reported,
+            publisher=text(row.get("publisher")),
+        )
+
+    def identify(self, model: ModelRef) -> LoadedModel:
+        """What LM Studio knows of an installed model without loading it.
+
+        Raises ProviderError where it is not installed.
+        """
+        row = self._models.find(model)
+        return LoadedModel(
+            model=model,
+            model_bytes=size_bytes(row.get("size_bytes")),
+            reported_quant=quant_of(row),
+            publisher=text(row.get("publisher")),
         )
 
     def generate(self, request: Generation) -> CallFacts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,8 +30,10 @@ from orket.providers.kinds import refuse_other_kind
 from orket.providers.ollama.call import OllamaCall, runner_options, sampling_options
 from orket.providers.ollama.eras import Era, find_era, parse_version
 from orket.providers.reading.figures import count, mapping, sequence, size_bytes, text
+from orket.providers.reading.own_answer import score_own_answer, with_logprobs
+from orket.providers.reading.scores import Place, read_tokens
 from orket.quants import canonical_tag, split_name
-from orket.records import CallFacts, Capabilities, Controls
+from orket.records import CallFacts, Capabilities, Controls, ScoreFacts
 
 KEEP_ALIVE = "15m"
 """Long enough for one call at its slowest; a killed sweep holds the model no longer."""
@@ -134,6 +137,8 @@ class OllamaAdapter(HttpAdapter):
             model_bytes=weights_bytes,
             parameters=parameters,
             reported_quant=reported,
+            tensor_types=_tensor_types(shown),
+            publisher=_publisher(model.name),
             reported_memory_bytes=size_bytes(row.get("size")),
             cpu_only=None if in_vram is None else in_vram == 0,
         )
@@ -152,6 +157,8 @@ class OllamaAdapter(HttpAdapter):
             model_bytes=size_bytes(listed.get("size")),
             parameters=count(mapping(shown.get("model_info")).get(PARAMETERS_KEY)),
             reported_quant=text(details.get("quantization_level")),
+            tensor_types=_tensor_types(shown),
+            publisher=_publisher(model.name),
         )
 
     def generate(self, request: Generation) -> CallFacts:
@@ -162,6 +169,21 @@ class OllamaAdapter(HttpAdapter):
         else:
             call.post("/api/chat", {**payload, "stream": False})
         return call.facts(prompt_cache=unswitched_cache(request))
+
+    def score_answer(self, request: Generation, k: int) -> ScoreFacts:
+        """The greedy answer to a prompt, with its likeliest tokens; 20 at most."""
+        payload = with_logprobs(self._payload(request), k)
+        del payload["temperature"]
+        payload["options"] = {**payload["options"], "temperature": 0}
+        return score_own_answer(
+            self._http, "/api/chat", payload, request, k, _read_scores
+        )
+
+    def score_along(
+        self, request: Generation, k: int, answer: ScoreFacts
+    ) -> ScoreFacts:
+        """The same: led along a text, Ollama would make tokens of its own of it."""
+        return self.score_answer(request, k)
 
     def other_models(self) -> list[str] | None:
         reply = self._http.get("/api/ps")
@@ -334,6 +356,12 @@ class OllamaAdapter(HttpAdapter):
             time.sleep(POLL_SECONDS)
 
 
+def _read_scores(reply: Mapping[str, Any], k: int) -> tuple[list[Place], bool]:
+    answer = mapping(reply.get("message")).get("content")
+    places = read_tokens(reply.get("logprobs"), k, answer)
+    return places, reply.get("done_reason") == "stop"
+
+
 def _known_thinking(shown: Mapping[str, Any]) -> bool | None:
     """False for a model that cannot think; whether another does, its answers say."""
     capabilities = shown.get("capabilities")
@@ -344,6 +372,19 @@ def _known_thinking(shown: Mapping[str, Any]) -> bool | None:
 
 def _rows(body: Any) -> list[Mapping[str, Any]]:
     return [mapping(row) for row in sequence(mapping(body).get("models"))]
+
+
+def _publisher(name: str) -> str | None:
+    """The namespace in a name: `hf.co/<publisher>/<repository>:<tag>`."""
+    parts = name.split("/")
+    return parts[-2] if len(parts) > 1 else None
+
+
+def _tensor_types(shown: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """Tensors by type, where the version lists them."""
+    rows = map(mapping, sequence(shown.get("tensors")))
+    types = [name for row in rows if (name := text(row.get("type")))]
+    return tuple(sorted(Counter(types).items()))
 
 
 def _say_elsewhere(row: Mapping[str, Any]) -> str | None:

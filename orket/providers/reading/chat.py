@@ -83,12 +83,9 @@ class ChatCall(Call):
 
 def chat_payload(request: Generation, stream: bool) -> dict[str, Any]:
     """The request body that every OpenAI-style server understands."""
-    messages = [{"role": "user", "content": request.prompt}]
-    if request.system is not None:
-        messages.insert(0, {"role": "system", "content": request.system})
     payload: dict[str, Any] = {
         "model": request.model.name,
-        "messages": messages,
+        "messages": request.messages,
         "max_tokens": request.max_tokens,
         "stream": stream,
     }

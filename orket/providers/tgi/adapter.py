@@ -39,8 +39,9 @@ from orket.providers.reading.prometheus import (
     read_settled,
     whole,
 )
+from orket.providers.tgi import path
 from orket.providers.tgi.call import TgiCall
-from orket.records import CallFacts, Capabilities, Controls
+from orket.records import CallFacts, Capabilities, Controls, ScoreFacts
 
 FORWARD = "tgi_batch_forward_duration"
 
@@ -122,6 +123,18 @@ class TgiAdapter(HttpAdapter):
         if call.problem is None and before is not None:
             figures = self._read_difference(before, figures)
         return call.facts(figures, unswitched_cache(request))
+
+    def score_answer(self, request: Generation, k: int) -> ScoreFacts:
+        """The greedy answer to a prompt: its own tokens' log-probabilities alone."""
+        inputs, _ = self._apply_template(request)
+        return path.score_answer(self._http, inputs, request, k)
+
+    def score_along(
+        self, request: Generation, k: int, answer: ScoreFacts
+    ) -> ScoreFacts:
+        """Another model's answer, given as text: the same of its tokens."""
+        inputs, _ = self._apply_template(request)
+        return path.score_along(self._http, inputs, request, k, answer)
 
     def other_models(self) -> list[str] | None:
         return []

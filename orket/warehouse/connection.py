@@ -1,0 +1,33 @@
+"""Opens DuckDB as the warehouse uses it: no extension fetched, nothing left behind."""
+
+from __future__ import annotations
+
+import tempfile
+
+import duckdb
+
+
+class Connection:
+    """DuckDB in memory, which spills into a private folder that goes with it."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._spill = tempfile.TemporaryDirectory(prefix="orket-duckdb-")
+        self.duckdb = duckdb.connect(":memory:")
+        run = self.duckdb.execute
+        if threads is not None:
+            run(f"SET threads = {threads}")
+        run("SET TimeZone = 'UTC'")
+        run("SET autoinstall_known_extensions = false")
+        run("SET autoload_known_extensions = false")
+        run("SET python_enable_replacements = false")
+        run(f"SET temp_directory = {literal(self._spill.name)}")
+
+    def close(self) -> None:
+        """Close it and take its folder away."""
+        self.duckdb.close()
+        self._spill.cleanup()
+
+
+def literal(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"

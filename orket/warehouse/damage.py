@@ -1,0 +1,184 @@
+"""Finds what cannot be read: the part that is damaged, or the row that breaks a view.
+
+Nothing here runs while all is well. When DuckDB gives up on a query over many parts it
+seldom says which one is at fault; so each is read alone, and of sound parts the rows
+are halved until one is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from orket.records import DATASETS
+from orket.warehouse.connection import Connection
+from orket.warehouse.parts import partition_sweep
+from orket.warehouse.raw import bind_dataset
+
+Parts = Mapping[str, Sequence[Path]]
+"""Dataset -> the Parquet parts that it is read from."""
+
+_MOST_HALVED = 100_000
+"""Rows among which a single one is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One thing that keeps views from being read."""
+
+    what: str
+    """Sweep, part and row, as far as they are known, and the reason."""
+    remedy: str
+    sweep_id: str | None = None
+    """The sweep that cannot be read; None where a part of the events is at fault."""
+    part: Path | None = None
+
+    def __str__(self) -> str:
+        return self.what
+
+
+def damaged_parts(parts: Parts) -> list[Damage]:
+    """Every part that cannot be read, by reading each of them alone and whole."""
+    return [
+        _of_part(dataset, part, reason)
+        for dataset in DATASETS
+        for part in parts[dataset]
+        if (reason := _unreadable(dataset, part)) is not None
+    ]
+
+
+def _unreadable(dataset: str, part: Path) -> str | None:
+    connection = Connection(threads=1)
+    try:
+        connection.duckdb.execute("CREATE SCHEMA raw")
+        bind_dataset(connection.duckdb, dataset, [part])
+        connection.duckdb.execute(f"CREATE TABLE whole AS SELECT * FROM raw.{dataset}")
+    except duckdb.Error as error:
+        return first_line(error)
+    finally:
+        connection.close()
+    return None
+
+
+def _of_part(dataset: str, part: Path, reason: str) -> Damage:
+    sweep_id = None if dataset == "events" else partition_sweep(part.parent)
+    whose = f" of sweep {sweep_id}" if sweep_id else ""
+    lost = {
+        "sweeps": "without it the sweep is unknown: put back a copy of it",
+        "events": "what it says of baselines and of ends of sweeps is lost with it",
+    }.get(dataset, "its rows are lost with it, the other parts are whole")
+    return Damage(
+        f"{part}{whose} cannot be read ({reason.replace(str(part), 'the part')})",
+        f"put back a copy of this file or move it away ({lost})",
+        sweep_id,
+        part,
+    )
+
+
+def breaking_sweeps(
+    parts: Parts, compute: Callable[[Parts, Sequence[str] | None], object]
+) -> list[Damage]:
+    """Every sweep over whose sound parts `compute` fails, with the row where it can.
+
+    `compute` is handed parts, and the attempts to look at or None for all of them.
+    """
+    found = []
+    for sweep_id in _sweeps_of(parts):
+        own = parts_of_sweep(parts, sweep_id)
+        reason = _failure(compute, own, None)
+        if reason is not None:
+            found.append(_of_sweep(sweep_id, own, compute, reason))
+    return found
+
+
+def _sweeps_of(parts: Parts) -> list[str]:
+    return sorted(
+        {
+            partition_sweep(part.parent)
+            for dataset in DATASETS
+            if dataset != "events"
+            for part in parts[dataset]
+        }
+    )
+
+
+def parts_of_sweep(parts: Parts, sweep_id: str) -> dict[str, list[Path]]:
+    """The parts of one sweep, and all events."""
+    return {
+        dataset: [
+            part
+            for part in parts[dataset]
+            if dataset == "events" or partition_sweep(part.parent) == sweep_id
+        ]
+        for dataset in DATASETS
+    }
+
+
+def _of_sweep(
+    sweep_id: str,
+    parts: Parts,
+    compute: Callable[[Parts, Sequence[str] | None], object],
+    reason: str,
+) -> Damage:
+    places = _attempts(parts)
+    attempt = _halve(sorted(places), lambda some: _failure(compute, parts, some))
+    where = f"sweep {sweep_id}"
+    if attempt is not None:
+        where += f", {places[attempt]}, row {attempt}"
+    return Damage(
+        f"{where} cannot be judged ({reason})",
+        "this is a fault in Orket, not in your request: please report it; "
+        "other sweeps can be read by their ids",
+        sweep_id,
+        Path(places[attempt]) if attempt else None,
+    )
+
+
+def _attempts(parts: Parts) -> dict[str, str]:
+    """The part of every attempt."""
+    connection = Connection(threads=1)
+    try:
+        connection.duckdb.execute("CREATE SCHEMA raw")
+        bind_dataset(connection.duckdb, "runs", parts["runs"], with_part=True)
+        query = f"SELECT attempt_id, part FROM raw.runs LIMIT {_MOST_HALVED + 1}"
+        rows = connection.duckdb.execute(query).fetchall()
+    finally:
+        connection.close()
+    return dict(rows) if len(rows) <= _MOST_HALVED else {}
+
+
+def _halve(
+    attempts: list[str], fails: Callable[[Sequence[str]], str | None]
+) -> str | None:
+    """The one attempt that fails alone, if there is one."""
+    while len(attempts) > 1:
+        middle = len(attempts) // 2
+        for half in (attempts[:middle], attempts[middle:]):
+            if fails(half) is not None:
+                attempts = half
+                break
+        else:
+            return None
+    return attempts[0] if attempts and fails(attempts) is not None else None
+
+
+def _failure(
+    compute: Callable[[Parts, Sequence[str] | None], object],
+    parts: Parts,
+    attempts: Sequence[str] | None,
+) -> str | None:
+    try:
+        compute(parts, attempts)
+    except duckdb.Error as error:
+        return first_line(error)
+    return None
+
+
+def first_line(error: Exception) -> str:
+    """What DuckDB says, without the kind of error in front."""
+    line = str(error).splitlines()[0] if str(error) else type(error).__name__
+    kind, colon, rest = line.partition(" Error: ")
+    return rest if colon and kind.replace(" ", "").isalpha() else line

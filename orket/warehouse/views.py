@@ -1,0 +1,128 @@
+"""DuckDB with the views of version 1, computed in order over some parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from orket.records import DATASETS
+from orket.warehouse.connection import Connection
+from orket.warehouse.damage import Parts
+from orket.warehouse.raw import (
+    bind_dataset,
+    bind_policy,
+    bind_policy_groups,
+    bind_what_if,
+)
+from orket.warehouse.view_files import (
+    VIEW_VERSION,
+    macro_file,
+    split_comments,
+    view_files,
+    views_under,
+)
+
+
+class Views:
+    """The views over these parts. Whatever fails is an error of DuckDB's own."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        overrides: Mapping[str, object],
+        threads: int,
+        attempts: Sequence[str] | None = None,
+    ) -> None:
+        """`attempts` limits the runs to these; None is all of them."""
+        self._parts = parts
+        self._overrides = dict(overrides)
+        self._staged: set[str] = set()
+        self._opened = Connection(threads)
+        self.connection = self._opened.duckdb
+        try:
+            self._prepare(attempts)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._opened.close()
+
+    def stage(self, names: Iterable[str]) -> None:
+        """Create these views and all they stand on, each on kept rows of the others.
+
+        Views nested to the ground would be bound and computed again for every
+        reference, which grows exponentially with their depth.
+        """
+        files = view_files()
+        needed = set(names)
+        for name in reversed(files):
+            if name in needed:
+                needed |= views_under(files[name])
+        for name, path in files.items():
+            if name in needed and name not in self._staged:
+                self._stage_one(name, path)
+                self._staged.add(name)
+
+    def _prepare(self, attempts: Sequence[str] | None) -> None:
+        run = self.connection.execute
+        run("CREATE SCHEMA raw")
+        run(f"CREATE SCHEMA {VIEW_VERSION}")
+        run("CREATE SCHEMA staged")
+        for dataset in DATASETS:
+            bind_dataset(self.connection, dataset, self._parts[dataset])
+        if attempts is not None:
+            run(
+                "CREATE TABLE staged.some_runs AS "
+                "SELECT * FROM raw.runs WHERE list_contains(?, attempt_id)",
+                [list(attempts)],
+            )
+            run("CREATE OR REPLACE VIEW raw.runs AS SELECT * FROM staged.some_runs")
+        bind_policy(self.connection, self._overrides)
+        bind_policy_groups(self.connection)
+        bind_what_if(self.connection, self._overrides)
+        run(macro_file().read_text(encoding="utf-8"))
+
+    def _stage_one(self, name: str, path: Path) -> None:
+        run = self.connection.execute
+        view = f"{VIEW_VERSION}.{name}"
+        code, _ = split_comments(path)
+        if "raw.recommendation_if_polluted" in code:
+            self._ask_if_polluted()
+        run(code.replace(f"CREATE VIEW {view} AS", f"CREATE TABLE staged.{name} AS", 1))
+        run(f"CREATE VIEW {view} AS SELECT * FROM staged.{name}")
+
+    def _ask_if_polluted(self) -> None:
+        """Where pollution alone keeps a quant out, judge once more with it included."""
+        asked = self.connection.execute(
+            f"SELECT 1 FROM {VIEW_VERSION}.recommendation "
+            "WHERE quants_out_by_pollution > 0 LIMIT 1"
+        ).fetchone()
+        if not asked:
+            return
+        what_if = {**self._overrides, "include_polluted": "fill"}
+        with Views(self._parts, what_if, threads=1) as other:
+            other.stage(["recommendation"])
+            answers = other.connection.execute(
+                "SELECT sweep_id, model_id, minimum_viable_quant, best_value_quant "
+                f"FROM {VIEW_VERSION}.recommendation"
+            ).fetchall()
+        for answer in answers:
+            self.connection.execute(
+                "INSERT INTO raw.recommendation_if_polluted VALUES (?, ?, ?, ?)",
+                list(answer),
+            )
