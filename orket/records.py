@@ -554,7 +554,8 @@ class CheckFacts(Record, frozen=True, kw_only=True):
     ] = 0
     checker_version: Annotated[Name, _about("Version of the checkers")] = "1"
     sandbox: Annotated[
-        str | None, _about("Sandbox that ran code answers: monty or process")
+        str | None,
+        _about("Sandbox that ran code answers: monty, process or monty+process"),
     ] = None
 
 

@@ -143,8 +143,14 @@ def _policy_words(summary: Document) -> Iterator[str]:
         for session, said in zip(sessions, admitted, strict=True):
             ruled = " ".join(said) or "clean, observed runs alone count."
             yield f"Policy of {session['model_id']}: {ruled}"
-    if summary["matrix"]["sandbox"] == "process":
+    sandbox = summary["matrix"]["sandbox"]
+    if sandbox == "process":
         yield "Policy: code answers ran as processes of their own (--sandbox process)."
+    elif sandbox == "monty+process":
+        yield (
+            "Policy: code answers that monty cannot run ran as processes of their own "
+            "(--sandbox monty+process)."
+        )
     if summary["overrides"]:
         given = summary["overrides"].items()
         changed = ", ".join(f"{key}={show_value(value)}" for key, value in given)

@@ -40,6 +40,7 @@ from orket.records import (
 )
 from orket.tasks.bank import Task, TaskBank, load_bank, select_tasks
 from orket.tasks.checkers import CHECKER_VERSION
+from orket.tasks.samples import prove_samples
 
 MATRIX, CANARY_ONLY, DETERMINISM = "matrix", "canary", "determinism"
 """What a sweep is for."""
@@ -136,6 +137,7 @@ def build_plan(
     tasks = select_tasks(
         bank, table.tasks.buckets, table.tasks.select, table.tasks.limit
     )
+    prove_samples(bank, tasks, table.tasks.sandbox)
     entries = tuple(_task_entry(task) for task in tasks)
     profiles = {model.id: _profile_of(preset, model) for model in table.models}
     models = tuple(

@@ -121,6 +121,7 @@ def _read_bank(source: TomlSource) -> TaskBank:
         description=fields.description,
         tasks=tuple(tasks),
         selections={name: tuple(ids) for name, ids in fields.selections.items()},
+        path=source.path,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -74,3 +75,5 @@ class TaskBank:
     tasks: tuple[Task, ...]
     selections: dict[str, tuple[str, ...]]
     """Named short selections: name -> task ids."""
+    path: Path | None = None
+    """The file it was read from."""

@@ -293,6 +293,92 @@ def test_the_process_sandbox_has_what_monty_lacks(process: Sandbox, code: str) -
     assert run_one(process, code, "f()").kind == VALUE
 
 
+@pytest.mark.parametrize("code", LACKING.values(), ids=LACKING.keys())
+def test_a_fallback_runs_what_the_first_one_lacks(code: str) -> None:
+    both = open_sandbox("monty+process")
+    assert both is not None
+    assert both.name == "monty+process"
+    assert run_one(both, code, "f()").kind == VALUE
+    # What the first one can run stays there: only it has no files at all.
+    assert run_one(both, "def f():\n    return 1", "f()") == Outcome(VALUE, 1)
+    both.close()
+
+
+SAME_IN_BOTH = {
+    "a generator expression": ("def f():\n    return (x for x in [1])", ...),
+    "the first of one": ("def f():\n    return next(x for x in [1, 2])", 1),
+    "a map": ("def f():\n    return map(str, [1])", ...),
+    "a map of one's own": (
+        "def map(a, b):\n    return [9]\ndef f():\n    return map(1, 2)",
+        [9],
+    ),
+    "a map that is used up": (
+        "def f():\n    m = map(str, [1])\n    return [list(m), list(m)]",
+        [["1"], []],
+    ),
+    "a zip as a condition": ("def f():\n    return bool(zip([], []))", True),
+    "an item deleted": (
+        "def f():\n    x = [1, 2, 3]\n    del x[1]\n    return x",
+        [1, 3],
+    ),
+    "a key deleted": ("def f():\n    x = {1: 2}\n    del x[1]\n    return x", {}),
+    "a slice deleted": (
+        "def f():\n    x = [1, 2, 3]\n    del x[:2]\n    return x",
+        [3],
+    ),
+    "constants": ("import string\ndef f():\n    return string.digits", "0123456789"),
+    "constants by name": (
+        "from string import digits as d\ndef f():\n    return d",
+        "0123456789",
+    ),
+    "the base of all": ("class A(object):\n    x = 1\ndef f():\n    return A.x", 1),
+    "imports for annotations": (
+        "from __future__ import annotations\nfrom typing import NamedTuple, Never\n"
+        "from collections.abc import Iterable\nimport heapq, enum\n"
+        "def f() -> Iterable[Never]:\n    x: NamedTuple = 1\n    return x",
+        1,
+    ),
+    "a name that only an annotation has": (
+        "def f() -> List[int]:\n    return [1]",
+        [1],
+    ),
+    "a script at the end": (
+        "def f():\n    return 1\nif __name__ == '__main__':\n    import doctest\n"
+        "    doctest.testmod()",
+        1,
+    ),
+    "a data class": (
+        "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\n"
+        "def f():\n    return P(3).x",
+        3,
+    ),
+    "a counter for a dictionary": (
+        "from collections import Counter\ndef f():\n    return Counter('aab')",
+        {"a": 2, "b": 1},
+    ),
+    "a queue is no list": (
+        "from collections import deque\ndef f():\n    return deque([1])",
+        ...,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "value"), SAME_IN_BOTH.values(), ids=SAME_IN_BOTH.keys()
+)
+def test_a_value_is_the_same_in_every_sandbox(
+    sandbox: Sandbox, code: str, value: object
+) -> None:
+    assert run_one(sandbox, code, "f()") == Outcome(VALUE, value)
+
+
+@pytest.mark.parametrize(
+    "code", ["from math import nosuch", "import numpy", "from nowhere import x"]
+)
+def test_an_import_that_fails_is_not_left_out(sandbox: Sandbox, code: str) -> None:
+    assert run_one(sandbox, code + "\ndef f():\n    return 1", "f()").kind == RAISED
+
+
 OWN_ERRORS = {
     "not implemented": "raise NotImplementedError",
     "with monty's words": (
@@ -319,5 +405,5 @@ def test_a_sandbox_is_opened_by_name() -> None:
     assert default is not None
     assert default.name == "monty"
     assert open_sandbox("none") is None
-    with pytest.raises(UsageError, match="use monty, process or none"):
+    with pytest.raises(UsageError, match="use monty, process, monty.process or none"):
         open_sandbox("docker")
