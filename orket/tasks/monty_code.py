@@ -44,8 +44,9 @@ def adapt_code(code: str) -> str:
     can_pop = "class " not in code and "deque" not in code
     rewriter = _Rewriter(Counter(_bound_names(tree)), can_pop)
     tree = ast.fix_missing_locations(rewriter.visit(tree))
-    used = set(_used_names(tree))
-    _drop_imports(tree, used)
+    # Twice: what a type variable used is used no more without it.
+    for _ in range(2):
+        _drop_unused(tree, set(_used_names(tree)))
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
@@ -170,7 +171,8 @@ def _used_names(tree: ast.AST) -> Iterator[str]:
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Name):
-            yield node.id
+            if not isinstance(node.ctx, ast.Store):
+                yield node.id
         elif isinstance(node, ast.Global | ast.Nonlocal):
             yield from node.names
         for field, value in ast.iter_fields(node):
@@ -179,8 +181,8 @@ def _used_names(tree: ast.AST) -> Iterator[str]:
                 waiting += [part for part in parts if isinstance(part, ast.AST)]
 
 
-def _drop_imports(tree: ast.AST, used: set[str]) -> None:
-    """Leave out what is imported from CPython's library and never used."""
+def _drop_unused(tree: ast.AST, used: set[str]) -> None:
+    """Leave out imports from CPython's library, and type variables, never used."""
     for node in ast.walk(tree):
         for field in ("body", "orelse", "finalbody"):
             body = getattr(node, field, None)
@@ -190,9 +192,14 @@ def _drop_imports(tree: ast.AST, used: set[str]) -> None:
 
 
 def _is_unused(node: ast.AST, used: set[str]) -> bool:
-    """Whether an import binds only names that nothing uses; it narrows the others."""
+    """Whether a statement binds only names that nothing uses; narrows an import."""
     if isinstance(node, ast.ImportFrom) and node.module == "__future__":
         return True
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+        # A type variable that nothing but annotations uses.
+        target = node.targets[0]
+        is_variable = _is_name(node.value.func, "TypeVar")
+        return is_variable and isinstance(target, ast.Name) and target.id not in used
     if isinstance(node, ast.ImportFrom) and node.level == 0:
         module = node.module or ""
         node.names = [

@@ -36,6 +36,8 @@ from orket.tasks.values import ENCODE, ENCODER, read_value
 
 _MAX_RECURSION = 500
 
+# Monty's own words: what an answer puts into a message stands in quotes.
+_NOT_YET = re.compile(r"[^'\"]*not yet support")
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _NO_NAME = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
 _NO_GLOBAL = re.compile(r"name '(\w+)' is not defined")
@@ -205,7 +207,8 @@ def _can_raise(node: ast.Raise | ast.Assert, raised: BaseException) -> bool:
 def _find_lack(raised: BaseException, message: str, code: str) -> str | None:
     """Reason code when CPython has what monty does not; None when neither has it."""
     # The words alone prove nothing: an answer may have put them there.
-    if isinstance(raised, NotImplementedError) and "not yet support" in message:
+    is_lack = isinstance(raised, NotImplementedError | TypeError)
+    if is_lack and _NOT_YET.match(message):
         return "SYNTAX"
     if isinstance(raised, ImportError):
         return _find_import_lack(message)
