@@ -23,6 +23,9 @@ from orket.row_types import Count, Duration, Name, Record, Size, about
 
 INCLUDE_POLLUTED = ("never", "fill", "always")
 UTILITY_FORMULAS = ("adherence_per_second",)
+EVIDENCE_RULES = ("count", "bet")
+
+FIRST_SUMMARY = "1.0"
 
 ONE = Decimal(1)
 
@@ -89,6 +92,8 @@ class Threshold:
     """Of a whole: 1 at most."""
     is_positive: bool = False
     """0 would leave nothing."""
+    since: str = FIRST_SUMMARY
+    """The version of the summary that shows it first."""
     field: str = ""
     """Its column in `Policy`."""
 
@@ -103,6 +108,7 @@ def _threshold(
     words: tuple[str, ...] = (),
     is_share: bool = False,
     is_positive: bool = False,
+    since: str = FIRST_SUMMARY,
 ) -> Meta:
     declared = Threshold(
         key=key,
@@ -113,6 +119,7 @@ def _threshold(
         words=words,
         is_share=is_share,
         is_positive=is_positive,
+        since=since,
     )
     column = about(meaning, unit.kept)
     return Meta(
@@ -175,6 +182,16 @@ class Policy(Record, frozen=True, kw_only=True):
             TRUTH,
             Group.RUN_QUALITY,
             "An unobserved environment is only an advisory",
+        ),
+    ] = False
+    quality_only: Annotated[
+        bool,
+        _threshold(
+            "quality_only",
+            TRUTH,
+            Group.RUN_QUALITY,
+            "Answers alone are judged: load excludes no run, and no time counts",
+            since="1.1",
         ),
     ] = False
     utility_formula: Annotated[
@@ -480,22 +497,84 @@ class Policy(Record, frozen=True, kw_only=True):
         ),
     ] = 200_000
     rival_chi2_milli: Annotated[
-        Count,
-        _threshold(
-            "rival_chi2",
-            THOUSANDTHS,
-            Group.ANALYSIS,
-            "(2W - n) squared over n for a clear winner",
-        ),
-    ] = 3_840
+        Count | None,
+        about("In the policy of older sweeps; no view reads it any more", "1/1000"),
+    ] = None
     rival_min_pairs: Annotated[
         Count,
-        _threshold("rival_min_pairs", COUNT, Group.ANALYSIS, "Pairs that this needs"),
+        _threshold(
+            "rival_min_pairs", COUNT, Group.ANALYSIS, "Pairs that a clear winner needs"
+        ),
     ] = 10
+    evidence_level_ppm: Annotated[
+        Count,
+        _threshold(
+            "evidence_level",
+            RATIO,
+            Group.THRESHOLDS,
+            "Chance of error that a claim may have",
+            is_share=True,
+            is_positive=True,
+            since="1.1",
+        ),
+    ] = 10_000
+    evidence_rule: Annotated[
+        Name,
+        _threshold(
+            "evidence_rule",
+            WORD,
+            Group.THRESHOLDS,
+            "What proves that a quant keeps the threshold: count, for a number of "
+            "tasks fixed beforehand, or bet, which holds whenever one looks",
+            words=EVIDENCE_RULES,
+            since="1.1",
+        ),
+    ] = "count"
+    min_pair_ppm: Annotated[
+        Count,
+        _threshold(
+            "min_pair_share",
+            RATIO,
+            Group.THRESHOLDS,
+            "Share of the tasks that a quant and the baseline quant must both have",
+            is_share=True,
+            is_positive=True,
+            since="1.1",
+        ),
+    ] = 950_000
+    min_reference_ppm: Annotated[
+        Count,
+        _threshold(
+            "min_reference_share",
+            RATIO,
+            Group.ANALYSIS,
+            "Share of the tasks that a baseline quant worth the name passes",
+            is_share=True,
+        ),
+    ] = 500_000
+    chance_ppm: Annotated[
+        Count,
+        _threshold(
+            "chance_share",
+            RATIO,
+            Group.ANALYSIS,
+            "Share of the tasks that mere guessing passes",
+            is_share=True,
+        ),
+    ] = 0
+    max_claimed_cv_ppm: Annotated[
+        Count,
+        _threshold(
+            "max_claimed_cv",
+            RATIO,
+            Group.ANALYSIS,
+            "Variation of the canary beyond which nothing is said of speed",
+        ),
+    ] = 500_000
     confidence_z_milli: Annotated[
         Count,
         _threshold(
-            "confidence_z", THOUSANDTHS, Group.ANALYSIS, "z of the 95 % Wilson bound"
+            "confidence_z", THOUSANDTHS, Group.ANALYSIS, "z of the 95 % Wilson interval"
         ),
     ] = 1_960
     baseline_max_age_us: Annotated[
@@ -591,11 +670,16 @@ def declared_thresholds(policy: type[Policy] = Policy) -> dict[str, Threshold]:
     """Every threshold a preset or a control profile may set, by its name there."""
     found: dict[str, Threshold] = {}
     for field, hint in typing.get_type_hints(policy, include_extras=True).items():
-        (declared,) = [
-            item.extra["threshold"]
-            for item in hint.__metadata__
-            if isinstance(item, Meta) and item.extra and "threshold" in item.extra
-        ]
+        declared = next(
+            (
+                item.extra["threshold"]
+                for item in getattr(hint, "__metadata__", ())
+                if isinstance(item, Meta) and item.extra and "threshold" in item.extra
+            ),
+            None,
+        )
+        if declared is None:
+            continue  # A column that older rows have.
         if declared.key in found:
             raise ValueError(f"two thresholds have the key {declared.key}")
         found[declared.key] = replace(declared, field=field)

@@ -846,7 +846,7 @@ class SweepRow(Record, frozen=True, kw_only=True):
         str | None, _about("Version of the fingerprint's recipe")
     ] = None
     hardware: Annotated[Hardware, _about("What the fingerprint is made of")]
-    order: Annotated[Name, _about("rotated or grouped")] = "rotated"
+    order: Annotated[Name, _about("reversed, rotated or grouped")] = "rotated"
     repetitions: Annotated[Count, _about("Repetitions of the matrix", "count")] = 1
     polluted_retries: Annotated[Count, _about("Retry passes allowed", "count")] = 1
     canary_planned: Annotated[bool, _about("The canary gate is in the plan")] = False

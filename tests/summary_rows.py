@@ -53,10 +53,14 @@ def summary_row() -> dict[str, Any]:
     session["recommendation_detail"] |= {
         "best_value_quant": "Q4_K_M",
         "minimum_viable_quant": "Q4_K_M",
+        "confidence": "SUPPORTED",
+        "best_value_confidence": "SUPPORTED",
+        "best_value_status": "CLEAR",
         "rivals": [],
         "if_polluted_included": None,
     }
-    session["recommendation"] = "Use Q4_K_M."
+    session["recommendation"] = "Use Q4_K_M. It is shown."
+    session["recommendation_lines"] = ["Use Q4_K_M.", "It is shown."]
     return row
 
 

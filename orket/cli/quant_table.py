@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 Document = Mapping[str, Any]
 
-_BEST, _SMALLEST = "*", "<"
-_LEGEND = f"{_BEST} best value, {_SMALLEST} minimum viable"
+_BEST, _SMALLEST, _SHOWN, _ALIKE = "*", "<", "+", "~"
+_LEGEND = (
+    f"{_BEST} best value, {_SMALLEST} minimum viable, {_SHOWN} smallest that is shown"
+)
+_ALIKE_LEGEND = f"{_ALIKE} not to be told from the baseline quant by these tasks"
 
 
 class _Column(NamedTuple):
@@ -41,6 +44,7 @@ def print_quants(session: Document) -> None:
     table = _build_table(session, _WIDE)
     if table_width(table) <= screen_width():
         print_table(table)
+        _explain_alike(session)
         return
     for columns in _NARROW:
         table = _build_table(session, columns)
@@ -48,6 +52,12 @@ def print_quants(session: Document) -> None:
             break
     print_table(table, least_width(table))
     print_line(_LEGEND)
+    _explain_alike(session)
+
+
+def _explain_alike(session: Document) -> None:
+    if any(map(_is_alike, session["per_quant"])):
+        print_line(_ALIKE_LEGEND)
 
 
 def _build_table(session: Document, columns: tuple[_Column, ...]) -> Table:
@@ -93,7 +103,8 @@ def _marked_quant(quant: Document, frontier: Document) -> str:
     tag = quant["quant_tag"]
     best = _BEST if tag == frontier["best_value_quant_tag"] else ""
     smallest = _SMALLEST if tag == frontier["minimum_viable_quant_tag"] else ""
-    return f"{tag} {best}{smallest}".rstrip()
+    shown = _SHOWN if tag == frontier["smallest_supported_quant_tag"] else ""
+    return f"{tag} {best}{smallest}{shown}".rstrip()
 
 
 def _bits(quant: Document, frontier: Document) -> str:
@@ -109,7 +120,13 @@ def _adherence(quant: Document, frontier: Document) -> str:
     if score is None or not interval:
         return "-"
     low, high = (decimals(bound * 100, 0) for bound in interval)
-    return f"{decimals(score * 100, 1)} ({low} to {high})"
+    alike = _ALIKE if _is_alike(quant) else ""
+    return f"{alike}{decimals(score * 100, 1)} ({low} to {high})"
+
+
+def _is_alike(quant: Document) -> bool:
+    """Whether its tasks cannot tell it from the baseline quant."""
+    return bool(quant["pairs"]) and quant["separable"] is False
 
 
 def _latency(quant: Document, frontier: Document) -> str:
@@ -141,6 +158,7 @@ def _verdict(quant: Document, frontier: Document) -> str:
         for mark, tag in (
             ("best value", frontier["best_value_quant_tag"]),
             ("minimum viable", frontier["minimum_viable_quant_tag"]),
+            ("smallest shown", frontier["smallest_supported_quant_tag"]),
         )
         if tag == quant["quant_tag"]
     ]

@@ -84,12 +84,9 @@ def _session_line(session: Document) -> str:
 
 def _session_words(session: Document) -> Iterator[str]:
     detail = session["recommendation_detail"]
-    yield session["recommendation"]
+    yield from session["recommendation_lines"] or [session["recommendation"]]
     if detail["confidence"]:
-        yield f"Confidence: {detail['confidence']}{_evidence(detail)}"
-    if detail["rivals"]:
-        rivals = ", ".join(rival["quant_tag"] for rival in detail["rivals"])
-        yield f"Within noise of the best value on speed: {rivals}"
+        yield f"Confidence: {_confidence(detail)}"
     polluted = detail["if_polluted_included"]
     if polluted and polluted["best_value_quant"]:
         yield (
@@ -105,13 +102,12 @@ def _how_to_include(session: Document) -> str:
     return "" if is_given else " (--include-polluted fill)"
 
 
-def _evidence(detail: Document) -> str:
-    if detail["tasks"] is None:
-        return ""
-    text = f", on {detail['tasks']} tasks"
-    if detail["tasks_needed"] is not None:
-        text += f"; {detail['tasks_needed']} would support it"
-    return text
+def _confidence(detail: Document) -> str:
+    """The status of each recommendation, for those who look for its code."""
+    best = f"best value {detail['best_value_quant']} {detail['best_value_confidence']}"
+    smallest = f"minimum viable {detail['minimum_viable_quant']} {detail['confidence']}"
+    status = detail["best_value_status"]
+    return f"{smallest}; {best}{f' and {status}' if status else ''}"
 
 
 def _canary_line(canary: Document) -> str:
@@ -122,8 +118,10 @@ def _canary_line(canary: Document) -> str:
     if spread is None or limit is None:
         measured = ""
     else:
+        bound = canary["latency_cv_upper"]
+        told = f", by no more than {percent(bound)} for sure" if bound else ""
         measured = (
-            f", {canary['latency_basis']} time varies by {percent(spread)} "
+            f", {canary['latency_basis']} time varies by {percent(spread)}{told} "
             f"(limit {percent(limit)})"
         )
     reasons = ", ".join(map(words, canary["failed_reasons"]))

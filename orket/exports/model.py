@@ -40,7 +40,7 @@ from orket.exports.plan_model import (
 from orket.exports.quant_model import PerQuant
 from orket.exports.scale import MICRO, NANO, Scaled
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 class EfficiencyFrontier(Part):
@@ -50,8 +50,10 @@ class EfficiencyFrontier(Part):
     """The smallest quant that still passes."""
     best_value_quant_tag: str | None
     """The eligible quant of highest utility."""
+    smallest_supported_quant_tag: str | None = None
+    """The smallest quant that is proven to keep the threshold; since 1.1."""
     optimal_quant_tag: str | None
-    """The quant to use: the best value."""
+    """An alias of `minimum_viable_quant_tag`; in 1.0 of `best_value_quant_tag`."""
     pareto_quant_tags: list[str]
     """Quants that no other beats on every axis, most precise first."""
     pareto_axes: list[str]
@@ -61,14 +63,16 @@ class EfficiencyFrontier(Part):
 
 
 class Rival(Part):
-    """An eligible quant that the best value does not clearly beat on speed."""
+    """An eligible quant that the best value does not clearly beat."""
 
     quant_tag: str
     """Quant."""
     pairs: int
-    """Runs of both, paired by task and repetition."""
+    """Runs of both with different times, paired by task and repetition."""
     wins: int
     """Pairs in which the best value was faster."""
+    blocks: int | None = None
+    """Repetitions that have both: the observations of speed; since 1.1."""
 
 
 class IfPollutedIncluded(Part):
@@ -87,16 +91,33 @@ class RecommendationDetail(Part):
     """The smallest quant that still passes."""
     best_value_quant: str | None
     """The eligible quant of highest utility."""
+    smallest_supported_quant: str | None = None
+    """The smallest quant that is proven to keep the threshold; since 1.1."""
     best_value_status: str | None
-    """CLEAR or WITHIN_NOISE."""
+    """CLEAR, WITHIN_NOISE or NOT_TIMED."""
     rivals: list[Rival]
-    """Quants whose speed cannot be told from the best value's."""
+    """Quants that the best value does not clearly beat."""
+    repetitions_needed: int | None = None
+    """Repetitions that would make it CLEAR, where only these are missing."""
     confidence: str | None
-    """SUPPORTED, NEEDS_MORE_TASKS or PROVISIONAL."""
+    """SUPPORTED, NEEDS_MORE_TASKS or PROVISIONAL: of the minimum viable quant."""
+    best_value_confidence: str | None = None
+    """The same of the best value; since 1.1."""
     tasks: int | None
-    """Distinct tasks behind it."""
+    """Distinct tasks behind the minimum viable quant."""
     tasks_needed: int | None
-    """Tasks that would support it; null when the observed loss is too great."""
+    """Tasks that would support it at least, if no further one is lost; null where it is
+    supported, or where no practicable number would do."""
+    tasks_likely: int | None = None
+    """Tasks that would support it in four of five cases, if it goes on losing so."""
+    families: int | None = None
+    """Families of these tasks; a task without one is its own."""
+    families_needed: int | None = None
+    """Families that would support it at least, where tasks share families."""
+    design_effect: Annotated[float | None, Scaled("design_effect_micro", MICRO)] = None
+    """How much more losses scatter between families than by themselves."""
+    advisories: list[str] = []
+    """BASELINE_QUANT_SHIFTED, REFERENCE_FAILS, REFERENCE_GUESSES."""
     ineligible_reason_counts: dict[str, int]
     """Quants with each reason."""
     adherence_threshold_to_pass: Annotated[
@@ -126,7 +147,7 @@ class Session(Part):
     model_id: str
     """Model."""
     baseline_quant: str | None
-    """The most precise covered quant: the others are held against it."""
+    """The most precise quant that could be judged: the others are held against it."""
     thresholds: Thresholds
     """What makes a quant eligible."""
     run_quality_policy: RunQualityPolicy
@@ -151,6 +172,8 @@ class Session(Part):
     """The recommendation, for programs."""
     recommendation: str
     """The recommendation, for a person."""
+    recommendation_lines: list[str] = []
+    """The same, one thought a line; since 1.1."""
 
 
 class Slo(Part):

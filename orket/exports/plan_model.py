@@ -157,6 +157,10 @@ class Canary(Part):
         float | None, Scaled("internal_latency_cv_micro", MICRO)
     ]
     """Standard deviation / mean of the time."""
+    latency_cv_upper: Annotated[
+        float | None, Scaled("latency_cv_upper_micro", MICRO)
+    ] = None
+    """What so few repetitions bound the true one by, 19 times in 20; since 1.1."""
     max_latency_cv: Annotated[float | None, Scaled("max_latency_cv_ppm", MICRO)]
     """The limit it was held against."""
     latency_basis: str | None

@@ -9,7 +9,7 @@ from pydantic import Field, create_model
 
 from orket.exports.part import Part
 from orket.exports.scale import Scaled, Source
-from orket.policy import Group, Threshold, shown_thresholds
+from orket.policy import FIRST_SUMMARY, Group, Threshold, shown_thresholds
 
 
 class PolicyPart(Part):
@@ -46,9 +46,12 @@ def _field(entry: Threshold) -> tuple[Any, Any]:
     """Type, source and scale of one threshold, and its words."""
     unit = entry.unit
     words = f"{entry.meaning}, seconds." if unit.is_time else f"{entry.meaning}."
-    described = Field(description=words)
+    described: Any = Field(description=words)
+    kind: Any = int if unit.scale else bool if not entry.words else str
+    source: Any = Source(entry.field)
     if unit.shown_divisor:
-        scaled = Scaled(entry.field, unit.shown_divisor, unit.shown_digits)
-        return Annotated[float, scaled], described
-    kind = int if unit.scale else bool if not entry.words else str
-    return Annotated[kind, Source(entry.field)], described
+        kind = float
+        source = Scaled(entry.field, unit.shown_divisor, unit.shown_digits)
+    if entry.since != FIRST_SUMMARY:
+        kind, described = kind | None, Field(default=None, description=words)
+    return Annotated[kind, source], described

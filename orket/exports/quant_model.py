@@ -53,6 +53,8 @@ class Pairs(Part):
 
     n: int
     """Tasks both have."""
+    baseline_passes: int | None = None
+    """Of these, passed by the baseline quant; since 1.1."""
     flips_lost: int
     """The baseline quant passes, this one does not."""
     flips_gained: int
@@ -205,6 +207,10 @@ class PerQuant(Part):
     """Reasons that could not be judged for want of a reading."""
     pairs: Pairs | None
     """Against the baseline quant."""
+    proven: bool | None = None
+    """Proven to keep the threshold of the baseline quant's tasks; since 1.1."""
+    separable: bool | None = None
+    """Its tasks tell it from the baseline quant beyond chance; since 1.1."""
     adherence_score: Annotated[float | None, Scaled("adherence_score_micro", MICRO)]
     """Mean over tasks of checks passed / checks tried."""
     adherence_interval: Annotated[

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 
+from orket.evidence import MOST_TASKS, least_without_loss
 from orket.planning.schedule import PlannedModel
 from orket.records import TaskEntry
-
-ERROR_SHARE = Fraction(1, 100)
-"""Chance of error that a claim may have."""
-
-MOST = 2_000
-"""More tasks than this nobody would run."""
 
 
 def count_families(tasks: Sequence[TaskEntry]) -> int:
@@ -25,21 +19,6 @@ def count_families(tasks: Sequence[TaskEntry]) -> int:
     )
 
 
-def least_without_loss(threshold_ppm: int) -> int | None:
-    """Fewest tasks, none of them lost, that show this share to be kept.
-
-    None where no practicable number does.
-    """
-    if threshold_ppm == 0:
-        return 1
-    chance, kept = Fraction(1), Fraction(threshold_ppm, 10**6)
-    for number in range(1, MOST + 1):
-        chance *= kept
-        if chance <= ERROR_SHARE:
-            return number
-    return None
-
-
 def warn_of_few(
     tasks: Sequence[TaskEntry], models: Sequence[PlannedModel]
 ) -> list[str]:
@@ -49,15 +28,19 @@ def warn_of_few(
     if families < len(tasks):
         unit, held = "families", f"{len(tasks)} tasks in {families} families"
         why = " (tasks of one family tend to fail together)"
-    thresholds = {model.policy.adherence_threshold_ppm for model in models}
+    least = {
+        model.policy.adherence_threshold_ppm: least_without_loss(
+            model.policy.adherence_threshold_ppm, model.policy.evidence_level_ppm
+        )
+        for model in models
+    }
     lines = []
-    for threshold in sorted(thresholds):
-        needed = least_without_loss(threshold)
+    for threshold, needed in sorted(least.items()):
         if needed is not None and families >= needed:
             continue
-        least = f"more than {MOST}" if needed is None else f"{needed} or more"
+        number = f"more than {MOST_TASKS}" if needed is None else f"{needed} or more"
         lines.append(
             f"{held} are few to show that a quant keeps {threshold / 10**4:g} % of the "
-            f"work: it takes {least} {unit} and no loss{why}"
+            f"work: it takes {number} {unit} and no loss{why}"
         )
     return lines

@@ -144,7 +144,7 @@ def build_plan(
         _plan_model(preset, model, profiles[model.id], server) for model in table.models
     )
     repetitions = 0 if purpose == CANARY_ONLY else table.repetitions or 1
-    order = table.order or "rotated"
+    order = table.order or "reversed"
     gate = purpose == CANARY_ONLY or (
         table.canary.enabled is not False and not skip_canary
     )

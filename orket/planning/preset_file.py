@@ -142,7 +142,7 @@ class PresetTable(Table):
     extends: Word | None = None
     control_profile: Word | None = None
     repetitions: Positive | None = None
-    order: Literal["rotated", "grouped"] | None = None
+    order: Literal["reversed", "rotated", "grouped"] | None = None
     polluted_retries: Natural | None = None
     runtime_target: Word | None = None
     execution_mode: Word | None = None

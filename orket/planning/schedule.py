@@ -1,7 +1,8 @@
-"""The order of runs: blocks, warm-ups, rotation.
+"""The order of runs: blocks, warm-ups, turns.
 
-Nesting is model > repetition > quant (rotated by the repetition) > task, so that a
-machine that warms up does so for every quant alike.
+Nesting is model > repetition > quant > task. Every second repetition visits the quants
+in reverse, so that a machine that slows down or warms up steadily does so for every
+quant alike: over two repetitions their places add up to the same.
 """
 
 from __future__ import annotations
@@ -138,7 +139,10 @@ def _visits(
         return [(r, target) for target in targets for r in range(1, repetitions + 1)]
     visits: list[tuple[int, Target]] = []
     for repetition in range(1, repetitions + 1):
-        shift = (repetition - 1) % len(targets)
-        rotated = (*targets[shift:], *targets[:shift])
-        visits += [(repetition, target) for target in rotated]
+        if order == "rotated":
+            shift = (repetition - 1) % len(targets)
+            turned = (*targets[shift:], *targets[:shift])
+        else:
+            turned = (*targets,) if repetition % 2 else (*targets,)[::-1]
+        visits += [(repetition, target) for target in turned]
     return visits

@@ -10,6 +10,7 @@ from typing import Self
 from orket.records import DATASETS
 from orket.warehouse.connection import Connection
 from orket.warehouse.damage import Parts
+from orket.warehouse.evidence_tables import FILLERS, create_tables
 from orket.warehouse.raw import (
     bind_dataset,
     bind_policy,
@@ -95,6 +96,7 @@ class Views:
         bind_policy(self.connection, self._overrides)
         bind_policy_groups(self.connection)
         bind_what_if(self.connection, self._overrides)
+        create_tables(self.connection)
         run(macro_file().read_text(encoding="utf-8"))
 
     def _stage_one(self, name: str, path: Path) -> None:
@@ -103,6 +105,8 @@ class Views:
         code, _ = split_comments(path)
         if "raw.recommendation_if_polluted" in code:
             self._ask_if_polluted()
+        if name in FILLERS:
+            FILLERS[name](self.connection)
         run(code.replace(f"CREATE VIEW {view} AS", f"CREATE TABLE staged.{name} AS", 1))
         run(f"CREATE VIEW {view} AS SELECT * FROM staged.{name}")
 

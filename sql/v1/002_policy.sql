@@ -31,7 +31,7 @@ layers AS (
 SELECT
     sweep_id,
     model_id,
-    any_value(COLUMNS(* EXCLUDE (sweep_id, model_id, layer)) ORDER BY layer)
+    any_value(COLUMNS(* EXCLUDE (sweep_id, model_id, layer, rival_chi2_milli)) ORDER BY layer)
 FROM layers
 GROUP BY sweep_id, model_id;
 

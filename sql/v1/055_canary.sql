@@ -1,6 +1,6 @@
 -- Grain: sweep x model.
 -- Inputs: v1.session, v1.manifest, v1.attempts, v1.telemetry, v1.run_quality, v1.policy,
--- v1.reason.
+-- v1.reason, v1.spread_table.
 -- Rules: the gate before the matrix, over the repetitions of one cell. It passes when the
 -- adherence does not vary, the time varies less than the control profile allows
 -- (population standard deviation / mean, the first repetition left out if the policy says
@@ -73,6 +73,14 @@ judged AS (
         coalesce(sums.missing_runs, 0) AS missing_runs,
         sums.adherence_range_nano,
         v1.cv_micro(sums.times, sums.time_sum, sums.time_squares) AS latency_cv_micro,
+        CAST(
+            -- The factor is of the sample deviation: n - 1 in the place of n.
+            ceil(
+                v1.cv_micro(sums.times, sums.time_sum, sums.time_squares)
+                * spread.upper_milli * sqrt(sums.times / (sums.times - 1)) / 1000
+            ) AS BIGINT
+        ) AS latency_cv_upper_micro,
+        policy.quality_only,
         policy.canary_repetitions,
         policy.canary_max_latency_cv_ppm,
         policy.canary_max_missing_ppm,
@@ -91,6 +99,11 @@ judged AS (
     INNER JOIN v1.manifest AS manifest USING (sweep_id)
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
     LEFT JOIN sums USING (sweep_id, model_id)
+    LEFT JOIN v1.spread_table AS spread
+        ON spread.evidence_level_ppm = policy.evidence_level_ppm
+        AND spread.degrees = least(
+            sums.times - 1, (SELECT max(degrees) FROM v1.spread_table)
+        )
 ),
 
 signals AS (
@@ -99,8 +112,11 @@ signals AS (
         model_id,
         unnest([
             {'signal': 'adherence_varies', 'holds': adherence_range_nano > 0},
-            {'signal': 'latency_unknown', 'holds': NOT cv_known},
-            {'signal': 'latency_varies', 'holds': cv_known AND cv_too_high},
+            {'signal': 'latency_unknown', 'holds': NOT cv_known AND NOT quality_only},
+            {
+                'signal': 'latency_varies',
+                'holds': cv_known AND cv_too_high AND NOT quality_only
+            },
             {'signal': 'run_failed', 'holds': failed_runs > 0},
             {
                 'signal': 'telemetry_missing',
@@ -137,7 +153,9 @@ SELECT
     failed_runs,
     CAST(adherence_range_nano AS BIGINT) AS adherence_variance_nano,
     latency_cv_micro,
+    latency_cv_upper_micro,
     canary_max_latency_cv_ppm AS latency_cv_limit_ppm,
+    least(canary_max_latency_cv_ppm, latency_cv_upper_micro) AS latency_bound_ppm,
     if(is_planned, if(is_internal, 'internal', 'wall'), NULL) AS latency_basis,
     v1.micro(missing_runs, runs) AS missing_telemetry_micro,
     canary_max_missing_ppm AS missing_telemetry_limit_ppm,
@@ -167,6 +185,8 @@ COMMENT ON COLUMN v1.canary.runs IS 'Canary runs';
 COMMENT ON COLUMN v1.canary.failed_runs IS 'Of these, failed';
 COMMENT ON COLUMN v1.canary.adherence_variance_nano IS 'Largest minus smallest adherence ratio, 1e-9';
 COMMENT ON COLUMN v1.canary.latency_cv_micro IS 'Variation of the time, 1e-6';
+COMMENT ON COLUMN v1.canary.latency_cv_upper_micro IS 'Bound on the true variation by so few repetitions, 1e-6';
+COMMENT ON COLUMN v1.canary.latency_bound_ppm IS 'The smaller of this bound and the limit: what every claim of speed must exceed, ppm';
 COMMENT ON COLUMN v1.canary.latency_cv_limit_ppm IS 'Its limit, ppm';
 COMMENT ON COLUMN v1.canary.latency_basis IS 'internal, or wall where the server offers no timings';
 COMMENT ON COLUMN v1.canary.missing_telemetry_micro IS 'Share of runs without the telemetry that the server promises, 1e-6';

@@ -5,12 +5,14 @@
 -- failed run is in the failure counts, never adherence 0; checks that could not be run are
 -- counted apart. Repetitions are not evidence of quality: one task is one observation. A
 -- task passes when all checks pass in the majority of its valid repetitions (tie = fail).
--- Outliers are flagged, never dropped.
+-- Outliers are flagged, never dropped. A task that was tried without an OK run of any
+-- quant has failed everywhere; one that nobody has tried yet has not failed.
 
 CREATE VIEW v1.task_aggregate AS
 WITH cells AS (
     SELECT
         runs.*,
+        policy.min_valid_runs,
         policy.outlier_min_runs,
         policy.outlier_mad_milli,
         quantile_disc(wall_ns, 0.5) FILTER (WHERE is_valid) OVER cell AS median_wall_ns,
@@ -42,6 +44,7 @@ sums AS (
         min(tier) AS tier,
         min(task_revision) AS task_revision,
         min(order_index) AS first_order_index,
+        min(min_valid_runs) AS min_valid_runs,
         count(*) AS planned_runs,
         sum(attempts) AS attempts,
         count(*) FILTER (WHERE attempt_id IS NULL) AS missing_runs,
@@ -132,8 +135,11 @@ SELECT
     CAST(completion_tokens AS BIGINT) AS completion_tokens,
     CAST(v1.scaled(completion_tokens, counted_runs, 1000) AS BIGINT)
         AS mean_completion_tokens_milli,
-    outlier_runs
-FROM sums;
+    outlier_runs,
+    max(ok_runs) OVER task = 0 AND sum(failed_runs) OVER task > 0 AS failed_everywhere,
+    valid_runs >= min_valid_runs AS is_covered
+FROM sums
+WINDOW task AS (PARTITION BY sweep_id, model_id, test_id);
 
 COMMENT ON VIEW v1.task_aggregate IS 'One task under one quant, over valid runs. One row per sweep, model, quant and task.';
 COMMENT ON COLUMN v1.task_aggregate.first_order_index IS 'Its first place in the order of execution';
@@ -165,3 +171,5 @@ COMMENT ON COLUMN v1.task_aggregate.mean_ttft_ns IS 'Mean time to first token, n
 COMMENT ON COLUMN v1.task_aggregate.counted_runs IS 'Valid runs with a completion count';
 COMMENT ON COLUMN v1.task_aggregate.mean_completion_tokens_milli IS 'Mean tokens generated, 1/1000';
 COMMENT ON COLUMN v1.task_aggregate.outlier_runs IS 'Runs far from the median in MADs: flagged, never dropped';
+COMMENT ON COLUMN v1.task_aggregate.failed_everywhere IS 'Tried without an OK run of any quant: left out for all';
+COMMENT ON COLUMN v1.task_aggregate.is_covered IS 'Enough valid runs';

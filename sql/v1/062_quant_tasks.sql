@@ -1,20 +1,14 @@
 -- Grain: sweep x model x quant.
 -- Inputs: v1.quant, v1.task_aggregate, v1.policy.
 -- Rules: a quant over its tasks, every task weighing the same, else tasks that lost runs
--- would weigh less. A task that was tried without an OK run of any quant is left out for
--- all; one that nobody has tried yet has not failed. Means are kept as exact sums with
--- their counts, so that comparisons above can cross-multiply.
+-- would weigh less. A task that failed everywhere is left out for all. Means are kept as
+-- exact sums with their counts, so that comparisons above can cross-multiply.
 
 CREATE VIEW v1.quant_tasks AS
 WITH tasks AS (
-    SELECT
-        tasks.*,
-        policy.min_valid_runs,
-        max(tasks.ok_runs) OVER task = 0 AND sum(tasks.failed_runs) OVER task > 0
-            AS failed_everywhere
+    SELECT tasks.*, policy.min_valid_runs
     FROM v1.task_aggregate AS tasks
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
-    WINDOW task AS (PARTITION BY tasks.sweep_id, tasks.model_id, tasks.test_id)
 ),
 
 planned AS (
@@ -45,7 +39,7 @@ compared AS (
         model_id,
         quant_tag,
         count(*) AS tasks,
-        count(*) FILTER (WHERE valid_runs >= min_valid_runs) AS covered_tasks,
+        count(*) FILTER (WHERE is_covered) AS covered_tasks,
         count(*) FILTER (WHERE fillable_runs >= min_valid_runs) AS fillable_tasks,
         count(*) FILTER (WHERE ok_runs = 0 AND failed_runs > 0) AS unsolved_tasks,
         count(*) FILTER (WHERE is_passed) AS passed_tasks,
@@ -53,6 +47,7 @@ compared AS (
         sum(CAST(adherence_nano AS HUGEINT)) AS adherence_sum_nano,
         count(mean_wall_ns) AS latency_tasks,
         sum(CAST(mean_wall_ns AS HUGEINT)) AS latency_sum_ns,
+        sum(CAST(median_wall_ns AS HUGEINT)) AS typical_latency_sum_ns,
         count(latency_cv_micro) AS cv_tasks,
         sum(latency_cv_micro) AS cv_sum_micro,
         sum(latency_variance_ns2) AS variance_sum_ns2,
@@ -97,6 +92,7 @@ SELECT
         AS adherence_nano,
     coalesce(compared.latency_tasks, 0) AS latency_tasks,
     compared.latency_sum_ns,
+    compared.typical_latency_sum_ns,
     CAST(v1.scaled(compared.latency_sum_ns, compared.latency_tasks, 1) AS BIGINT)
         AS total_latency_ns,
     CAST(v1.scaled(compared.cv_sum_micro, compared.cv_tasks, 1) AS BIGINT)
@@ -130,6 +126,7 @@ COMMENT ON COLUMN v1.quant_tasks.adherence_sum_nano IS 'Sum of the task means, 1
 COMMENT ON COLUMN v1.quant_tasks.adherence_nano IS 'Mean of the task means, 1e-9';
 COMMENT ON COLUMN v1.quant_tasks.latency_tasks IS 'Tasks with a latency';
 COMMENT ON COLUMN v1.quant_tasks.latency_sum_ns IS 'Sum of the tasks'' mean wall times, ns';
+COMMENT ON COLUMN v1.quant_tasks.typical_latency_sum_ns IS 'Sum of the tasks'' median wall times, ns';
 COMMENT ON COLUMN v1.quant_tasks.total_latency_ns IS 'Mean wall time, every task weighing the same, ns';
 COMMENT ON COLUMN v1.quant_tasks.latency_cv_micro IS 'Variation of the wall time within a cell, averaged over tasks, 1e-6';
 COMMENT ON COLUMN v1.quant_tasks.latency_variance_ns2 IS 'Variance of the wall time within a cell, averaged over tasks, ns^2';

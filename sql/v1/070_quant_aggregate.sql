@@ -15,7 +15,7 @@ SELECT
     run_quality_reasons, run_quality_reason_counts, failures, advisories,
     unobserved_reasons, adherence_tasks, passed_tasks, distinct_answers,
     checks_unsupported, adherence_sum_nano, adherence_nano, latency_tasks,
-    latency_sum_ns, total_latency_ns, latency_p50_ns, latency_p95_ns, latency_cv_micro,
+    latency_sum_ns, typical_latency_sum_ns, total_latency_ns, latency_p50_ns, latency_p95_ns, latency_cv_micro,
     latency_variance_ns2, internal_ns, ttft_ns, length_tasks, length_sum_milli,
     prompt_tokens_per_second_milli, prompt_rate_runs,
     generation_tokens_per_second_milli, generation_rate_runs, prompt_tokens,

@@ -1,10 +1,12 @@
 -- Grain: sweep x model x quant.
 -- Inputs: v1.quant_aggregate, v1.quant_comparison, v1.policy, v1.reason.
--- Rules: adherence is the gate. A quant is eligible when it is covered, its rank is known,
--- its adherence keeps adherence_threshold of the baseline quant's, and its mean wall time
--- stays within the ceiling. Quants that are not covered are not compared: they did other
--- work. Pareto-optimal over adherence, latency and memory among covered quants; exact ties
--- all stay. All comparisons are exact: fractions are cross-multiplied.
+-- Rules: adherence is the gate. A quant is eligible when it is judged on enough of the
+-- baseline quant's tasks, its rank is known, its adherence over these keeps
+-- adherence_threshold of the baseline quant's, and its mean wall time stays within the
+-- ceiling. Under quality_only no time is judged. Pareto-optimal over adherence, latency
+-- and memory among judged quants; exact ties all stay. Utility is relative to the baseline
+-- quant over the tasks of both, by the median wall time of each task, so that a straggler
+-- decides nothing. All comparisons are exact: fractions are cross-multiplied.
 
 CREATE VIEW v1.frontier AS
 WITH quants AS (
@@ -14,24 +16,36 @@ WITH quants AS (
         comparison.is_baseline_quant,
         comparison.baseline_shifted,
         comparison.output_length_differs,
+        comparison.is_judged,
+        comparison.paired_adherence_sum_nano,
+        comparison.paired_baseline_adherence_sum_nano,
         policy.adherence_threshold_ppm,
         policy.latency_ceiling_ns,
         policy.utility_formula,
+        policy.quality_only,
         coalesce(comparison.baseline_adherence_sum_nano, 0) > 0 AS has_baseline_adherence,
         -- own / baseline >= threshold
-        CAST(quants.adherence_sum_nano AS HUGEINT) * comparison.baseline_adherence_tasks
-        * 1000000
-        >= comparison.baseline_adherence_sum_nano * quants.adherence_tasks
-        * policy.adherence_threshold_ppm AS keeps_adherence,
+        CAST(comparison.paired_adherence_sum_nano AS HUGEINT) * 1000000
+        >= comparison.paired_baseline_adherence_sum_nano * policy.adherence_threshold_ppm
+            AS keeps_adherence,
         quants.latency_sum_ns
         <= CAST(policy.latency_ceiling_ns AS HUGEINT) * quants.latency_tasks
             AS within_ceiling,
         CAST(
-            (CAST(quants.adherence_sum_nano AS HUGEINT)
-            * comparison.baseline_adherence_tasks * 1000000)
-            // nullif(comparison.baseline_adherence_sum_nano * quants.adherence_tasks, 0)
-            AS BIGINT
-        ) AS kept_adherence_ppm
+            (comparison.paired_adherence_sum_nano * 1000000)
+            // nullif(comparison.paired_baseline_adherence_sum_nano, 0) AS BIGINT
+        ) AS kept_adherence_ppm,
+        -- To 1e-9 of the baseline quant: a closer race is a tie.
+        v1.scaled(
+            comparison.paired_adherence_sum_nano,
+            comparison.paired_baseline_adherence_sum_nano,
+            1000000000
+        ) AS relative_adherence,
+        v1.scaled(
+            comparison.paired_typical_sum_ns,
+            comparison.paired_baseline_typical_sum_ns,
+            1000000000
+        ) AS relative_latency
     FROM v1.quant_aggregate AS quants
     INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
@@ -45,16 +59,16 @@ signals AS (
         unnest([
             {
                 'signal': 'adherence_below',
-                'holds': is_covered AND has_baseline_adherence
+                'holds': is_judged AND has_baseline_adherence
                 AND NOT coalesce(keeps_adherence, false)
             },
             {
                 'signal': 'latency_above',
-                'holds': is_covered AND NOT coalesce(within_ceiling, false)
+                'holds': is_judged AND NOT quality_only AND NOT coalesce(within_ceiling, false)
             },
             {'signal': 'no_baseline_adherence', 'holds': NOT has_baseline_adherence},
             {'signal': 'run_failures', 'holds': unsolved_tasks > 0},
-            {'signal': 'uncovered', 'holds': NOT is_covered},
+            {'signal': 'uncovered', 'holds': NOT is_judged},
             {'signal': 'unknown_quant', 'holds': NOT rank_known}
         ], recursive := true)
     FROM quants
@@ -79,15 +93,15 @@ gated AS (
 ),
 
 axes AS (
-    -- Memory is an axis only where all covered quants have it from one source.
+    -- Memory is an axis only where all judged quants have it from one source.
     SELECT
         *,
         CASE
             WHEN
-                bool_and(peak_memory_bytes IS NOT NULL) FILTER (WHERE is_covered) OVER session
-                AND count(DISTINCT memory_source) FILTER (WHERE is_covered) OVER session = 1
+                bool_and(peak_memory_bytes IS NOT NULL) FILTER (WHERE is_judged) OVER session
+                AND count(DISTINCT memory_source) FILTER (WHERE is_judged) OVER session = 1
                 THEN 'peak_memory'
-            WHEN bool_and(model_bytes IS NOT NULL) FILTER (WHERE is_covered) OVER session
+            WHEN bool_and(model_bytes IS NOT NULL) FILTER (WHERE is_judged) OVER session
                 THEN 'model_bytes'
         END AS memory_axis
     FROM gated
@@ -97,7 +111,7 @@ axes AS (
 points AS (
     SELECT
         *,
-        is_covered AND adherence_sum_nano IS NOT NULL AND latency_sum_ns IS NOT NULL
+        is_judged AND adherence_sum_nano IS NOT NULL AND latency_sum_ns IS NOT NULL
             AS has_point,
         CASE
             WHEN memory_axis = 'peak_memory' THEN peak_memory_bytes
@@ -134,39 +148,31 @@ non_monotone AS (
     INNER JOIN points AS other USING (sweep_id, model_id)
     WHERE
         other.quant_rank > own.quant_rank
-        AND own.is_covered AND own.has_baseline_adherence AND own.keeps_adherence
-        AND other.is_covered AND NOT coalesce(other.keeps_adherence, false)
+        AND own.is_judged AND own.has_baseline_adherence AND own.keeps_adherence
+        AND other.is_judged AND NOT coalesce(other.keeps_adherence, false)
 ),
 
--- Fractions are compared as products of integers. The first difference decides: utility
--- (adherence / latency), adherence, latency, precision, name.
-better AS (
+-- Utility = adherence / latency; without times it is the adherence, then the smaller.
+ranked AS (
     SELECT
         sweep_id,
         model_id,
-        own.quant_tag,
-        count(*) FILTER (
-            WHERE
-            row(
-                other.adherence_sum_nano * own.adherence_tasks
-                * (own.latency_sum_ns * other.latency_tasks),
-                other.adherence_sum_nano * own.adherence_tasks,
-                -other.latency_sum_ns * own.latency_tasks,
-                other.quant_rank,
-                own.quant_tag
-            ) > row(
-                own.adherence_sum_nano * other.adherence_tasks
-                * (other.latency_sum_ns * own.latency_tasks),
-                own.adherence_sum_nano * other.adherence_tasks,
-                -own.latency_sum_ns * other.latency_tasks,
-                own.quant_rank,
-                other.quant_tag
-            )
-        ) AS better_quants
-    FROM points AS own
-    INNER JOIN points AS other USING (sweep_id, model_id)
-    WHERE len(own.ineligible_reasons) = 0 AND len(other.ineligible_reasons) = 0
-    GROUP BY ALL
+        quant_tag,
+        row_number() OVER (
+            PARTITION BY sweep_id, model_id
+            ORDER BY
+                if(
+                    quality_only,
+                    NULL,
+                    v1.scaled(relative_adherence, relative_latency, 1000000000)
+                ) DESC,
+                relative_adherence DESC,
+                if(quality_only, NULL, relative_latency),
+                if(quality_only, -quant_rank, quant_rank) DESC,
+                quant_tag
+        ) AS utility_rank
+    FROM points
+    WHERE len(ineligible_reasons) = 0
 ),
 
 noted AS (
@@ -206,6 +212,7 @@ SELECT
     points.ineligible_reasons,
     list_sort(list_concat(points.advisories, notes.advisories)) AS advisories,
     points.is_covered,
+    points.is_judged,
     points.is_fillable,
     points.keeps_adherence,
     points.within_ceiling,
@@ -226,15 +233,15 @@ SELECT
     CAST(
         v1.scaled(
             points.adherence_sum_nano * points.latency_tasks,
-            points.latency_sum_ns * points.adherence_tasks,
+            points.typical_latency_sum_ns * points.adherence_tasks,
             1000000
         ) AS BIGINT
     ) AS utility_micro,
-    better.better_quants + 1 AS utility_rank
+    ranked.utility_rank
 FROM points
 INNER JOIN notes USING (sweep_id, model_id, quant_tag)
 LEFT JOIN dominated USING (sweep_id, model_id, quant_tag)
-LEFT JOIN better USING (sweep_id, model_id, quant_tag);
+LEFT JOIN ranked USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.frontier IS 'Which quants are eligible, which are Pareto-optimal, and what each is worth. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.frontier.quant_rank IS 'Precision rank, 1 = least precise';
@@ -243,14 +250,15 @@ COMMENT ON COLUMN v1.frontier.is_baseline_quant IS 'This quant is it';
 COMMENT ON COLUMN v1.frontier.is_eligible IS 'Passes the gate';
 COMMENT ON COLUMN v1.frontier.ineligible_reasons IS 'Why not, sorted';
 COMMENT ON COLUMN v1.frontier.is_covered IS 'Every task has enough valid runs';
+COMMENT ON COLUMN v1.frontier.is_judged IS 'Enough tasks with a verdict here and under the baseline quant';
 COMMENT ON COLUMN v1.frontier.keeps_adherence IS 'Keeps adherence_threshold of the baseline quant''s adherence';
 COMMENT ON COLUMN v1.frontier.within_ceiling IS 'Mean wall time within the ceiling';
-COMMENT ON COLUMN v1.frontier.kept_adherence_ppm IS 'Own adherence / the baseline quant''s, rounded down, ppm';
+COMMENT ON COLUMN v1.frontier.kept_adherence_ppm IS 'Own adherence / the baseline quant''s over the tasks of both, rounded down, ppm';
 COMMENT ON COLUMN v1.frontier.adherence_tasks IS 'Tasks behind it';
 COMMENT ON COLUMN v1.frontier.latency_tasks IS 'Tasks behind it';
 COMMENT ON COLUMN v1.frontier.total_latency_ns IS 'Mean wall time, ns';
-COMMENT ON COLUMN v1.frontier.is_pareto_optimal IS 'No covered quant is at least as good on every axis and better on one';
+COMMENT ON COLUMN v1.frontier.is_pareto_optimal IS 'No judged quant is at least as good on every axis and better on one';
 COMMENT ON COLUMN v1.frontier.pareto_axes IS 'The axes: memory is dropped where it is not known for all from one source';
 COMMENT ON COLUMN v1.frontier.utility_formula IS 'The formula of the utility';
-COMMENT ON COLUMN v1.frontier.utility_micro IS 'Adherence per second, 1e-6';
+COMMENT ON COLUMN v1.frontier.utility_micro IS 'Adherence per second of median wall time, 1e-6';
 COMMENT ON COLUMN v1.frontier.utility_rank IS '1 = best value among eligible quants, ties broken to the last; NULL if not eligible';

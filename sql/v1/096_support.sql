@@ -1,50 +1,342 @@
 -- Grain: sweep x model x quant.
--- Inputs: v1.quant_comparison, v1.policy.
--- Rules: how far distinct tasks, never repetitions, support that a quant keeps the baseline
--- quant's adherence: the upper Wilson bound U of the mean loss p over n tasks stays within
--- the margin m. U <= m is the same as m >= p and n (m - p)^2 >= z^2 m (1 - m), which needs
--- no square root; p and m are integers in 1e-12 units.
+-- Inputs: v1.task_pair, v1.quant_comparison, v1.quant, v1.policy, v1.retention_table,
+-- v1.evidence_level, v1.bet_table, v1.sign_table.
+-- Rules: how far tasks, never repetitions, prove that a quant keeps the threshold. Of the
+-- tasks that the baseline quant passes some are lost; a task that one of the two has no
+-- verdict on counts as lost. The same is asked over families, where a family is lost when
+-- more of its tasks are than the threshold allows, and the weaker answer counts. Under
+-- evidence_rule = bet the proof is a bet that may be looked at any number of times.
+-- is_proven holds for all quants of a session at once: a walk from the most precise quant
+-- down stops at the first without proof; beside it half the chance of error goes to the
+-- quants in the order of their evidence (Holm), for ladders that are not monotone. The
+-- baseline quant keeps its own score by definition.
 
 CREATE VIEW v1.support AS
-WITH margins AS (
+WITH tasks AS (
+    SELECT
+        pairs.*,
+        policy.adherence_threshold_ppm,
+        policy.evidence_level_ppm,
+        -- The baseline quant passes, or may have passed.
+        coalesce(baseline_passed, true) AS counts,
+        coalesce(baseline_passed, true) AND NOT coalesce(is_paired AND own_passed, false)
+            AS is_lost,
+        if(
+            is_paired,
+            own_adherence_nano
+            - (CAST(baseline_adherence_nano AS HUGEINT) * policy.adherence_threshold_ppm + 999999)
+            // 1000000,
+            -CAST(policy.adherence_threshold_ppm AS HUGEINT) * 1000
+        ) AS payoff_nano
+    FROM v1.task_pair AS pairs
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    WHERE baseline_quant_tag IS NOT NULL
+),
+
+families AS (
     SELECT
         sweep_id,
         model_id,
         quant_tag,
-        loss_tasks AS n,
-        v1.scaled(loss_sum_nano, loss_tasks, 1000) AS loss,
-        v1.scaled(
-            (1000000 - adherence_threshold_ppm) * baseline_adherence_sum_nano,
-            baseline_adherence_tasks * 1000,
-            1
-        ) AS margin,
-        CAST(confidence_z_milli AS HUGEINT) * confidence_z_milli AS z2_micro
-    FROM v1.quant_comparison
-    INNER JOIN v1.policy USING (sweep_id, model_id)
+        family,
+        any_value(adherence_threshold_ppm) AS adherence_threshold_ppm,
+        count(*) FILTER (WHERE counts) AS passes,
+        count(*) FILTER (WHERE is_lost) AS losses,
+        v1.exceeds_ppm(
+            count(*) FILTER (WHERE is_lost),
+            count(*) FILTER (WHERE counts),
+            1000000 - any_value(adherence_threshold_ppm)
+        ) AS is_lost,
+        -- The mean of its tasks, rounded down.
+        CAST(floor(sum(payoff_nano) / count(*)) AS HUGEINT) AS payoff_nano
+    FROM tasks
+    GROUP BY sweep_id, model_id, quant_tag, family
 ),
 
-bounds AS (
+units AS (
+    -- Tasks, and families of tasks: the same question at two sizes.
     SELECT
-        *,
-        (margin - loss) * (margin - loss) * 1000000 AS room,
-        z2_micro * margin * (1000000000000 - margin) AS spread
-    FROM margins
+        sweep_id, model_id, quant_tag, 'task' AS unit, test_id AS name,
+        adherence_threshold_ppm, counts, is_lost, payoff_nano
+    FROM tasks
+    UNION ALL
+    SELECT
+        sweep_id, model_id, quant_tag, 'family' AS unit, family AS name,
+        adherence_threshold_ppm, passes > 0 AS counts, is_lost, payoff_nano
+    FROM families
+),
+
+stakes AS (
+    SELECT
+        units.sweep_id,
+        units.model_id,
+        units.quant_tag,
+        units.unit,
+        bet.stake_ppm,
+        -- On the chord between the ends of the stretch, rounded down.
+        sum(
+            bet.from_log_nano
+            + (CAST(bet.to_log_nano - bet.from_log_nano AS HUGEINT) * (units.payoff_nano - bet.from_nano))
+            // (bet.to_nano - bet.from_nano)
+        ) AS log_nano
+    FROM units
+    INNER JOIN v1.bet_table AS bet
+        ON bet.adherence_threshold_ppm = units.adherence_threshold_ppm
+        AND units.payoff_nano >= bet.from_nano
+        AND (
+            units.payoff_nano < bet.to_nano
+            OR (units.payoff_nano = bet.to_nano AND bet.to_nano = 1000000000)
+        )
+    GROUP BY ALL
+),
+
+bets AS (
+    SELECT sweep_id, model_id, quant_tag, unit, max(log_nano) AS bet_log_nano
+    FROM stakes
+    GROUP BY ALL
+),
+
+-- How much more the losses scatter than those of tasks that fail on their own would:
+-- sum over families of (N lost - n L)^2, over N L (N - L).
+clusters AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        v1.micro(
+            sum(
+                CAST(total * losses - passes * lost AS HUGEINT)
+                * (total * losses - passes * lost)
+            ),
+            any_value(total * lost * (total - lost))
+        ) AS design_effect_micro
+    FROM (
+        SELECT
+            *,
+            CAST(sum(passes) OVER quant AS HUGEINT) AS total,
+            CAST(sum(losses) OVER quant AS HUGEINT) AS lost
+        FROM families
+        WINDOW quant AS (PARTITION BY sweep_id, model_id, quant_tag)
+    )
+    GROUP BY ALL
+),
+
+counted AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        unit,
+        count(*) AS units,
+        count(*) FILTER (WHERE counts) AS passes,
+        count(*) FILTER (WHERE is_lost) AS losses
+    FROM units
+    GROUP BY ALL
+),
+
+strengths AS (
+    -- Into how many claims the chance of error may be divided; 0 without any proof.
+    SELECT
+        counted.*,
+        bets.bet_log_nano,
+        coalesce(
+            max(level.claims) FILTER (
+                WHERE
+                CASE policy.evidence_rule
+                    WHEN 'bet' THEN bets.bet_log_nano >= level.bet_needed_nano
+                    ELSE counted.passes >= proof.least_passes
+                END
+            ),
+            0
+        ) AS strength
+    FROM counted
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    INNER JOIN v1.evidence_level AS level USING (evidence_level_ppm)
+    LEFT JOIN v1.retention_table AS proof
+        ON proof.adherence_threshold_ppm = policy.adherence_threshold_ppm
+        AND proof.evidence_level_ppm = policy.evidence_level_ppm
+        AND proof.claims = level.claims
+        AND proof.losses = counted.losses
+    LEFT JOIN bets
+        ON bets.sweep_id = counted.sweep_id
+        AND bets.model_id = counted.model_id
+        AND bets.quant_tag = counted.quant_tag
+        AND bets.unit = counted.unit
+    GROUP BY ALL
+),
+
+joined AS (
+    SELECT
+        quant.sweep_id,
+        quant.model_id,
+        quant.quant_tag,
+        quant.quant_rank,
+        coalesce(comparison.is_baseline_quant, false) AS is_baseline_quant,
+        policy.adherence_threshold_ppm,
+        policy.evidence_level_ppm,
+        own.units AS evidence_tasks,
+        own.passes,
+        own.losses,
+        comparison.flips_gained AS gains,
+        CASE
+            WHEN NOT comparison.is_baseline_quant
+                THEN coalesce(
+                    greatest(comparison.flips_lost, comparison.flips_gained)
+                    >= signs.least_wins,
+                    false
+                )
+        END AS is_separable,
+        family.units AS families,
+        family.passes AS family_passes,
+        family.losses AS family_losses,
+        own.bet_log_nano,
+        if(
+            comparison.is_judged AND quant.rank_known,
+            least(own.strength, family.strength),
+            0
+        ) AS strength,
+        v1.scaled(comparison.loss_sum_nano, comparison.pairs, 1) AS mean_loss_nano,
+        v1.scaled(
+            (1000000 - policy.adherence_threshold_ppm)
+            * comparison.paired_baseline_adherence_sum_nano,
+            comparison.pairs,
+            1
+        ) // 1000000 AS margin_nano
+    FROM v1.quant AS quant
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    LEFT JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)
+    LEFT JOIN v1.sign_table AS signs
+        ON signs.evidence_level_ppm = policy.evidence_level_ppm
+        AND signs.pairs = comparison.flips_lost + comparison.flips_gained
+    LEFT JOIN strengths AS own
+        ON own.sweep_id = quant.sweep_id
+        AND own.model_id = quant.model_id
+        AND own.quant_tag = quant.quant_tag
+        AND own.unit = 'task'
+    LEFT JOIN strengths AS family
+        ON family.sweep_id = quant.sweep_id
+        AND family.model_id = quant.model_id
+        AND family.quant_tag = quant.quant_tag
+        AND family.unit = 'family'
+),
+
+contested AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        bool_and(strength >= 1) OVER (
+            PARTITION BY sweep_id, model_id
+            ORDER BY quant_rank DESC NULLS LAST
+            ROWS UNBOUNDED PRECEDING
+        ) AS is_walked,
+        strength,
+        count(*) OVER (PARTITION BY sweep_id, model_id) AS rivals,
+        row_number() OVER (
+            PARTITION BY sweep_id, model_id ORDER BY strength DESC, quant_tag
+        ) AS place
+    FROM (
+        SELECT
+            *,
+            max(quant_rank) FILTER (WHERE is_baseline_quant) OVER (
+                PARTITION BY sweep_id, model_id
+            ) AS baseline_rank
+        FROM joined
+    )
+    WHERE quant_rank < baseline_rank
+),
+
+-- What more evidence would do: a quant below one without proof has to be as strong as all
+-- claims at once ask for; a proof over few families is no matter of more tasks alone.
+ahead AS (
+    SELECT
+        joined.sweep_id,
+        joined.model_id,
+        joined.quant_tag,
+        min(proof.least_passes) FILTER (WHERE proof.losses = joined.losses) AS proving_passes,
+        min(proof.least_passes) FILTER (WHERE proof.losses = joined.family_losses)
+            AS proving_families,
+        min(proof.least_passes) FILTER (
+            WHERE
+            CAST(joined.losses AS HUGEINT) * 1000000
+            <= CAST(joined.passes AS HUGEINT) * proof.powered_loss_ppm
+        ) AS powered_passes
+    FROM joined
+    INNER JOIN contested USING (sweep_id, model_id, quant_tag)
+    INNER JOIN v1.retention_table AS proof
+        ON proof.adherence_threshold_ppm = joined.adherence_threshold_ppm
+        AND proof.evidence_level_ppm = joined.evidence_level_ppm
+        AND proof.claims = if(joined.strength > 0, 2 * contested.rivals, 1)
+    GROUP BY ALL
+),
+
+proven AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        is_walked
+        OR bool_and(strength >= 2 * (rivals - place + 1)) OVER (
+            PARTITION BY sweep_id, model_id ORDER BY place ROWS UNBOUNDED PRECEDING
+        ) AS is_proven
+    FROM contested
 )
 
 SELECT
-    sweep_id,
-    model_id,
-    quant_tag,
-    n AS evidence_tasks,
-    CAST(loss // 1000 AS BIGINT) AS mean_loss_nano,
-    CAST(margin // 1000 AS BIGINT) AS margin_nano,
-    margin >= loss AND n * room >= spread AND margin > 0 AS is_supported,
-    if(margin > loss, CAST((spread + room - 1) // room AS BIGINT), NULL) AS supporting_tasks
-FROM bounds;
+    joined.sweep_id,
+    joined.model_id,
+    joined.quant_tag,
+    joined.evidence_tasks,
+    joined.passes,
+    joined.losses,
+    joined.gains,
+    joined.families,
+    joined.family_passes,
+    joined.family_losses,
+    if(joined.families < joined.evidence_tasks, clusters.design_effect_micro, NULL)
+        AS design_effect_micro,
+    joined.bet_log_nano,
+    CAST(joined.mean_loss_nano AS BIGINT) AS mean_loss_nano,
+    CAST(joined.margin_nano AS BIGINT) AS margin_nano,
+    joined.is_separable,
+    joined.strength > 0 AS is_supported,
+    joined.is_baseline_quant OR coalesce(proven.is_proven, false) AS is_proven,
+    if(
+        joined.is_baseline_quant OR coalesce(proven.is_proven, false),
+        NULL,
+        joined.evidence_tasks + if(ahead.proving_passes > joined.passes, ahead.proving_passes - joined.passes, if(ahead.proving_passes IS NULL, NULL, 0))
+    ) AS tasks_needed,
+    if(
+        joined.is_baseline_quant OR coalesce(proven.is_proven, false),
+        NULL,
+        joined.evidence_tasks + if(ahead.powered_passes > joined.passes, ahead.powered_passes - joined.passes, if(ahead.powered_passes IS NULL, NULL, 0))
+    ) AS tasks_likely,
+    if(
+        joined.is_baseline_quant OR coalesce(proven.is_proven, false)
+        OR joined.families = joined.evidence_tasks,
+        NULL,
+        joined.families + if(ahead.proving_families > joined.family_passes, ahead.proving_families - joined.family_passes, if(ahead.proving_families IS NULL, NULL, 0))
+    ) AS families_needed
+FROM joined
+LEFT JOIN ahead USING (sweep_id, model_id, quant_tag)
+LEFT JOIN proven USING (sweep_id, model_id, quant_tag)
+LEFT JOIN clusters USING (sweep_id, model_id, quant_tag);
 
-COMMENT ON VIEW v1.support IS 'How far the tasks support that a quant keeps the adherence. One row per sweep, model and quant.';
+COMMENT ON VIEW v1.support IS 'How far the tasks prove that a quant keeps the threshold. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.support.evidence_tasks IS 'Distinct tasks behind it';
-COMMENT ON COLUMN v1.support.mean_loss_nano IS 'Mean over tasks of max(0, baseline task mean - own), 1e-9';
+COMMENT ON COLUMN v1.support.passes IS 'Of these, passed by the baseline quant or without its verdict';
+COMMENT ON COLUMN v1.support.losses IS 'Of these, lost by this quant or without a verdict on both sides';
+COMMENT ON COLUMN v1.support.gains IS 'Tasks that only this quant passes';
+COMMENT ON COLUMN v1.support.families IS 'Families of tasks';
+COMMENT ON COLUMN v1.support.family_passes IS 'Of these, with a task that the baseline quant passes';
+COMMENT ON COLUMN v1.support.family_losses IS 'Of these, where more tasks are lost than the threshold allows';
+COMMENT ON COLUMN v1.support.design_effect_micro IS 'Scatter of the losses between families against that of tasks that fail on their own, 1e-6; NULL where no family is declared or nothing is lost';
+COMMENT ON COLUMN v1.support.bet_log_nano IS 'Logarithm that the best stake of a bet on this quant has gained, 1e-9';
+COMMENT ON COLUMN v1.support.mean_loss_nano IS 'Mean over the pairs of max(0, baseline task mean - own), 1e-9';
 COMMENT ON COLUMN v1.support.margin_nano IS '(1 - threshold) x baseline adherence, 1e-9';
-COMMENT ON COLUMN v1.support.is_supported IS 'The loss stays within the margin beyond chance';
-COMMENT ON COLUMN v1.support.supporting_tasks IS 'Tasks at which this loss would be supported; NULL if no number would do';
+COMMENT ON COLUMN v1.support.is_separable IS 'More tasks flip one way than chance does: the tasks tell it from the baseline quant; NULL for that one';
+COMMENT ON COLUMN v1.support.is_supported IS 'Proven, were it the only claim of the sweep';
+COMMENT ON COLUMN v1.support.is_proven IS 'Proven, with all claims of the sweep sharing the chance of error';
+COMMENT ON COLUMN v1.support.tasks_needed IS 'Tasks that would prove it at least, if no further one is lost; NULL if it is proven, or if no practicable number would';
+COMMENT ON COLUMN v1.support.tasks_likely IS 'Tasks that would prove it in four of five cases, if it goes on losing as it does; NULL likewise';
+COMMENT ON COLUMN v1.support.families_needed IS 'Families that would prove it at least, if no further one is lost; NULL likewise, or where no family is declared';

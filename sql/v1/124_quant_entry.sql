@@ -1,5 +1,5 @@
 -- Grain: sweep x model x quant.
--- Inputs: v1.quant, v1.quant_aggregate, v1.frontier, v1.quant_comparison, v1.sidecar,
+-- Inputs: v1.quant, v1.quant_aggregate, v1.frontier, v1.quant_comparison, v1.support, v1.sidecar,
 -- v1.baseline_comparison, v1.policy.
 -- Rules: all that the summary says of one quant, as the struct it is written from.
 
@@ -44,11 +44,14 @@ SELECT
             WHEN comparison.baseline_quant_tag IS NOT NULL
                 THEN {
                     'n': comparison.pairs,
+                    'baseline_passes': comparison.baseline_passes,
                     'flips_lost': comparison.flips_lost,
                     'flips_gained': comparison.flips_gained,
                     'response_agreement_micro': comparison.response_agreement_micro
                 }
         END,
+        'proven': support.is_proven,
+        'separable': support.is_separable,
         'adherence_score_micro': CAST(
             v1.scaled(
                 quants.adherence_sum_nano, quants.adherence_tasks * 1000, 1
@@ -133,6 +136,7 @@ INNER JOIN v1.quant AS weights USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
 INNER JOIN v1.frontier AS frontier USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)
+INNER JOIN v1.support AS support USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.sidecar AS sidecar USING (sweep_id, model_id, quant_tag)
 LEFT JOIN v1.baseline_comparison AS baseline USING (sweep_id, model_id, quant_tag);
 

@@ -94,6 +94,7 @@ SELECT
                 v1.scaled(canary.adherence_variance_nano, 1000, 1) AS BIGINT
             ),
             'internal_latency_cv_micro': canary.latency_cv_micro,
+            'latency_cv_upper_micro': canary.latency_cv_upper_micro,
             'max_latency_cv_ppm': canary.latency_cv_limit_ppm,
             'latency_basis': canary.latency_basis,
             'control_profile': canary.control_profile,
@@ -109,7 +110,8 @@ SELECT
         'efficiency_frontier': {
             'minimum_viable_quant_tag': recommendation.minimum_viable_quant,
             'best_value_quant_tag': recommendation.best_value_quant,
-            'optimal_quant_tag': recommendation.best_value_quant,
+            'smallest_supported_quant_tag': recommendation.smallest_supported_quant,
+            'optimal_quant_tag': recommendation.minimum_viable_quant,
             'pareto_quant_tags': coalesce(quants.pareto_quant_tags, []),
             'pareto_axes': coalesce(yardsticks.pareto_axes, []),
             'reason': if(
@@ -119,11 +121,19 @@ SELECT
         'recommendation_detail': {
             'minimum_viable_quant': recommendation.minimum_viable_quant,
             'best_value_quant': recommendation.best_value_quant,
+            'smallest_supported_quant': recommendation.smallest_supported_quant,
             'best_value_status': recommendation.best_value_status,
             'rivals': recommendation.rivals,
+            'repetitions_needed': recommendation.repetitions_needed,
             'confidence': recommendation.confidence,
+            'best_value_confidence': recommendation.best_value_confidence,
             'tasks': recommendation.evidence_tasks,
             'tasks_needed': recommendation.tasks_needed,
+            'tasks_likely': recommendation.tasks_likely,
+            'families': recommendation.evidence_families,
+            'families_needed': recommendation.families_needed,
+            'design_effect_micro': recommendation.design_effect_micro,
+            'advisories': recommendation.advisories,
             'ineligible_reason_counts': list_transform(
                 recommendation.ineligible_reason_counts,
                 lambda counted: {'key': counted.reason, 'value': counted.quants}
@@ -140,7 +150,8 @@ SELECT
                 NULL
             )
         },
-        'recommendation': recommendation.recommendation
+        'recommendation': recommendation.recommendation,
+        'recommendation_lines': recommendation.recommendation_lines
     } AS entry
 FROM v1.session AS session
 INNER JOIN v1.policy AS policy USING (sweep_id, model_id)

@@ -57,7 +57,8 @@ def test_show_says_which_quant_and_why_not_the_others(run):
     assert "100.0 (61 to 100)" in lines["F16"]
     assert "yes: best value, minimum viable" in lines["Q4_K_M"]
     assert "no: adherence below threshold" in lines["Q2_K"]
-    assert "Run m in Q4_K_M" in out
+    assert "m: not shown yet that anything smaller does at least 95 %" in out
+    assert "minimum viable Q4_K_M NEEDS_MORE_TASKS" in out
 
 
 def test_show_latest_is_the_default_and_no_frontier_is_a_result(run):

@@ -42,7 +42,9 @@ def test_quants_stand_in_order_with_their_marks(shown):
 def test_the_recommendation_and_its_confidence_follow(shown):
     text = shown()
     assert "Use Q4_K_M." in text.splitlines()
-    assert line_with(text, "Confidence: confidence, on 7 tasks")
+    assert "It is shown." in text.splitlines()
+    assert "minimum viable Q4_K_M SUPPORTED" in line_with(text, "Confidence:")
+    assert "best value Q4_K_M SUPPORTED and CLEAR" in line_with(text, "Confidence:")
     assert "Canary: passed" in text
 
 

@@ -30,6 +30,7 @@ FLOORS = {
     "limits": 1,
     "warehouse": 1,
     "policy": 1,
+    "evidence": 1,
     "quants": 1,
     "gguf": 1,
     "identity": 1,

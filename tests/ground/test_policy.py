@@ -35,8 +35,9 @@ PEOPLE_MAY_CHANGE = ("rejudge.py", "options.py", "sweep_options.py")
 
 
 def test_every_threshold_of_the_policy_can_be_set_once():
+    older = {"rival_chi2_milli"}  # Rows of older sweeps have it; nothing reads it.
     assert sorted(entry.field for entry in POLICY_KEYS.values()) == sorted(
-        Policy.__struct_fields__
+        set(Policy.__struct_fields__) - older
     )
 
 

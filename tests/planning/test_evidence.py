@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orket.planning.evidence import count_families, least_without_loss, warn_of_few
+from orket.evidence import least_without_loss
+from orket.planning.evidence import count_families, warn_of_few
 from orket.planning.schedule import PlannedModel
 from orket.records import Controls, Policy, TaskEntry
 
@@ -44,12 +45,12 @@ def models(*thresholds: int) -> list[PlannedModel]:
     [(950_000, 90), (900_000, 44), (990_000, 459), (0, 1), (1_000_000, None)],
 )
 def test_the_fewest_tasks_without_a_loss(threshold: int, least: int | None) -> None:
-    assert least_without_loss(threshold) == least
+    assert least_without_loss(threshold, 10_000) == least
 
 
 @given(st.integers(1, 990_000))
 def test_the_fewest_tasks_do_and_one_less_does_not(threshold: int) -> None:
-    least = least_without_loss(threshold)
+    least = least_without_loss(threshold, 10_000)
     kept = Fraction(threshold, 10**6)
 
     assert least is not None

@@ -81,7 +81,7 @@ def make(tmp_path):
     return make_plan
 
 
-def test_every_repetition_visits_every_quant_starting_at_another(make):
+def test_every_second_repetition_comes_from_the_other_end(make):
     runs = make().runs
     visits = [
         next(run for run in block if run.phase == "matrix")
@@ -98,12 +98,12 @@ def test_every_repetition_visits_every_quant_starting_at_another(make):
         (1, "F16"),
         (1, "Q4_K_M"),
         (1, "Q2_K"),
-        (2, "Q4_K_M"),
         (2, "Q2_K"),
+        (2, "Q4_K_M"),
         (2, "F16"),
-        (3, "Q2_K"),
         (3, "F16"),
         (3, "Q4_K_M"),
+        (3, "Q2_K"),
     ]
 
 
@@ -332,6 +332,17 @@ def test_rotation_is_fair(quants, repetitions, tasks, models):
         if index % (quants * tasks) == 0 and run.model_id == "m0"
     )
     assert max(starts.values()) - min(starts.values(), default=0) <= 1
+
+
+@given(quants=st.integers(1, 9), pairs=st.integers(1, 3))
+def test_over_two_repetitions_every_quant_waits_as_long(quants, pairs):
+    targets = [Target(ModelRef("m", f"q{n}", "name")) for n in range(quants)]
+    planned = [PlannedModel("m", tuple(targets), Controls(warmup="1"), Policy())]
+    runs = build_schedule("s", planned, [task_entry(0)], 2 * pairs, "reversed", [])
+    places: Counter[str] = Counter()
+    for place, run in enumerate(run for run in runs if run.phase == "matrix"):
+        places[run.quant_tag] += place
+    assert len(set(places.values())) == 1
 
 
 def test_ids_of_sweeps_sort_by_time_and_differ():

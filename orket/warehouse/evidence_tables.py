@@ -1,0 +1,151 @@
+"""Fills the raw tables of evidence, for the thresholds and levels in force."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+import duckdb
+
+from orket import evidence
+
+Connection = duckdb.DuckDBPyConnection
+
+_LEVELS = "SELECT DISTINCT evidence_level_ppm FROM v1.policy ORDER BY ALL"
+_CLAIMS = (
+    "SELECT DISTINCT adherence_threshold_ppm, evidence_level_ppm, "
+    "max(len(manifest.quants)) FROM v1.policy INNER JOIN v1.manifest AS manifest "
+    "USING (sweep_id) GROUP BY ALL ORDER BY ALL"
+)
+_MOST_TASKS = "SELECT coalesce(max(len(tasks)), 0) FROM v1.manifest"
+_MOST_PAIRS = "SELECT coalesce(max(len(tasks) * repetitions), 0) FROM v1.manifest"
+
+
+def _fill_retention(connection: Connection) -> None:
+    most = max(evidence.MOST_TASKS, _number(connection, _MOST_TASKS))
+    rows: list[tuple[int | None, ...]] = []
+    for threshold, level, quants in connection.execute(_CLAIMS).fetchall():
+        for claims in _shares(quants):
+            table = evidence.retention_table(threshold, level, claims, most)
+            rows += [
+                (
+                    threshold,
+                    level,
+                    claims,
+                    row.losses,
+                    row.least_passes,
+                    row.powered_loss_ppm,
+                )
+                for row in table
+            ]
+    _insert(connection, "retention", rows)
+
+
+def _fill_bets(connection: Connection) -> None:
+    thresholds = {row[0] for row in connection.execute(_CLAIMS).fetchall()}
+    rows = [
+        (
+            threshold,
+            bet.stake_ppm,
+            bet.from_nano,
+            bet.to_nano,
+            bet.from_log_nano,
+            bet.to_log_nano,
+        )
+        for threshold in sorted(thresholds)
+        for bet in evidence.bet_table(threshold)
+    ]
+    _insert(connection, "bet", rows)
+
+
+def _fill_levels(connection: Connection) -> None:
+    rows = {
+        (level, claims, evidence.bet_needed_nano(level, claims))
+        for _, level, quants in connection.execute(_CLAIMS).fetchall()
+        for claims in _shares(quants)
+    }
+    _insert(connection, "evidence_level", sorted(rows))
+
+
+def _fill_signs(connection: Connection) -> None:
+    most = _number(connection, _MOST_PAIRS)
+    rows = [
+        (level, pairs, wins)
+        for (level,) in connection.execute(_LEVELS).fetchall()
+        for pairs, wins in evidence.sign_table(level, most)
+    ]
+    _insert(connection, "sign", rows)
+
+
+def _fill_spreads(connection: Connection) -> None:
+    rows = [
+        (level, row.degrees, row.t_milli, row.upper_milli)
+        for (level,) in connection.execute(_LEVELS).fetchall()
+        for row in evidence.spread_table(level)
+    ]
+    _insert(connection, "spread", rows)
+
+
+_COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "retention": (
+            "adherence_threshold_ppm",
+            "evidence_level_ppm",
+            "claims",
+            "losses",
+            "least_passes",
+            "powered_loss_ppm",
+        ),
+        "bet": (
+            "adherence_threshold_ppm",
+            "stake_ppm",
+            "from_nano",
+            "to_nano",
+            "from_log_nano",
+            "to_log_nano",
+        ),
+        "evidence_level": ("evidence_level_ppm", "claims", "bet_needed_nano"),
+        "sign": ("evidence_level_ppm", "pairs", "least_wins"),
+        "spread": ("evidence_level_ppm", "degrees", "t_milli", "upper_milli"),
+    }
+)
+"""Raw table -> its columns; all are BIGINT."""
+
+FILLERS: Mapping[str, Callable[[Connection], None]] = MappingProxyType(
+    {
+        "retention_table": _fill_retention,
+        "bet_table": _fill_bets,
+        "evidence_level": _fill_levels,
+        "sign_table": _fill_signs,
+        "spread_table": _fill_spreads,
+    }
+)
+"""View -> what makes the rows it shows, once the policies are known."""
+
+
+def create_tables(connection: Connection) -> None:
+    """Create the raw tables of evidence, still empty."""
+    for table, columns in _COLUMNS.items():
+        declared = ", ".join(f"{column} BIGINT" for column in columns)
+        connection.execute(f"CREATE TABLE raw.{table} ({declared})")
+
+
+def _shares(quants: int) -> Iterable[int]:
+    """By how many claims the chance of error is divided: 1, and 2, 4, ... of Holm."""
+    return (1, *range(2, 2 * max(quants - 1, 1) + 1, 2))
+
+
+def _number(connection: Connection, query: str) -> int:
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _insert(
+    connection: Connection, table: str, rows: Sequence[tuple[int | None, ...]]
+) -> None:
+    """Many rows as one statement: one by one takes a millisecond each."""
+    columns = _COLUMNS[table]
+    if rows:
+        lists = [list(column) for column in zip(*rows, strict=True)]
+        marks = ", ".join(f"unnest(CAST(? AS BIGINT[])) AS {name}" for name in columns)
+        connection.execute(f"INSERT INTO raw.{table} SELECT {marks}", lists)

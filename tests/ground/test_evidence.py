@@ -1,0 +1,101 @@
+"""Tables of evidence against the definitions they stand for."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import comb, log
+
+import pytest
+
+from orket import evidence
+
+
+@pytest.mark.parametrize(
+    ("threshold_ppm", "alpha_ppm", "least"),
+    [
+        (950_000, 10_000, [90, 130, 165, 198, 229, 259]),
+        (950_000, 25_000, [72, 110, 142, 173, 202, 230]),
+        (900_000, 10_000, [44, 64, 81, 97, 113, 127]),
+        (980_000, 10_000, [228, 330, 418, 499, 577]),
+    ],
+)
+def test_passes_that_prove_retention(threshold_ppm, alpha_ppm, least):
+    table = evidence.retention_table(threshold_ppm, alpha_ppm)
+    assert [row.least_passes for row in table[: len(least)]] == least
+
+
+@pytest.mark.parametrize("threshold_ppm", [800_000, 953_000])
+@pytest.mark.parametrize("claims", [1, 3])
+def test_the_least_passes_are_the_least(threshold_ppm, claims):
+    loss = 1 - Fraction(threshold_ppm, 10**6)
+    alpha = Fraction(1, 100 * claims)
+
+    def chance(losses, passes):
+        return sum(
+            comb(passes, hit) * loss**hit * (1 - loss) ** (passes - hit)
+            for hit in range(losses + 1)
+        )
+
+    table = evidence.retention_table(threshold_ppm, 10_000, claims, 200)
+    assert table
+    for row in table:
+        assert chance(row.losses, row.least_passes) <= alpha
+        assert chance(row.losses, row.least_passes - 1) > alpha
+
+
+@pytest.mark.parametrize("threshold_ppm", [0, 1_000_000])
+def test_no_table_where_nothing_can_be_shown(threshold_ppm):
+    assert evidence.retention_table(threshold_ppm, 10_000) == ()
+    assert evidence.bet_table(threshold_ppm) == ()
+
+
+def test_power_is_that_of_the_row():
+    for row in evidence.retention_table(950_000, 10_000)[:20]:
+        assert row.powered_loss_ppm is not None
+        loss = row.powered_loss_ppm / 1e6
+        chance = sum(
+            comb(row.least_passes, hit)
+            * loss**hit
+            * (1 - loss) ** (row.least_passes - hit)
+            for hit in range(row.losses + 1)
+        )
+        assert chance == pytest.approx(0.8, abs=1e-3)
+
+
+def test_a_bet_never_pays_more_than_its_logarithm():
+    for bet in evidence.bet_table(950_000):
+        for pay, value in (
+            (bet.from_nano, bet.from_log_nano),
+            (bet.to_nano, bet.to_log_nano),
+        ):
+            exact = log(1 + bet.stake_ppm / 1e6 * pay / 1e9 / 0.95)
+            assert value == pytest.approx(1e9 * exact, abs=2)
+            assert value <= 1e9 * exact + 1e-3
+    assert evidence.bet_needed_nano(10_000) == 5_991_464_548
+    assert evidence.bet_needed_nano(10_000, 2) > evidence.bet_needed_nano(10_000)
+
+
+def test_a_bet_loses_on_average_where_the_quant_is_not_viable():
+    # A quant that keeps exactly 95 of 100 tasks, at every stake.
+    for stake_ppm in evidence.STAKES_PPM:
+        stake = Fraction(stake_ppm, 10**6) / Fraction(95, 100)
+        kept, lost = 1 + stake * Fraction(5, 100), 1 - stake * Fraction(95, 100)
+        assert Fraction(95, 100) * kept + Fraction(5, 100) * lost <= 1
+
+
+def test_wins_that_a_coin_does_not_reach():
+    table = dict(evidence.sign_table(10_000, 120))
+    assert min(table) == 7
+    for pairs, wins in table.items():
+        tail = sum(comb(pairs, hit) for hit in range(wins, pairs + 1))
+        assert 100 * tail <= 2**pairs < 100 * (tail + comb(pairs, wins - 1))
+
+
+def test_quantiles_are_those_of_the_books():
+    table = {row.degrees: row for row in evidence.spread_table(10_000)}
+    printed = {1: 31.821, 2: 6.965, 3: 4.541, 4: 3.747, 8: 2.896, 30: 2.457, 60: 2.390}
+    for degrees, value in printed.items():
+        assert table[degrees].t_milli == pytest.approx(1000 * value, abs=1.5)
+    # Chi-square at 5 %: 2.733 with 8 degrees of freedom, 10.117 with 19.
+    assert table[8].upper_milli == pytest.approx(1000 * (8 / 2.733) ** 0.5, abs=1.5)
+    assert table[19].upper_milli == pytest.approx(1000 * (19 / 10.117) ** 0.5, abs=1.5)
