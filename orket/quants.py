@@ -80,6 +80,17 @@ def same_quant(one: str, other: str) -> bool:
     return _identity(one) == _identity(other)
 
 
+def find_named(asked: str, tags: Sequence[str]) -> list[str]:
+    """Which of the tags go by a name: the very one, else those of that quant.
+
+    More than one where only their labels differ: `Q8_0@a` and `Q8_0@b` are Q8_0.
+    """
+    if asked in tags:
+        return [asked]
+    whole = [tag for tag in tags if same_quant(tag, asked)]
+    return whole or [tag for tag in tags if same_quant(tag.partition(LABEL)[0], asked)]
+
+
 def split_name(name: str) -> tuple[str, str | None]:
     """The model and the quant in a name of a file, a server or a repository.
 

@@ -219,15 +219,11 @@ def _spell_quant(preset: Preset, quant: str) -> str:
 
     Raises UsageError where more than one of the preset's goes by that name.
     """
-    from orket.quants import LABEL, canonical_tag, is_coarser, same_quant
+    from orket.quants import canonical_tag, find_named, is_coarser
 
-    ladder = {
-        own: own.partition(LABEL)[0] for m in preset.table.models for own in m.quants
-    }
-    if quant in ladder:
-        return quant
-    meant = [own for own, bare in ladder.items() if same_quant(bare, quant)]
-    meant = meant or [own for own in ladder if is_coarser(quant, own)]
+    ladder = [own for model in preset.table.models for own in model.quants]
+    meant = find_named(quant, list(dict.fromkeys(ladder)))
+    meant = meant or [own for own in dict.fromkeys(ladder) if is_coarser(quant, own)]
     if len(meant) > 1:
         raise UsageError(f"{quant} may be {' or '.join(meant)}", "name one of them")
     return meant[0] if meant else canonical_tag(quant) or quant
@@ -324,6 +320,10 @@ def _read_urls(given: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     for text in given:
         quant, equals, url = text.partition("=")
         if equals and "/" not in quant and ":" not in quant:
+            if quant in pairs:
+                raise UsageError(
+                    f"{quant} has two servers", "give each quant one --url"
+                )
             pairs[quant] = url
         else:
             plain.append(text)

@@ -215,14 +215,15 @@ def _plan_model(
 ) -> PlannedModel:
     table = preset.table
     layers = (profile.table.controls, table.controls, model.controls)
+    targets = tuple(
+        resolve_target(
+            model, quant, server.provider, server.options.url, preset.path.parent
+        )
+        for quant in model.quants
+    )
     return PlannedModel(
         model_id=model.id,
-        targets=tuple(
-            resolve_target(
-                model, quant, server.provider, server.options.url, preset.path.parent
-            )
-            for quant in model.quants
-        ),
+        targets=targets,
         controls=_build_controls(layers),
         policy=build_policy(profile.table.policy, table.policy, model.policy),
         parameters_billions=None
@@ -321,10 +322,11 @@ def _canary_cells(
 
 def _canary_quant(asked: str | None, quants: Sequence[str]) -> str:
     """The asked one where it is planned, else Q4_K_M, else the most precise one."""
+    from orket.quants import find_named, find_quant
+
     for quant in (asked, CANARY_QUANT):
-        if quant in quants:
-            return str(quant)
-    from orket.quants import find_quant
+        if quant is not None and (planned := find_named(quant, quants)):
+            return planned[0]
 
     def precision(quant: str) -> int:
         entry = find_quant(quant)

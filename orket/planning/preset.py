@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from orket.planning.preset_file import (
     check_table,
     read_preset_toml,
 )
+from orket.quants import same_quant
 from orket.records import Override
 from orket.resources import shipped
 from orket.text import nearest
@@ -198,10 +200,13 @@ def _require(table: PresetTable, path: Path) -> None:
     if len(set(ids)) < len(ids):
         raise UsageError(f"{path}: two models share an id", "give each its own id")
     for model in table.models:
-        if len(set(model.quants)) < len(model.quants):
-            raise UsageError(
-                f"{path}: model {model.id} lists a quant twice", "list each once"
-            )
+        for one, other in combinations(model.quants, 2):
+            if same_quant(one, other):
+                both = one if one == other else f"{one} and {other}, one quant"
+                raise UsageError(
+                    f"{path}: model {model.id} lists a quant twice: {both}",
+                    "list each once",
+                )
 
 
 def _copied(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 from orket.errors import UsageError
 from orket.planning.plan import Plan
 from orket.planning.schedule import PlannedModel
+from orket.planning.targets import say_shared
 from orket.providers.registry import EMBEDDED
 from orket.tasks.bank import Task
 
@@ -71,7 +72,7 @@ def _missing_engine(plan: Plan) -> list[str]:
 
 def _missing_files(plan: Plan) -> list[str]:
     targets = [target for model in plan.models for target in model.targets]
-    lines = []
+    lines = [line for model in plan.models for line in say_shared(model.targets)]
     for target in targets:
         if target.missing:
             lines.append(target.missing)

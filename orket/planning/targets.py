@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from orket.errors import UsageError
 from orket.planning.preset_file import ModelTable, NameTable
 from orket.planning.weights import read_weights
 from orket.providers.contract import ModelRef
-from orket.quants import ollama_spelling
+from orket.quants import ollama_spelling, same_quant
 from orket.resources import shipped
 
 MODELS_VARIABLE = "ORKET_MODELS"
@@ -43,8 +43,8 @@ def resolve_target(
     """
     names = _names_for(model, provider)
     words = _words(model.id, quant)
-    server_url = _fill_url(names.urls.get(quant) or names.url or url, words)
-    called = names.quants.get(quant)
+    server_url = _fill_url(_own(names.urls, quant) or names.url or url, words)
+    called = _own(names.quants, quant)
     if names.file is None:
         template = called or names.name or names.tag or names.key or ""
         name = _fill(template, words) or ""
@@ -73,6 +73,23 @@ def resolve_target(
     )
 
 
+def say_shared(targets: Sequence[Target]) -> list[str]:
+    """Which quants are one and the same thing: a figure of it would have two names."""
+    seen: dict[tuple[str | None, str, Path | None], ModelRef] = {}
+    said = []
+    for target in targets:
+        ref = target.ref
+        other = seen.setdefault((target.url, ref.name, ref.path), ref)
+        if other != ref:
+            place = str(ref.path or ref.name or "what one server holds")
+            said.append(
+                f"model {ref.model_id}: {other.quant_tag} and {ref.quant_tag} are both"
+                f" {place}: give each its own name, or its own server with --url"
+                " QUANT=URL"
+            )
+    return said
+
+
 def _names_for(model: ModelTable, provider: str) -> NameTable:
     if provider in model.names:
         return model.names[provider]
@@ -81,6 +98,12 @@ def _names_for(model: ModelTable, provider: str) -> NameTable:
         f"it has names for {', '.join(sorted(model.names))}; add "
         f"[models.names.{provider}] to the preset",
     )
+
+
+def _own(by_quant: Mapping[str, str], quant: str) -> str | None:
+    """What stands under a quant, however its key is spelled."""
+    keys = [key for key in by_quant if same_quant(key, quant)]
+    return by_quant[quant if quant in keys else keys[0]] if keys else None
 
 
 def _words(model_id: str, quant: str) -> dict[str, str]:
