@@ -518,7 +518,7 @@ class CallFacts(Record, frozen=True, kw_only=True):
         _about("To the first token-carrying chunk, streamed only", "ns", "client"),
     ] = None
     last_token_ns: Annotated[
-        Count | None,
+        Duration | None,
         _about("To the last token-carrying chunk, streamed only", "ns", "client"),
     ] = None
     generation_retries: Annotated[

@@ -4,11 +4,14 @@ import json
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orket.limits import MAX_COUNT, MAX_NS, MAX_RATE
 from orket.providers.reading import figures
+from orket.records import CallFacts, checked
 from orket.text import storable
 
 UNUSABLE: list[Any] = [
@@ -79,3 +82,28 @@ def test_raw_figures_keep_what_was_said():
 def test_a_pair_of_surrogates_split_over_two_events_is_joined():
     assert storable("\ud83d" + "\ude00") == "😀"
     assert storable("a\ud83db") == "a\ufffdb"
+
+
+def facts_with(name: str, value: int) -> CallFacts:
+    return msgspec.structs.replace(CallFacts(outcome="OK"), **{name: value})
+
+
+def test_the_bounds_of_a_figure_are_those_of_a_row():
+    """What an adapter reads, the row type takes; one more is read by neither."""
+    cases: list[tuple[str, Any, int]] = [
+        ("prompt_tokens", figures.count, MAX_COUNT),
+        ("completion_tokens", figures.count, MAX_COUNT),
+        ("prefill_ns", figures.nanoseconds, MAX_NS),
+        ("decode_ns", figures.nanoseconds, MAX_NS),
+        ("last_token_ns", figures.nanoseconds, MAX_NS),
+    ]
+    for name, read, limit in cases:
+        assert read(limit) == limit and read(limit + 1) is None
+        checked(facts_with(name, limit))
+        with pytest.raises(msgspec.ValidationError):
+            checked(facts_with(name, limit + 1))
+    assert figures.nanoseconds_from_ms(MAX_NS // 10**6) == MAX_NS
+    assert figures.nanoseconds_from_ms(MAX_NS // 10**6 + 1) is None
+    assert figures.nanoseconds_from_seconds(MAX_NS / 10**9) == MAX_NS
+    assert figures.nanoseconds_from_seconds(MAX_NS / 10**9 * 1.01) is None
+    assert figures.rate(MAX_RATE) == MAX_RATE and figures.rate(MAX_RATE * 1.01) is None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,9 +69,15 @@ class Case:
     model: str
     seed: int | None = None
     others: dict[str, str] = field(default_factory=dict)
+    spoken_by: str | None = None
+    """The adapter, where it is not named as the folder of its payloads."""
 
     def __str__(self) -> str:
-        return f"{self.provider}-{self.name}"
+        return f"{self.adapter}-{self.name}"
+
+    @property
+    def adapter(self) -> str:
+        return self.spoken_by or self.provider
 
     @property
     def suffix(self) -> str:
@@ -93,6 +100,24 @@ CASES = [
     for name in ("v0.34_stream.ndjson", "v0.34_whole.json", "thinking_stream.ndjson")
 ]
 CASES += [
+    Case(
+        "ollama",
+        name,
+        "POST /api/chat",
+        "llama3.2:3b-instruct-q4_K_M",
+        others={"GET /api/version": version},
+    )
+    for name, version in (
+        ("v0.12_stream.ndjson", "version_0.12.6.json"),
+        ("v0.5_whole.json", "version_0.5.7.json"),
+    )
+]
+CASES += [
+    Case("llamacpp", name, "POST /v1/chat/completions", "orket-demo", spoken_by=adapter)
+    for adapter in ("llama-server", "openai")
+    for name in ("chat_stream.sse", "chat_cached.json", "chat_length.json")
+]
+CASES += [
     Case("lmstudio", name, "POST /api/v1/chat", "qwen/qwen3-4b-2507", others=LMSTUDIO)
     for name in ("v1_reasoning_stream.sse", "v1_whole_loaded.json")
 ]
@@ -108,7 +133,12 @@ CASES += [
 ]
 CASES += [
     Case("vllm", name, "POST /v1/chat/completions", "Qwen/Qwen3-4B-AWQ")
-    for name in ("metrics_stream.sse", "metrics_whole.json")
+    for name in (
+        "metrics_stream.sse",
+        "metrics_whole.json",
+        "plain_stream.sse",
+        "plain_whole.json",
+    )
 ]
 CASES += [
     Case("tgi", "stream.sse", "POST /generate_stream", "x"),
@@ -125,7 +155,7 @@ def replayed(
         server.routes = {
             route: payload(case.provider, name) for route, name in case.others.items()
         }
-        adapter = create_adapter(case.provider, ServerOptions(url=server.url))
+        adapter = create_adapter(case.adapter, ServerOptions(url=server.url))
         yield case, server, adapter
         adapter.close()
 
@@ -168,7 +198,8 @@ def write_documents(case: Case, documents: list[Any]) -> bytes:
     if case.suffix == ".ndjson":
         return "".join(f"{line}\n" for line in lines).encode()
     events = "".join(f"data: {line}\n\n" for line in lines)
-    return (events + ("data: [DONE]\n\n" if case.provider == "vllm" else "")).encode()
+    marked = case.route == "POST /v1/chat/completions"
+    return (events + ("data: [DONE]\n\n" if marked else "")).encode()
 
 
 def all_paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -228,6 +259,36 @@ def test_a_damaged_payload_never_crashes_and_never_invents(
             assert said in (None, meant), name
 
 
+def repeat_key(text: str, at: int) -> str | None:
+    """The JSON with one key and its value said twice; None where there is none."""
+    found = list(
+        re.finditer(r'"(\w+)": (-?[\d.]+|"[^"\\]*"|true|false|null)(?=[,}])', text)
+    )
+    if not found:
+        return None
+    pair = found[at % len(found)].group(0)
+    place = found[at % len(found)].start()
+    return f"{text[:place]}{pair}, {text[place:]}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_key_said_twice_anywhere_is_an_error(case: Case) -> None:
+    documents = read_documents(case)
+    body = write_documents(case, documents).decode()
+    with ReplayServer() as server:
+        server.routes = {
+            route: payload(case.provider, name) for route, name in case.others.items()
+        }
+        adapter = create_adapter(case.adapter, ServerOptions(url=server.url))
+        for at in range(0, 60, 7):
+            twice = repeat_key(body, at)
+            assert twice is not None
+            facts = ask((case, server, adapter), twice.encode())
+            assert facts.error_class == "PROTOCOL_ERROR", twice
+            assert "stands twice" in (facts.error_message or "")
+        adapter.close()
+
+
 @settings(
     max_examples=40,
     deadline=None,
@@ -255,7 +316,7 @@ def test_each_figure_that_is_removed_is_unknown(case: Case) -> None:
         server.routes = {
             route: payload(case.provider, name) for route, name in case.others.items()
         }
-        adapter = create_adapter(case.provider, ServerOptions(url=server.url))
+        adapter = create_adapter(case.adapter, ServerOptions(url=server.url))
         replayed = case, server, adapter
         whole = ask(replayed, write_documents(case, documents))
         for path in all_paths(documents[-1]):
@@ -270,7 +331,8 @@ def test_each_figure_that_is_removed_is_unknown(case: Case) -> None:
             for name in FIGURES:
                 said = getattr(facts, name)
                 assert said in (None, getattr(whole, name)), (path, name)
-            for name in REMOVED_WITH.get(path[-1], ()):
+            told = TIMINGS_REMOVED if case.provider == "llamacpp" else REMOVED_WITH
+            for name in told.get(path[-1], ()):
                 assert getattr(facts, name) is None, (path, name)
         adapter.close()
 
@@ -301,6 +363,12 @@ REMOVED_WITH = {
     "generated_tokens": ("completion_tokens",),
 }
 """Which figures go with which key."""
+TIMINGS_REMOVED = {
+    "prompt_ms": ("prefill_ns",),
+    "predicted_ms": ("decode_ns",),
+    "timings": ("prefill_ns", "decode_ns"),
+}
+"""The same of llama.cpp, which says its counts in `usage` and in `timings`."""
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

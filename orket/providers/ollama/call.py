@@ -38,7 +38,8 @@ class OllamaCall(Call):
     def read_figures(self) -> Figures:
         if self._last is None:
             return Figures(formula_id=self._era.formula_id, engine=self._era.engine)
-        return read_figures(self._last, self._era, not self.answer.tokens_seen)
+        empty = self.answer.readable and not self.answer.tokens_seen
+        return read_figures(self._last, self._era, empty)
 
     def _read_message(self, record: Record) -> None:
         self.answer.model = text(record.get("model")) or self.answer.model

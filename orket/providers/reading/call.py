@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orket.providers.contract import Generation
-from orket.providers.http.framing import Event, RepeatedKey
+from orket.providers.http.framing import Event, RepeatedKey, read_json
 from orket.providers.http.problems import Problem, one_line, stream_problem
 from orket.providers.http.transport import Reply, Stream, Timing, Transport
 from orket.providers.reading.content import (
@@ -216,6 +216,8 @@ class Call:
     def _misread(self, event: Event, stream: Stream, error: ValueError) -> None:
         if isinstance(error, RepeatedKey):
             self.fail("PROTOCOL_ERROR", f"a record of the stream is unclear: {error}")
+        elif stream.is_sse and _are_records(event.data.splitlines()):
+            self.fail("STREAM_INCOMPLETE", "no empty line ends the records of a stream")
         elif not event.complete and (self._heard or stream.is_sse):
             # What never was a record did not break off inside one.
             self.fail("STREAM_INCOMPLETE", "the stream broke off inside a record")
@@ -255,3 +257,12 @@ class Call:
         if clean != text:
             self.notes.add(SECRET_REMOVED)
         return clean
+
+
+def _are_records(lines: list[str]) -> bool:
+    """Whether what came as one event is several, each a record by itself."""
+    try:
+        records = [read_json(line) for line in lines if line.strip() != "[DONE]"]
+    except ValueError:
+        return False
+    return len(lines) > 1 and all(isinstance(record, dict) for record in records)

@@ -52,7 +52,7 @@ def _read_part(part: object) -> Iterator[tuple[str, str]]:
     elif kind in THOUGHT_PARTS:
         said = next((part[key] for key in _THOUGHT_KEYS if key in part), None)
         if not isinstance(said, (str, list)):
-            raise UnreadableContent(f"a {kind} part without its text")
+            raise UnreadableContent(f"a {kind} part of the content without its text")
         yield from read_thought(said)
     else:
         raise UnreadableContent(f"a part of the content of the kind {kind!r}")
