@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from orket.errors import OrketError, ServerError, UsageError, WarehouseError
 from orket.machine.clock import SystemClock
 from orket.mockserver import MockModel, MockServer, Profile, parse_fault
+from orket.mockserver.profile import CannedAnswer
 from orket.planning.plan import DETERMINISM, Plan, build_plan
 from orket.planning.preset import Change, load_preset, override
 from orket.records import RunRecord
@@ -715,3 +717,47 @@ def test_a_new_sweep_is_claimed_while_it_runs(make_plan, warehouse):
     assert "sweep s is being run by process" in peeks.said
     with warehouse.claim("s") as claim:
         assert claim.is_held
+
+
+HOSTILE = {
+    "a set of instances": "class A:\n    pass\ndef f(x):\n    return {A()}",
+    "an instance as a key": "class A:\n    pass\ndef f(x):\n    return {A(): x}",
+    "a million numbers": "def f(x):\n    return list(range(10**6))",
+    "no end": (
+        "y = []\nfor i in range(40):\n    y = [y, y]\ndef f(x):\n    return y\ny"
+    ),
+}
+CODE_BANK = """schema_version = 1
+bank = "code"
+title = "Code"
+[[tasks]]
+id = "f"
+bucket = "refactor"
+prompt = "Write f."
+max_tokens = 64
+[[tasks.checks]]
+kind = "python_cases"
+cases = [{ call = "f(1)", expected = "2" }]
+[tasks.samples]
+pass = ["def f(x):\\n    return x + 1"]
+fail = ["def f(x):\\n    return x", "2"]
+"""
+
+
+@pytest.mark.parametrize("code", HOSTILE.values(), ids=HOSTILE.keys())
+def test_no_answer_costs_a_row_or_ends_a_sweep(make_plan, warehouse, tmp_path, code):
+    bank = tmp_path / "code.toml"
+    bank.write_text(CODE_BANK)
+    changes = (
+        Change("tasks.bank", str(bank)),
+        Change("canary.enabled", False),
+    )
+    profile = replace(FAST, answers=(CannedAnswer(".", code),))
+    with MockServer("ollama", profile) as server:
+        plan = make_plan(server.url, *changes)
+        execute(plan, warehouse)
+    measured = [row for row in rows_of(warehouse) if row["phase"] == "matrix"]
+    planned = [run for run in plan.runs if run.phase == "matrix"]
+    assert len(measured) == len(planned) == 4
+    assert {row["outcome"] for row in measured} == {"OK"}
+    assert {(row["checks_passed"], row["checks_total"]) for row in measured} == {(0, 1)}
