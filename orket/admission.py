@@ -38,6 +38,15 @@ MOMENTS: dict[type[Record], tuple[str, ...]] = {
 }
 """The columns of each dataset that hold a moment."""
 
+IDENTITIES = {
+    "sweeps": "manifest_id",
+    "runs": "attempt_id",
+    "sidecars": "sidecar_id",
+    "fidelity": "fidelity_id",
+    "events": "event_id",
+}
+"""Dataset -> the column that tells its rows apart; no view counts a row without it."""
+
 _PLACE = re.compile(r"at `\$\.(?P<path>[\w.]+)")
 
 

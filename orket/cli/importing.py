@@ -46,8 +46,9 @@ def import_files(
         reports.append(report)
         _tell(report)
     print_rows([_row(report) for report in reports], _columns(), None)
-    rejected = any(report.rejected for report in reports)
-    return _EXIT_REJECTED if rejected and not allow_rejects else 0
+    rejected = any(report.rejected for report in reports) and not allow_rejects
+    is_empty = any(report.is_empty for report in reports)
+    return _EXIT_REJECTED if rejected or is_empty else 0
 
 
 def _worker_count() -> int:
@@ -58,12 +59,18 @@ def _worker_count() -> int:
 
 
 def _tell(report: FileReport) -> None:
-    if report.rejected:
-        rows = "row" if report.rejected == 1 else "rows"
-        messages.warn(
-            f"{report.path}: {report.rejected} {rows} rejected, "
-            f"see {report.rejects_path}"
-        )
+    first = report.first_rejection
+    if first is None:
+        if report.is_empty:
+            messages.warn(f"{report.path}: nothing was taken: it holds no rows")
+        return
+    rows = "row" if report.rejected == 1 else "rows"
+    taken = "nothing was taken, " if report.is_empty else ""
+    place = f"line {first.line}" + (f", {first.field}" if first.field else "")
+    messages.warn(
+        f"{report.path}: {taken}{report.rejected} {rows} rejected "
+        f"({place}: {first.reason}), see {report.rejects_path}"
+    )
 
 
 def _columns() -> list[str]:

@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from orket.admission import IDENTITIES
 from orket.errors import UsageError
-from orket.ingest.reading import BOM, open_file
+from orket.ingest.reading import OPENING, decode_head, open_file
 
 AUTO = "auto"
 """In place of a format: found out from the file."""
@@ -28,7 +29,19 @@ _REPORTS = {
     "a sweep summary": {"sweep_id", "plan_hash", "view_version"},
 }
 """What Orket writes for people from rows it keeps -> the keys that tell it."""
-_ROW_IDENTITIES = {"attempt_id", "sidecar_id", "event_id", "manifest_id"}
+_OTHER_TOOLS = {
+    "llama-batched-bench": {"n_kv_max", "speed_pp", "speed_tg"},
+    "vLLM's benchmark of a server": {"request_throughput", "mean_ttft_ms"},
+    "llama-perplexity": {"ppl_value", "ppl_uncertainty"},
+}
+"""Tools whose output looks like one that is read -> the keys that tell it."""
+_BENCH_TEXT = re.compile(
+    r"^build_commit,"
+    r"|^[\s>]*\|[ *]*model[ *]*\|"
+    r"|^(?:CREATE TABLE|INSERT INTO)\b.*\b(?:llama_bench|test)\b",
+    re.MULTILINE | re.IGNORECASE,
+)
+_ROW_IDENTITIES = set(IDENTITIES.values())
 _IDENTITIES = {*_ROW_IDENTITIES, "sweep_id"}
 
 
@@ -39,9 +52,9 @@ def detect_format(path: Path) -> str:
     Orket derived from them.
     """
     with open_file(path) as file:
-        head = file.read(_HEAD_BYTES).removeprefix(BOM)
-    text = head.decode("utf-8", errors="replace")
+        text = decode_head(file.read(_HEAD_BYTES))
     _refuse_report(path, text)
+    _refuse_other_tool(path, text)
     found = _detect_text(text) or _detect_keys(text)
     if found is None:
         raise UsageError(
@@ -49,6 +62,16 @@ def detect_format(path: Path) -> str:
             f"name it with --format: {', '.join(FORMATS)}",
         )
     return found
+
+
+def _refuse_other_tool(path: Path, text: str) -> None:
+    keys = _first_keys(text)
+    for tool, needed in _OTHER_TOOLS.items():
+        if needed <= keys:
+            raise UsageError(
+                f"{path} is output of {tool}, which has no place here",
+                "of llama.cpp, llama-bench is read: llama-bench -o json",
+            )
 
 
 def _refuse_report(path: Path, text: str) -> None:
@@ -63,11 +86,7 @@ def _refuse_report(path: Path, text: str) -> None:
 
 
 def _detect_text(text: str) -> str | None:
-    if text.startswith("build_commit,") or re.search(r"^\| *model *\|", text, re.M):
-        return "llama-bench"
-    if re.search(r"^(CREATE TABLE|INSERT INTO)\b.*\b(llama_bench|test)\b", text, re.M):
-        return "llama-bench"
-    return None
+    return "llama-bench" if _BENCH_TEXT.search(text) else None
 
 
 def _detect_keys(text: str) -> str | None:
@@ -94,10 +113,12 @@ def _detect_keys(text: str) -> str | None:
 
 def _first_keys(text: str) -> set[str]:
     """Keys of the first JSON object, complete or cut off at the head's end."""
-    start = text.lstrip()
-    if not start.startswith(("{", "[")):
+    lines = text.split("\n")
+    first = next((n for n, line in enumerate(lines) if OPENING.match(line)), None)
+    if first is None:
         return set()
-    return set(_object_keys(start.split("\n", 1)[0]) or _KEY.findall(text))
+    start = lines[first].lstrip()
+    return set(_object_keys(start) or _KEY.findall("\n".join(lines[first:])))
 
 
 def _object_keys(line: str) -> list[str] | None:

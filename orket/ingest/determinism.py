@@ -67,6 +67,7 @@ def _walk(
             yield 1, Rejection(1, run.field, run.reason)
             continue
         try:
+            run.require_characters()
             number = repetition or seen.get(test_id, 0) + 1
             seen[test_id] = number
             telemetry = run.group("telemetry")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from orket.limits import MAX_READING
+from orket.records import STRAY_SURROGATE, stray_surrogate
 
 MISSING_WORDS = frozenset({"", "unknown", "unspecified"})
 """What earlier tools wrote where they knew nothing."""
@@ -136,12 +138,18 @@ class Fields:
             return None
         try:
             if isinstance(value, int | Decimal) and not isinstance(value, bool):
-                return datetime.fromtimestamp(float(value), UTC)
+                return moment_at(value)
             if isinstance(value, str):
                 return _in_utc(datetime.fromisoformat(value))
         except (ValueError, OverflowError, OSError):
             pass
         raise BadField(self.where(name), f"not a time with its zone: {_show(value)}")
+
+    def require_characters(self) -> None:
+        """Refuse an object in which some text holds half a surrogate pair."""
+        path = stray_surrogate(self.values)
+        if path is not None:
+            raise BadField(f"{self.path}{path}".removeprefix("."), STRAY_SURROGATE)
 
     def as_json(self) -> str:
         """The whole object as JSON text."""
@@ -155,7 +163,21 @@ class Fields:
 
 def dump_json(value: object) -> str:
     """A document read with exact decimals, as JSON text with sorted keys."""
-    return json.dumps(value, default=float, ensure_ascii=False, sort_keys=True)
+    return json.dumps(value, default=_float, ensure_ascii=False, sort_keys=True)
+
+
+def moment_at(seconds: Decimal | int) -> datetime:
+    """Seconds since 1970 as a moment. Raises ValueError where there is none."""
+    try:
+        return datetime.fromtimestamp(float(seconds), UTC)
+    except (OverflowError, OSError):
+        raise ValueError("out of range") from None
+
+
+def _float(value: Decimal) -> float | str:
+    # Beyond the largest float there is only infinity, which JSON has not.
+    number = float(value)
+    return number if math.isfinite(number) else str(value)
 
 
 def _in_utc(moment: datetime) -> datetime:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
 from orket.identity import content_id
-from orket.ingest.fields import BadField, Fields, dump_json
+from orket.ingest.fields import BadField, Fields, dump_json, moment_at
 from orket.ingest.origin import (
     Origin,
     SourceOptions,
@@ -46,6 +46,12 @@ def parse_guidellm(path: Path, options: SourceOptions) -> Parsed:
         raise BadDocument(error.reason, field=error.field) from None
     if not benchmarks:
         raise BadDocument("no benchmark in the report", field="benchmarks")
+    if not any(True for benchmark in benchmarks for _ in _requests(benchmark)):
+        raise BadDocument(
+            "the report holds no requests, only sums over them: let guidellm write "
+            "them (--sample-requests: how many of each kind)",
+            field="benchmarks[0].requests",
+        )
     model, quant = split_source_name(name)
     model_id, quant_tag = identity_of(model, [quant], options)
     sweep_id = f"guidellm-{content_id(dump_json(document), model_id, quant_tag)}"
@@ -143,11 +149,12 @@ def _run(
     order_index: int,
     written_at: datetime,
 ) -> RunRecord:
+    request.require_characters()
     start, first, end = _times(request)
     wall_ns = _span(request, "request_latency", start, end)
     prompt = request.text("prompt")
     outcome = _OUTCOMES[status]
-    sent_at = _moment(start) or written_at
+    sent_at = _moment(request, "start_time", start) or written_at
     return imported_run(
         sweep_id=sweep_id,
         model_id=model_id,
@@ -155,7 +162,7 @@ def _run(
         test_id=test_id,
         repetition=repetition,
         order_index=order_index,
-        at=_moment(end) or written_at,
+        at=_moment(request, "end_time", end) or written_at,
         started_at=sent_at,
         prompt_sha256=_sha256(prompt) if prompt else None,
         call=CallFacts(
@@ -228,8 +235,11 @@ def _tokens(request: Fields, name: str, group: str) -> int | None:
     return request.count(name)
 
 
-def _moment(seconds: Decimal | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(float(seconds), UTC)
+def _moment(request: Fields, name: str, seconds: Decimal | None) -> datetime | None:
+    try:
+        return None if seconds is None else moment_at(seconds)
+    except ValueError as error:
+        raise BadField(request.where(name), f"{error}: {seconds:.12g}") from None
 
 
 def _sha256(text: str) -> str:

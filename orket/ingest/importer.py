@@ -25,6 +25,7 @@ from orket.ingest.reading import BadDocument
 from orket.ingest.rejection import Rejection, explain_invalid
 from orket.ingest.sink import Sink
 from orket.records import EventRow
+from orket.text import storable
 from orket.warehouse import Warehouse
 
 _PARSERS: dict[str, Callable[[Path, SourceOptions], Parsed]] = {
@@ -45,8 +46,16 @@ class FileReport:
     accepted: dict[str, int] = field(default_factory=dict)
     """Rows taken, by dataset."""
     rejected: int = 0
+    first_rejection: Rejection | None = None
+    known: int = 0
+    """Acts that are in the warehouse already."""
     sweeps: list[str] = field(default_factory=list)
     rejects_path: Path | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the file gave nothing at all."""
+        return not self.known and not any(self.accepted.values())
 
 
 def ingest_file(
@@ -79,9 +88,12 @@ def ingest_file(
                 found: Iterator[Rejection] = ingest_orket_rows(path, sink, workers)
             else:
                 known = _known_events(warehouse) if name == "baseline" else frozenset()
-                found, origin = _ingest_foreign(name, path, options, sink, known)
+                found, origin = _ingest_foreign(
+                    name, path, options, sink, known, report
+                )
             for rejection in found:
                 rejects.write(rejection)
+                report.first_rejection = report.first_rejection or rejection
                 report.rejected += 1
     finally:
         rejects.close()
@@ -114,28 +126,30 @@ def _ingest_foreign(
     options: SourceOptions | None,
     sink: Sink,
     known_events: frozenset[str],
+    report: FileReport,
 ) -> tuple[Iterator[Rejection], Origin | None]:
     try:
         parsed = _PARSERS[name](path, options or SourceOptions())
     except BadDocument as error:
         rejection = Rejection(error.line, error.field, error.reason)
         return iter([rejection]), None
-    return _take(parsed, sink, known_events), parsed.origin
+    return _take(parsed, sink, known_events, report), parsed.origin
 
 
 def _take(
-    parsed: Parsed, sink: Sink, known_events: frozenset[str]
+    parsed: Parsed, sink: Sink, known_events: frozenset[str], report: FileReport
 ) -> Iterator[Rejection]:
     for line, row in parsed.items:
         if isinstance(row, Rejection):
             yield row
             continue
         if isinstance(row, EventRow) and row.event_id in known_events:
+            report.known += 1
             continue
         try:
             sink.add(prove(row))
         except msgspec.ValidationError as error:
-            yield explain_invalid(line, msgspec.json.encode(row), error)
+            yield explain_invalid(line, repr(row), error)
 
 
 class _RejectsFile:
@@ -150,7 +164,7 @@ class _RejectsFile:
     def write(self, rejection: Rejection) -> None:
         if self._file is None:
             self._file = self._open()
-        line = {"file": str(self._source), **asdict(rejection)}
+        line = {"file": storable(str(self._source)), **asdict(rejection)}
         self._file.write(msgspec.json.encode(line) + b"\n")
 
     def close(self) -> None:

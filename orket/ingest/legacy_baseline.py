@@ -56,6 +56,7 @@ def _walk(
 def _events(
     entry: Fields, test_id: str, file_name: str, options: SourceOptions
 ) -> Iterator[Item]:
+    entry.require_characters()
     meta, gold = entry.group("baseline_metadata"), entry.group("gold_telemetry")
     if not meta.values:
         raise BadField(entry.where("baseline_metadata"), "missing")

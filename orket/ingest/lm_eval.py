@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from orket.identity import content_id
-from orket.ingest.fields import BadField, Fields, dump_json
+from orket.ingest.fields import BadField, Fields, dump_json, moment_at
 from orket.ingest.origin import (
     UNKNOWN,
     Origin,
@@ -33,6 +33,12 @@ from orket.records import CallFacts, CheckFacts, RunRecord
 
 _SAMPLES_NAME = re.compile(r"^samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.-]+)$")
 _RESULTS_NAME = re.compile(r"^(?:results|.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.-]+)$")
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|inf|nan)$")
+_NEGATIVE = re.compile(r"\s*-\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\s*$")
+_LIKELIHOOD = re.compile(
+    r"\s*[(\[]\s*[+-]?[\d.]\S*\s*,\s*(?:true|false)\s*[)\]]\s*$", re.I
+)
+"""A pair that was written as the text of a pair."""
 _NOT_METRICS = frozenset(
     (
         "doc_id",
@@ -147,7 +153,10 @@ def _moment(results: Mapping[str, Any], date: str | None) -> datetime | None:
     """The evaluation's start; a date in a file name has no zone and is taken as UTC."""
     started = results.get("date")
     if isinstance(started, int | Decimal) and not isinstance(started, bool):
-        return datetime.fromtimestamp(int(started), UTC)
+        try:
+            return moment_at(int(started))
+        except ValueError as error:
+            raise BadDocument(str(error), field="date") from None
     if date is None:
         return None
     day, _, clock = date.partition("T")
@@ -205,6 +214,7 @@ def _sample(
     order_index: int,
 ) -> RunRecord:
     """One document: its answer, and each metric of 0 or 1 as one check."""
+    sample.require_characters()
     doc_id = sample.values.get("doc_id")
     if not isinstance(doc_id, int | str) or isinstance(doc_id, bool):
         raise BadField(sample.where("doc_id"), "a document number is expected")
@@ -253,5 +263,28 @@ def _answer(sample: Fields) -> str | None:
     """The first response, where it is text; log-likelihoods are not an answer."""
     value: Any = sample.values.get("resps")
     while isinstance(value, list) and value:
+        if _is_likelihood(value):
+            return None
         value = value[0]
-    return value if isinstance(value, str) else None
+    if not isinstance(value, str) or _LIKELIHOOD.match(value):
+        return None
+    is_rolling = _NEGATIVE.match(value) and not _asks_for_text(sample)
+    return None if is_rolling else value
+
+
+def _is_likelihood(response: list[Any]) -> bool:
+    """A log-likelihood, and whether its token was the likeliest; both also as text."""
+    return (
+        len(response) == 2
+        and (_is_number(response[0]) or isinstance(response[0], Decimal | int))
+        and str(response[1]).strip().lower() in ("true", "false")
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, str) and bool(_NUMBER.match(value.strip()))
+
+
+def _asks_for_text(sample: Fields) -> bool:
+    """Whether its request carried settings of a generation."""
+    return "until" in dump_json(sample.values.get("arguments"))

@@ -10,8 +10,16 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
+from orket.errors import UsageError
 from orket.ingest.orket_rows import Judged, header_dataset, judge_stretch, peek_line
-from orket.ingest.reading import BOM, MAX_LINE_BYTES, open_file, read_blocks, split_file
+from orket.ingest.reading import (
+    BOM,
+    MAX_LINE_BYTES,
+    encoding_of,
+    open_file,
+    read_blocks,
+    split_file,
+)
 from orket.ingest.rejection import Rejection
 from orket.ingest.sink import Sink
 
@@ -24,6 +32,7 @@ _WORTH_PROCESSES_BYTES = 512 << 20
 
 def ingest_orket_rows(path: Path, sink: Sink, workers: int) -> Iterator[Rejection]:
     """Judge every line of `path`, put good rows into `sink`, yield the others."""
+    _require_utf8(path)
     dataset, start, line = _read_header(path)
     if start == 0 and path.stat().st_size >= _WORTH_EARLY_BYTES:
         _copy_early(path, sink)
@@ -37,6 +46,17 @@ def ingest_orket_rows(path: Path, sink: Sink, workers: int) -> Iterator[Rejectio
         for rejection in judged.rejections:
             yield replace(rejection, line=line + rejection.line)
         line += judged.lines
+
+
+def _require_utf8(path: Path) -> None:
+    with open_file(path) as file:
+        encoding = encoding_of(file.read(4))
+    if encoding != "utf-8":
+        raise UsageError(
+            f"{path} is {encoding.upper()}, and rows are read as UTF-8",
+            f"convert it: iconv -f {encoding.upper()} -t UTF-8; in PowerShell: "
+            "Get-Content FILE | Set-Content -Encoding utf8 NEW",
+        )
 
 
 def _copy_early(path: Path, sink: Sink) -> None:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from orket.admission import (
+    IDENTITIES,
     MOMENTS,
     OUTCOMES,
     PHASES,
@@ -40,13 +41,7 @@ from orket.records import (
 )
 
 _LINES = re.compile(rb"[^\n]*\n|[^\n]+")
-_IDENTITY_KEYS = {
-    "attempt_id": "runs",
-    "sidecar_id": "sidecars",
-    "fidelity_id": "fidelity",
-    "event_id": "events",
-    "manifest_id": "sweeps",
-}
+_IDENTITY_KEYS = {key: dataset for dataset, key in IDENTITIES.items()}
 _DATASET_OF = {row_type: name for name, row_type in DATASETS.items()}
 _DECODERS = {
     name: msgspec.json.Decoder(row_type, strict=True)

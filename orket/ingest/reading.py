@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,16 @@ MAX_LINE_BYTES = 16_000_000
 """Longest line that is taken; DuckDB's JSON reader takes no object above 16 MiB."""
 
 BOM = b"\xef\xbb\xbf"
+_MARKS = (
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+    (BOM, "utf-8"),
+)
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+OPENING = re.compile(r'\s*(?:\{\s*(?:"|$)|\[\s*(?:\{|$|\]))')
+"""How an object, or a list of objects, begins on a line."""
 _BLOCK_BYTES = 128 * 1024
 """Lines judged at once: small enough to stay in the processor's cache."""
 
@@ -66,20 +77,68 @@ def _skip_line(file: IO[bytes]) -> None:
         pass
 
 
+def encoding_of(head: bytes) -> str:
+    """The encoding of a file by its first bytes: a mark, or the zeros of UTF-16."""
+    for mark, name in _MARKS:
+        if head.startswith(mark):
+            return name
+    if len(head) >= 4 and head[0] and head[2] and not head[1] and not head[3]:
+        return "utf-16-le"
+    if len(head) >= 4 and head[1] and head[3] and not head[0] and not head[2]:
+        return "utf-16-be"
+    return "utf-8"
+
+
+def decode_head(head: bytes) -> str:
+    """The beginning of a file as text, as `read_text` would read it."""
+    return _plain(head.decode(encoding_of(head), errors="replace"))
+
+
 def read_text(path: Path) -> str:
-    """The whole file. Raises BadDocument where it is no UTF-8."""
+    """The whole file, without a mark, colours of a terminal or carriage returns.
+
+    PowerShell's `>` writes UTF-16. Raises BadDocument where it is no text.
+    """
     with open_file(path) as file:
         content = file.read()
+    encoding = encoding_of(content[:4])
     try:
-        return content.removeprefix(BOM).decode("utf-8")
+        return _plain(content.decode(encoding))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         bad = content[error.start]
-        raise BadDocument(f"not UTF-8 (byte {bad:#04x})", line) from None
+        named = "UTF-8" if encoding == "utf-8" else f"{encoding.upper()}, as it begins"
+        raise BadDocument(f"not {named} (byte {bad:#04x})", line) from None
+
+
+def _plain(text: str) -> str:
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    return _COLOURS.sub("", text) if "\x1b" in text else text
 
 
 def read_json(text: str) -> Any:
-    """A JSON document with exact fractions. Raises BadDocument."""
+    """A JSON document with exact fractions. Raises BadDocument.
+
+    What tools and shells put around one is passed over: log lines, a prompt, the fence
+    of a code block. A second document is not.
+    """
+    try:
+        return _load(text)
+    except BadDocument as fault:
+        inner = _between_notes(text)
+        if inner is None:
+            raise
+        start, document = inner
+        try:
+            return _load(document)
+        except BadDocument as error:
+            if error.line == 1 and fault.line > 1:
+                raise fault from None
+            line = error.line + start
+            raise BadDocument(error.reason, line, error.field) from None
+
+
+def _load(text: str) -> Any:
     try:
         return json.loads(
             text,
@@ -89,10 +148,29 @@ def read_json(text: str) -> Any:
         )
     except json.JSONDecodeError as error:
         raise BadDocument(f"not JSON ({error.msg})", error.lineno) from None
-    except ValueError:
+    except (ValueError, ArithmeticError):
         raise BadDocument("a number with too many digits") from None
     except RecursionError:
         raise BadDocument("nested too deeply") from None
+
+
+def _between_notes(text: str) -> tuple[int, str] | None:
+    """The lines before a document in a text, and the document alone.
+
+    None where the text begins and ends with it, or holds none.
+    """
+    lines = text.split("\n")
+    first = next((n for n, line in enumerate(lines) if OPENING.match(line)), None)
+    if first is None:
+        return None
+    closing = {"{": "}", "[": "]"}[lines[first].lstrip()[0]]
+    last = next(
+        (n for n in range(len(lines) - 1, first - 1, -1) if closing in lines[n]), None
+    )
+    if last is None or (first == 0 and last == len(lines) - 1):
+        return None
+    end = lines[last].rindex(closing) + 1
+    return first, "\n".join([*lines[first:last], lines[last][:end]])
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def shorten(text: bytes | str) -> str:
     """A row as text that can be kept: bytes that are no UTF-8 are spelled out."""
     if isinstance(text, bytes):
         text = text[: 4 * _KEPT_CHARS].decode("utf-8", errors="backslashreplace")
-    return text[:_KEPT_CHARS]
+    return text[:_KEPT_CHARS].encode("utf-8", "backslashreplace").decode()
 
 
 def explain_invalid(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,12 +25,17 @@ _TABLES = r"(?:llama_bench|test)"
 _CREATE = re.compile(rf"^CREATE TABLE IF NOT EXISTS {_TABLES}\b", re.M)
 _INSERT = re.compile(rf"^INSERT INTO {_TABLES} \(([^)]*)\) VALUES \((.*)\);\s*$")
 _SQL_VALUE = re.compile(r"'([^']*)'(?:, |$)")
-_MD_HEADER = re.compile(r"^\| *model *\|")
+_MD_HEADER = re.compile(r"^\|[ *]*model[ *]*\|", re.I)
 _MD_RULE = re.compile(r"^\|[ :|-]+\|$")
 _MD_BUILD = re.compile(r"^build: (\S+) \((\d+)\)\s*$", re.M)
 _MD_TEST = re.compile(r"^(?:pp ?(\d+))?\+?(?:tg ?(\d+))?(?: @ d(\d+))?$")
 _MD_RATE = re.compile(r"^(\d+(?:\.\d+)?) *(?:±.*)?$")
 _WHOLE_NUMBER = re.compile(r"^\d{1,19}$")
+_JSON = re.compile(r'^\s*(\{(?=\s*(?:"|$))|\[(?=\s*(?:\{|$|\])))', re.M)
+"""The first line on which an object, or a list of objects, begins."""
+_CSV = re.compile(r"^build_commit,", re.M | re.I)
+_NOTE = re.compile(r"[^,]*$")
+"""What a shell or a tool writes behind a table."""
 _SPACE = re.compile(r"[\s,]*")
 
 
@@ -73,16 +79,14 @@ Found = tuple[int, BenchTest | BadOutput]
 
 def detect_bench_format(text: str) -> str | None:
     """json, jsonl, csv, md or sql; None when it is no llama-bench output."""
-    start = text.lstrip("\ufeff \t\r\n")
-    if start.startswith("["):
-        return "json"
-    if start.startswith("{"):
-        return "jsonl"
-    if start.startswith("build_commit,"):
+    opening = re.match(r"\s*([\[{])", text) or _JSON.search(text)
+    if opening:
+        return "json" if opening[1] == "[" else "jsonl"
+    if _CSV.search(text):
         return "csv"
     if _CREATE.search(text) or re.search(rf"^INSERT INTO {_TABLES} \(", text, re.M):
         return "sql"
-    if any(_MD_HEADER.match(line) for line in text.splitlines()):
+    if any(_MD_HEADER.match(_md_line(line)) for line in text.splitlines()):
         return "md"
     return None
 
@@ -114,11 +118,17 @@ def _read_objects(text: str) -> Iterator[Found]:
     decoder = json.JSONDecoder(
         object_pairs_hook=_object, parse_constant=_NotANumber, parse_float=Decimal
     )
-    place = _skip(text, 0)
+    opening = _JSON.search(text)
+    place = opening.start(1) if opening else _skip(text, 0)
     is_array = text[place : place + 1] == "["
     if is_array:
         place = _skip(text, place + 1)
     while place < len(text) and text[place] != "]":
+        if not is_array and text[place] != "{":
+            # A note of a shell or a tool between the records, or behind them.
+            end_of_line = text.find("\n", place)
+            place = len(text) if end_of_line < 0 else _skip(text, end_of_line)
+            continue
         line = text.count("\n", 0, place) + 1
         try:
             fields, place = decoder.raw_decode(text, place)
@@ -156,14 +166,20 @@ def _skip(text: str, place: int) -> int:
 
 
 def _read_csv(text: str) -> Iterator[Found]:
-    rows = csv.reader(io.StringIO(text), strict=True)
+    opening = _CSV.search(text)
+    start = opening.start() if opening else 0
+    before = text.count("\n", 0, start)
+    rows = csv.reader(io.StringIO(text[start:]), strict=True)
     try:
-        names = next(rows)
+        names = [name.strip().lower() for name in next(rows)]
+        if twice := _repeated(names):
+            yield before + 1, _stands_twice(twice)
+            return
         for row in rows:
-            if row:
-                yield rows.line_num, _pair_up(names, row)
+            if row and not (len(row) == 1 and _NOTE.match(row[0])):
+                yield before + rows.line_num, _pair_up(names, row)
     except csv.Error as error:
-        yield rows.line_num, BadOutput(None, f"not CSV ({error})")
+        yield before + rows.line_num, BadOutput(None, f"not CSV ({error})")
 
 
 def _read_sql(text: str) -> Iterator[Found]:
@@ -179,7 +195,18 @@ def _read_sql(text: str) -> Iterator[Found]:
             # The tool does not escape quotes, so such a line cannot be read safely.
             yield number, BadOutput(None, "a value has a quote inside")
             continue
-        yield number, _pair_up(match[1].split(", "), values)
+        names = match[1].split(", ")
+        twice = _repeated(names)
+        yield number, _stands_twice(twice) if twice else _pair_up(names, values)
+
+
+def _repeated(names: list[str]) -> str | None:
+    """A column that stands twice: which of its two values counts, nobody can say."""
+    return next((name for name in names if names.count(name) > 1), None)
+
+
+def _stands_twice(name: str) -> BadOutput:
+    return BadOutput(name, "the column stands twice")
 
 
 def _pair_up(names: list[str], values: list[str]) -> BenchTest | BadOutput:
@@ -199,12 +226,16 @@ def _read_md(text: str) -> Iterator[Found]:
     build = _MD_BUILD.search(text)
     names: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
-        line = line.strip()
+        line = _md_line(line)
         if not line.startswith("|") or _MD_RULE.match(line):
             continue
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if _MD_HEADER.match(line):
-            names = cells
+            names = [cell.strip("* ").lower() for cell in cells]
+            if twice := _repeated(names):
+                yield number, _stands_twice(twice)
+        elif _repeated(names):
+            continue
         elif len(cells) != len(names):
             yield (
                 number,
@@ -216,6 +247,11 @@ def _read_md(text: str) -> Iterator[Found]:
                 yield number, _read_md_fields(fields, build)
             except BadOutput as error:
                 yield number, error
+
+
+def _md_line(line: str) -> str:
+    """A line of a table, also of one that is quoted or indented."""
+    return line.strip().lstrip("> ")
 
 
 def _read_md_fields(fields: dict[str, str], build: re.Match[str] | None) -> BenchTest:
@@ -232,7 +268,7 @@ def _read_md_fields(fields: dict[str, str], build: re.Match[str] | None) -> Benc
         generated_tokens=generated,
         depth_tokens=int(test[3] or 0),
         batch_tokens=_optional_count(fields, "n_batch"),
-        threads=_optional_count(fields, "threads"),
+        threads=_optional_count(fields, "threads" if "threads" in fields else "th"),
         samples_ns=None,
         mean_ns=None,
         rate_milli=_thousandths(rate[1]),
@@ -359,4 +395,10 @@ def _thousandths(text: str) -> int:
 
 
 def _as_json(fields: Mapping[str, Any]) -> str:
-    return json.dumps(fields, default=float, ensure_ascii=False)
+    return json.dumps(fields, default=_float, ensure_ascii=False)
+
+
+def _float(value: Decimal) -> float | str:
+    # Beyond the largest float there is only infinity, which JSON has not.
+    number = float(value)
+    return number if math.isfinite(number) else str(value)

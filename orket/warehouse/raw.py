@@ -13,19 +13,12 @@ from pathlib import Path
 
 import duckdb
 
+from orket.admission import IDENTITIES
 from orket.errors import UsageError
 from orket.policy import SHOWN_GROUPS, Policy, shown_thresholds
 from orket.records import DATASETS
 from orket.warehouse.connection import literal
 from orket.warehouse.schema import duckdb_columns, required_columns
-
-_IDENTITIES = {
-    "sweeps": "manifest_id",
-    "runs": "attempt_id",
-    "sidecars": "sidecar_id",
-    "events": "event_id",
-}
-"""Dataset -> the column that tells its rows apart; no view counts a row without it."""
 
 
 def bind_dataset(
@@ -64,7 +57,7 @@ def bind_dataset(
         f'CAST({_column_or_null(name, present)} AS {kind}) AS "{name}"'
         for name, kind in columns.items()
     )
-    identity = _IDENTITIES[dataset]
+    identity = IDENTITIES[dataset]
     lacking = " ".join(
         f"WHEN {column} IS NULL THEN error('rows without {column} in ' || part)"
         for column in required_columns(DATASETS[dataset])
