@@ -49,6 +49,7 @@ class Unit:
 
 RATIO = Unit("ppm", Decimal(10**6), 10**6)
 SECONDS = Unit("ns", Decimal(10**9), 10**9)
+NANOSECONDS = Unit("ns", ONE, 10**9, 9)
 MILLISECONDS = Unit("ns", Decimal(10**6), 10**9)
 DAYS = Unit("us", Decimal(86_400 * 10**6), 10**6)
 THOUSANDTHS = Unit("1/1000", Decimal(1000), 1000, 3)
@@ -318,6 +319,49 @@ class Policy(Record, frozen=True, kw_only=True):
         Count,
         _threshold(
             "clock_slack_share", RATIO, Group.RUN_QUALITY, "... or by this share of it"
+        ),
+    ] = 10_000
+    decode_lag_ns: Annotated[
+        Duration,
+        _threshold(
+            "decode_lag_ms",
+            MILLISECONDS,
+            Group.RUN_QUALITY,
+            "The client's first to last token may exceed the decode time by this",
+            shown="decode_lag_seconds",
+            since="1.1",
+        ),
+    ] = 20_000_000
+    decode_lag_ppm: Annotated[
+        Count,
+        _threshold(
+            "decode_lag_share",
+            RATIO,
+            Group.RUN_QUALITY,
+            "... or by this share of it",
+            since="1.1",
+        ),
+    ] = 100_000
+    least_prefill_token_ns: Annotated[
+        Duration,
+        _threshold(
+            "least_prefill_token_ns",
+            NANOSECONDS,
+            Group.RUN_QUALITY,
+            "Prefill time of a token below which no machine is",
+            shown="least_prefill_token_seconds",
+            since="1.1",
+        ),
+    ] = 100
+    least_decode_token_ns: Annotated[
+        Duration,
+        _threshold(
+            "least_decode_token_ns",
+            NANOSECONDS,
+            Group.RUN_QUALITY,
+            "Decode time of a token below which no machine is",
+            shown="least_decode_token_seconds",
+            since="1.1",
         ),
     ] = 10_000
     max_clock_jump_ns: Annotated[

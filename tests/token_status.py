@@ -25,6 +25,8 @@ COLUMNS = {
     "load_ns": "BIGINT",
     "wall_ns": "BIGINT",
     "ttft_ns": "BIGINT",
+    "last_token_ns": "BIGINT",
+    "streamed": "BOOLEAN",
     "decode_clock": "VARCHAR",
     "prefill_kind": "VARCHAR",
     "prompt_cache": "VARCHAR",
@@ -41,11 +43,12 @@ class TelemetryView:
         self._db.execute((folder / "macros.sql").read_text())
         columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
         self._db.execute(f"CREATE TABLE v1.attempts ({columns})")
-        policy = Policy()
+        values = msgspec.structs.asdict(Policy())
+        limits = {name: value for name, value in values.items() if type(value) is int}
+        named = ", ".join(f"{value} AS {name}" for name, value in limits.items())
         self._db.execute(
-            "CREATE TABLE v1.policy AS SELECT 's' AS sweep_id, 'm' AS model_id,"
-            f" {policy.max_cached_tokens} AS max_cached_tokens,"
-            f" {policy.max_cached_ppm} AS max_cached_ppm"
+            f"CREATE TABLE v1.policy AS "
+            f"SELECT 's' AS sweep_id, 'm' AS model_id, {named}"
         )
         self._db.execute(_telemetry_file(folder).read_text())
 

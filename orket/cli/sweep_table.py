@@ -85,6 +85,8 @@ def _session_line(session: Document) -> str:
 def _session_words(session: Document) -> Iterator[str]:
     detail = session["recommendation_detail"]
     yield from session["recommendation_lines"] or [session["recommendation"]]
+    if cut := _cut_answers(session):
+        yield f"Cut at their budget: {', '.join(cut)}"
     if detail["confidence"]:
         yield f"Confidence: {_confidence(detail)}"
     polluted = detail["if_polluted_included"]
@@ -108,6 +110,15 @@ def _confidence(detail: Document) -> str:
     smallest = f"minimum viable {detail['minimum_viable_quant']} {detail['confidence']}"
     status = detail["best_value_status"]
     return f"{smallest}; {best}{f' and {status}' if status else ''}"
+
+
+def _cut_answers(session: Document) -> list[str]:
+    """Of each quant, how many of its answers were cut, where any was."""
+    return [
+        f"{runs['truncated']} of {runs['answered']} answers of {quant['quant_tag']}"
+        for quant in session["per_quant"]
+        if (runs := quant["runs"])["truncated"]
+    ]
 
 
 def _canary_line(canary: Document) -> str:

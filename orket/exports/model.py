@@ -150,9 +150,9 @@ class Session(Part):
     """The most precise quant that could be judged: the others are held against it."""
     thresholds: Thresholds
     """What makes a quant eligible."""
-    run_quality_policy: RunQualityPolicy
+    run_quality_policy: RunQualityPolicy | None = None
     """When a run of this model counts as polluted."""
-    canary_policy: CanaryPolicy
+    canary_policy: CanaryPolicy | None = None
     """What the canary gate demands of this model."""
     experimental_controls: ExperimentalControls
     """Controls asked for."""

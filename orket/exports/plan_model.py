@@ -87,7 +87,7 @@ class Provider(Part):
     """URL, without user info."""
     streaming: bool | None
     """Streamed answers were asked for."""
-    can_stream: bool | None
+    can_stream: bool | None = None
     """The server can stream its answers; null when that was not found out."""
     locality: str | None
     """child (started by Orket), loopback or remote."""

@@ -24,6 +24,10 @@ class RunCounts(Part):
     """Polluted runs among the valid ones."""
     failed: int
     """Planned runs without any answer."""
+    answered: int = 0
+    """Planned runs with an answer."""
+    truncated: int = 0
+    """Answers that were cut at their budget."""
 
 
 class Failure(Part):
@@ -46,6 +50,8 @@ class TaskCounts(Part):
     """Tasks with enough valid runs."""
     left_out: int
     """Tasks that failed everywhere and count for no quant."""
+    unsupported: int = 0
+    """Tasks in no adherence: a check could not be run on some quant's answer."""
 
 
 class Pairs(Part):
@@ -78,6 +84,10 @@ class TokenMetrics(Part):
         float | None, Scaled("generation_tokens_per_second_milli", MILLI, 3)
     ]
     """Generated tokens / decode time."""
+    prompt_rate_reason: str | None = None
+    """Why there is no prompt rate; MIXED where the runs have different reasons."""
+    generation_rate_reason: str | None = None
+    """Why there is no generation rate."""
     prompt_rate_runs: int
     """Runs behind the prompt rate."""
     generation_rate_runs: int

@@ -78,6 +78,7 @@ SELECT
     row_values.call.wall_ns AS wall_ns,
     row_values.call.realtime_ns AS realtime_ns,
     row_values.call.ttft_ns AS ttft_ns,
+    row_values.call.last_token_ns AS last_token_ns,
     row_values.call.generation_retries AS generation_retries,
     row_values.checks.checks_passed AS checks_passed,
     row_values.checks.checks_total AS checks_total,
@@ -151,6 +152,7 @@ COMMENT ON COLUMN v1.attempts.streamed IS 'Streamed response';
 COMMENT ON COLUMN v1.attempts.wall_ns IS 'Request written to last byte, ns';
 COMMENT ON COLUMN v1.attempts.realtime_ns IS 'The same span by the wall clock, ns';
 COMMENT ON COLUMN v1.attempts.ttft_ns IS 'To the first token-carrying chunk, streamed only, ns';
+COMMENT ON COLUMN v1.attempts.last_token_ns IS 'To the last token-carrying chunk, streamed only, ns';
 COMMENT ON COLUMN v1.attempts.generation_retries IS 'Further generations inside this attempt';
 COMMENT ON COLUMN v1.attempts.checks_passed IS 'Checks passed';
 COMMENT ON COLUMN v1.attempts.checks_total IS 'Checks that could be tried';

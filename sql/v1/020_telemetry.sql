@@ -4,7 +4,11 @@
 -- only when both its parts are valid and the divisor is positive, else NULL with the
 -- reason. With at most one completion token there is nothing to decode: where the decode
 -- clock starts at the first token, an absent or zero decode time is not applicable and
--- counts as known. Model-internal and wall-clock time are never mixed.
+-- counts as known. Model-internal and wall-clock time are never mixed; they bound each
+-- other. The server's times cannot exceed the wall time, its prefill cannot end after the
+-- first token came, and its decoding cannot take less than the client saw between first and
+-- last token, nor less for a token than any machine needs: a rate from such times is NULL.
+-- A call of no length is no measurement, and only a streamed one has a first token.
 
 CREATE VIEW v1.telemetry AS
 WITH known AS (
@@ -24,7 +28,15 @@ WITH known AS (
                     CAST(policy.max_cached_tokens AS HUGEINT) * 1000000,
                     CAST(prompt_tokens AS HUGEINT) * policy.max_cached_ppm
                 )
-        END AS cached_limit_millionths
+        END AS cached_limit_millionths,
+        nullif(attempts.wall_ns, 0) AS measured_wall_ns,
+        if(attempts.streamed IS NOT FALSE, attempts.ttft_ns, NULL) AS streamed_ttft_ns,
+        policy.clock_slack_ns,
+        policy.clock_slack_ppm,
+        policy.decode_lag_ns,
+        policy.decode_lag_ppm,
+        policy.least_prefill_token_ns,
+        policy.least_decode_token_ns
     FROM v1.attempts AS attempts
     LEFT JOIN v1.policy AS policy USING (sweep_id, model_id)
 ),
@@ -40,6 +52,41 @@ timed AS (
     FROM known
 ),
 
+bounded AS (
+    SELECT
+        *,
+        greatest(
+            clock_slack_ns, CAST(measured_wall_ns AS HUGEINT) * clock_slack_ppm // 1000000
+        ) AS slack_ns,
+        last_token_ns - streamed_ttft_ns AS seen_decode_ns,
+        prefill_ns + counted_decode_ns AS internal_ns
+    FROM timed
+),
+
+bounds AS (
+    -- What cannot be; NULL where a side of the bound is unknown.
+    SELECT
+        *,
+        coalesce(prefill_ns, 0) + coalesce(counted_decode_ns, 0)
+        > measured_wall_ns + slack_ns AS is_beyond_wall,
+        prefill_ns > streamed_ttft_ns + slack_ns AS is_beyond_first_token,
+        completion_tokens > 1
+        AND seen_decode_ns - decode_ns > greatest(
+            decode_lag_ns, CAST(seen_decode_ns AS HUGEINT) * decode_lag_ppm // 1000000
+        ) AS is_below_seen,
+        (
+            decode_ns > 0
+            AND CAST(decode_ns AS HUGEINT)
+            < CAST(completion_tokens - 1 AS HUGEINT) * least_decode_token_ns
+        )
+        OR (
+            prefill_ns > 0
+            AND CAST(prefill_ns AS HUGEINT)
+            < CAST(prompt_tokens - cached_tokens AS HUGEINT) * least_prefill_token_ns
+        ) AS is_beyond_machines
+    FROM bounded
+),
+
 derived AS (
     SELECT
         *,
@@ -51,15 +98,19 @@ derived AS (
             WHEN counts_known THEN 'TIMING_UNAVAILABLE'
             ELSE 'TOKEN_AND_TIMING_UNAVAILABLE'
         END AS token_metrics_status,
-        prefill_ns + counted_decode_ns AS internal_ns,
         prompt_tokens - cached_tokens AS new_prompt_tokens,
+        CASE
+            WHEN is_beyond_wall OR is_beyond_first_token OR is_below_seen OR is_beyond_machines
+                THEN true
+            WHEN internal_ns IS NOT NULL AND measured_wall_ns IS NOT NULL THEN false
+        END AS clock_inconsistent,
         CAST(cached_tokens AS HUGEINT) * 1000000
         > cached_limit_millionths AS cache_hit,
         CASE
             WHEN decode_clock = 'first_token' THEN completion_tokens - 1
             WHEN decode_clock = 'prefill_end' THEN completion_tokens
         END AS decoded_tokens
-    FROM timed
+    FROM bounds
 ),
 
 reasoned AS (
@@ -71,6 +122,7 @@ reasoned AS (
             WHEN cache_hit THEN 'PROMPT_CACHE_HIT'
             WHEN new_prompt_tokens <= 0 THEN 'ZERO_PROMPT_TOKENS'
             WHEN prefill_ns = 0 THEN 'ZERO_DURATION'
+            WHEN clock_inconsistent THEN 'CLOCK_INCONSISTENT'
         END AS prompt_rate_reason,
         CASE
             WHEN completion_tokens = 0 THEN 'ZERO_COMPLETION_TOKENS'
@@ -79,6 +131,7 @@ reasoned AS (
             WHEN completion_tokens IS NULL OR decode_ns IS NULL THEN token_metrics_status
             WHEN decoded_tokens IS NULL THEN 'DECODE_CLOCK_UNKNOWN'
             WHEN decode_ns = 0 THEN 'ZERO_DURATION'
+            WHEN clock_inconsistent THEN 'CLOCK_INCONSISTENT'
         END AS generation_rate_reason
     FROM derived
 )
@@ -99,9 +152,10 @@ SELECT
     counted_decode_ns AS decode_ns,
     load_ns,
     internal_ns,
-    wall_ns,
-    ttft_ns,
+    measured_wall_ns AS wall_ns,
+    streamed_ttft_ns AS ttft_ns,
     cache_hit,
+    clock_inconsistent,
     CASE
         WHEN prompt_rate_reason IS NULL
             THEN CAST(v1.scaled(new_prompt_tokens, prefill_ns, 1000000000000) AS BIGINT)
@@ -113,7 +167,8 @@ SELECT
             THEN CAST(v1.scaled(decoded_tokens, decode_ns, 1000000000000) AS BIGINT)
     END AS generation_tokens_per_second_milli,
     generation_rate_reason,
-    v1.micro(wall_ns - internal_ns, wall_ns) AS orchestration_overhead_micro
+    v1.micro(measured_wall_ns - internal_ns, measured_wall_ns)
+        AS orchestration_overhead_micro
 FROM reasoned;
 
 COMMENT ON VIEW v1.telemetry IS 'Token status, times and rates. One row per attempt.';
@@ -129,6 +184,7 @@ COMMENT ON COLUMN v1.telemetry.load_ns IS 'Model load inside the call, ns';
 COMMENT ON COLUMN v1.telemetry.internal_ns IS 'prefill + decode, ns';
 COMMENT ON COLUMN v1.telemetry.ttft_ns IS 'Time to the first token as the client saw it, streamed only, ns';
 COMMENT ON COLUMN v1.telemetry.cache_hit IS 'The cached share of the prompt is beyond the limit';
+COMMENT ON COLUMN v1.telemetry.clock_inconsistent IS 'The server''s times cannot be true beside the client''s';
 COMMENT ON COLUMN v1.telemetry.prompt_tokens_per_second_milli IS 'New prompt tokens / prefill time, 1/1000 per second';
 COMMENT ON COLUMN v1.telemetry.prompt_rate_reason IS 'Why that rate is NULL';
 COMMENT ON COLUMN v1.telemetry.prefill_kind IS 'What the prefill time is: internal or ttft_proxy';

@@ -42,6 +42,7 @@ facts AS (
         telemetry.internal_ns,
         telemetry.cached_tokens,
         telemetry.cache_hit,
+        telemetry.clock_inconsistent,
         environment.window_id,
         environment.window_runs,
         environment.window_ns,
@@ -128,6 +129,12 @@ judged AS (
             OR coalesce(effective.context_tokens <> requested.context_tokens, false)
             OR coalesce(effective.batch_tokens <> requested.batch_tokens, false)
             OR coalesce(effective.thinking <> requested.thinking, false)
+            -- Whatever it says of itself: who thinks was not kept from thinking.
+            OR coalesce(
+                NOT requested.thinking
+                AND (reasoning_tokens > 0 OR length(trim(reasoning_text)) > 0),
+                false
+            )
         ) AS control_not_honoured,
         len(unsupported_controls) > 0 AS control_unsupported,
         CASE
@@ -168,10 +175,6 @@ judged AS (
         coalesce(before.on_battery OR after.on_battery, before.on_battery, after.on_battery)
             AS battery_power,
         abs(realtime_ns - wall_ns) > max_clock_jump_ns AS clock_jump,
-        internal_ns > wall_ns + greatest(
-            clock_slack_ns,
-            CAST(wall_ns AS HUGEINT) * clock_slack_ppm // 1000000
-        ) AS clock_inconsistent,
         CASE
             WHEN foreign_requests > 0 OR foreign_tokens > 0 THEN true
             WHEN foreign_requests IS NOT NULL OR foreign_tokens IS NOT NULL THEN false
@@ -325,6 +328,11 @@ signals AS (
                 'signal': 'timings_not_offered',
                 'holds': timings_missing AND NOT timings_promised,
                 'noted': false
+            },
+            {
+                'signal': 'zero_wall_time',
+                'holds': coalesce(wall_ns = 0, false),
+                'noted': false
             }
         ], recursive := true)
     FROM overheads
@@ -335,22 +343,18 @@ coded AS (
     SELECT
         sweep_id,
         attempt_id,
-        list(code ORDER BY code) FILTER (
-            WHERE holds AND kind = 'polluting' AND (NOT run_failed OR signal = 'run_failed')
-        ) AS reasons,
-        list(code ORDER BY code) FILTER (
-            WHERE NOT run_failed
-            AND if(kind = 'advisory', holds, noted AND NOT coalesce(holds, false))
-        ) AS advisories,
-        list(code ORDER BY code) FILTER (WHERE holds IS NULL AND NOT run_failed)
-            AS unobserved,
+        list(code ORDER BY code) FILTER (WHERE holds AND kind = 'polluting') AS reasons,
+        list(code ORDER BY code)
+            FILTER (WHERE if(kind = 'advisory', holds, noted AND NOT coalesce(holds, false)))
+            AS advisories,
+        list(code ORDER BY code) FILTER (WHERE holds IS NULL) AS unobserved,
         bool_or(holds AND signal IN ('promised_counts_missing', 'promised_timings_missing'))
             AS lacks_telemetry,
         bool_and(holds IS NOT TRUE OR kind <> 'polluting' OR is_admissible) AS is_admissible,
         bool_and(holds IS NOT TRUE OR kind <> 'polluting' OR is_curable) AS is_curable
     FROM signals
     INNER JOIN v1.reason AS reason USING (signal)
-    WHERE reason.scope = 'run'
+    WHERE reason.scope = 'run' AND (NOT run_failed OR signal = 'run_failed')
     GROUP BY ALL
 )
 

@@ -1,7 +1,7 @@
 -- Grain: planned run.
 -- Inputs: v1.planned_run, v1.attempts, v1.telemetry, v1.run_quality, v1.policy.
--- Rules: the attempt that counts is the first CLEAN one, else the first OK one, else the
--- last. A planned run without any attempt is a row too. A matrix run is valid when its
+-- Rules: the attempt that counts is the first CLEAN one, else the first that may count
+-- where polluted runs may, else the first OK one, else the last. A planned run without any attempt is a row too. A matrix run is valid when its
 -- counting attempt is CLEAN. include_polluted admits polluted ones: `fill` where no
 -- attempt is CLEAN, `always` takes the first OK attempt as if pollution did not exist;
 -- neither ever admits a run that is wrong rather than disturbed.
@@ -40,8 +40,9 @@ counting AS (
                 CASE
                     WHEN include_polluted = 'always' AND is_admissible THEN 0
                     WHEN run_quality_status = 'CLEAN' THEN 1
-                    WHEN outcome = 'OK' THEN 2
-                    ELSE 3
+                    WHEN is_admissible THEN 2
+                    WHEN outcome = 'OK' THEN 3
+                    ELSE 4
                 END,
                 CASE
                     WHEN

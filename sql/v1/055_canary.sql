@@ -2,7 +2,7 @@
 -- Inputs: v1.session, v1.manifest, v1.attempts, v1.telemetry, v1.run_quality, v1.policy,
 -- v1.reason, v1.spread_table.
 -- Rules: the gate before the matrix, over the repetitions of one cell. It passes when the
--- adherence does not vary, the time varies less than the control profile allows
+-- adherence is known and does not vary, the time varies less than the control profile allows
 -- (population standard deviation / mean, the first repetition left out if the policy says
 -- so), telemetry is there as far as the server promises it, and no run failed. Where the
 -- server offers no timings the wall time is judged, and latency_basis says so.
@@ -44,6 +44,8 @@ sums AS (
         min(measured.test_id) AS test_id,
         count(*) AS runs,
         count(*) FILTER (WHERE measured.outcome <> 'OK') AS failed_runs,
+        count(*) FILTER (WHERE measured.outcome = 'OK' AND measured.adherence_nano IS NULL)
+            AS unchecked_runs,
         count(*) FILTER (WHERE measured.is_missing) AS missing_runs,
         max(measured.adherence_nano) - min(measured.adherence_nano) AS adherence_range_nano,
         count(measured.time_ns) FILTER (WHERE is_counted) AS times,
@@ -70,6 +72,7 @@ judged AS (
         sums.test_id,
         coalesce(sums.runs, 0) AS runs,
         coalesce(sums.failed_runs, 0) AS failed_runs,
+        coalesce(sums.unchecked_runs, 0) AS unchecked_runs,
         coalesce(sums.missing_runs, 0) AS missing_runs,
         sums.adherence_range_nano,
         v1.cv_micro(sums.times, sums.time_sum, sums.time_squares) AS latency_cv_micro,
@@ -111,6 +114,7 @@ signals AS (
         sweep_id,
         model_id,
         unnest([
+            {'signal': 'adherence_unknown', 'holds': unchecked_runs > 0},
             {'signal': 'adherence_varies', 'holds': adherence_range_nano > 0},
             {'signal': 'latency_unknown', 'holds': NOT cv_known AND NOT quality_only},
             {

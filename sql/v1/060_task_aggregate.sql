@@ -53,7 +53,9 @@ sums AS (
         count(*) FILTER (WHERE outcome NOT IN ('OK', 'CANCELLED')) AS failed_runs,
         count(*) FILTER (WHERE outcome = 'CANCELLED') AS cancelled_runs,
         count(*) FILTER (WHERE run_quality_status = 'CLEAN') AS clean_runs,
-        count(*) FILTER (WHERE run_quality_status = 'POLLUTED') AS polluted_runs,
+        count(*) FILTER (WHERE run_quality_status = 'POLLUTED' AND outcome = 'OK')
+            AS polluted_runs,
+        count(*) FILTER (WHERE outcome = 'OK' AND stop_reason = 'length') AS truncated_runs,
         count(*) FILTER (WHERE is_valid) AS valid_runs,
         count(*) FILTER (WHERE is_polluted_used) AS polluted_used,
         count(*) FILTER (WHERE is_valid OR is_polluted_admissible) AS fillable_runs,
@@ -102,6 +104,7 @@ SELECT
     cancelled_runs,
     clean_runs,
     polluted_runs,
+    truncated_runs,
     valid_runs,
     polluted_used,
     fillable_runs,
@@ -149,7 +152,8 @@ COMMENT ON COLUMN v1.task_aggregate.ok_runs IS 'Planned runs whose counting atte
 COMMENT ON COLUMN v1.task_aggregate.failed_runs IS 'Planned runs whose counting attempt failed';
 COMMENT ON COLUMN v1.task_aggregate.cancelled_runs IS 'Planned runs whose counting attempt was stopped by the user';
 COMMENT ON COLUMN v1.task_aggregate.clean_runs IS 'Planned runs whose counting attempt is CLEAN';
-COMMENT ON COLUMN v1.task_aggregate.polluted_runs IS 'Planned runs whose counting attempt is POLLUTED';
+COMMENT ON COLUMN v1.task_aggregate.polluted_runs IS 'Planned runs whose counting attempt answered and is POLLUTED';
+COMMENT ON COLUMN v1.task_aggregate.truncated_runs IS 'Planned runs whose answer was cut at its budget';
 COMMENT ON COLUMN v1.task_aggregate.valid_runs IS 'Runs that count';
 COMMENT ON COLUMN v1.task_aggregate.polluted_used IS 'Of these, polluted ones';
 COMMENT ON COLUMN v1.task_aggregate.fillable_runs IS 'Runs that would count under include_polluted = fill';

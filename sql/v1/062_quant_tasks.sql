@@ -1,13 +1,19 @@
 -- Grain: sweep x model x quant.
--- Inputs: v1.quant, v1.task_aggregate, v1.policy.
+-- Inputs: v1.quant, v1.task_aggregate, v1.task_standing, v1.policy.
 -- Rules: a quant over its tasks, every task weighing the same, else tasks that lost runs
--- would weigh less. A task that failed everywhere is left out for all. Means are kept as
--- exact sums with their counts, so that comparisons above can cross-multiply.
+-- would weigh less. A task that failed everywhere is left out for all, and one that could
+-- not be checked for all of every adherence. Means are kept as exact sums with their
+-- counts, so that comparisons above can cross-multiply.
 
 CREATE VIEW v1.quant_tasks AS
 WITH tasks AS (
-    SELECT tasks.*, policy.min_valid_runs
+    SELECT
+        tasks.*,
+        policy.min_valid_runs,
+        standing.is_unsupported,
+        if(standing.is_unsupported, NULL, tasks.adherence_nano) AS compared_nano
     FROM v1.task_aggregate AS tasks
+    INNER JOIN v1.task_standing AS standing USING (sweep_id, model_id, test_id)
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
 ),
 
@@ -18,9 +24,13 @@ planned AS (
         quant_tag,
         count(*) AS planned_tasks,
         count(*) FILTER (WHERE failed_everywhere) AS failed_everywhere_tasks,
+        count(*) FILTER (WHERE is_unsupported AND NOT failed_everywhere)
+            AS unsupported_tasks,
         CAST(sum(planned_runs) AS BIGINT) AS planned_runs,
         CAST(sum(attempts) AS BIGINT) AS attempts,
         CAST(sum(missing_runs) AS BIGINT) AS missing_runs,
+        CAST(sum(ok_runs) AS BIGINT) AS answered_runs,
+        CAST(sum(truncated_runs) AS BIGINT) AS truncated_runs,
         CAST(sum(clean_runs) AS BIGINT) AS clean_runs,
         CAST(sum(valid_runs) AS BIGINT) AS valid_runs,
         CAST(sum(polluted_runs) AS BIGINT) AS polluted_runs,
@@ -42,9 +52,9 @@ compared AS (
         count(*) FILTER (WHERE is_covered) AS covered_tasks,
         count(*) FILTER (WHERE fillable_runs >= min_valid_runs) AS fillable_tasks,
         count(*) FILTER (WHERE ok_runs = 0 AND failed_runs > 0) AS unsolved_tasks,
-        count(*) FILTER (WHERE is_passed) AS passed_tasks,
-        count(adherence_nano) AS adherence_tasks,
-        sum(CAST(adherence_nano AS HUGEINT)) AS adherence_sum_nano,
+        count(*) FILTER (WHERE is_passed AND NOT is_unsupported) AS passed_tasks,
+        count(compared_nano) AS adherence_tasks,
+        sum(CAST(compared_nano AS HUGEINT)) AS adherence_sum_nano,
         count(mean_wall_ns) AS latency_tasks,
         sum(CAST(mean_wall_ns AS HUGEINT)) AS latency_sum_ns,
         sum(CAST(median_wall_ns AS HUGEINT)) AS typical_latency_sum_ns,
@@ -74,7 +84,10 @@ SELECT
     coalesce(compared.unsolved_tasks, 0) AS unsolved_tasks,
     coalesce(compared.covered_tasks = compared.tasks, false) AS is_covered,
     coalesce(compared.fillable_tasks = compared.tasks, false) AS is_fillable,
+    coalesce(planned.unsupported_tasks, 0) AS unsupported_tasks,
     coalesce(planned.planned_runs, 0) AS planned_runs,
+    coalesce(planned.answered_runs, 0) AS answered_runs,
+    coalesce(planned.truncated_runs, 0) AS truncated_runs,
     coalesce(planned.attempts, 0) AS attempts,
     coalesce(planned.missing_runs, 0) AS missing_runs,
     coalesce(planned.clean_runs, 0) AS clean_runs,
@@ -110,6 +123,8 @@ LEFT JOIN compared USING (sweep_id, model_id, quant_tag);
 COMMENT ON VIEW v1.quant_tasks IS 'One quant over its tasks. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.quant_tasks.planned_tasks IS 'Tasks in the plan';
 COMMENT ON COLUMN v1.quant_tasks.failed_everywhere_tasks IS 'Of these, without an OK run of any quant: left out for all';
+COMMENT ON COLUMN v1.quant_tasks.unsupported_tasks IS 'Of these, left out of every quant''s adherence: a check could not be run on some quant''s answer';
+COMMENT ON COLUMN v1.quant_tasks.answered_runs IS 'Planned runs whose counting attempt answered';
 COMMENT ON COLUMN v1.quant_tasks.tasks IS 'Tasks that are left';
 COMMENT ON COLUMN v1.quant_tasks.covered_tasks IS 'Of these, with enough valid runs';
 COMMENT ON COLUMN v1.quant_tasks.fillable_tasks IS 'Of these, with enough runs under include_polluted = fill';

@@ -33,6 +33,10 @@ sums AS (
         sum(CAST(decode_ns AS HUGEINT)) FILTER (WHERE generation_rate_reason IS NULL)
             AS generation_rate_ns,
         count(*) FILTER (WHERE generation_rate_reason IS NULL) AS generation_rate_runs,
+        if(count(DISTINCT prompt_rate_reason) > 1, 'MIXED', min(prompt_rate_reason))
+            AS prompt_rate_reason,
+        if(count(DISTINCT generation_rate_reason) > 1, 'MIXED', min(generation_rate_reason))
+            AS generation_rate_reason,
         CAST(sum(prompt_tokens) AS BIGINT) AS prompt_tokens,
         count(prompt_tokens) AS prompt_token_runs,
         CAST(sum(completion_tokens) AS BIGINT) AS completion_tokens,
@@ -102,7 +106,15 @@ SELECT
         WHEN sums.reported_bytes IS NOT NULL THEN 'reported'
     END AS memory_source,
     v1.micro(sums.code_chars, sums.answer_chars) AS code_density_micro,
-    sums.generation_retries
+    sums.generation_retries,
+    CASE
+        WHEN sums.quant_tag IS NULL THEN 'NO_VALID_RUNS'
+        WHEN sums.prompt_rate_runs = 0 THEN sums.prompt_rate_reason
+    END AS prompt_rate_reason,
+    CASE
+        WHEN sums.quant_tag IS NULL THEN 'NO_VALID_RUNS'
+        WHEN sums.generation_rate_runs = 0 THEN sums.generation_rate_reason
+    END AS generation_rate_reason
 FROM v1.quant AS quant
 LEFT JOIN sums USING (sweep_id, model_id, quant_tag);
 
@@ -128,3 +140,5 @@ COMMENT ON COLUMN v1.quant_runs.peak_memory_bytes IS 'Peak memory of the serving
 COMMENT ON COLUMN v1.quant_runs.memory_source IS 'rss, rss+vram, vram or reported';
 COMMENT ON COLUMN v1.quant_runs.code_density_micro IS 'Characters in code fences / characters of the answers, 1e-6';
 COMMENT ON COLUMN v1.quant_runs.generation_retries IS 'Further generations inside attempts';
+COMMENT ON COLUMN v1.quant_runs.prompt_rate_reason IS 'Why there is no prompt rate: the reason that all runs share, MIXED, or NO_VALID_RUNS';
+COMMENT ON COLUMN v1.quant_runs.generation_rate_reason IS 'Why there is no generation rate';

@@ -81,6 +81,7 @@ signals AS (
         unnest([
             {'signal': 'failed_everywhere', 'holds': tasks.failed_everywhere_tasks > 0},
             {'signal': 'has_drift', 'holds': trend.has_drift},
+            {'signal': 'has_unsupported_tasks', 'holds': tasks.unsupported_tasks > 0},
             {'signal': 'has_outliers', 'holds': tasks.outlier_runs > 0}
         ], recursive := true)
     FROM v1.quant_tasks AS tasks

@@ -24,7 +24,8 @@ SELECT
     status_token_count_unavailable_runs, status_timing_unavailable_runs,
     status_token_and_timing_unavailable_runs, peak_memory_bytes, memory_source,
     code_density_micro, generation_retries, repeated_groups, deterministic_groups,
-    determinism_micro
+    determinism_micro, unsupported_tasks, answered_runs, truncated_runs,
+    prompt_rate_reason, generation_rate_reason
 FROM v1.quant AS quant
 INNER JOIN v1.quant_tasks AS tasks USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.quant_runs AS runs USING (sweep_id, model_id, quant_tag)

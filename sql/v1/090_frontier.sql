@@ -28,9 +28,16 @@ WITH quants AS (
         CAST(comparison.paired_adherence_sum_nano AS HUGEINT) * 1000000
         >= comparison.paired_baseline_adherence_sum_nano * policy.adherence_threshold_ppm
             AS keeps_adherence,
-        quants.latency_sum_ns
-        <= CAST(policy.latency_ceiling_ns AS HUGEINT) * quants.latency_tasks
-            AS within_ceiling,
+        quants.adherence_tasks > 0 AS has_adherence,
+        -- Over fewer tasks than those that were run it would be another figure.
+        quants.latency_tasks > 0 AND quants.latency_tasks >= quants.covered_tasks
+            AS has_latency,
+        if(
+            quants.latency_tasks >= quants.covered_tasks,
+            quants.latency_sum_ns
+            <= CAST(policy.latency_ceiling_ns AS HUGEINT) * quants.latency_tasks,
+            NULL
+        ) AS within_ceiling,
         CAST(
             (comparison.paired_adherence_sum_nano * 1000000)
             // nullif(comparison.paired_baseline_adherence_sum_nano, 0) AS BIGINT
@@ -59,16 +66,23 @@ signals AS (
         unnest([
             {
                 'signal': 'adherence_below',
-                'holds': is_judged AND has_baseline_adherence
-                AND NOT coalesce(keeps_adherence, false)
+                'holds': is_judged AND has_baseline_adherence AND keeps_adherence IS FALSE
             },
+            {'signal': 'adherence_unknown', 'holds': is_covered AND NOT has_adherence},
             {
                 'signal': 'latency_above',
-                'holds': is_judged AND NOT quality_only AND NOT coalesce(within_ceiling, false)
+                'holds': is_judged AND NOT quality_only AND within_ceiling IS FALSE
+            },
+            {
+                'signal': 'latency_unknown',
+                'holds': is_judged AND NOT quality_only AND NOT has_latency
             },
             {'signal': 'no_baseline_adherence', 'holds': NOT has_baseline_adherence},
             {'signal': 'run_failures', 'holds': unsolved_tasks > 0},
-            {'signal': 'uncovered', 'holds': NOT is_judged},
+            {
+                'signal': 'uncovered',
+                'holds': NOT is_judged AND (has_adherence OR NOT is_covered)
+            },
             {'signal': 'unknown_quant', 'holds': NOT rank_known}
         ], recursive := true)
     FROM quants
@@ -111,8 +125,7 @@ axes AS (
 points AS (
     SELECT
         *,
-        is_judged AND adherence_sum_nano IS NOT NULL AND latency_sum_ns IS NOT NULL
-            AS has_point,
+        is_judged AND has_adherence AND has_latency AS has_point,
         CASE
             WHEN memory_axis = 'peak_memory' THEN peak_memory_bytes
             WHEN memory_axis = 'model_bytes' THEN model_bytes
@@ -149,7 +162,7 @@ non_monotone AS (
     WHERE
         other.quant_rank > own.quant_rank
         AND own.is_judged AND own.has_baseline_adherence AND own.keeps_adherence
-        AND other.is_judged AND NOT coalesce(other.keeps_adherence, false)
+        AND other.is_judged AND other.keeps_adherence IS FALSE
 ),
 
 -- Utility = adherence / latency; without times it is the adherence, then the smaller.
@@ -223,7 +236,7 @@ SELECT
     points.latency_sum_ns,
     points.latency_tasks,
     points.total_latency_ns,
-    points.has_point AND dominated.quant_tag IS NULL AS is_pareto_optimal,
+    if(points.has_point, dominated.quant_tag IS NULL, NULL) AS is_pareto_optimal,
     CASE
         WHEN points.memory_axis IS NULL THEN ['adherence', 'latency']
         ELSE ['adherence', 'latency', points.memory_axis]
@@ -257,7 +270,7 @@ COMMENT ON COLUMN v1.frontier.kept_adherence_ppm IS 'Own adherence / the baselin
 COMMENT ON COLUMN v1.frontier.adherence_tasks IS 'Tasks behind it';
 COMMENT ON COLUMN v1.frontier.latency_tasks IS 'Tasks behind it';
 COMMENT ON COLUMN v1.frontier.total_latency_ns IS 'Mean wall time, ns';
-COMMENT ON COLUMN v1.frontier.is_pareto_optimal IS 'No judged quant is at least as good on every axis and better on one';
+COMMENT ON COLUMN v1.frontier.is_pareto_optimal IS 'No judged quant is at least as good on every axis and better on one; NULL where it was not compared';
 COMMENT ON COLUMN v1.frontier.pareto_axes IS 'The axes: memory is dropped where it is not known for all from one source';
 COMMENT ON COLUMN v1.frontier.utility_formula IS 'The formula of the utility';
 COMMENT ON COLUMN v1.frontier.utility_micro IS 'Adherence per second of median wall time, 1e-6';

@@ -92,7 +92,9 @@ runs AS (
         CAST(sum(polluted_used) AS BIGINT) AS polluted_used,
         CAST(sum(polluted_runs) AS BIGINT) AS polluted_runs,
         CAST(sum(missing_runs) AS BIGINT) AS missing_runs,
-        CAST(sum(planned_runs) AS BIGINT) AS planned_runs
+        CAST(sum(planned_runs) AS BIGINT) AS planned_runs,
+        max(unsupported_tasks) AS unsupported_tasks,
+        max(planned_tasks) AS planned_tasks
     FROM v1.quant_aggregate
     GROUP BY ALL
 ),
@@ -203,7 +205,9 @@ SELECT
     runs.polluted_used,
     runs.missing_runs,
     runs.polluted_runs,
-    runs.planned_runs
+    runs.planned_runs,
+    runs.unsupported_tasks,
+    runs.planned_tasks
 FROM v1.session AS session
 INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
 LEFT JOIN quants USING (sweep_id, model_id)

@@ -35,12 +35,6 @@ WITH facts AS (
     INNER JOIN v1.manifest AS manifest USING (sweep_id)
 ),
 
-totals AS (
-    SELECT sweep_id, model_id, sum(checks_unsupported) AS checks_unsupported
-    FROM v1.quant_aggregate
-    GROUP BY ALL
-),
-
 -- What can be said of one quant: its score beside the baseline quant's on the same tasks.
 scores AS (
     SELECT
@@ -69,7 +63,6 @@ scores AS (
 figures AS (
     SELECT
         facts.*,
-        totals.checks_unsupported,
         lead.seconds_text AS lead_seconds,
         lead.kept AS lead_kept,
         lead.baseline_passes AS lead_passes,
@@ -103,7 +96,6 @@ figures AS (
             ''
         ) AS reasons_text
     FROM facts
-    INNER JOIN totals USING (sweep_id, model_id)
     LEFT JOIN scores AS lead
         ON lead.sweep_id = facts.sweep_id
         AND lead.model_id = facts.model_id
@@ -391,10 +383,11 @@ sentences AS (
                     NULL
                 ),
                 if(
-                    checks_unsupported > 0,
+                    unsupported_tasks > 0,
                     format(
-                        '{} checks could not be run here; tasks without a verdict count for nobody.',
-                        CAST(checks_unsupported AS BIGINT)
+                        'Compared without {} of {} tasks: a check could not be run on some quant''s answer.',
+                        unsupported_tasks,
+                        planned_tasks
                     ),
                     NULL
                 ),
@@ -414,7 +407,7 @@ sentences AS (
 )
 
 SELECT
-    choice.* EXCLUDE (polluted_runs, planned_runs),
+    choice.* EXCLUDE (polluted_runs, planned_runs, unsupported_tasks, planned_tasks),
     if(
         choice.minimum_viable_quant IS NOT NULL,
         'Smallest eligible quant; the best value is the eligible quant of the highest utility.',

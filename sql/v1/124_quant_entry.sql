@@ -31,12 +31,15 @@ SELECT
             'valid': quants.valid_runs,
             'polluted': quants.polluted_runs,
             'polluted_used': quants.polluted_used,
-            'failed': quants.failed_runs
+            'failed': quants.failed_runs,
+            'answered': quants.answered_runs,
+            'truncated': quants.truncated_runs
         },
         'tasks': {
             'planned': quants.planned_tasks,
             'covered': quants.covered_tasks,
-            'left_out': quants.failed_everywhere_tasks
+            'left_out': quants.failed_everywhere_tasks,
+            'unsupported': quants.unsupported_tasks
         },
         'advisories': frontier.advisories,
         'unobserved_reasons': quants.unobserved_reasons,
@@ -82,6 +85,8 @@ SELECT
             'prompt_tokens_per_second_milli': quants.prompt_tokens_per_second_milli,
             'generation_tokens_per_second_milli':
                 quants.generation_tokens_per_second_milli,
+            'prompt_rate_reason': quants.prompt_rate_reason,
+            'generation_rate_reason': quants.generation_rate_reason,
             'prompt_rate_runs': quants.prompt_rate_runs,
             'generation_rate_runs': quants.generation_rate_runs,
             -- A sum over runs that did not all say is not a sum.

@@ -109,6 +109,23 @@ def test_polluted_figures_are_not_asked_for_without_need(capsys):
     assert "no claim should rest" not in capsys.readouterr().out
 
 
+def test_the_policy_of_each_model_is_said_where_they_differ(shown):
+    (strict,), (loose,) = summary_row()["sessions"], summary_row()["sessions"]
+    loose["model_id"] = "other"
+    loose["run_quality_policy"]["include_polluted"] = "fill"
+    text = shown(sessions=[strict, loose], include_polluted=None)
+    assert "Policy of other: polluted runs may count (fill)." in text
+
+
+def test_answers_cut_at_their_budget_are_counted(shown):
+    (session,) = summary_row()["sessions"]
+    for quant in session["per_quant"]:
+        quant["runs"] |= {"answered": 3, "truncated": 0}
+    session["per_quant"][1]["runs"]["truncated"] = 3
+    text = shown(sessions=[session])
+    assert "Cut at their budget: 3 of 3 answers of Q4_K_M" in text
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(None, "-"), (0.0123, "12.3 ms"), (12.346, "12.35 s")]
 )

@@ -14,8 +14,14 @@ from orket.warehouse.reasons import code_of, known_reasons, reason_named
 VIEWS = {path.name: path for path in (shipped("sql") / "v1").glob("*.sql")}
 SCOPES_BY_SIGNAL = ("run", "canary", "quant")
 """Scopes whose views name signals; the stages of a baseline match are spelled there."""
-ALSO_STATUSES = {"NOT_RUN"}
-"""Codes whose word is a verdict of the canary and a status of the sidecar as well."""
+ALSO_STATUSES = {
+    "ADHERENCE_UNAVAILABLE",
+    "CLOCK_INCONSISTENT",
+    "LATENCY_UNAVAILABLE",
+    "NOT_RUN",
+    "PROMPT_CACHE_HIT",
+}
+"""Codes whose word is a status elsewhere as well: of a rate, a comparison, a gate."""
 
 
 def test_a_code_is_listed_once_in_its_scope():
