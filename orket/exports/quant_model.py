@@ -253,7 +253,7 @@ class PerQuant(Part):
     """Reasons that pollute, sorted; NOT_RUN for planned runs that were never made."""
     run_quality_reason_counts: dict[str, int]
     """Planned runs with each reason."""
-    failures: list[Failure]
+    failures: list[Failure] = []
     """Why planned runs have no answer, most frequent first."""
     determinism_rate: Annotated[float | None, Scaled("determinism_rate_micro", MICRO)]
     """Share of repeated prompts with one distinct answer."""
