@@ -38,3 +38,12 @@ def size(value: int | None) -> str:
         return "-"
     mebibytes = value / 2**20
     return f"{mebibytes:.1f} MiB" if mebibytes < 1024 else f"{mebibytes / 1024:.2f} GiB"
+
+
+def duration(seconds: float) -> str:
+    """A span of time as people say it: `45 s`, `35 min`, `2.5 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -6,6 +6,7 @@ import json
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from orket.cli.figures import duration
 from orket.cli.output import print_line, print_rows
 from orket.urls import without_secret
 
@@ -20,14 +21,16 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
     """The resolved plan as plain values."""
     from orket.machine.checkout import read_checkout
     from orket.machine.memory import read_free_memory
-    from orket.planning.estimate import ASSUMPTIONS, estimate_plan
+    from orket.planning.estimate import estimate_plan
     from orket.planning.evidence import count_families, warn_of_few
     from orket.planning.fit import find_needs
+    from orket.planning.past import forecast_from
     from orket.planning.readiness import list_missing, warn_of_context
     from orket.policy import changed_policy
     from orket.records import Controls
 
-    estimate, checkout = estimate_plan(plan), read_checkout()
+    estimate = estimate_plan(plan, forecast_from(store, plan))
+    checkout = read_checkout()
     needs, free = find_needs(plan), read_free_memory()
     phases = [run.phase for run in plan.runs]
     return {
@@ -97,7 +100,7 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
             "seconds": None if estimate.seconds is None else round(estimate.seconds),
             "warehouse_bytes": estimate.warehouse_bytes,
             "largest_model_bytes": estimate.largest_model_bytes,
-            "assumptions": ASSUMPTIONS,
+            "basis": estimate.basis,
         },
         "warnings": [
             *warn_of_few(plan.task_entries, plan.models),
@@ -237,17 +240,9 @@ def _estimate_line(estimate: dict[str, Any]) -> str:
         return f"Estimate: time unknown (sizes are the server's to say), {disk}"
     largest = estimate["largest_model_bytes"] / 2**30
     return (
-        f"Estimate: about {_duration(estimate['seconds'])}, {disk}, largest model "
-        f"{largest:.2f} GiB; {estimate['assumptions']}"
+        f"Estimate: about {duration(estimate['seconds'])}, {disk}, largest model "
+        f"{largest:.2f} GiB; {estimate['basis']}"
     )
-
-
-def _duration(seconds: int) -> str:
-    if seconds < 120:
-        return f"{seconds} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def _need(need: Need | None, free: FreeMemory) -> dict[str, Any]:

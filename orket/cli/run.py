@@ -55,6 +55,9 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Exit with 4 when no quant can be recommended.",
 )
+@click.option(
+    "-y", "--yes", is_flag=True, help="Do not ask before a matrix of over an hour."
+)
 @store_option
 @output_option
 @click.pass_context
@@ -68,6 +71,7 @@ def run(
     dry_run: bool,
     save_baseline: bool,
     require_recommendation: bool,
+    yes: bool,
     store: Warehouse,
     output: str | None,
 ) -> None:
@@ -123,7 +127,7 @@ def run(
 
         print_plan(plan, store, output or "sweep_summary.json")
         return
-    outcome = run_plan(plan, store, resume is not None)
+    outcome = run_plan(plan, store, resume is not None, yes)
     if outcome.status == "INTERRUPTED":
         line = resume_line(plan.sweep_id, store)
         ctx.exit(explain_interrupt(plan.sweep_id, store, outcome.calls, line))

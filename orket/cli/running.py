@@ -27,7 +27,9 @@ def new_id(preset: str) -> str:
     return new_sweep_id(preset, datetime.now(UTC))
 
 
-def run_plan(plan: Plan, store: Warehouse, resume: bool = False) -> Outcome:
+def run_plan(
+    plan: Plan, store: Warehouse, resume: bool = False, yes: bool = False
+) -> Outcome:
     """Execute a plan under the live display; an early Ctrl-C records nothing.
 
     Raises what stopped a sweep of which no call could have been answered.
@@ -36,7 +38,7 @@ def run_plan(plan: Plan, store: Warehouse, resume: bool = False) -> Outcome:
     from orket.sweep.execute import INTERRUPTED, STOPPED, Outcome, run_sweep
     from orket.sweep.interrupts import Interrupted
 
-    with SweepProgress() as progress:
+    with SweepProgress(yes) as progress:
         try:
             outcome = run_sweep(plan, store, progress, resume=resume)
         except Interrupted:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import click
+
 from orket.cli import messages
+from orket.cli.figures import duration
 from orket.text import printable
 
 if TYPE_CHECKING:
@@ -16,10 +21,14 @@ if TYPE_CHECKING:
     from orket.records import RunRecord
 
 
+ASK_BEYOND_SECONDS = 3600
+"""A longer matrix is asked about, where somebody can answer."""
+
+
 class SweepProgress:
     """A reporter that draws a progress line while the sweep runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, yes: bool = False) -> None:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._total = 0
@@ -28,6 +37,8 @@ class SweepProgress:
         self._cancelled = 0
         self._polluted: int | None = None
         self._place = ""
+        self._left: str | None = None
+        self._yes = yes
 
     def __enter__(self) -> SweepProgress:
         return self
@@ -50,7 +61,9 @@ class SweepProgress:
         )
         if sys.stderr.isatty():
             self._progress = _open_display()
-            self._task = self._progress.add_task("starting", total=total, state="")
+            self._task = self._progress.add_task(
+                "starting", total=total, state="", left=""
+            )
             self._progress.start()
 
     def loading(self, model_id: str, quant_tag: str) -> None:
@@ -78,6 +91,39 @@ class SweepProgress:
         self._polluted = polluted
         self._draw(None)
 
+    def agrees(self, seconds: float | None) -> bool:
+        """Say how long the matrix will take; on a terminal, more than an hour is asked.
+
+        In a pipe nobody could answer: what was asked for is done.
+        """
+        if seconds is None:
+            self.note("how long the matrix will take cannot be told yet")
+            return True
+        self.note(
+            f"the matrix will take about {duration(seconds)}, by the calls so far, and "
+            "more where disturbed runs have to be repeated"
+        )
+        asks = sys.stderr.isatty() and sys.stdin.isatty() and not self._yes
+        if seconds <= ASK_BEYOND_SECONDS or not asks:
+            return True
+        with self._paused():
+            return click.confirm("Go on?", default=True, err=True)
+
+    def left(self, seconds: float | None) -> None:
+        """Show how long the planned calls that are left will take."""
+        self._left = None if seconds is None else f"{duration(seconds)} left"
+        self._draw(None)
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        if self._progress is not None:
+            self._progress.stop()
+        try:
+            yield
+        finally:
+            if self._progress is not None:
+                self._progress.start()
+
     def note(self, text: str) -> None:
         """Say a line, above the display where there is one."""
         if self._progress is None:
@@ -95,6 +141,7 @@ class SweepProgress:
             self._task,
             advance=advance,
             description=description,
+            left=self._left or "",
             state=describe_calls(self._failed, self._cancelled, self._polluted),
         )
 
@@ -117,7 +164,6 @@ def _open_display() -> Progress:
         Progress,
         TextColumn,
         TimeElapsedColumn,
-        TimeRemainingColumn,
     )
 
     return Progress(
@@ -126,7 +172,7 @@ def _open_display() -> Progress:
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}", markup=False),
         TextColumn("{task.fields[state]}", markup=False),
         console=Console(stderr=True, markup=False, emoji=False, highlight=False),
         refresh_per_second=4,

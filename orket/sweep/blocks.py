@@ -162,9 +162,11 @@ class BlockRunner:
         """Make the target resident and watch its server. Raises OrketError."""
         context = self._context
         context.reporter.loading(target.ref.model_id, target.ref.quant_tag)
+        began_ns = context.clock.monotonic_ns()
         with context.interrupts.allowed():
             info = context.servers.info(target)
             loaded = context.servers.load(target, controls)
+        context.forecast.saw_load((context.clock.monotonic_ns() - began_ns) / 10**9)
         _check_identity(target, loaded)
         adapter = context.servers.adapter(target)
         context.observer.attach(_server_pids(info, loaded), info.locality)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from orket.machine.clock import Clock
 from orket.machine.observer import Observer
+from orket.planning.estimate import Forecast
 from orket.planning.plan import Plan
 from orket.records import PlannedRun, RunRecord
 from orket.sweep.health import Health
@@ -40,6 +41,14 @@ class Reporter(Protocol):
         """So many planned runs have no clean attempt yet, by the view."""
         ...
 
+    def agrees(self, seconds: float | None) -> bool:
+        """Whether the matrix may begin, which will take so long; None: not known."""
+        ...
+
+    def left(self, seconds: float | None) -> None:
+        """So long the planned calls that are left will take; None: not known."""
+        ...
+
     def note(self, text: str) -> None:
         """Something a person should know, in one line."""
         ...
@@ -61,6 +70,12 @@ class Silence:
         return
 
     def judged(self, polluted: int) -> None:
+        return
+
+    def agrees(self, seconds: float | None) -> bool:
+        return True
+
+    def left(self, seconds: float | None) -> None:
         return
 
     def note(self, text: str) -> None:
@@ -103,6 +118,7 @@ class Context:
     measured: set[str] = field(default_factory=set)
     """Planned runs that a call has measured, by this executor or an earlier one."""
     health: Health = field(init=False)
+    forecast: Forecast = field(init=False)
     next_order: int = 0
     next_block: int = 0
     warmups: dict[tuple[str, str, str], int] = field(default_factory=dict)
@@ -110,6 +126,7 @@ class Context:
 
     def __post_init__(self) -> None:
         self.health = Health(self.plan)
+        self.forecast = Forecast(self.plan)
         self.tasks = {task.test_id: task for task in self.plan.tasks}
         self.revisions = {
             entry.test_id: entry.task_revision for entry in self.plan.task_entries

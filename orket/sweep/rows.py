@@ -153,6 +153,7 @@ class RowWriter:
             context.answers += 1
         elif row.call.outcome != "CANCELLED":
             context.last_failure = f"{row.call.error_class}: {row.call.error_message}"
+        context.forecast.saw(row)
         context.reporter.recorded(row)
 
 

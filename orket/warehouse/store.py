@@ -168,6 +168,21 @@ class Warehouse:
         parts = self._bound(sweep_id)
         return Session(parts, overrides or {}, threads, self._left_out)
 
+    def recent_session(self, count: int) -> Session:
+        """The same over the newest `count` sweeps, whatever the warehouse holds."""
+        from orket.warehouse.session import Session
+
+        newest = self.sweep_ids()[-count:]
+        parts = {
+            dataset: list(
+                dict.fromkeys(
+                    part for sweep in newest for part in self.parts(dataset, sweep)
+                )
+            )
+            for dataset in DATASETS
+        }
+        return Session(parts, {}, threads=1)
+
     def locked_session(
         self,
         sweep_id: str | None = None,

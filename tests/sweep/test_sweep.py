@@ -309,6 +309,30 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(make_plan, warehouse, cal
     assert [row["kind"] for row in kinds] == ["START", "RESUME"]
 
 
+class Hesitant(Silence):
+    """Finds the matrix too long, whatever it takes."""
+
+    def __init__(self) -> None:
+        self.asked: list[float | None] = []
+
+    def agrees(self, seconds: float | None) -> bool:
+        self.asked.append(seconds)
+        return False
+
+
+def test_a_matrix_that_is_found_too_long_is_not_begun(make_plan, warehouse):
+    with MockServer("ollama", FAST) as server:
+        hesitant = Hesitant()
+        outcome = run_sweep(make_plan(server.url), warehouse, hesitant, Impatient())
+        assert outcome.status == "INTERRUPTED"
+        # The gate's calls stand behind what was said.
+        (seconds,) = hesitant.asked
+        assert seconds is not None and 0 < seconds < 60
+        assert {row["phase"] for row in rows_of(warehouse)} == {"warmup", "canary"}
+        whole = execute(make_plan(server.url), warehouse, resume=True)
+    assert whole.status == "COMPLETED"
+
+
 def test_resuming_a_finished_sweep_calls_nothing(make_plan, warehouse):
     with MockServer("ollama", FAST) as server:
         plan = make_plan(server.url)

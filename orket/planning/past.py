@@ -1,0 +1,51 @@
+"""What earlier sweeps of this machine tell of the speed of a plan's quants."""
+
+from __future__ import annotations
+
+from orket.machine.fingerprint import read_fingerprint
+from orket.planning.estimate import PROMPT_SPEEDUP, Forecast
+from orket.planning.plan import Plan
+from orket.warehouse import Warehouse
+
+RECENT_SWEEPS = 20
+"""Enough to know a machine; a long history would cost more than it tells."""
+
+_SPEEDS = """
+SELECT
+    runs.model_id,
+    runs.quant_tag,
+    runs.model_digest,
+    count(*) AS calls,
+    sum(runs.call.completion_tokens + runs.call.prompt_tokens // ?) AS tokens,
+    sum(runs.call.wall_ns) AS wall_ns
+FROM raw.runs AS runs
+SEMI JOIN (SELECT sweep_id FROM raw.sweeps WHERE hardware_fingerprint = ?) AS here
+    ON here.sweep_id = runs.sweep_id
+WHERE runs.call.outcome = 'OK' AND runs.phase = 'matrix'
+GROUP BY ALL
+"""
+
+
+def forecast_from(store: Warehouse, plan: Plan) -> Forecast:
+    """A forecast for this plan that knows what is recorded of its quants here.
+
+    A quant is the same by its weights; where those are unknown, by its names.
+    """
+    forecast = Forecast(plan)
+    wanted = {
+        (model.model_id, target.ref.quant_tag): target.digest
+        for model in plan.models
+        for target in model.targets
+    }
+    if not store.path.is_dir():
+        return forecast
+    with store.recent_session(RECENT_SWEEPS) as session:
+        rows = session.rows(_SPEEDS, [PROMPT_SPEEDUP, read_fingerprint().id])
+    for row in rows:
+        key = (row["model_id"], row["quant_tag"])
+        digest = wanted.get(key, "")
+        if digest not in (None, row["model_digest"]) or not row["tokens"]:
+            continue
+        seconds = int(row["wall_ns"]) / 10**9
+        forecast.remember(key, row["calls"], float(row["tokens"]), seconds)
+    return forecast
