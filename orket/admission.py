@@ -8,6 +8,7 @@ lost: what it cannot hold is left out of it, and named.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 from urllib.parse import quote
 
@@ -69,9 +70,25 @@ def find_fault(row: Record) -> tuple[str, str] | None:
             return name, f"out of range: a moment of the year {moment.year}"
     if not is_folder_name(getattr(row, "sweep_id", None)):
         return "sweep_id", f"too long for a folder: over {MAX_FOLDER_BYTES} bytes"
+    if isinstance(row, SweepRow):
+        return _find_fault_of_sweep(row)
     if isinstance(row, FidelityRow):
         return _find_fault_of_scores(row)
     return _find_fault_of_run(row) if isinstance(row, RunRecord) else None
+
+
+def _find_fault_of_sweep(row: SweepRow) -> tuple[str, str] | None:
+    """Two entries of one name: whatever is told of the one would count for both."""
+    names: dict[str, list[str]] = {
+        "models": [model.model_id for model in row.models],
+        "quants": [f"{quant.model_id} {quant.quant_tag}" for quant in row.quants],
+        "tasks": [task.test_id for task in row.tasks],
+        "plan": [run.run_id for run in row.plan],
+    }
+    for field, listed in names.items():
+        if twice := [name for name, number in Counter(listed).items() if number > 1]:
+            return field, f"{twice[0]!r:.80} stands twice"
+    return None
 
 
 def _find_fault_of_run(row: RunRecord) -> tuple[str, str] | None:

@@ -23,6 +23,10 @@ MAX_HEADER_BYTES = 512 * 1024 * 1024
 """Vocabularies of the largest models fill some tens of MiB."""
 MAX_DIMENSIONS = 8
 MAX_NESTING = 4
+MAX_ELEMENTS = 2**50
+"""Of one tensor: a thousand times the largest model."""
+MAX_TEXT = 200
+"""Characters of a header's text that are kept."""
 MAX_ALIGNMENT = 1024 * 1024
 HASH_BLOCK_BYTES = 1024 * 1024
 
@@ -208,6 +212,8 @@ class _Reader:
         elements = 1
         for _ in range(dimensions):
             elements *= self.scalar(10)
+            if elements > MAX_ELEMENTS:
+                raise BadGguf("a tensor of more weights than any model has")
         return _Tensor(elements, self.scalar(4), self.scalar(10))
 
     def _take(self, size: int) -> bytes:
@@ -258,7 +264,7 @@ def _hash_state(path: str, size: int, mtime_ns: int, inode: int) -> str:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return value[:MAX_TEXT] if isinstance(value, str) and value else None
 
 
 def _whole(value: object) -> int | None:

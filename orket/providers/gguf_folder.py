@@ -128,6 +128,8 @@ def _read_model(path: Path) -> _Model | None:
 
 
 def _require_finished(path: Path) -> None:
+    if not path.is_file():
+        raise BadGguf("no plain file")
     if path.suffix.lower() in _UNFINISHED:
         raise BadGguf("a download that has not ended")
     if path.suffix.lower() != ".gguf":

@@ -58,6 +58,13 @@ def test_what_a_header_does_not_say_is_none(tmp_path):
         (b'\x20\0\0\0\0\0\0\0{"__metadata__', "a safetensors file"),
         (b"\0" * 100, "nothing but zeros"),
         (b"GGUF" + struct.pack(">IQQ", 3, 1, 1), "big-endian"),
+        (
+            b"GGUF"
+            + struct.pack("<IQQ", 3, 1, 0)
+            + text("t")
+            + struct.pack("<IQQIQ", 2, 2**40, 2**40, 0, 0),
+            "more weights than any model",
+        ),
         (b"GGUF" + struct.pack("<IQQ", 3, 0, 2) + entry("a", 1) * 2, "says a twice"),
         (b"hello world", "not a GGUF"),
         (b"GGUF" + struct.pack("<I", 9), "version 9"),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -331,6 +332,17 @@ def test_every_dataset_is_told_by_its_key(tmp_path):
     assert report.accepted == {"events": 1, "runs": 8, "sweeps": 1}
     (manifest,) = view_rows(warehouse, "SELECT kind FROM raw.sweeps")
     assert manifest["kind"] == "START"
+
+
+@pytest.mark.parametrize("listed", ["models", "quants", "tasks", "plan"])
+def test_a_manifest_with_two_entries_of_one_name_is_rejected(tmp_path, listed):
+    manifest = msgspec.to_builtins(make_manifest(RUNS))
+    manifest[listed].append(dict(manifest[listed][0]))
+    report, _ = ingest_lines(tmp_path, msgspec.json.encode(manifest), *LINES)
+    assert (report.accepted.get("sweeps", 0), report.rejected) == (0, 1)
+    (reject,) = rejects(report)
+    assert reject["field"] == listed
+    assert "stands twice" in reject["reason"]
 
 
 def test_a_header_line_fixes_the_dataset(tmp_path):

@@ -262,6 +262,14 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
         discover(tmp_path)
 
 
+def test_what_is_no_plain_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe-Q8_0.gguf")
+    (tmp_path / "gone-Q8_0.gguf").symlink_to(tmp_path / "nowhere")
+    found = reasons(tmp_path)
+    assert "no plain file" in found["pipe-Q8_0.gguf"]
+    assert "cannot be read" in found["gone-Q8_0.gguf"]
+
+
 def test_links_of_folders_are_followed_once(tmp_path):
     write(tmp_path / "real/m-Q8_0.gguf", gguf(Q8_0))
     (tmp_path / "found").mkdir()
