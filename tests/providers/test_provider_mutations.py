@@ -174,6 +174,7 @@ def ask(replayed: tuple[Case, ReplayServer, Adapter], body: bytes) -> CallFacts:
         )
     )
     server.requests.clear()
+    server.asked.clear()
     # What no column takes would be lost when the row is written.
     msgspec.json.decode(msgspec.json.encode(facts), type=CallFacts, strict=True)
     return facts
