@@ -85,6 +85,8 @@ def load_chosen_preset(name: str, chosen: SweepOptions) -> Preset:
         raise UsageError(
             f"{name} says already where the quants are", "leave out --discover"
         )
+    if subject.note is not None:
+        messages.note(subject.note)
     preset = override(load_preset(NEUTRAL_PRESET), _server_changes(chosen))
     filled, left_out = fill_subject(preset, subject, _one_model(chosen))
     _tell(left_out)
@@ -127,11 +129,10 @@ def _tell(left_out: Sequence[str]) -> None:
 
 
 def _server_options(chosen: SweepOptions) -> ServerOptions:
-    from orket.providers.options import ServerOptions
+    from orket.providers.options import build_options
 
     _, urls = _read_urls(chosen.urls)
-    said = {key: value for key, value in chosen.server.items() if value is not None}
-    return ServerOptions(url=urls[0] if urls else None, **said)
+    return build_options({"url": urls[0] if urls else None, **chosen.server})
 
 
 def _server_changes(chosen: SweepOptions) -> list[Change]:

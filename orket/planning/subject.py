@@ -11,7 +11,7 @@ For all but a preset a neutral one stands behind it; every option still goes ove
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orket.errors import UsageError
@@ -39,6 +39,8 @@ class Subject:
     """A folder of GGUF files, or one file."""
     model: str | None = None
     """A model or a family by its server's name; None for whatever is there."""
+    note: str | None = None
+    """What the server was taken for, where that is not plain."""
 
 
 def find_subject(
@@ -126,19 +128,11 @@ def _continues(name: str, wanted: str) -> bool:
 
 
 def _served_at(url: str, options: ServerOptions) -> Subject:
-    asked = ServerOptions(
-        url=url,
-        api_key_env=options.api_key_env,
-        api_key_file=options.api_key_file,
-        insecure=options.insecure,
-    )
-    found = recognise(asked)
+    found = recognise(replace(options, url=url))
     if found.provider is None:
-        raise UsageError(
-            f"{found.url} answers, but it is no server that Orket knows",
-            "name the provider it is spoken to by with --provider",
-        )
-    return Subject(found.provider, url=url)
+        raise UsageError(f"{found.url} {found.note}")
+    note = f"{found.url} {found.note}" if found.note else None
+    return Subject(found.provider, url=url, note=note)
 
 
 def _split_port(host: str) -> tuple[str, str | None]:
