@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from orket.cli import messages
+from orket.cli.baseline_rows import (
+    RECORD_COLUMNS,
+    appended_row,
+    problem_row,
+    prune_row,
+    record_row,
+    resolved_rows,
+)
 from orket.cli.options import format_option, reading_store_option, store_option
 from orket.cli.output import Column, print_line, print_rows
 from orket.errors import UsageError
@@ -19,22 +27,6 @@ if TYPE_CHECKING:
     from orket.warehouse import Warehouse
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-_RECORD_COLUMNS: list[Column] = [
-    ("event_id", "baseline"),
-    "test_id",
-    "model_id",
-    ("quant_tag", "quant"),
-    "runs",
-    "adherence",
-    ("latency_seconds", "latency s"),
-    "measured_at",
-    ("age_days", "age d"),
-    ("hardware_fingerprint", "machine"),
-    ("control_profile", "profile"),
-    ("run_quality_status", "quality"),
-    "state",
-]
 
 
 def selection_options(command: _Command) -> _Command:
@@ -82,9 +74,9 @@ def append(
         store, store.resolve(sweep), reason, _selection(test, model, quant)
     )
     rows = [
-        *(_appended_row(cell, "stored") for cell in result.stored),
-        *(_appended_row(cell, "already stored") for cell in result.already),
-        *(_appended_row(cell, "blocked") for cell in result.blocked),
+        *(appended_row(cell, "stored") for cell in result.stored),
+        *(appended_row(cell, "already stored") for cell in result.already),
+        *(appended_row(cell, "blocked") for cell in result.blocked),
     ]
     cell = ["test_id", "model_id", "quant_tag", "runs", "planned_runs"]
     print_rows(rows, [*cell, "result", "blocked_reasons"], output_format)
@@ -121,7 +113,7 @@ def list_command(
     from orket.baselines import list_records
 
     records = list_records(store, _selection(test, model, quant), with_pruned)
-    print_rows(map(_record_row, records), _RECORD_COLUMNS, output_format)
+    print_rows(map(record_row, records), RECORD_COLUMNS, output_format)
 
 
 @baseline.command()
@@ -177,7 +169,7 @@ def resolve(
     )
     if not decisions:
         raise UsageError("no such cell in this sweep", "see its cells with: orket show")
-    rows = _resolved_rows(decisions, candidates)
+    rows = resolved_rows(decisions, candidates)
     columns: list[Column] = [
         "test_id",
         "model_id",
@@ -269,7 +261,7 @@ def health(
         "duplicate_of",
         ("age_days", "age d"),
     ]
-    print_rows(map(_problem_row, problems), columns, output_format)
+    print_rows(map(problem_row, problems), columns, output_format)
     counts = ", ".join(
         f"{totals[name]} {name}"
         for name in ("stale", "incompatible", "orphaned", "duplicate")
@@ -338,8 +330,8 @@ def prune(
     )
     planned = plan_prune(store, rule, _selection(test, model, quant))
     going = [row["event_id"] for row in planned if row["kept_because"] is None]
-    rows = [_prune_row(row) for row in planned]
-    columns: list[Column] = [("fate", "prune"), *_RECORD_COLUMNS[:-1]]
+    rows = [prune_row(row) for row in planned]
+    columns: list[Column] = [("fate", "prune"), *RECORD_COLUMNS[:-1]]
     print_rows(rows, columns, output_format)
     if not going:
         messages.note("nothing to prune")
@@ -398,78 +390,3 @@ def _selection(test: str | None, model: str | None, quant: str | None) -> Select
     from orket.baselines import Selection
 
     return Selection(test, model, quant)
-
-
-def _appended_row(cell: Mapping[str, Any], result: str) -> dict[str, Any]:
-    return {**cell, "result": result}
-
-
-def _record_row(record: Mapping[str, Any]) -> dict[str, Any]:
-    passed, total = record["checks_passed"], record["checks_total"]
-    state = "pruned" if record["pruned"] else "stale" if record["stale"] else ""
-    return {
-        **record,
-        "adherence": _ratio(passed, total),
-        "latency_seconds": _seconds(record["latency_median_ns"]),
-        "age_days": _days(record["age_us"]),
-        "state": "pinned" if record["pinned"] and not record["pruned"] else state,
-    }
-
-
-def _prune_row(record: Mapping[str, Any]) -> dict[str, Any]:
-    kept = record["kept_because"]
-    return {**_record_row(record), "fate": f"keep: {kept}" if kept else "PRUNE"}
-
-
-def _problem_row(problem: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("stale", "incompatible", "orphaned", "duplicate")
-    return {
-        **problem,
-        "problems": [name for name in names if problem[f"is_{name}"]],
-        "age_days": _days(problem["age_us"]),
-    }
-
-
-def _resolved_rows(
-    decisions: Sequence[Mapping[str, Any]], candidates: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """A row per candidate; a cell without any is one row too."""
-    key = ("model_id", "quant_tag", "test_id")
-    by_cell: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for candidate in candidates:
-        cell = tuple(candidate[name] for name in key)
-        by_cell.setdefault(cell, []).append(candidate)
-    rows: list[dict[str, Any]] = []
-    for decision in decisions:
-        head = {name: decision[name] for name in key}
-        head["decision"] = decision["reason"] or decision["status"]
-        head["verdict"] = decision["verdict"]
-        cell = tuple(decision[name] for name in key)
-        for candidate in by_cell.get(cell, [{}]):
-            rows.append({**head, **_candidate_cells(candidate)})
-    return rows
-
-
-def _candidate_cells(candidate: Mapping[str, Any]) -> dict[str, Any]:
-    if not candidate:
-        return {}
-    return {
-        "candidate": candidate["event_id"],
-        "fate": "CHOSEN" if candidate["chosen"] else candidate["dropped_by"],
-        "differing": candidate["differing"],
-        "pinned": candidate["pinned"],
-        "measured_at": candidate["measured_at"],
-        "age_days": _days(candidate["age_us"]),
-    }
-
-
-def _ratio(passed: int | None, total: int | None) -> str | None:
-    return None if not total or passed is None else f"{passed / total:.3f}"
-
-
-def _seconds(nanoseconds: int | None) -> str | None:
-    return None if nanoseconds is None else f"{nanoseconds / 1e9:.3f}"
-
-
-def _days(microseconds: int | None) -> str | None:
-    return None if microseconds is None else f"{microseconds / 86_400_000_000:.1f}"

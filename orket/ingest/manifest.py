@@ -32,118 +32,10 @@ from orket.records import (
     to_json,
 )
 from orket.warehouse import Warehouse
+from orket.warehouse.statements import statement
 
 if TYPE_CHECKING:
     from orket.warehouse.bulk import BulkSession
-
-_PLANS = """
-CREATE TABLE plans AS
-WITH planned AS (
-    -- All attempts at a run agree on what was planned, but for their own order.
-    SELECT
-        sweep_id,
-        run_id,
-        min(order_index) AS order_index,
-        min(phase) AS phase,
-        min(model_id) AS model_id,
-        min(quant_tag) AS quant_tag,
-        min(test_id) AS test_id,
-        min(repetition) AS repetition,
-        min(block_index) AS block_index
-    FROM raw.runs
-    WHERE phase IN ('warmup', 'canary', 'matrix')
-    GROUP BY sweep_id, run_id
-),
-
-listed AS (
-    SELECT
-        sweep_id,
-        list(
-            struct_pack(
-                run_id := run_id,
-                order_index := order_index,
-                phase := phase,
-                model_id := model_id,
-                quant_tag := quant_tag,
-                test_id := test_id,
-                repetition := repetition,
-                block_index := block_index
-            )
-            ORDER BY order_index, run_id
-        ) AS plan,
-        max(repetition) AS repetitions,
-        bool_or(phase = 'canary') AS canary_planned
-    FROM planned
-    GROUP BY sweep_id
-)
-
-SELECT
-    *,
-    sha256(array_to_string(list_transform(plan, lambda run: run.run_id), ','))
-        AS plan_hash
-FROM listed
-"""
-_TASKS = """
-SELECT
-    sweep_id,
-    test_id,
-    min(bucket) AS bucket,
-    min(task_revision) AS task_revision,
-    max(checks.checks_total) AS checks_total,
-    max(max_tokens) AS max_tokens,
-    min(checks.checker_version) AS checker_version
-FROM raw.runs
-GROUP BY sweep_id, test_id
-ORDER BY sweep_id, test_id
-"""
-_QUANTS = """
-SELECT
-    sweep_id,
-    model_id,
-    quant_tag,
-    -- Of several weights under one name none is the quant's.
-    if(count(DISTINCT model_digest) = 1, min(model_digest), NULL) AS model_digest
-FROM (
-    SELECT sweep_id, model_id, quant_tag, model_digest FROM raw.runs
-    UNION ALL
-    SELECT sweep_id, model_id, quant_tag, NULL FROM raw.sidecars
-)
-GROUP BY sweep_id, model_id, quant_tag
-ORDER BY sweep_id, model_id, quant_tag
-"""
-_CONTROLS = """
-SELECT DISTINCT ON (sweep_id, model_id) sweep_id, model_id, requested, locality
-FROM raw.runs
-ORDER BY sweep_id, model_id, recorded_at, attempt_id
-"""
-_SWEEPS = """
-SELECT
-    started.sweep_id,
-    started.moment,
-    plans.plan_hash,
-    coalesce(plans.repetitions, 1) AS repetitions,
-    coalesce(plans.canary_planned, false) AS canary_planned,
-    coalesce(len(plans.plan), 0) AS planned_runs
-FROM (
-    SELECT sweep_id, min(moment) AS moment
-    FROM (
-        SELECT sweep_id, least(started_at, recorded_at) AS moment FROM raw.runs
-        UNION ALL
-        SELECT sweep_id, recorded_at FROM raw.sidecars
-    )
-    GROUP BY sweep_id
-) AS started
-LEFT JOIN plans
-    ON plans.sweep_id = started.sweep_id
-ORDER BY started.sweep_id
-"""
-_FINISHED = """
-SELECT
-    manifests.* REPLACE (coalesce(plans.plan, manifests.plan) AS plan)
-FROM manifests
-LEFT JOIN plans
-    ON plans.sweep_id = manifests.sweep_id
-"""
 
 
 def write_manifests(
@@ -163,7 +55,7 @@ def write_manifests(
         known = session.rows(
             "SELECT * EXCLUDE (plan) FROM raw.sweeps ORDER BY sweep_id, manifest_id"
         )
-        session.run(_PLANS)
+        session.run(statement("ingest", "plans"))
         manifests = [
             manifest
             for manifest in _build(session, origin, known)
@@ -177,7 +69,11 @@ def write_manifests(
             path = Path(folder) / "manifests.jsonl"
             path.write_bytes(b"".join(admit(row) + b"\n" for row in fresh))
             session.add_table("manifests", "sweeps", path)
-            session.copy_rows("sweeps", _FINISHED, {row.sweep_id for row in fresh})
+            session.copy_rows(
+                "sweeps",
+                statement("ingest", "finished"),
+                {row.sweep_id for row in fresh},
+            )
 
 
 def _build(
@@ -185,11 +81,11 @@ def _build(
 ) -> list[SweepRow]:
     """A manifest for each sweep, all but its plan, which stays in the database."""
     earlier = {row["sweep_id"]: row for row in reversed(known)}
-    quants = _by_sweep(session.rows(_QUANTS))
-    tasks = _by_sweep(session.rows(_TASKS))
-    controls = _by_sweep(session.rows(_CONTROLS))
+    quants = _by_sweep(session.rows(statement("ingest", "quants")))
+    tasks = _by_sweep(session.rows(statement("ingest", "tasks")))
+    controls = _by_sweep(session.rows(statement("ingest", "controls")))
     manifests: list[SweepRow] = []
-    for sweep in session.rows(_SWEEPS):
+    for sweep in session.rows(statement("ingest", "sweeps")):
         name = sweep["sweep_id"]
         source = origin or (
             _earlier_origin(earlier[name]) if name in earlier else Origin()

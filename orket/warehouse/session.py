@@ -81,12 +81,15 @@ class Session:
             self._views = None
 
     def rows(
-        self, query: str, parameters: Sequence[object] = ()
+        self, query: str, parameters: Sequence[object] | Mapping[str, object] = ()
     ) -> list[dict[str, Any]]:
-        """The rows of a query as dictionaries, drained at once."""
+        """The rows of a query as dictionaries, drained at once.
+
+        `parameters` are those of `?` in order, or those of `$name` by name.
+        """
 
         def read(views: Views) -> list[dict[str, Any]]:
-            cursor = views.connection.execute(query, list(parameters))
+            cursor = views.connection.execute(query, parameters)
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

@@ -525,7 +525,7 @@ def test_the_verb_prints_counts_and_exits_2_on_rejects(tmp_path, capsys):
     assert run_ingest(tmp_path, str(good)) == 0
     assert run_ingest(tmp_path, str(good), str(bad)) == 2
     shown = capsys.readouterr()
-    assert f"{bad},orket,1,0,0,0,2,1" in shown.out
+    assert f"{bad},orket,1,0,0,0,0,2,1" in shown.out
     assert (
         f"{bad}: 2 rows rejected (line 2, phase: not a phase: 'x'), see {bad}"
         in shown.err
