@@ -10,7 +10,7 @@ import click
 
 from orket.cli import messages
 from orket.cli.options import format_option, output_option, store_option
-from orket.cli.output import print_line, print_rows
+from orket.cli.output import print_prose, print_rows
 from orket.cli.rejudge import read_decimal
 from orket.cli.running import (
     check_output,
@@ -99,7 +99,7 @@ def determinism(
         differing = [row for row in rows if show_all or not row["is_deterministic"]]
         if differing:
             print_rows(differing, _COLUMNS, output_format)
-        print_line(_sentence(counts))
+        print_prose(_sentence(counts))
     if failure := failure_of(outcome, None):
         raise failure
     _require(required, counts)

@@ -20,6 +20,18 @@ def percent(ratio: Decimal | None, digits: int = 1) -> str:
     return f"{decimals(ratio * 100, digits)} %" if ratio is not None else "-"
 
 
+def exact_percent(ratio: Decimal) -> str:
+    """A limit as percent, to its last digit: a rounded one is another limit."""
+    return f"{(ratio * 100).normalize():f} %"
+
+
+def exact_seconds(value: Decimal) -> str:
+    """A limit in the unit that reads best, to its last digit."""
+    if value < 1:
+        return f"{(value * 1000).normalize():f} ms"
+    return f"{value.normalize():f} s"
+
+
 def decimals(value: Decimal | None, digits: int) -> str:
     """A number with a fixed count of decimals."""
     return "-" if value is None else f"{value:.{digits}f}"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -27,6 +29,7 @@ Row = Mapping[str, Any]
 Column = str | tuple[str, str]
 """A key of the rows, or the key and the header that the table shows for it."""
 
+_LEAST_WIDTH, _ANY_HEIGHT = 20, 25
 _PIPE_WIDTH = 100_000
 """Characters; a table in a pipe is never folded or cut."""
 
@@ -80,7 +83,10 @@ def print_table(table: Table, least_width: int = 0) -> None:
 
 def screen_width() -> int:
     """Characters in a line of the terminal; a pipe has no end."""
-    return _open_console().width if is_terminal() else _PIPE_WIDTH
+    if not is_terminal():
+        return _PIPE_WIDTH
+    # Not what rich finds: it takes any terminal called dumb for one of 80.
+    return max(shutil.get_terminal_size().columns, _LEAST_WIDTH)
 
 
 def table_width(table: Table) -> int:
@@ -100,7 +106,9 @@ def _open_console(width: int | None = None, file: io.StringIO | None = None) -> 
     is_plain = file is not None or bool(os.environ.get("NO_COLOR"))
     return Console(
         file=file,
-        width=width,
+        width=screen_width() if width is None else width,
+        # Without a height rich takes a terminal called dumb for one of 80 columns.
+        height=_ANY_HEIGHT,
         markup=False,
         emoji=False,
         highlight=False,
@@ -111,6 +119,24 @@ def _open_console(width: int | None = None, file: io.StringIO | None = None) -> 
 def print_line(text: str = "") -> None:
     """Print one line of result, escaped."""
     click.echo(printable(text))
+
+
+def print_prose(text: str = "") -> None:
+    """Print a sentence, escaped; a terminal breaks it between words, a pipe never.
+
+    Lines that follow stand under the first, two further in.
+    """
+    line = escape_text(text)
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    folded = textwrap.wrap(
+        line,
+        screen_width(),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for part in folded or [""]:
+        click.echo(part)
 
 
 def is_terminal() -> bool:

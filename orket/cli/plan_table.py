@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from orket.cli.figures import duration
-from orket.cli.output import print_line, print_rows
+from orket.cli.output import print_prose, print_rows
 from orket.urls import without_secret
 
 if TYPE_CHECKING:
@@ -113,24 +113,24 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
 def print_plan(plan: Plan, store: Warehouse, summary: str) -> None:
     """Print a plan: what runs, under which controls, and what it leaves behind."""
     document = plan_document(plan, store, summary)
-    print_line(
+    print_prose(
         f"Plan of preset {plan.preset}" + (f": {plan.title}" if plan.title else "")
     )
     for title, value in _headlines(document):
-        print_line(f"  {title:<16} {value}")
+        print_prose(f"  {title:<16} {value}")
     for model in document["models"]:
         _print_model(model)
     _print_order(document["blocks"])
-    print_line()
-    print_line("Will write:")
+    print_prose()
+    print_prose("Will write:")
     for path in document["artifacts"]:
-        print_line(f"  {path}")
-    print_line()
-    print_line(_estimate_line(document["estimate"]))
+        print_prose(f"  {path}")
+    print_prose()
+    print_prose(_estimate_line(document["estimate"]))
     for warning in document["warnings"]:
-        print_line(f"Note: {warning}")
+        print_prose(f"Note: {warning}")
     for missing in document["missing"]:
-        print_line(f"Not runnable here: {missing}")
+        print_prose(f"Not runnable here: {missing}")
 
 
 def _headlines(document: dict[str, Any]) -> list[tuple[str, str]]:
@@ -166,15 +166,15 @@ def _headlines(document: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _print_model(model: dict[str, Any]) -> None:
-    print_line()
-    print_line(f"Model {model['id']}, control profile {model['control_profile']}")
+    print_prose()
+    print_prose(f"Model {model['id']}, control profile {model['control_profile']}")
     controls = {
         name: "not set" if value is None else value
         for name, value in model["controls"].items()
     }
-    print_line("  controls  " + ", ".join(f"{k} {v}" for k, v in controls.items()))
+    print_prose("  controls  " + ", ".join(f"{k} {v}" for k, v in controls.items()))
     for key, change in model["changed_thresholds"].items():
-        print_line(
+        print_prose(
             f"  threshold {key} = {change['value']} (default {change['default']})"
         )
     rows = [
@@ -203,14 +203,14 @@ def _identity(quant: dict[str, Any]) -> str:
 
 
 def _print_order(blocks: list[dict[str, Any]]) -> None:
-    print_line("Order of blocks (each opens with its warm-ups):")
+    print_prose("Order of blocks (each opens with its warm-ups):")
     passes: dict[tuple[str, str, int], list[str]] = {}
     for block in blocks:
         key = (block["phase"], block["model"], block["repetition"])
         passes.setdefault(key, []).append(block["quant"])
     for (phase, model, repetition), quants in passes.items():
         title = f"repetition {repetition}" if phase == "matrix" else phase
-        print_line(f"  {model}  {title}: {' > '.join(quants)}")
+        print_prose(f"  {model}  {title}: {' > '.join(quants)}")
 
 
 def _block(index: int, runs: list[Any]) -> dict[str, Any]:

@@ -7,8 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from orket.cli.advice import advise
-from orket.cli.figures import count_runs, percent, seconds, words
-from orket.cli.output import print_line, show_value
+from orket.cli.figures import (
+    count_runs,
+    exact_percent,
+    exact_seconds,
+    percent,
+    words,
+)
+from orket.cli.output import print_prose, show_value
 from orket.cli.quant_table import print_quants
 
 Document = Mapping[str, Any]
@@ -22,21 +28,21 @@ def print_sweep(
     `with_polluted` gives the same sweep judged with polluted runs. It is asked, and its
     table shown too, only where pollution alone stands against a recommendation.
     """
-    print_line(_headline(summary))
-    print_line(f"Canary: {_canary_line(summary['canary'])}")
+    print_prose(_headline(summary))
+    print_prose(f"Canary: {_canary_line(summary['canary'])}")
     for session in summary["sessions"]:
-        print_line()
-        print_line(_session_line(session))
-        print_line()
+        print_prose()
+        print_prose(_session_line(session))
+        print_prose()
         print_quants(session)
-        print_line()
+        print_prose()
         for line in _session_words(session):
-            print_line(line)
+            print_prose(line)
     if with_polluted and any(map(_lost_to_pollution, summary["sessions"])):
         _print_polluted(with_polluted())
     for said in (_policy_words, _failures, _disturbances):
         for line in said(summary):
-            print_line(line)
+            print_prose(line)
 
 
 def _lost_to_pollution(session: Document) -> bool:
@@ -49,11 +55,11 @@ def _lost_to_pollution(session: Document) -> bool:
 
 def _print_polluted(summary: Document) -> None:
     for session in summary["sessions"]:
-        print_line()
-        print_line(
+        print_prose()
+        print_prose(
             f"{session['model_id']} with polluted runs, on which no claim should rest:"
         )
-        print_line()
+        print_prose()
         print_quants(session)
 
 
@@ -77,8 +83,8 @@ def _session_line(session: Document) -> str:
     baseline = session["baseline_quant"] or "the baseline quant"
     return (
         f"{session['model_id']} on {server}: keep at least "
-        f"{percent(limits['adherence_threshold'], 0)} of {baseline}'s adherence, "
-        f"at most {seconds(limits['latency_ceiling'])} a run"
+        f"{exact_percent(limits['adherence_threshold'])} of {baseline}'s adherence, "
+        f"at most {exact_seconds(limits['latency_ceiling'])} a run"
     )
 
 

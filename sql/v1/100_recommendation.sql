@@ -17,9 +17,9 @@ WITH facts AS (
             WHEN choice.smallest_supported_quant IS NOT NULL
                 THEN choice.smallest_supported_quant
         END AS lead_quant,
-        regexp_replace(v1.decimal_text(policy.adherence_threshold_ppm, 4, 2), '\.?0+$', '')
+        regexp_replace(v1.exact_text(policy.adherence_threshold_ppm, 4), '\.0$', '')
             AS share_text,
-        v1.decimal_text(policy.latency_ceiling_ns, 9, 1) AS ceiling_text,
+        v1.exact_text(policy.latency_ceiling_ns, 9) AS ceiling_text,
         1000000 // policy.evidence_level_ppm AS one_in,
         policy.quality_only,
         manifest.repetitions,
@@ -47,7 +47,11 @@ scores AS (
         comparison.flips_lost,
         comparison.flips_gained,
         aggregate.determinism_micro,
-        v1.decimal_text(aggregate.total_latency_ns, 9, 3) AS seconds_text,
+        if(
+            aggregate.total_latency_ns < 10000000,
+            v1.decimal_text(aggregate.total_latency_ns, 9, 6),
+            v1.decimal_text(aggregate.total_latency_ns, 9, 3)
+        ) AS seconds_text,
         support.families,
         support.evidence_tasks,
         support.tasks_needed,

@@ -59,6 +59,13 @@ CREATE MACRO v1.decimal_text(units, unit_digits, shown_digits) AS
         '\1.\2'
     );
 
+-- The same to the last digit, and at least one: exact_text(25000000, 9) is 0.025. A limit
+-- that is rounded for show is another limit.
+CREATE MACRO v1.exact_text(units, unit_digits) AS
+    regexp_replace(
+        v1.decimal_text(units, unit_digits, unit_digits), '(\.\d+?)0*$', '\1'
+    );
+
 -- One objective: part / whole must stay below its target (`<`) or reach it (`>=`). Exact
 -- comparisons of counts; a whole of 0 is not measured, and NULL is never met.
 CREATE MACRO v1.objective(objective_name, part, whole, ppm, must) AS {
