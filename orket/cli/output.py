@@ -126,7 +126,7 @@ def print_prose(text: str = "") -> None:
 
     Lines that follow stand under the first, two further in.
     """
-    line = escape_text(text)
+    line = printable(text)
     indent = " " * (len(line) - len(line.lstrip()) + 2)
     folded = textwrap.wrap(
         line,

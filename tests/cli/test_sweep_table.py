@@ -205,3 +205,34 @@ def test_failed_runs_are_told_by_their_cause_grouped_and_first(shown):
     assert cause in text.splitlines()
     assert text.index(cause) < text.index("CPU_STEAL (2 runs)")
     assert "RUN_FAILED" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [("0.025", "at most 25 ms a run"), ("1.9996", "at most 1.9996 s a run")],
+)
+def test_a_ceiling_is_said_to_its_last_digit(shown, seconds, said):
+    from decimal import Decimal
+
+    session = summary_row()["sessions"][0]
+    session["thresholds"]["latency_ceiling_ns"] = int(Decimal(seconds) * 10**9)
+    session["thresholds"]["adherence_threshold_ppm"] = 999_900
+    text = shown(sessions=[session])
+    assert said in text
+    assert "at least 99.99 %" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("kind", ["xterm-256color", "dumb"])
+def test_prose_is_broken_between_words_at_every_width(shown, monkeypatch, width, kind):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", kind)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    sentence = " ".join(["measured"] * 40)
+    session = summary_row()["sessions"][0] | {"recommendation": sentence}
+    lines = [
+        line for line in shown(sessions=[session]).splitlines() if "measured" in line
+    ]
+    assert len(lines) > 2
+    assert all(len(line) <= width for line in lines)
+    assert " ".join(" ".join(lines).split()) == sentence
