@@ -48,7 +48,7 @@ scores AS (
         comparison.flips_gained,
         aggregate.determinism_micro,
         if(
-            aggregate.total_latency_ns < 10000000,
+            aggregate.total_latency_ns < 1000000,
             v1.decimal_text(aggregate.total_latency_ns, 9, 6),
             v1.decimal_text(aggregate.total_latency_ns, 9, 3)
         ) AS seconds_text,
