@@ -7,10 +7,12 @@ file comes from elsewhere.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import struct
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -144,6 +146,19 @@ def hash_file(path: Path) -> str:
     return _hash_state(
         str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ino
     )
+
+
+def hash_model(path: Path) -> str:
+    """The digest of a model with all its parts: of one file its own."""
+    return join_digests([hash_file(part) for part in file_parts(path)])
+
+
+def join_digests(digests: Sequence[str]) -> str:
+    """One digest of several; a single one stays as it is."""
+    if len(digests) == 1:
+        return digests[0]
+    listed = json.dumps(list(digests), separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(listed.encode()).hexdigest()}"
 
 
 def file_parts(path: Path) -> list[Path]:

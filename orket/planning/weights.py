@@ -14,8 +14,7 @@ from pathlib import Path
 import msgspec
 
 from orket.errors import UsageError
-from orket.gguf import BadGguf, file_parts, hash_file, read_header
-from orket.planning.identity import hash_of
+from orket.gguf import BadGguf, file_parts, hash_file, join_digests, read_header
 
 _Types = tuple[tuple[str, int], ...]
 
@@ -61,7 +60,7 @@ def read_weights(path: Path) -> Weights:
     for part in parts:
         types.update(dict(part.tensor_types))
     return Weights(
-        digests[0] if len(digests) == 1 else hash_of(digests),
+        join_digests(digests),
         model_bytes,
         None if None in counts else sum(count or 0 for count in counts),
         tuple(sorted(types.items())),

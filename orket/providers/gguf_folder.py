@@ -13,7 +13,15 @@ from orket.gguf import BadGguf, GgufHeader, file_parts, part_number, read_header
 from orket.providers.contract import ModelRef
 from orket.quants import UNKNOWN_QUANT, file_name, file_quant, split_name
 
-_UNFINISHED = (".aria2", ".part", ".partial", ".crdownload", ".incomplete", ".download")
+_UNFINISHED = (
+    ".aria2",
+    ".part",
+    ".partial",
+    ".crdownload",
+    ".incomplete",
+    ".download",
+    ".downloadinprogress",
+)
 _NO_LANGUAGE_MODEL = {
     "clip": "a projector (mmproj), not a model of its own",
     "eagle": "a draft head, not a model of its own",

@@ -28,6 +28,8 @@ class Progress:
     warmups: dict[tuple[str, str, str], int] = field(default_factory=dict)
     anchors: dict[str, int] = field(default_factory=dict)
     """Anchor calls so far, by model."""
+    digests: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Weights that each quant was measured with."""
     retry_pass: int = 0
     """The last retry pass that was begun."""
     retried: set[tuple[str, int]] = field(default_factory=set)
@@ -51,6 +53,8 @@ class Progress:
         context.next_block = max(context.next_block, self.next_block)
         for cell, ordinal in self.warmups.items():
             context.warmups[cell] = max(context.warmups.get(cell, 0), ordinal)
+        for quant, digest in self.digests.items():
+            context.servers.expect(context.plan.target(*quant), digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ def read_progress(
         rows = session.rows(
             "SELECT run_id, phase, model_id, quant_tag, test_id, outcome, error_class, "
             "repetition, "
-            "attempt_number, order_index, block_index, retry_pass "
+            "attempt_number, order_index, block_index, retry_pass, model_digest "
             "FROM v1.attempts WHERE sweep_id = ?",
             [plan.sweep_id],
         )
@@ -135,6 +139,9 @@ def read_progress(
         progress.next_order = max(progress.next_order, row["order_index"] + 1)
         progress.next_block = max(progress.next_block, row["block_index"] + 1)
         progress.retry_pass = max(progress.retry_pass, row["retry_pass"])
+        if row["model_digest"]:
+            quant = row["model_id"], row["quant_tag"]
+            progress.digests.setdefault(quant, row["model_digest"])
         if row["phase"] == "warmup":
             cell = (row["model_id"], row["quant_tag"], row["test_id"])
             progress.warmups[cell] = max(

@@ -643,6 +643,10 @@ def test_an_unknown_format_name_is_refused(tmp_path):
         ("org/Qwen2.5-7B-Instruct", ("Qwen2.5-7B-Instruct", None)),
         ("m-F16-00001-of-00003.gguf", ("m", "F16")),
         ("a-IQ3_XXS.gguf", ("a", "IQ3_XXS")),
+        ("C:\\models\\X-8B-Q2_0_g64.gguf", ("X-8B", "Q2_0_g64")),
+        ("hf.co/unsloth/X-GGUF:UD-Q4_K_XL", ("X-GGUF", "UD-Q4_K_XL")),
+        ("org/Model-7B-AWQ", ("Model-7B", "AWQ")),
+        ("qwen3moe 30B.A3B IQ4_XS - 4.25 bpw", ("qwen3moe 30B.A3B", "IQ4_XS")),
     ],
 )
 def test_model_and_quant_of_a_name(name, expected):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from orket.gguf import hash_model
 from orket.planning.targets import Target
 from orket.planning.weights import read_weights
 from orket.providers.contract import LoadedModel, ModelRef
@@ -39,6 +40,10 @@ def test_parts_are_counted_together(tmp_path):
     found = read_weights(tmp_path / "m-00001-of-00002.gguf")
     assert found.tensor_types == (("F32", 2), ("MXFP4", 2))
     assert found.parameters == 1280
+    # The engine that loads the first part names the same weights.
+    assert found.digest == hash_model(tmp_path / "m-00001-of-00002.gguf")
+    alone = read_weights(write(tmp_path / "m.gguf", gguf()))
+    assert alone.digest == hash_model(tmp_path / "m.gguf") != found.digest
 
 
 def test_the_manifest_has_what_file_and_server_say():

@@ -12,7 +12,7 @@ from orket.gguf import (
     BadGguf,
     GgufHeader,
     file_parts,
-    hash_file,
+    hash_model,
     read_header,
 )
 from orket.machine.affinity import describe_affinity, resolve_affinity
@@ -191,7 +191,7 @@ class EmbeddedAdapter:
                 affinity=affinity,
                 context_tokens=held.context_tokens,
             ),
-            digest=hash_file(header.path),
+            digest=hash_model(header.path),
             model_bytes=sum(part.stat().st_size for part in file_parts(header.path)),
             parameters=held.parameters or header.parameters,
             reported_quant=held.ftype,

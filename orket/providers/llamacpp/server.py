@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from orket.gguf import hash_file
+from orket.gguf import file_parts, hash_model
 from orket.machine.clock import SystemClock
 from orket.providers.contract import (
     Generation,
@@ -187,8 +187,9 @@ class LlamaServerAdapter(HttpAdapter):
             return None
         path = Path(held.path)
         try:
-            if path.is_absolute() and path.stat().st_size >= (held.model_bytes or 0):
-                return hash_file(path)
+            size = sum(part.stat().st_size for part in file_parts(path))
+            if path.is_absolute() and size >= (held.model_bytes or 0):
+                return hash_model(path)
         except OSError:
             return None
         return None
