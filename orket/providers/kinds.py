@@ -43,23 +43,34 @@ OTHERS = {
 """Owner as it is told -> a server without an adapter of its own."""
 
 
-def owners_of(models: Reply) -> Iterator[str]:
-    """The owners in an answer of `/v1/models`, by their letters and digits alone."""
-    for entry in sequence(mapping(models.json).get("data")):
-        told = text(mapping(entry).get("owned_by"))
-        if told:
-            yield re.sub(r"[^a-z0-9]", "", told.casefold())
+def owners_of(models: Reply) -> Iterator[tuple[str, str]]:
+    """Id and owner of each model in an answer of `/v1/models`; "" where none is told.
+
+    An owner is its letters and digits alone.
+    """
+    for entry in map(mapping, sequence(mapping(models.json).get("data"))):
+        yield text(entry.get("id")) or "", _plain(text(entry.get("owned_by")) or "")
+
+
+def namespace(name: str) -> str:
+    """The publisher in a model's name, as in hf.co/publisher/model; "" without one."""
+    parts = name.split("/")
+    return parts[-2] if len(parts) > 1 else ""
 
 
 def other_kind(models: Reply) -> str | None:
     """The server without an adapter of its own that this one says it is, if it does."""
-    for owner in owners_of(models):
-        if owner in OTHERS:
+    for name, owner in owners_of(models):
+        if name.startswith("koboldcpp/"):
+            return OTHERS["koboldcpp"]
+        # The publisher of one model says nothing of the server.
+        if owner in OTHERS and owner != _plain(namespace(name)):
             return OTHERS[owner]
-    ids = (mapping(e).get("id") for e in sequence(mapping(models.json).get("data")))
-    if any((text(name) or "").startswith("koboldcpp/") for name in ids):
-        return OTHERS["koboldcpp"]
     return None
+
+
+def _plain(owner: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", owner.casefold())
 
 
 def refuse_other_kind(transport: Transport, provider: str) -> None:

@@ -15,7 +15,7 @@ from orket.providers.contract import ServerOptions
 from orket.providers.http.endpoint import Endpoint, read_endpoint, without_version
 from orket.providers.http.problems import Problem
 from orket.providers.http.transport import Reply, Transport
-from orket.providers.kinds import OWNERS, other_kind, owners_of
+from orket.providers.kinds import OWNERS, namespace, other_kind, owners_of
 from orket.providers.reading.figures import mapping, sequence, text
 from orket.providers.registry import DEFAULT_URLS
 
@@ -81,8 +81,8 @@ class Evidence:
 
     def is_owned(self, provider: str) -> bool:
         """Whether the models are owned as this provider's are."""
-        owners = set(owners_of(self.ask("/v1/models")))
-        return any(OWNERS.get(owner) == provider for owner in owners)
+        owned = owners_of(self.ask("/v1/models"))
+        return any(OWNERS.get(owner) == provider for _, owner in owned)
 
 
 def recognise(options: ServerOptions) -> Found:
@@ -162,13 +162,20 @@ def _has_gguf_meta(evidence: Evidence) -> bool:
 
 
 def _lists_v1(evidence: Evidence) -> bool:
-    rows = map(mapping, sequence(evidence.said("/api/v1/models").get("models")))
-    return any("key" in row and "loaded_instances" in row for row in rows)
+    rows = evidence.said("/api/v1/models").get("models")
+    return _is_list_of(rows, "key", "loaded_instances")
 
 
 def _lists_v0(evidence: Evidence) -> bool:
-    rows = map(mapping, sequence(evidence.said("/api/v0/models").get("data")))
-    return any("compatibility_type" in row and "state" in row for row in rows)
+    rows = evidence.said("/api/v0/models").get("data")
+    return _is_list_of(rows, "compatibility_type", "state")
+
+
+def _is_list_of(rows: object, *keys: str) -> bool:
+    """Whether this lists models with such keys; an empty list is one."""
+    return isinstance(rows, list) and all(
+        all(key in mapping(row) for key in keys) for row in rows
+    )
 
 
 def _is_ollama_owned(evidence: Evidence) -> bool:
@@ -178,14 +185,10 @@ def _is_ollama_owned(evidence: Evidence) -> bool:
         reply = evidence.ask("/")
         return reply.ok and reply.text.strip() == "Ollama is running"
     return all(
-        text(entry.get("owned_by")) in ("library", _namespace(text(entry.get("id"))))
+        text(entry.get("owned_by"))
+        in ("library", namespace(text(entry.get("id")) or "") or "library")
         for entry in entries
     )
-
-
-def _namespace(name: str | None) -> str:
-    parts = (name or "").split("/")
-    return parts[-2] if len(parts) > 1 else "library"
 
 
 def _has_ollama_version(evidence: Evidence) -> bool:

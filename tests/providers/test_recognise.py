@@ -137,7 +137,10 @@ def test_what_has_no_adapter_is_itself_and_spoken_to_plainly(routes, kind):
             {"vllm"},
         ),
         ({"/v1/models": models(("m", "x")), "/info": {"model_id": "m"}}, set()),
-        ({"/v1/models": models(("m", "x")), "/api/v1/models": {"models": []}}, set()),
+        (
+            {"/v1/models": models(("m", "x")), "/api/v1/models": {"models": []}},
+            {"lmstudio"},
+        ),
         (
             {
                 "/v1/models": models(("m", "x")),
@@ -175,6 +178,23 @@ def test_one_sign_is_no_proof(routes, like):
                 **OLLAMA_ROUTES,
             },
             "ollama",
+        ),
+        (
+            {
+                "/v1/models": models(
+                    ("hf.co/openai/gpt-oss-20b:Q4_K_M", "openai"), ("mlx/x", "mlx")
+                ),
+                **OLLAMA_ROUTES,
+            },
+            "ollama",
+        ),
+        (
+            {
+                "/v1/models": {"object": "list", "data": []},
+                "/api/v1/models": {"models": []},
+                "/api/v0/models": {"object": "list", "data": []},
+            },
+            "lmstudio",
         ),
         (
             {
