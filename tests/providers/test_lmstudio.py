@@ -14,7 +14,7 @@ from orket.providers.lmstudio.call import read_v1_stats
 from orket.records import CallFacts, Controls
 from tests.fixture_files import Payload, payload
 from tests.replay_server import ReplayServer
-from tests.token_status import TelemetryView
+from tests.token_status import TelemetryView, at_its_pace
 
 MODEL = ModelRef("qwen3-4b", "Q4_K_M", "qwen/qwen3-4b-2507")
 MOCKED = ModelRef("demo", "Q4_K_M", "demo:q4_K_M")
@@ -69,7 +69,7 @@ def test_v1_derives_the_decode_time_from_the_rate(
     assert facts.prefill_ns == 212_000_000
     assert facts.decode_ns == round(30 / 48.25 * 1e9)
     assert facts.load_ns is None
-    row = view.read(facts)
+    row = view.read(at_its_pace(facts))
     assert row["token_metrics_status"] == "OK"
     assert row["generation_tokens_per_second_milli"] == 48_250
     assert row["prompt_rate_reason"] == "CACHED_SHARE_UNKNOWN"

@@ -14,7 +14,7 @@ from orket.providers.ollama.eras import find_era, parse_version
 from orket.records import CallFacts, Controls
 from tests.fixture_files import payload
 from tests.replay_server import ReplayServer
-from tests.token_status import TelemetryView
+from tests.token_status import TelemetryView, at_its_pace
 
 MODEL = ModelRef("llama3.2", "Q4_K_M", "llama3.2:3b-instruct-q4_K_M")
 FAST = Profile(prefill_rate=1e6, decode_rate=1e5, load_seconds=0.0)
@@ -74,7 +74,7 @@ def test_the_newest_version_tells_the_cached_share(
         assert facts.decode_ns == 96_131_000
         assert facts.load_ns == 41_200_458
         assert facts.decode_clock == "first_token"
-        row = view.read(facts)
+        row = view.read(at_its_pace(facts))
         assert row["token_metrics_status"] == "OK"
         assert row["prompt_tokens_per_second_milli"] == 199_995  # 32 / 0.160004 s
         assert row["generation_tokens_per_second_milli"] == 31_207  # 3 / 0.096131 s
@@ -103,7 +103,7 @@ def test_older_versions_leave_the_cached_share_unknown(
     assert facts.prompt_tokens == prompt_tokens
     assert facts.cached_prompt_tokens is None
     assert facts.completion_tokens == 4
-    row = view.read(facts)
+    row = view.read(at_its_pace(facts))
     assert row["prompt_tokens_per_second_milli"] is None
     expected = "OK" if prompt_tokens else "TOKEN_COUNT_UNAVAILABLE"
     assert row["token_metrics_status"] == expected
@@ -136,7 +136,7 @@ def test_mlx_decodes_from_the_end_of_the_prefill(
         adapter.close()
     assert (facts.formula_id, facts.engine) == ("ollama.mlx", "mlx")
     assert facts.decode_clock == "prefill_end"
-    row = view.read(facts)
+    row = view.read(at_its_pace(facts))
     # 12 tokens shown and counted, 13 steps made with the end of sequence.
     assert (facts.completion_tokens, facts.decode_ns) == (12, 13_000_000)
     assert row["decoded_tokens"] == 12
@@ -176,7 +176,7 @@ def test_one_token_has_nothing_to_decode(
 ) -> None:
     facts = call(server, "one_token_stream.ndjson")
     assert (facts.completion_tokens, facts.decode_ns) == (1, None)
-    row = view.read(facts)
+    row = view.read(at_its_pace(facts))
     assert row["token_metrics_status"] == "OK"
     assert row["generation_rate_reason"] == "SINGLE_TOKEN_COMPLETION"
 
@@ -188,7 +188,7 @@ def test_an_empty_answer_without_a_count_is_zero_tokens_by_contract(
     assert (facts.outcome, facts.answer_text) == ("OK", "")
     assert facts.completion_tokens == 0
     assert facts.count_note is not None
-    row = view.read(facts)
+    row = view.read(at_its_pace(facts))
     assert row["token_metrics_status"] == "OK"
     assert row["generation_rate_reason"] == "ZERO_COMPLETION_TOKENS"
 
