@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
@@ -151,3 +152,26 @@ def test_naming_the_providers_loads_none_of_them():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+OFFERED = {
+    module: re.findall(r"`(\w+)`", offers)
+    for module, offers in re.findall(
+        r"^\| `(orket[\w.]+)` \| (.*) \|$", GUIDE.read_text(), re.MULTILINE
+    )
+}
+
+
+def test_what_a_plug_in_may_import_is_there():
+    assert len(OFFERED) >= 10
+    for module, names in OFFERED.items():
+        found = importlib.import_module(module)
+        assert names
+        assert [name for name in names if not hasattr(found, name)] == []
+
+
+def test_the_example_of_the_guide_keeps_to_it():
+    code = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)[0]
+    used = re.findall(r"^from (orket[\w.]+) import", code, re.MULTILINE)
+    assert len(used) >= 5
+    assert set(used) <= set(OFFERED)
