@@ -53,6 +53,7 @@ NANOSECONDS = Unit("ns", ONE, 10**9, 9)
 MILLISECONDS = Unit("ns", Decimal(10**6), 10**9)
 DAYS = Unit("us", Decimal(86_400 * 10**6), 10**6)
 THOUSANDTHS = Unit("1/1000", Decimal(1000), 1000, 3)
+NATS = Unit("1e-9 nats", Decimal(10**9), 10**9)
 COUNT = Unit("count")
 TOKENS = Unit("tokens")
 BYTES = Unit("bytes")
@@ -615,6 +616,50 @@ class Policy(Record, frozen=True, kw_only=True):
             "Variation of the canary beyond which nothing is said of speed",
         ),
     ] = 500_000
+    fidelity_min_prompts: Annotated[
+        Count,
+        _threshold(
+            "fidelity_min_prompts", COUNT, Group.ANALYSIS, "Prompts that fidelity needs"
+        ),
+    ] = 8
+    fidelity_max_broken_ppm: Annotated[
+        Count,
+        _threshold(
+            "fidelity_max_broken",
+            RATIO,
+            Group.ANALYSIS,
+            "Share of its prompts that may lack figures",
+            is_share=True,
+        ),
+    ] = 50_000
+    fidelity_self_same_top_ppm: Annotated[
+        Count,
+        _threshold(
+            "fidelity_self_same_top",
+            RATIO,
+            Group.ANALYSIS,
+            "Places in which the reference must say the same twice",
+            is_share=True,
+        ),
+    ] = 990_000
+    fidelity_self_kld_nnats: Annotated[
+        Count,
+        _threshold(
+            "fidelity_self_kld",
+            NATS,
+            Group.ANALYSIS,
+            "KL divergence that it may have from itself",
+        ),
+    ] = 1_000_000
+    fidelity_floor_factor: Annotated[
+        Count,
+        _threshold(
+            "fidelity_floor_factor",
+            COUNT,
+            Group.ANALYSIS,
+            "Times that divergence within which a quant's is noise",
+        ),
+    ] = 10
     confidence_z_milli: Annotated[
         Count,
         _threshold(
