@@ -818,6 +818,14 @@ class PlannedRun(Record, frozen=True, kw_only=True):
     block_index: Annotated[Count, _about("Block", "count")]
 
 
+class FidelityPlan(Record, frozen=True, kw_only=True):
+    """What the phase `fidelity` asks of every quant."""
+
+    k: Annotated[Count, _about("Likeliest tokens at each place", "count")]
+    max_tokens: Annotated[Count, _about("Longest answer that is followed", "tokens")]
+    test_ids: Annotated[list[str], _about("bank/task whose prompts are asked")]
+
+
 class SweepRow(Record, frozen=True, kw_only=True):
     """The manifest of a sweep: one row per start or resume. The first one rules."""
 
@@ -851,6 +859,9 @@ class SweepRow(Record, frozen=True, kw_only=True):
     polluted_retries: Annotated[Count, _about("Retry passes allowed", "count")] = 1
     canary_planned: Annotated[bool, _about("The canary gate is in the plan")] = False
     sidecar_planned: Annotated[bool, _about("A sidecar is in the plan")] = False
+    fidelity: Annotated[
+        FidelityPlan | None, _about("The phase `fidelity`; NULL: not in the plan")
+    ] = None
     sandbox: Annotated[str | None, _about("Sandbox for code answers")] = None
     checker_version: Annotated[Name, _about("Version of the checkers")] = "1"
     executor_load1_milli: Annotated[

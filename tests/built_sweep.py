@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ from orket.records import (
     Controls,
     Counters,
     EventRow,
+    FidelityRow,
     Hardware,
     ModelEntry,
     PlannedRun,
@@ -75,6 +78,7 @@ class Sweep:
     runs: list[RunRecord] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
     sidecars: list[SidecarRow] = field(default_factory=list)
+    fidelity: list[FidelityRow] = field(default_factory=list)
     clock_ns: int = 0
 
     def plan(self) -> list[PlannedRun]:
@@ -238,6 +242,46 @@ class Sweep:
         self.runs.append(record)
         return record
 
+    def score(
+        self,
+        quant: str,
+        task: str,
+        places: Sequence[Mapping[int, float]] | None,
+        role: str = "QUANT",
+        **changes: Any,
+    ) -> FidelityRow:
+        """What a quant says at each place of an answer: probabilities by token.
+
+        The path is the first token of each place unless `path_ids` says otherwise.
+        """
+        row: dict[str, Any] = {
+            "sweep_id": self.sweep_id,
+            "fidelity_id": f"{self.sweep_id}:{quant}:{task}:{role}",
+            "recorded_at": self.started_at,
+            "role": role,
+            "model_id": self.model_id,
+            "model_digest": f"sha256:{quant}",
+            "quant_tag": quant,
+            "test_id": f"bank/{task}",
+            "task_revision": f"rev-{task}",
+            "prompt_sha256": f"prompt-{task}",
+            "level": "PATH",
+            "method": "GRAMMAR",
+            "outcome": "OK",
+            "k": 2,
+            "max_tokens": 64,
+            "ended": True,
+        }
+        if places is not None:
+            row["path_ids"] = [next(iter(place)) for place in places]
+            row["top_ids"] = [list(place) for place in places]
+            row["top_nnats"] = [
+                [round(math.log(p) * 1e9) for p in place.values()] for place in places
+            ]
+        record = FidelityRow(**(row | changes))
+        self.fidelity.append(record)
+        return record
+
     def fill(self, **changes: Any) -> Sweep:
         """One clean attempt for every planned run that has none yet."""
         have = {record.run_id for record in self.runs}
@@ -267,6 +311,8 @@ class Sweep:
             warehouse.append("runs", self.runs, self.sweep_id)
         if self.sidecars:
             warehouse.append("sidecars", self.sidecars, self.sweep_id)
+        if self.fidelity:
+            warehouse.append("fidelity", self.fidelity, self.sweep_id)
         if self.events:
             warehouse.append("events", self.events)
         return warehouse

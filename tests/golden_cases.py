@@ -379,3 +379,29 @@ def renamed(sweep: Sweep, name: str, policy: Policy) -> Sweep:
         sweep_id=name, quants=sweep.quants, tasks=sweep.tasks, policy=policy, runs=runs
     )
     return other.finish()
+
+
+@case
+def faithful() -> Sweep:
+    """Nine prompts of two places; the reference always says 1, then 2: 1/2 and 1/4.
+
+    Q8_0 says 1/4 and 1/4: KLD 1/4 ln 2 = 0.173287 nats a place (token 2 is taken out of
+    the bucket: 1/4 * 3/4 > 1/4 * 1/2), surprise ln 2 = 0.693147. It keeps every answer.
+    Q2_K wants token 3 in the second place of the last three prompts: the same in 15 of
+    18 places, cut 0.833333; it keeps 6 of 9. {1: 1/2, 2: 1/4} against {3: 1/2, 1: 1/4}:
+    token 1: 1/2 ln 2; buckets 1/2 and 3/4; token 2: 1/4 * 3/4 > 1/4 * 1/2, so that it
+    is taken out at no cost, leaving 1/4 and 1/2: 1/4 ln 2 again, in 3 of 18 places:
+    0.028881. Q4_K_M has other weights after its fourth prompt: nothing of it counts.
+    """
+    sweep = graded("faithful", dict.fromkeys(("F16", "Q8_0", "Q4_K_M", "Q2_K"), 0), 9)
+    same, spread, odd = {1: 0.5, 2: 0.25}, {1: 0.25, 3: 0.25}, {3: 0.5, 1: 0.25}
+    for number, task in enumerate(sweep.tasks):
+        sweep.score("F16", task, [same, same], "REFERENCE")
+        sweep.score("F16", task, [same, same])
+        sweep.score("Q8_0", task, [spread, spread])
+        digest = "sha256:Q4_K_M" if number < 4 else "sha256:swapped"
+        sweep.score("Q4_K_M", task, [same, same], model_digest=digest)
+        second = odd if number >= 6 else same
+        sweep.score("Q2_K", task, [same, second], path_ids=[1, 1])
+    wall = {"F16": 800, "Q8_0": 600, "Q4_K_M": 550, "Q2_K": 500}
+    return answer(sweep, dict.fromkeys(sweep.quants, 0), wall)

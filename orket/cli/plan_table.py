@@ -61,6 +61,7 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
             {"model": cell.model_id, "quant": cell.quant_tag, "task": cell.test_id}
             for cell in plan.canary
         ],
+        "fidelity": _fidelity(plan),
         "models": [
             {
                 "id": model.model_id,
@@ -151,6 +152,7 @@ def _headlines(document: dict[str, Any]) -> list[tuple[str, str]]:
             f"{document['polluted_retries']} retry passes for polluted runs",
         ),
         ("canary", gate or "none"),
+        *_fidelity_lines(document["fidelity"]),
         (
             "calls",
             f"{calls['total']}: {calls['warmup']} warm-up, {calls['canary']} canary, "
@@ -163,6 +165,33 @@ def _headlines(document: dict[str, Any]) -> list[tuple[str, str]]:
     for key, value in document["overrides"].items():
         lines.append(("overridden", f"{key} = {value}"))
     return lines
+
+
+def _fidelity(plan: Plan) -> dict[str, Any] | None:
+    """The phase `fidelity`: an answer of the reference, and one row for each quant."""
+    if plan.fidelity is None:
+        return None
+    prompts = len(plan.fidelity.test_ids)
+    quants = sum(len(model.targets) for model in plan.models)
+    return {
+        "k": plan.fidelity.k,
+        "max_tokens": plan.fidelity.max_tokens,
+        "prompts": prompts,
+        "rows": prompts * (quants + len(plan.models)),
+    }
+
+
+def _fidelity_lines(fidelity: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if fidelity is None:
+        return []
+    return [
+        (
+            "fidelity",
+            f"{fidelity['prompts']} prompts, answers of at most "
+            f"{fidelity['max_tokens']} tokens, {fidelity['k']} likeliest tokens at "
+            f"each place: {fidelity['rows']} rows before the matrix",
+        )
+    ]
 
 
 def _print_model(model: dict[str, Any]) -> None:
@@ -227,6 +256,7 @@ def _block(index: int, runs: list[Any]) -> dict[str, Any]:
 
 def _artifacts(plan: Plan, store: Warehouse, summary: str) -> list[str]:
     datasets = ["sweeps", "runs", *(["sidecars"] if plan.sidecar else [])]
+    datasets += ["fidelity"] if plan.fidelity else []
     paths = [
         str(store.path / dataset / "sweep_id=<sweep>" / "part-*.parquet")
         for dataset in datasets

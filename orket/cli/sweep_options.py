@@ -47,6 +47,7 @@ class SweepOptions:
     warmup: int | None = None
     context: int | None = None
     sandbox: str | None = None
+    fidelity: bool | None = None
     runtime_target: str | None = None
     execution_mode: str | None = None
     labels: tuple[str, ...] = ()
@@ -185,6 +186,7 @@ def _changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
             ("repetitions", chosen.runs),
             ("tasks.buckets", list(chosen.buckets) or None),
             ("tasks.sandbox", chosen.sandbox),
+            ("fidelity.enabled", chosen.fidelity),
             ("runtime_target", chosen.runtime_target),
             ("execution_mode", chosen.execution_mode),
         )
@@ -407,6 +409,11 @@ _OPTIONS = (
         "--sandbox",
         type=click.Choice(SANDBOXES),
         help="Where code answers are run.",
+    ),
+    click.option(
+        "--fidelity/--no-fidelity",
+        default=None,
+        help="First ask each quant what it would say along the reference's answers.",
     ),
     click.option(
         "--runtime-target", "--venue", metavar="NAME", help="Where it runs, as a label."

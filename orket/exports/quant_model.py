@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 
 from orket.exports.part import Part
-from orket.exports.scale import MICRO, MILLI, NANO, Scaled
+from orket.exports.scale import MICRO, MILLI, NANO, Scaled, Source
 
 
 class RunCounts(Part):
@@ -182,6 +182,58 @@ class HardwareSidecar(Part):
     """One line, when it did not work."""
 
 
+class Fidelity(Part):
+    """Whether it does what the reference does. It never gates and never chooses."""
+
+    status: str
+    """NOT_RUN, UNSUPPORTED, DETERMINISM_LOST, PARTIAL, REFERENCE or OK."""
+    reason: str | None
+    """Why it is none of the last two."""
+    level: str | None
+    """PATH: led along the reference's answers; PREFIX: up to the first difference;
+    DIVERGENCE: recorded answers alone. Levels are not compared."""
+    method: str | None
+    """How the lists of likeliest tokens came."""
+    k: int | None
+    """Tokens in a list. Figures of different k are not compared."""
+    reference_quant_tag: str | None
+    """Quant that is held for right."""
+    prompts: int | None
+    """Prompts that are compared."""
+    broken_prompts: int | None
+    """Prompts asked for that are not."""
+    positions: int | None
+    """Places of the answers that are compared."""
+    same_top_positions: int | None
+    """Of these, with the same likeliest token."""
+    same_top: Annotated[float | None, Scaled("same_top_ppm", MICRO)]
+    """Their share, cut, never rounded up."""
+    same_top_half_width: Annotated[
+        float | None, Scaled("same_top_half_width_ppm", MICRO)
+    ]
+    """Half-width of its 95 % interval, by prompts."""
+    kept_prompts: int | None
+    """Prompts whose answer is kept word for word, as far as it was followed."""
+    kept_interval: Annotated[list[float] | None, Scaled("kept_interval_micro", MICRO)]
+    """95 % Wilson interval of their share."""
+    kl_divergence: Annotated[float | None, Scaled("kld_nnats", NANO)]
+    """KL(reference, quant), nats: the least that the lists allow."""
+    kl_divergence_half_width: Annotated[
+        float | None, Scaled("kld_half_width_nnats", NANO)
+    ]
+    """Half-width of its 95 % interval, by prompts."""
+    kl_divergence_floor: Annotated[float | None, Scaled("floor_nnats", NANO)]
+    """The reference against itself, nats."""
+    is_within_floor: bool | None
+    """So near the floor that it is the reference's own noise."""
+    surprise: Annotated[float | None, Scaled("dnll_nnats", NANO)]
+    """Log-probability of the reference's tokens: its own minus the quant's, nats."""
+    surprise_unknown: Annotated[int | None, Source("dnll_unknown")]
+    """Places where the quant's list lacks that token."""
+    formula_id: str | None
+    """Formula of the KL divergence."""
+
+
 class PerQuant(Part):
     """One quant of a session. The list has the most precise quant first."""
 
@@ -261,6 +313,8 @@ class PerQuant(Part):
     """Optimization signals."""
     baseline_comparison: BaselineComparison
     """Against the stored baselines."""
+    fidelity: Fidelity
+    """Against the reference's own answers."""
     eligible: bool
     """May be recommended."""
     ineligible_reasons: list[str]

@@ -11,6 +11,7 @@ import msgspec
 
 from orket.errors import UsageError
 from orket.planning import identity
+from orket.planning.fidelity import plan_fidelity
 from orket.planning.kept import keep_preset
 from orket.planning.preset import (
     DEFAULT_PROFILE,
@@ -32,6 +33,7 @@ from orket.providers.options import ServerOptions
 from orket.providers.registry import require_provider
 from orket.records import (
     Controls,
+    FidelityPlan,
     Label,
     Override,
     PlannedRun,
@@ -96,6 +98,7 @@ class Plan:
     anchor_every_blocks: int
     sandbox: str | None
     sidecar: SidecarPlan | None
+    fidelity: FidelityPlan | None
     labels: tuple[Label, ...]
     overrides: tuple[Override, ...]
     runtime_target: str
@@ -167,6 +170,9 @@ def build_plan(
         "order": order,
         "nonce_rule": rule,
     }
+    fidelity = plan_fidelity(table.fidelity, entries) if purpose == MATRIX else None
+    if fidelity is not None:
+        facts["fidelity"] = msgspec.to_builtins(fidelity)
     return Plan(
         sweep_id=sweep_id,
         purpose=purpose,
@@ -190,6 +196,7 @@ def build_plan(
         anchor_every_blocks=_or(table.canary.anchor_every_blocks, 0),
         sandbox=sandbox,
         sidecar=_plan_sidecar(preset),
+        fidelity=fidelity,
         labels=tuple(
             Label(key=key, value=value) for key, value in sorted(table.labels.items())
         ),

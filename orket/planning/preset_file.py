@@ -133,6 +133,15 @@ class SidecarTable(Table):
     timeout_seconds: Positive | None = None
 
 
+class FidelityTable(Table):
+    """The phase before the matrix: does a quant do what the most precise one does?"""
+
+    enabled: bool | None = None
+    prompts: Positive | None = None
+    max_tokens: Positive | None = None
+    k: Annotated[int, Field(ge=2, le=100)] | None = None
+
+
 class PresetTable(Table):
     """A whole preset file. Everything is optional: an `extends` may bring the rest."""
 
@@ -152,6 +161,7 @@ class PresetTable(Table):
     tasks: TasksTable = TasksTable()
     policy: Policies = {}
     canary: CanaryTable = CanaryTable()
+    fidelity: FidelityTable = FidelityTable()
     labels: dict[str, str] = {}
     sidecar: SidecarTable = SidecarTable()
 

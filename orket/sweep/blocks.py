@@ -92,7 +92,7 @@ class BlockRunner:
         """
         context = self._context
         first, reloads, failed = waiting[0], 0, None
-        ready = self._load(target, writer.controls)
+        ready = self.load(target, writer.controls)
         while waiting:
             call = waiting[0]
             is_edge = call is first, len(waiting) == 1
@@ -108,7 +108,7 @@ class BlockRunner:
                 raise OrketError(f"the server was lost {reloads + 1} times")
             reloads += 1
             context.reporter.note(f"{target.ref.quant_tag}: server lost, restarting")
-            ready = self._load(target, writer.controls)
+            ready = self.load(target, writer.controls)
             warmups = extra_warmups(context, target, waiting[0].test_id)
             context.reporter.extended(len(warmups))
             waiting.extendleft(reversed(warmups))
@@ -137,7 +137,7 @@ class BlockRunner:
         else:
             context.health.saw_failure(target, error)
 
-    def _load(self, target: Target, controls: Controls) -> Ready:
+    def load(self, target: Target, controls: Controls) -> Ready:
         """Make the target resident; a server that was there is waited for.
 
         Raises OrketError.

@@ -14,6 +14,7 @@ from orket.sweep.anchors import Anchors
 from orket.sweep.blocks import BlockRunner
 from orket.sweep.context import Context, Reporter, Silence
 from orket.sweep.failures import Doomed, ServersGone
+from orket.sweep.fidelity import run_fidelity
 from orket.sweep.gate import run_gate
 from orket.sweep.interrupts import Interrupted, Interrupts
 from orket.sweep.manifest import RESUME, START
@@ -152,6 +153,7 @@ class _Executor:
         context.reporter.started(context.plan, _count_calls(context.plan))
         if failed := run_gate(context, walk, self._warehouse):
             return self._endings.abort(CANARY_FAILED, failed)
+        run_fidelity(context, blocks, self._warehouse)
         run_matrix(context, walk, anchors, pollution)
         Retry(context, walk, anchors, pollution).run(progress)
         return self._endings.finish()

@@ -65,6 +65,7 @@ def build_manifest(
         polluted_retries=plan.polluted_retries,
         canary_planned=bool(plan.canary),
         sidecar_planned=plan.sidecar is not None,
+        fidelity=plan.fidelity,
         sandbox=plan.sandbox,
         control_profiles=list(plan.profile_limits),
         checker_version=CHECKER_VERSION,

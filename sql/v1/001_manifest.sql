@@ -26,6 +26,7 @@ SELECT
     polluted_retries,
     canary_planned,
     sidecar_planned,
+    fidelity,
     sandbox,
     checker_version,
     control_profiles,
@@ -58,6 +59,7 @@ COMMENT ON COLUMN v1.manifest.repetitions IS 'Repetitions of the matrix';
 COMMENT ON COLUMN v1.manifest.polluted_retries IS 'Retry passes allowed';
 COMMENT ON COLUMN v1.manifest.canary_planned IS 'Whether the canary gate is in the plan';
 COMMENT ON COLUMN v1.manifest.sidecar_planned IS 'Whether a sidecar is in the plan';
+COMMENT ON COLUMN v1.manifest.fidelity IS 'What the phase fidelity asks; NULL where it is not in the plan';
 COMMENT ON COLUMN v1.manifest.sandbox IS 'Sandbox for code answers';
 COMMENT ON COLUMN v1.manifest.checker_version IS 'Version of the checkers';
 COMMENT ON COLUMN v1.manifest.control_profiles IS 'Control profiles known at the start, with the variation they allow';

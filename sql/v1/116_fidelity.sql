@@ -1,5 +1,5 @@
 -- Grain: sweep x model x quant.
--- Inputs: v1.quant, v1.session, v1.policy, v1.quant_comparison, v1.determinism,
+-- Inputs: v1.manifest, v1.quant, v1.session, v1.policy, v1.quant_comparison, v1.determinism,
 -- v1.attempts, v1.fidelity_row, v1.fidelity_pair, v1.fidelity_position.
 -- Rules: does a quant do what the reference does, on the sweep's own prompts? It decides
 -- nothing: no quant is eligible or out by it. A share is cut, never rounded up. A prompt is
@@ -33,9 +33,7 @@ weights AS (
         model_id,
         quant_tag,
         count(DISTINCT model_digest) > 1 AS has_changed,
-        count(*) AS rows_of_quant,
-        mode(error_class ORDER BY error_class) FILTER (WHERE outcome <> 'OK') AS error_class,
-        bool_or(error_class = 'TOKENIZER_DIFFERS') AS differs
+        mode(error_class ORDER BY error_class) FILTER (WHERE outcome <> 'OK') AS error_class
     FROM (
         SELECT sweep_id, model_id, quant_tag, model_digest, outcome, error_class
         FROM v1.fidelity_row
@@ -189,12 +187,13 @@ joined AS (
         quant.quant_tag,
         policy,
         session.cpu_only,
-        asked.prompts AS asked_prompts,
+        -- Of a sweep that stopped, the plan knows how many there would have been.
+        greatest(asked.prompts, len(manifest.fidelity.test_ids)) AS asked_prompts,
         coalesce(asked.has_reference, false) AS has_reference,
         asked.reference_quant_tag AS asked_reference,
         weights.has_changed,
         reference_weights.has_changed AS reference_has_changed,
-        weights.rows_of_quant,
+        reference_weights.error_class AS reference_error_class,
         weights.error_class,
         own,
         own.tops IS NOT NULL OR own.dnlls > 0 AS has_figures,
@@ -207,6 +206,7 @@ joined AS (
     FROM v1.quant AS quant
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
     INNER JOIN v1.session AS session USING (sweep_id, model_id)
+    INNER JOIN v1.manifest AS manifest USING (sweep_id)
     LEFT JOIN asked USING (sweep_id, model_id)
     LEFT JOIN weights USING (sweep_id, model_id, quant_tag)
     LEFT JOIN weights AS reference_weights
@@ -226,11 +226,12 @@ reasoned AS (
         *,
         CASE
             WHEN asked_prompts IS NULL THEN 'NOT_ASKED'
-            WHEN asked_reference IS NULL THEN 'NO_REFERENCE'
+            WHEN asked_reference IS NULL THEN 'NOT_REACHED'
             WHEN has_changed OR reference_has_changed THEN 'WEIGHTS_CHANGED'
             WHEN has_figures THEN NULL
             WHEN error_class IS NOT NULL THEN error_class
-            WHEN NOT has_reference THEN 'NO_REFERENCE'
+            WHEN NOT has_reference
+                THEN coalesce(reference_error_class, 'NO_REFERENCE')
             ELSE 'NOT_REACHED'
         END AS no_figures_reason
     FROM joined

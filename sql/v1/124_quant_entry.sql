@@ -1,6 +1,6 @@
 -- Grain: sweep x model x quant.
--- Inputs: v1.quant, v1.quant_aggregate, v1.frontier, v1.quant_comparison, v1.support, v1.sidecar,
--- v1.baseline_comparison, v1.policy.
+-- Inputs: v1.quant, v1.quant_aggregate, v1.frontier, v1.quant_comparison, v1.support,
+-- v1.sidecar, v1.fidelity, v1.baseline_comparison, v1.policy.
 -- Rules: all that the summary says of one quant, as the struct it is written from.
 
 CREATE VIEW v1.quant_entry AS
@@ -130,6 +130,7 @@ SELECT
             'gen_retries': quants.generation_retries
         },
         'baseline_comparison': baseline,
+        'fidelity': fidelity,
         'eligible': frontier.is_eligible,
         'ineligible_reasons': frontier.ineligible_reasons,
         'pareto_optimal': frontier.is_pareto_optimal,
@@ -143,6 +144,7 @@ INNER JOIN v1.frontier AS frontier USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.support AS support USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.sidecar AS sidecar USING (sweep_id, model_id, quant_tag)
+INNER JOIN v1.fidelity AS fidelity USING (sweep_id, model_id, quant_tag)
 LEFT JOIN v1.baseline_comparison AS baseline USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.quant_entry IS 'One quant as the summary shows it. One row per sweep, model and quant.';

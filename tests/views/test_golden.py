@@ -30,6 +30,8 @@ VIEWS = (
     "frontier",
     "recommendation",
     "sidecar",
+    "fidelity",
+    "fidelity_position",
     "stability_kpi",
 )
 # What a person reviews: the large sweeps are held by their aggregates alone.

@@ -1,0 +1,56 @@
+"""What the phase `fidelity` asks: which prompts, and who is held for right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from orket.planning.preset_file import FidelityTable
+from orket.planning.targets import Target
+from orket.quants import find_quant
+from orket.records import FidelityPlan, TaskEntry
+
+PROMPTS = 40
+"""A KL divergence to within a tenth takes 34 to 72 prompts."""
+MAX_TOKENS = 64
+LIKELIEST = 20
+"""The most that Ollama, OpenAI routes and vLLM give unless told otherwise."""
+
+
+def plan_fidelity(
+    table: FidelityTable, tasks: Sequence[TaskEntry]
+) -> FidelityPlan | None:
+    """The prompts, spread evenly over the tasks; None where the phase is not wanted."""
+    if not table.enabled:
+        return None
+    count = min(table.prompts or PROMPTS, len(tasks))
+    chosen = [tasks[place * len(tasks) // count] for place in range(count)]
+    return FidelityPlan(
+        k=table.k or LIKELIEST,
+        max_tokens=table.max_tokens or MAX_TOKENS,
+        test_ids=[task.test_id for task in chosen],
+    )
+
+
+def by_precision(targets: Sequence[Target]) -> list[Target]:
+    """The targets, the most precise first; by their own bits where all have them.
+
+    One whose precision is not known is held for right by nobody: it comes last.
+    """
+    bits = [_bits(target) for target in targets]
+    measured = all(value is not None for value in bits)
+
+    def precision(pair: tuple[Target, Fraction | None]) -> tuple[Fraction, int]:
+        entry = find_quant(pair[0].ref.quant_tag)
+        nominal = Fraction(entry.nominal_bpw_milli, 1000) if entry else Fraction(-1)
+        known = pair[1] if measured and pair[1] is not None else nominal
+        return known, entry.order if entry else -1
+
+    ranked = sorted(zip(targets, bits, strict=True), key=precision, reverse=True)
+    return [target for target, _ in ranked]
+
+
+def _bits(target: Target) -> Fraction | None:
+    if not target.model_bytes or not target.parameters:
+        return None
+    return Fraction(target.model_bytes * 8, target.parameters)

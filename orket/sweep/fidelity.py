@@ -1,0 +1,248 @@
+"""The phase before the matrix: does each quant do what the most precise one does?
+
+The reference answers the prompts; every quant, the reference included, then says what
+it would say at each place of these answers. It comes first because it is short and
+tells at which quants a longer look is worth while. No row of it is a run: no latency
+and no verdict comes from it. A failure is a row, never the end of the sweep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from orket.errors import OrketError, UsageError, WarehouseError
+from orket.planning import identity
+from orket.planning.fidelity import by_precision
+from orket.planning.plan import MATRIX
+from orket.planning.prompts import DISABLED, make_prompt
+from orket.planning.targets import Target
+from orket.providers.contract import Generation, ScoresPath
+from orket.providers.reading.scores import NO_LOGPROBS
+from orket.records import FidelityPlan, FidelityRow, ScoreFacts
+from orket.sweep.blocks import MAX_RELOADS, BlockRunner
+from orket.sweep.context import Context
+from orket.sweep.failures import LOST_SERVER, error_class
+from orket.sweep.rows import Ready
+from orket.warehouse import Warehouse
+
+REFERENCE, QUANT = "REFERENCE", "QUANT"
+_FACTS = ScoreFacts.__struct_fields__
+
+Ask = Callable[[ScoresPath, Generation, str], ScoreFacts]
+"""One question to a loaded model: adapter, request, test."""
+
+
+def run_fidelity(context: Context, blocks: BlockRunner, warehouse: Warehouse) -> None:
+    """Measure the fidelity of each model's quants, where the plan asks for it."""
+    plan = context.plan
+    if plan.fidelity is None or plan.purpose != MATRIX:
+        return
+    for model in plan.models:
+        phase = _Phase(context, blocks, warehouse, plan.fidelity, model.model_id)
+        phase.run(by_precision(model.targets))
+
+
+class _Phase:
+    """The phase for one model."""
+
+    def __init__(
+        self,
+        context: Context,
+        blocks: BlockRunner,
+        warehouse: Warehouse,
+        plan: FidelityPlan,
+        model_id: str,
+    ) -> None:
+        self._context = context
+        self._blocks = blocks
+        self._warehouse = warehouse
+        self._plan = plan
+        self._model_id = model_id
+        self._rows: list[FidelityRow] = []
+        self._done: set[tuple[str, str, str]] = set()
+        self._answers: dict[str, ScoreFacts] = {}
+        self._unsupported = False
+
+    def run(self, targets: Sequence[Target]) -> None:
+        """The reference first; where it gives no answer, the next one is it."""
+        self._take_up()
+        count, prompts = len(targets), len(self._plan.test_ids)
+        self._context.reporter.note(
+            f"fidelity: {prompts} prompts, {count} quants of {self._model_id}"
+        )
+        for place, reference in enumerate(targets):
+            self._ask_reference(reference)
+            if self._answers:
+                self._follow(reference, targets)
+                return
+            if self._unsupported:
+                self._context.reporter.note(
+                    "the server tells no log-probabilities: fidelity is read from the "
+                    "recorded answers alone"
+                )
+                return
+            if place + 1 < count:
+                self._context.reporter.note(
+                    f"{reference.ref.quant_tag} gave no answer: "
+                    f"{targets[place + 1].ref.quant_tag} is the reference"
+                )
+
+    def _ask_reference(self, reference: Target) -> None:
+        """Have the reference answer every prompt that it has not answered yet."""
+
+        def answer(adapter: ScoresPath, request: Generation, _: str) -> ScoreFacts:
+            return adapter.score_answer(request, self._plan.k)
+
+        self._ask(reference, REFERENCE, self._plan.test_ids, answer)
+        for row in self._rows:
+            if row.role == REFERENCE and row.outcome == "OK":
+                self._answers[row.test_id] = row
+            self._unsupported |= row.outcome == "UNSUPPORTED"
+
+    def _follow(self, reference: Target, targets: Sequence[Target]) -> None:
+        """Lead every quant along the answers, the reference before the others."""
+
+        def along(adapter: ScoresPath, request: Generation, test: str) -> ScoreFacts:
+            return adapter.score_along(request, self._plan.k, self._answers[test])
+
+        rest = [target for target in targets if target != reference]
+        for target in (reference, *rest):
+            self._ask(target, QUANT, list(self._answers), along)
+
+    def _ask(
+        self, target: Target, role: str, test_ids: Sequence[str], ask: Ask
+    ) -> None:
+        """Ask a target about prompts, and keep a row for each; in one part."""
+        waiting = [
+            test
+            for test in test_ids
+            if (target.ref.quant_tag, test, role) not in self._done
+        ]
+        if not waiting:
+            return
+        self._rows = []
+        try:
+            self._ask_waiting(target, role, waiting, ask)
+        finally:
+            # What was measured before an interrupt is kept.
+            if self._rows:
+                self._warehouse.append(
+                    "fidelity", self._rows, self._context.plan.sweep_id
+                )
+
+    def _ask_waiting(
+        self, target: Target, role: str, waiting: list[str], ask: Ask
+    ) -> None:
+        context, reloads = self._context, 0
+        controls = context.plan.model(self._model_id).controls
+        try:
+            ready = self._blocks.load(target, controls)
+            while waiting:
+                facts = self._ask_one(ready, waiting[0], ask)
+                lost = facts.outcome == "FAILED" and facts.error_class in LOST_SERVER
+                if lost and reloads < MAX_RELOADS:
+                    reloads += 1
+                    context.servers.forget(target)
+                    ready = self._blocks.load(target, controls)
+                    continue
+                self._keep(target, role, waiting.pop(0), facts, ready.loaded.digest)
+        except (UsageError, WarehouseError):
+            raise
+        except OrketError as error:
+            context.servers.forget(target)
+            context.reporter.note(f"{target.ref.quant_tag}: {error}")
+            facts = self._without_lists(error_class(error), error.message)
+            for test in waiting:
+                self._keep(target, role, test, facts, None)
+
+    def _ask_one(self, ready: Ready, test: str, ask: Ask) -> ScoreFacts:
+        adapter = ready.adapter
+        if not isinstance(adapter, ScoresPath):
+            return self._without_lists(
+                NO_LOGPROBS, "its protocol has no log-probabilities", "UNSUPPORTED"
+            )
+        context = self._context
+        task = context.tasks[test]
+        controls = context.plan.model(self._model_id).controls
+        request = Generation(
+            model=ready.loaded.model,
+            prompt=task.prompt,
+            max_tokens=min(task.max_tokens, self._plan.max_tokens),
+            controls=msgspec.structs.replace(controls, temperature_milli=0),
+            stream=False,
+            system=task.system,
+            timeout_seconds=context.plan.server.timeout_seconds,
+        )
+        with context.interrupts.allowed():
+            return ask(adapter, request, test)
+
+    def _without_lists(
+        self, reason: str, message: str, outcome: str = "FAILED"
+    ) -> ScoreFacts:
+        return ScoreFacts(
+            level="DIVERGENCE",
+            outcome=outcome,
+            error_class=reason,
+            error_message=" ".join(message.split()),
+            k=self._plan.k,
+            max_tokens=self._plan.max_tokens,
+        )
+
+    def _keep(
+        self,
+        target: Target,
+        role: str,
+        test: str,
+        facts: ScoreFacts,
+        digest: str | None,
+    ) -> None:
+        context = self._context
+        revision = context.revisions[test]
+        prompt = make_prompt(context.tasks[test], revision, DISABLED, 0)
+        now = context.clock.now()
+        keys = [
+            context.plan.sweep_id,
+            self._model_id,
+            target.ref.quant_tag,
+            test,
+            role,
+            now.isoformat(),
+        ]
+        self._rows.append(
+            FidelityRow(
+                **{name: getattr(facts, name) for name in _FACTS},
+                sweep_id=context.plan.sweep_id,
+                fidelity_id=identity.hash_of(keys),
+                recorded_at=now,
+                role=role,
+                model_id=self._model_id,
+                model_digest=digest or target.digest,
+                quant_tag=target.ref.quant_tag,
+                test_id=test,
+                task_revision=revision,
+                prompt_sha256=prompt.sha256,
+            )
+        )
+
+    def _take_up(self) -> None:
+        """What an earlier executor of this sweep recorded, lists and all."""
+        plan = self._context.plan
+        with self._warehouse.session(plan.sweep_id) as session:
+            rows = session.rows(
+                "SELECT * FROM v1.fidelity_row WHERE sweep_id = ? AND model_id = ?",
+                [plan.sweep_id, self._model_id],
+            )
+        for row in rows:
+            if row["outcome"] not in ("OK", "UNSUPPORTED"):
+                continue
+            self._done.add((row["quant_tag"], row["test_id"], row["role"]))
+            is_answer = row["role"] == REFERENCE and row["outcome"] == "OK"
+            if is_answer and row["quant_tag"] == row["reference_quant_tag"]:
+                self._answers[row["test_id"]] = _facts(row)
+
+
+def _facts(row: dict[str, Any]) -> ScoreFacts:
+    return msgspec.convert({name: row[name] for name in _FACTS}, ScoreFacts)
