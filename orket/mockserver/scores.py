@@ -183,8 +183,8 @@ def _ranked(
     for quant in wanted:
         answer = own_answer(profile, quant, prompt)
         ranked.append(answer[place] if place < len(answer) else EOS)
-    # Texts that no answer is made of: tokens of an answer have four letters at most.
-    ranked += [f"{place}/other{number}" for number in range(k)]
+    # Texts that no answer is made of, short enough to be spelled by their ids.
+    ranked += [f"~{place % 10}{number}" for number in range(k)]
     return list(dict.fromkeys(ranked))
 
 

@@ -1,5 +1,5 @@
 -- Grain: sweep x model x quant.
--- Inputs: v1.manifest, v1.quant, v1.session, v1.policy, v1.quant_comparison, v1.determinism,
+-- Inputs: v1.manifest, v1.quant, v1.session, v1.policy, v1.determinism,
 -- v1.attempts, v1.fidelity_row, v1.fidelity_pair, v1.fidelity_position.
 -- Rules: does a quant do what the reference does, on the sweep's own prompts? It decides
 -- nothing: no quant is eligible or out by it. A share is cut, never rounded up. A prompt is
@@ -8,10 +8,10 @@
 -- that errors are those of a mean of prompts; of no mismatch seen it is at least 3 / n.
 -- The reference is held against itself: that is the floor. Where there are no lists, the
 -- recorded answers of runs at temperature 0 tell which prompts were kept, against the
--- baseline quant: level DIVERGENCE. Status, first that holds: NOT_RUN (no phase),
--- UNSUPPORTED (no lists, another tokenizer, no reference, other weights in between),
--- DETERMINISM_LOST (the reference is not itself), PARTIAL (broken or too few prompts),
--- REFERENCE, OK.
+-- most precise quant that has any: level DIVERGENCE. Status, first that holds: NOT_RUN
+-- (no phase), UNSUPPORTED (no lists, another tokenizer, no reference, other weights in
+-- between), DETERMINISM_LOST (the reference is not itself), PARTIAL (broken or too few
+-- prompts), REFERENCE, OK.
 
 CREATE VIEW v1.fidelity AS
 WITH asked AS (
@@ -144,23 +144,33 @@ answers AS (
     )
 ),
 
+yardsticks AS (
+    SELECT
+        answers.sweep_id,
+        answers.model_id,
+        arg_max(answers.quant_tag, quant.quant_rank) AS quant_tag
+    FROM answers
+    INNER JOIN v1.quant AS quant USING (sweep_id, model_id, quant_tag)
+    GROUP BY ALL
+),
+
 answered AS (
     SELECT
         own.sweep_id,
         own.model_id,
         own.quant_tag,
         own.test_id,
-        any_value(comparison.baseline_quant_tag) AS reference_quant_tag,
+        yardsticks.quant_tag AS reference_quant_tag,
         bool_and(other.distinct_answers = 1) AS is_stable,
         bool_and(
             own.distinct_answers = 1 AND own.answer_hashes = other.answer_hashes
         ) AS is_kept
     FROM answers AS own
-    INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)
+    INNER JOIN yardsticks USING (sweep_id, model_id)
     INNER JOIN answers AS other
         ON other.sweep_id = own.sweep_id
         AND other.model_id = own.model_id
-        AND other.quant_tag = comparison.baseline_quant_tag
+        AND other.quant_tag = yardsticks.quant_tag
         AND other.test_id = own.test_id
         AND other.seed IS NOT DISTINCT FROM own.seed
         AND other.prompt_sha256 = own.prompt_sha256
