@@ -313,8 +313,8 @@ class PerQuant(Part):
     """Optimization signals."""
     baseline_comparison: BaselineComparison
     """Against the stored baselines."""
-    fidelity: Fidelity
-    """Against the reference's own answers."""
+    fidelity: Fidelity | None = None
+    """Against the reference's own answers; since 1.1."""
     eligible: bool
     """May be recommended."""
     ineligible_reasons: list[str]
