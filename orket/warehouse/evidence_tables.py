@@ -18,7 +18,13 @@ _CLAIMS = (
     "USING (sweep_id) GROUP BY ALL ORDER BY ALL"
 )
 _MOST_TASKS = "SELECT coalesce(max(len(tasks)), 0) FROM v1.manifest"
-_MOST_PAIRS = "SELECT coalesce(max(len(tasks) * repetitions), 0) FROM v1.manifest"
+# A manifest may say any number of repetitions: there are no more pairs than runs.
+_MOST_PAIRS = (
+    "SELECT coalesce(max(least(len(tasks) * repetitions, greatest(1000, made))), 0) "
+    "FROM v1.manifest LEFT JOIN "
+    "(SELECT sweep_id, count(*) AS made FROM raw.runs GROUP BY sweep_id) "
+    "USING (sweep_id)"
+)
 
 
 def _fill_retention(connection: Connection) -> None:
