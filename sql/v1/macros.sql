@@ -12,8 +12,9 @@ CREATE MACRO v1.scaled(n, d, scale) AS
             )
     END;
 
--- The same for 1e-6 units, as BIGINT: the usual form of an exported ratio.
-CREATE MACRO v1.micro(n, d) AS CAST(v1.scaled(n, d, 1000000) AS BIGINT);
+-- The same for 1e-6 units, as BIGINT: the usual form of an exported ratio. NULL where the
+-- ratio leaves BIGINT: no figure there is one.
+CREATE MACRO v1.micro(n, d) AS TRY_CAST(v1.scaled(n, d, 1000000) AS BIGINT);
 
 -- Whether n / d exceeds ppm parts per million, exactly; NULL when an input is.
 CREATE MACRO v1.exceeds_ppm(n, d, ppm) AS
@@ -27,7 +28,7 @@ CREATE MACRO v1.codes(list_of_codes) AS
 -- The square root is the only inexact step, and it is correctly rounded everywhere.
 CREATE MACRO v1.cv_micro(n, s, q) AS
     CASE
-        WHEN n >= 2 AND s > 0 THEN CAST(
+        WHEN n >= 2 AND s > 0 THEN TRY_CAST(
             floor(
                 sqrt(
                     CAST(
