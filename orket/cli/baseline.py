@@ -23,7 +23,7 @@ from orket.cli.output import Column, print_line, print_rows
 from orket.errors import UsageError
 
 if TYPE_CHECKING:
-    from orket.baselines import Selection
+    from orket.baselines import Appended, Selection
     from orket.warehouse import Warehouse
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -80,7 +80,7 @@ def append(
     ]
     cell = ["test_id", "model_id", "quant_tag", "runs", "planned_runs"]
     print_rows(rows, [*cell, "result", "blocked_reasons"], output_format)
-    explain_append(len(result.stored), len(result.already), len(result.blocked))
+    explain_append(result)
     if not result.stored and not result.already:
         raise UsageError(
             "no cell of this sweep could be stored",
@@ -88,12 +88,23 @@ def append(
         )
 
 
-def explain_append(stored: int, already: int, blocked: int) -> None:
-    """Say on stderr what an append did."""
+def explain_append(result: Appended) -> None:
+    """Say on stderr what an append did, and how much of it can ever be matched."""
     messages.note(
-        f"{stored} baselines stored, {already} were stored already, "
-        f"{blocked} blocked because they are not CLEAN and complete"
+        f"{len(result.stored)} baselines stored, {len(result.already)} were stored "
+        f"already, {len(result.blocked)} blocked because they are not CLEAN and complete"
     )
+    explain_matching([*result.stored, *result.already])
+
+
+def explain_matching(records: Sequence[Mapping[str, Any]]) -> None:
+    """Say how many stored cells no sweep will ever be compared with."""
+    polluted = sum(record["run_quality_status"] != "CLEAN" for record in records)
+    if polluted:
+        messages.note(
+            f"{len(records) - polluted} of {len(records)} stored baselines can ever "
+            f"match: the other {polluted} are not CLEAN"
+        )
 
 
 @baseline.command(name="list")
@@ -114,6 +125,7 @@ def list_command(
 
     records = list_records(store, _selection(test, model, quant), with_pruned)
     print_rows(map(record_row, records), RECORD_COLUMNS, output_format)
+    explain_matching(records)
 
 
 @baseline.command()

@@ -581,3 +581,18 @@ def test_import_and_export_verbs(warehouse, tmp_path, capsys):
     assert orket(warehouse, "export", str(tmp_path / "out")) == 0
     assert str(tmp_path / "out" / "001.json") in capsys.readouterr().out
     assert Path(tmp_path / "out" / "001.json").is_file()
+
+
+def test_it_is_said_how_many_stored_cells_can_ever_match(warehouse, capsys):
+    runs = [
+        make_run("s", "logic/clean"),
+        make_run("s", "logic/loaded", order=1, swapped_bytes=1 << 30),
+    ]
+    store_sweep(warehouse, runs)
+    assert orket(warehouse, "append", "s") == 0
+    assert "can ever match" not in capsys.readouterr().err
+    assert orket(warehouse, "append", "s", "--override", "only machine") == 0
+    said = "1 of 2 stored baselines can ever match: the other 1 are not CLEAN"
+    assert said in capsys.readouterr().err
+    assert orket(warehouse, "list") == 0
+    assert said in capsys.readouterr().err
