@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -92,7 +92,8 @@ def explain_append(result: Appended) -> None:
     """Say on stderr what an append did, and how much of it can ever be matched."""
     messages.note(
         f"{len(result.stored)} baselines stored, {len(result.already)} were stored "
-        f"already, {len(result.blocked)} blocked because they are not CLEAN and complete"
+        f"already, {len(result.blocked)} blocked because they are not CLEAN and "
+        "complete"
     )
     explain_matching([*result.stored, *result.already])
 
