@@ -224,6 +224,17 @@ class Policy(Record, frozen=True, kw_only=True):
             "Share of the machine that other processes may use",
         ),
     ] = 100_000
+    max_foreign_cpu_gpu_ppm: Annotated[
+        Count,
+        _threshold(
+            "max_foreign_cpu_share_gpu",
+            RATIO,
+            Group.RUN_QUALITY,
+            "The same where the model lies on a GPU; in proportion where a part of it "
+            "does",
+            since="1.1",
+        ),
+    ] = 500_000
     foreign_cpu_excess_ns: Annotated[
         Duration,
         _threshold(
@@ -402,6 +413,17 @@ class Policy(Record, frozen=True, kw_only=True):
             "CPU share of the server below which it stood still",
         ),
     ] = 500_000
+    stalled_median_ppm: Annotated[
+        Count,
+        _threshold(
+            "stalled_median_share",
+            RATIO,
+            Group.RUN_QUALITY,
+            "CPU share of the server, of its own median under this quant, below which "
+            "it stood still",
+            since="1.1",
+        ),
+    ] = 900_000
     stalled_advisory_ppm: Annotated[
         Count,
         _threshold(
@@ -498,6 +520,15 @@ class Policy(Record, frozen=True, kw_only=True):
             "Time of an anchor run against the canary's",
         ),
     ] = 100_000
+    straggler_milli: Annotated[
+        Count,
+        _threshold(
+            "straggler_ratio",
+            THOUSANDTHS,
+            Group.ANALYSIS,
+            "Wall time of a run, of its cell's median, that is worth a note",
+        ),
+    ] = 1_500
     outlier_mad_milli: Annotated[
         Count,
         _threshold(

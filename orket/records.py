@@ -633,6 +633,10 @@ class RunRecord(Record, frozen=True, kw_only=True):
         Size | None,
         _about("Model size in memory by the server's word", "bytes", "server"),
     ] = None
+    reported_gpu_bytes: Annotated[
+        Size | None,
+        _about("Of these, on a GPU by the server's word", "bytes", "server"),
+    ] = None
     other_models_resident: Annotated[
         list[str] | None, _about("Other models loaded in the server", source="server")
     ] = None

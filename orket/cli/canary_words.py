@@ -88,11 +88,11 @@ def _way_out(failed: Sequence[dict[str, Any]]) -> str:
         return "see the lines above"
     # What lets the least steady model pass lets every other pass too.
     profile = max(failed, key=_spread)["passing_profile"]
+    go = "or go on for answers alone: --quality-only"
     if profile is None:
-        return "no known control profile would have passed: wait until it is quieter"
+        return f"wait until it is quieter (no control profile would have passed), {go}"
     return (
-        f"the control profile {profile} would have passed: --profile {profile} "
-        "bounds every latency claim of the sweep accordingly"
+        f"--profile {profile} would have passed, and bounds every claim of speed; {go}"
     )
 
 

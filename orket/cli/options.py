@@ -102,10 +102,15 @@ def rejudge_options(command: _Command) -> _Command:
         latency_ceiling: Decimal | None,
         include_polluted: str | None,
         allow_unobserved: bool | None,
+        quality_only: bool | None,
         **options: Any,
     ) -> Any:
         rejudge = Rejudge(
-            adherence_threshold, latency_ceiling, include_polluted, allow_unobserved
+            adherence_threshold,
+            latency_ceiling,
+            include_polluted,
+            allow_unobserved,
+            quality_only,
         )
         return command(*args, rejudge=rejudge, **options)
 
@@ -136,5 +141,11 @@ _REJUDGE = (
         "--allow-unobserved/--no-allow-unobserved",
         default=None,
         help="Let runs count whose environment was not observed.",
+    ),
+    click.option(
+        "--quality-only/--no-quality-only",
+        default=None,
+        help="Judge answers alone, which need no quiet machine: load excludes no run, "
+        "and nothing is said of speed.",
     ),
 )

@@ -38,6 +38,7 @@ class Rejudge:
     latency_ceiling: Decimal | None = None
     include_polluted: str | None = None
     allow_unobserved: bool | None = None
+    quality_only: bool | None = None
 
     def policy_overrides(self) -> dict[str, object]:
         """Policy fields by name, as the views take them. Raises UsageError."""
@@ -50,6 +51,7 @@ class Rejudge:
             ),
             "include_polluted": self.include_polluted,
             "allow_unobserved": self.allow_unobserved,
+            "quality_only": self.quality_only,
         }
         return {name: value for name, value in given.items() if value is not None}
 

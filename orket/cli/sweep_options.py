@@ -312,6 +312,7 @@ def _policy(rejudge: Rejudge) -> dict[str, Any]:
         "latency_ceiling_seconds": rejudge.latency_ceiling,
         "include_polluted": rejudge.include_polluted,
         "allow_unobserved": rejudge.allow_unobserved,
+        "quality_only": rejudge.quality_only,
     }
     return {key: value for key, value in values.items() if value is not None}
 

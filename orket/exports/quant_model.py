@@ -28,6 +28,8 @@ class RunCounts(Part):
     """Planned runs with an answer."""
     truncated: int = 0
     """Answers that were cut at their budget."""
+    slow: int | None = None
+    """Took much longer than the median of their cell; since 1.1."""
 
 
 class Failure(Part):

@@ -95,6 +95,8 @@ class LoadedModel:
     publisher: str | None = None
     """Who made these weights."""
     reported_memory_bytes: int | None = None
+    reported_gpu_bytes: int | None = None
+    """Of these, in the memory of a GPU."""
     cpu_only: bool | None = None
     compute_threads: int | None = None
     pids: tuple[int, ...] = ()

@@ -83,6 +83,7 @@ class RowWriter:
                 peak_server_rss_bytes=rss_bytes,
                 peak_gpu_memory_bytes=gpu_bytes,
                 reported_model_bytes=ready.loaded.reported_memory_bytes,
+                reported_gpu_bytes=ready.loaded.reported_gpu_bytes,
                 other_models_resident=ready.others,
                 sensor_gaps=observer.gaps,
             )

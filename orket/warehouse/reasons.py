@@ -20,6 +20,7 @@ class Reason:
     kind: str
     is_curable: bool | None
     is_admissible: bool | None
+    is_timing: bool | None
     fault: str | None
     short: str | None
     meaning: str

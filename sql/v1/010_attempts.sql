@@ -94,6 +94,7 @@ SELECT
     row_values.peak_server_rss_bytes,
     row_values.peak_gpu_memory_bytes,
     row_values.reported_model_bytes,
+    row_values.reported_gpu_bytes,
     row_values.other_models_resident,
     row_values.sensor_gaps
 FROM distinct_rows;
@@ -168,5 +169,6 @@ COMMENT ON COLUMN v1.attempts.after IS 'Counters just after the call';
 COMMENT ON COLUMN v1.attempts.peak_server_rss_bytes IS 'Peak resident memory of the server, bytes';
 COMMENT ON COLUMN v1.attempts.peak_gpu_memory_bytes IS 'Peak GPU memory of the server, bytes';
 COMMENT ON COLUMN v1.attempts.reported_model_bytes IS 'Model size in memory by the server''s word, bytes';
+COMMENT ON COLUMN v1.attempts.reported_gpu_bytes IS 'Of these, on a GPU by the server''s word, bytes';
 COMMENT ON COLUMN v1.attempts.other_models_resident IS 'Other models loaded in the server';
 COMMENT ON COLUMN v1.attempts.sensor_gaps IS 'Sensors without a reading, as field=status';

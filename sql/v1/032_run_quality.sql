@@ -3,9 +3,11 @@
 -- v1.manifest, v1.policy, v1.reason, raw.sweeps (each executor's load average).
 -- Rules: a run is POLLUTED when a polluting reason holds, else CLEAN. A reason whose input
 -- is NULL never holds: it is listed in unobserved_reasons. A failed call is RUN_FAILED and
--- nothing else. A busy machine is polluted by
--- others: the time of the server and of the client is subtracted. Each reason stands
--- beside its evidence, and every limit comes from the policy.
+-- nothing else. A busy machine is polluted by others: the time of the server and of the
+-- client is subtracted, and the less of the model runs on the CPU, the more of it others
+-- may use. A window too short to tell is not observed. A server stalls against its own
+-- median under the same quant. Under quality_only what disturbs times alone is an
+-- advisory. Each reason stands beside its evidence, and every limit comes from the policy.
 
 CREATE VIEW v1.run_quality AS
 WITH executors AS (
@@ -96,6 +98,56 @@ facts AS (
     LEFT JOIN block_tokens USING (sweep_id, executor_started_at, retry_pass, block_index)
 ),
 
+-- A server's share of its threads differs by model and quant: each is held against its own.
+medians AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        -- More than its threads is work beside the model, and no measure of a stall.
+        least(
+            1000000,
+            quantile_disc(
+                CAST(server_cpu_ns AS HUGEINT) * 1000000
+                // (window_internal_ns * compute_threads),
+                0.5
+            )
+        ) AS median_cpu_ppm
+    FROM facts
+    WHERE cpu_only AND outcome = 'OK' AND window_internal_ns > 0 AND compute_threads > 0
+    GROUP BY ALL
+),
+
+placed AS (
+    SELECT
+        facts.*,
+        medians.median_cpu_ppm,
+        -- Where the model lies decides what foreign CPU time can do to it.
+        CASE
+            WHEN cpu_only THEN 0
+            WHEN reported_model_bytes > 0
+                THEN least(
+                    1000000,
+                    CAST(reported_gpu_bytes AS HUGEINT) * 1000000 // reported_model_bytes
+                )
+        END AS gpu_share_ppm
+    FROM facts
+    LEFT JOIN medians USING (sweep_id, model_id, quant_tag)
+),
+
+limited AS (
+    SELECT
+        *,
+        max_foreign_cpu_ppm
+        + greatest(max_foreign_cpu_gpu_ppm - max_foreign_cpu_ppm, 0)
+        * coalesce(gpu_share_ppm, 0) // 1000000 AS foreign_cpu_limit_ppm,
+        -- A window in which even a machine full of others would not be noticed.
+        is_short
+        AND CAST(host_total_ns AS HUGEINT) * (1000000 - max_foreign_cpu_ppm)
+        <= CAST(foreign_cpu_excess_ns AS HUGEINT) * 1000000 AS is_too_short
+    FROM placed
+),
+
 judged AS (
     -- true: the reason holds; false: it does not; NULL: it could not be observed.
     SELECT
@@ -144,13 +196,15 @@ judged AS (
         host_total_ns IS NULL OR host_busy_ns IS NULL OR server_cpu_ns IS NULL
             AS environment_unobserved,
         (
-            v1.exceeds_ppm(foreign_cpu_ns, host_total_ns, max_foreign_cpu_ppm)
-            AND (
-                NOT is_short
-                OR CAST(foreign_cpu_ns AS HUGEINT) * 1000000
-                - CAST(host_total_ns AS HUGEINT) * max_foreign_cpu_ppm
-                > CAST(foreign_cpu_excess_ns AS HUGEINT) * 1000000
-            )
+            v1.exceeds_ppm(foreign_cpu_ns, host_total_ns, foreign_cpu_limit_ppm)
+            AND CASE
+                WHEN is_too_short THEN NULL
+                ELSE
+                    NOT is_short
+                    OR CAST(foreign_cpu_ns AS HUGEINT) * 1000000
+                    - CAST(host_total_ns AS HUGEINT) * foreign_cpu_limit_ppm
+                    > CAST(foreign_cpu_excess_ns AS HUGEINT) * 1000000
+            END
         ) AS high_foreign_cpu,
         (
             v1.exceeds_ppm(host_steal_ns, host_total_ns, max_steal_ppm)
@@ -184,6 +238,16 @@ judged AS (
             WHEN cpu_only
                 THEN CAST(server_cpu_ns AS HUGEINT) * 1000000
                 < CAST(window_internal_ns AS HUGEINT) * compute_threads * stalled_ppm
+                -- What is missing must be more than the clocks may have swallowed.
+                OR coalesce(
+                    CAST(server_cpu_ns AS HUGEINT) * 1000000000000
+                    < CAST(window_internal_ns AS HUGEINT) * compute_threads
+                    * median_cpu_ppm * stalled_median_ppm
+                    AND CAST(window_internal_ns AS HUGEINT) * compute_threads * median_cpu_ppm
+                    - CAST(server_cpu_ns AS HUGEINT) * 1000000
+                    > CAST(foreign_cpu_excess_ns AS HUGEINT) * 1000000,
+                    false
+                )
         END AS server_stalled,
         coalesce(
             cpu_only
@@ -231,7 +295,7 @@ judged AS (
                 ) <> 0
         END AS gpu_throttled,
         len(other_models_resident) > 0 AS other_model_resident
-    FROM facts
+    FROM limited
 ),
 
 overheads AS (
@@ -258,6 +322,7 @@ signals AS (
         sweep_id,
         attempt_id,
         run_failed,
+        quality_only,
         unnest([
             {'signal': 'battery_power', 'holds': battery_power, 'noted': false},
             {'signal': 'cache_hit', 'holds': cache_hit, 'noted': false},
@@ -343,19 +408,28 @@ coded AS (
     SELECT
         sweep_id,
         attempt_id,
-        list(code ORDER BY code) FILTER (WHERE holds AND kind = 'polluting') AS reasons,
+        list(code ORDER BY code) FILTER (WHERE holds AND pollutes) AS reasons,
         list(code ORDER BY code)
-            FILTER (WHERE if(kind = 'advisory', holds, noted AND NOT coalesce(holds, false)))
+            FILTER (WHERE if(pollutes, noted AND NOT coalesce(holds, false), coalesce(holds, false) OR noted))
             AS advisories,
         list(code ORDER BY code) FILTER (WHERE holds IS NULL) AS unobserved,
         bool_or(holds AND signal IN ('promised_counts_missing', 'promised_timings_missing'))
             AS lacks_telemetry,
-        bool_and(holds IS NOT TRUE OR kind <> 'polluting' OR is_admissible) AS is_admissible,
-        bool_and(holds IS NOT TRUE OR kind <> 'polluting' OR is_curable) AS is_curable
-    FROM signals
-    INNER JOIN v1.reason AS reason USING (signal)
-    WHERE reason.scope = 'run' AND (NOT run_failed OR signal = 'run_failed')
-    GROUP BY ALL
+        bool_and(holds IS NOT TRUE OR NOT pollutes OR is_admissible) AS is_admissible,
+        bool_and(holds IS NOT TRUE OR NOT pollutes OR is_curable) AS is_curable
+    FROM (
+        SELECT
+            signals.*,
+            reason.code,
+            reason.is_admissible,
+            reason.is_curable,
+            reason.kind = 'polluting' AND NOT (quality_only AND reason.is_timing) AS pollutes
+        FROM signals
+        INNER JOIN v1.reason AS reason USING (signal)
+        WHERE reason.scope = 'run'
+    )
+    WHERE NOT run_failed OR signal = 'run_failed'
+    GROUP BY sweep_id, attempt_id
 )
 
 SELECT
@@ -380,8 +454,11 @@ SELECT
     window_runs,
     window_ns,
     v1.micro(foreign_cpu_ns, host_total_ns) AS foreign_cpu_micro,
+    CAST(foreign_cpu_limit_ppm AS BIGINT) AS foreign_cpu_limit_ppm,
+    CAST(gpu_share_ppm AS BIGINT) AS gpu_share_ppm,
     v1.micro(host_steal_ns, host_total_ns) AS steal_micro,
     v1.micro(server_cpu_ns, window_internal_ns * compute_threads) AS server_cpu_micro,
+    CAST(median_cpu_ppm AS BIGINT) AS median_server_cpu_ppm,
     v1.micro(quota_throttled_ns, window_ns) AS quota_throttled_micro,
     v1.micro(thermal_ns, window_ns) AS thermal_throttled_micro,
     v1.micro(CAST(psi_memory_full_us AS HUGEINT) * 1000, window_ns)
@@ -415,6 +492,9 @@ COMMENT ON COLUMN v1.run_quality.has_drifted IS 'The machine has drifted since t
 COMMENT ON COLUMN v1.run_quality.window_id IS 'The window that the environment was judged in';
 COMMENT ON COLUMN v1.run_quality.window_ns IS 'Length of the window, ns';
 COMMENT ON COLUMN v1.run_quality.foreign_cpu_micro IS 'CPU share of other processes, 1e-6';
+COMMENT ON COLUMN v1.run_quality.foreign_cpu_limit_ppm IS 'Its limit: wider as far as the model lies on a GPU, ppm';
+COMMENT ON COLUMN v1.run_quality.gpu_share_ppm IS 'Share of the model on a GPU by the server''s word, ppm; NULL counts as none';
+COMMENT ON COLUMN v1.run_quality.median_server_cpu_ppm IS 'Median of it over the answered runs of the same quant, 1000000 at most, ppm';
 COMMENT ON COLUMN v1.run_quality.steal_micro IS 'CPU share stolen by the hypervisor, 1e-6';
 COMMENT ON COLUMN v1.run_quality.server_cpu_micro IS 'Server CPU time / (internal time x threads), 1e-6';
 COMMENT ON COLUMN v1.run_quality.quota_throttled_micro IS 'Share of the window held back by a CPU quota, 1e-6';

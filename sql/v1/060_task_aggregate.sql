@@ -13,6 +13,7 @@ WITH cells AS (
     SELECT
         runs.*,
         policy.min_valid_runs,
+        policy.straggler_milli,
         policy.outlier_min_runs,
         policy.outlier_mad_milli,
         quantile_disc(wall_ns, 0.5) FILTER (WHERE is_valid) OVER cell AS median_wall_ns,
@@ -82,7 +83,12 @@ sums AS (
             AND timed_runs >= outlier_min_runs
             AND CAST(abs(wall_ns - median_wall_ns) AS HUGEINT) * 1000
             > CAST(mad_wall_ns AS HUGEINT) * outlier_mad_milli
-        ) AS outlier_runs
+        ) AS outlier_runs,
+        count(*) FILTER (
+            WHERE is_valid AND timed_runs >= 3
+            AND CAST(wall_ns AS HUGEINT) * 1000
+            > CAST(median_wall_ns AS HUGEINT) * straggler_milli
+        ) AS straggler_runs
     FROM distances
     GROUP BY sweep_id, model_id, quant_tag, test_id
 )
@@ -139,6 +145,7 @@ SELECT
     CAST(v1.scaled(completion_tokens, counted_runs, 1000) AS BIGINT)
         AS mean_completion_tokens_milli,
     outlier_runs,
+    straggler_runs,
     max(ok_runs) OVER task = 0 AND sum(failed_runs) OVER task > 0 AS failed_everywhere,
     valid_runs >= min_valid_runs AS is_covered
 FROM sums
@@ -175,5 +182,6 @@ COMMENT ON COLUMN v1.task_aggregate.mean_ttft_ns IS 'Mean time to first token, n
 COMMENT ON COLUMN v1.task_aggregate.counted_runs IS 'Valid runs with a completion count';
 COMMENT ON COLUMN v1.task_aggregate.mean_completion_tokens_milli IS 'Mean tokens generated, 1/1000';
 COMMENT ON COLUMN v1.task_aggregate.outlier_runs IS 'Runs far from the median in MADs: flagged, never dropped';
+COMMENT ON COLUMN v1.task_aggregate.straggler_runs IS 'Runs that took more than straggler_milli of the median, of three at least';
 COMMENT ON COLUMN v1.task_aggregate.failed_everywhere IS 'Tried without an OK run of any quant: left out for all';
 COMMENT ON COLUMN v1.task_aggregate.is_covered IS 'Enough valid runs';

@@ -37,6 +37,7 @@ planned AS (
         CAST(sum(polluted_used) AS BIGINT) AS polluted_used,
         CAST(sum(failed_runs) AS BIGINT) AS failed_runs,
         CAST(sum(outlier_runs) AS BIGINT) AS outlier_runs,
+        CAST(sum(straggler_runs) AS BIGINT) AS straggler_runs,
         CAST(sum(checks_unsupported) AS BIGINT) AS checks_unsupported,
         CAST(sum(distinct_answers) AS BIGINT) AS distinct_answers
     FROM tasks
@@ -96,6 +97,7 @@ SELECT
     coalesce(planned.polluted_used, 0) AS polluted_used,
     coalesce(planned.failed_runs, 0) AS failed_runs,
     coalesce(planned.outlier_runs, 0) AS outlier_runs,
+    coalesce(planned.straggler_runs, 0) AS straggler_runs,
     coalesce(compared.adherence_tasks, 0) AS adherence_tasks,
     coalesce(compared.passed_tasks, 0) AS passed_tasks,
     coalesce(planned.distinct_answers, 0) AS distinct_answers,

@@ -82,7 +82,8 @@ signals AS (
             {'signal': 'failed_everywhere', 'holds': tasks.failed_everywhere_tasks > 0},
             {'signal': 'has_drift', 'holds': trend.has_drift},
             {'signal': 'has_unsupported_tasks', 'holds': tasks.unsupported_tasks > 0},
-            {'signal': 'has_outliers', 'holds': tasks.outlier_runs > 0}
+            {'signal': 'has_outliers', 'holds': tasks.outlier_runs > 0},
+            {'signal': 'has_stragglers', 'holds': tasks.straggler_runs > 0}
         ], recursive := true)
     FROM v1.quant_tasks AS tasks
     LEFT JOIN v1.quant_trend AS trend USING (sweep_id, model_id, quant_tag)

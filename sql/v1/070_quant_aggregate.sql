@@ -9,7 +9,7 @@ SELECT
     bits_per_weight_source, model_bytes, planned_tasks, failed_everywhere_tasks, tasks,
     covered_tasks, fillable_tasks, unsolved_tasks, is_covered, is_fillable,
     planned_runs, attempts, missing_runs, clean_runs, valid_runs, polluted_runs,
-    polluted_used, failed_runs, outlier_runs,
+    polluted_used, failed_runs, outlier_runs, straggler_runs,
     if(planned_runs > 0 AND clean_runs = planned_runs, 'CLEAN', 'POLLUTED')
         AS run_quality_status,
     run_quality_reasons, run_quality_reason_counts, failures, advisories,

@@ -61,7 +61,7 @@ quants AS (
             AND unsolved_tasks = 0 AND baseline_adherence_sum_nano > 0
         ) AS passing_ceiling_ns,
         list_sort(list(quant_tag) FILTER (WHERE is_pareto_optimal)) AS pareto_quant_tags,
-        count(*) FILTER (WHERE is_fillable AND NOT is_judged) AS quants_out_by_pollution
+        count(*) FILTER (WHERE is_fillable AND NOT is_covered AND NOT is_judged) AS quants_out_by_pollution
     FROM gated
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
     LEFT JOIN v1.support AS support USING (sweep_id, model_id, quant_tag)

@@ -212,6 +212,7 @@ leads AS (
                     if(quality_only, '', format(' within {} s a task', ceiling_text))
                 )
             WHEN lead_quant = baseline_quant_tag AND best_value_quant = baseline_quant_tag
+                AND best_value_status = 'CLEAR'
                 THEN format(
                     '{}: use {}, the best value. Smaller is not shown yet: {}. {}',
                     model_id,
@@ -383,7 +384,7 @@ sentences AS (
                 ),
                 if(
                     minimum_viable_quant IS NOT NULL AND len(unjudged_quant_tags) > 0,
-                    format('Not judged, for want of clean runs: {}.', unjudged_text),
+                    format('Not judged, for too few tasks with a verdict: {}.', unjudged_text),
                     NULL
                 ),
                 if(

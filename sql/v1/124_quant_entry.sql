@@ -33,7 +33,8 @@ SELECT
             'polluted_used': quants.polluted_used,
             'failed': quants.failed_runs,
             'answered': quants.answered_runs,
-            'truncated': quants.truncated_runs
+            'truncated': quants.truncated_runs,
+            'slow': quants.straggler_runs
         },
         'tasks': {
             'planned': quants.planned_tasks,

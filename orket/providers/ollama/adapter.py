@@ -140,6 +140,7 @@ class OllamaAdapter(HttpAdapter):
             tensor_types=_tensor_types(shown),
             publisher=_publisher(model.name),
             reported_memory_bytes=size_bytes(row.get("size")),
+            reported_gpu_bytes=in_vram,
             cpu_only=None if in_vram is None else in_vram == 0,
         )
 

@@ -1,0 +1,324 @@
+"""What is advised: the rules against sweeps whose truth is known, and the words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks.advice_simulator import PROFILES, Profile, Tally, simulate
+from orket.policy import Policy
+from tests.built_sweep import MS, Sweep
+
+SHORT = (
+    Profile("flat", "flat", tasks=120, quants=3, repetitions=2),
+    Profile("below", "below", tasks=104, quants=4, repetitions=1),
+    Profile("families", "below", tasks=104, quants=3, repetitions=1, families=13),
+    Profile("one file twice", "flat", tasks=24, quants=2, equal_speed=True,
+            same_file=True),
+    Profile("drift", "flat", tasks=12, quants=4, equal_speed=True, drift=0.1,
+            repetitions=2),
+)  # fmt: skip
+
+
+def ask(sweep: Sweep, folder) -> dict[str, Any]:
+    """What the views advise for one sweep."""
+    with sweep.finish().store(folder / "warehouse").session() as session:
+        (row,) = session.rows("SELECT * FROM v1.recommendation")
+    return row
+
+
+def built(
+    score=lambda quant, task: 1,
+    *,
+    quants=("F16", "Q4_K_M", "Q2_K"),
+    tasks=24,
+    wall_ms=lambda quant, repetition: 600,
+    polluted=(),
+    **facts,
+) -> Sweep:
+    """A sweep in which `score` says what passes; a polluted run is (quant, task)."""
+    names = tuple(f"t{number:03}" for number in range(tasks))
+    sweep = Sweep(sweep_id="s", quants=quants, tasks=names, **facts)
+    for repetition in range(1, sweep.repetitions + 1):
+        for quant in quants:
+            for number, task in enumerate(names):
+                sweep.add(
+                    quant,
+                    task,
+                    repetition,
+                    passed=score(quant, number),
+                    wall_ms=wall_ms(quant, repetition),
+                    other_models_resident=["x"] if (quant, number) in polluted else [],
+                )
+    return sweep
+
+
+def test_what_is_proven_is_true_and_equals_are_never_told_apart(tmp_path):
+    tallies = simulate(tmp_path, SHORT, sweeps=2, seed=5)
+    total = Tally()
+    for tally in tallies.values():
+        total += tally
+    assert total.sweeps == 2 * len(SHORT)
+    assert total.supported > 0
+    assert total.supported_viable == total.supported
+    assert tallies["flat"].smaller_proven > 0
+    assert tallies["families"].smaller_proven == 0
+    assert tallies["one file twice"].clear == tallies["drift"].clear == 0
+
+
+def test_the_profiles_of_the_simulator_differ():
+    assert len({profile.name for profile in PROFILES}) == len(PROFILES)
+
+
+def test_one_polluted_run_moves_no_yardstick(tmp_path):
+    def score(quant, task):
+        return int(quant == "F16" or task % 8 > 0)
+
+    clean = ask(built(score, tasks=96), tmp_path / "clean")
+    shaken = ask(built(score, tasks=96, polluted={("F16", 0)}), tmp_path / "shaken")
+    for row in (clean, shaken):
+        assert row["baseline_quant_tag"] == "F16"
+        assert row["minimum_viable_quant"] == "F16"
+        assert not row["baseline_shifted"]
+
+
+def test_a_yardstick_that_is_lost_is_said_and_proves_nothing(tmp_path):
+    row = ask(built(polluted={("F16", n) for n in range(4)}), tmp_path)
+    assert row["baseline_quant_tag"] == "Q4_K_M"
+    assert row["advisories"] == ["BASELINE_QUANT_SHIFTED"]
+    assert row["confidence"] == row["best_value_confidence"] == "PROVISIONAL"
+    assert row["smallest_supported_quant"] is None
+    assert "could not be judged, so Q4_K_M stands in for it" in row["recommendation"]
+
+
+def test_a_task_that_one_lacks_counts_as_lost(tmp_path):
+    whole = ask(built(tasks=90, quants=("F16", "Q4_K_M")), tmp_path / "whole")
+    lacking = ask(
+        built(tasks=90, quants=("F16", "Q4_K_M"), polluted={("Q4_K_M", 3)}),
+        tmp_path / "lacking",
+    )
+    assert (whole["confidence"], whole["evidence_losses"]) == ("SUPPORTED", 0)
+    assert (lacking["confidence"], lacking["evidence_losses"]) == (
+        "NEEDS_MORE_TASKS",
+        1,
+    )
+    assert lacking["tasks_needed"] == 130
+
+
+@pytest.mark.parametrize(
+    ("wall_ms", "status"),
+    [
+        (lambda quant, repetition: 600, "WITHIN_NOISE"),
+        (lambda quant, repetition: 600 - 200 * (quant == "Q4_K_M"), "CLEAR"),
+        # Twice as fast in one repetition, as much slower in the other: no block agrees.
+        (
+            lambda quant, repetition: (
+                600 + (quant == "Q4_K_M") * (300 if repetition == 1 else -310)
+            ),
+            "WITHIN_NOISE",
+        ),
+        # Faster in every run, by less than the canary's limit bounds.
+        (lambda quant, repetition: 600 - 10 * (quant == "Q4_K_M"), "WITHIN_NOISE"),
+    ],
+)
+def test_clear_needs_blocks_that_agree_beyond_the_bound(tmp_path, wall_ms, status):
+    sweep = built(tasks=104, repetitions=3, quants=("F16", "Q4_K_M"), wall_ms=wall_ms)
+    row = ask(sweep, tmp_path)
+    assert row["best_value_status"] == status
+
+
+def test_speed_is_never_told_apart_from_one_repetition(tmp_path):
+    sweep = built(
+        tasks=104,
+        quants=("F16", "Q4_K_M"),
+        wall_ms=lambda quant, repetition: 600 - 300 * (quant == "Q4_K_M"),
+    )
+    row = ask(sweep, tmp_path)
+    assert row["best_value_status"] == "WITHIN_NOISE"
+    assert "one repetition cannot tell speed from chance" in row["recommendation"]
+
+
+def test_the_evidence_rule_bet_wants_more_and_counts_gains(tmp_path):
+    policy = Policy(evidence_rule="bet")
+    pair = ("F16", "Q4_K_M")
+    few = ask(built(tasks=104, quants=pair, policy=policy), tmp_path / "few")
+    enough = ask(built(tasks=123, quants=pair, policy=policy), tmp_path / "enough")
+    assert few["confidence"] == "NEEDS_MORE_TASKS"
+    assert enough["confidence"] == "SUPPORTED"
+
+
+def score_of(lost, gained=0):
+    """F16 passes all but the last `gained` tasks of 24; others lose the first."""
+
+    def score(quant, task):
+        if quant == "F16":
+            return int(task < 24 - gained)
+        return int(task >= lost)
+
+    return score
+
+
+SITUATIONS = {
+    "proven": (
+        built(tasks=104, quants=("F16", "Q4_K_M"), repetitions=3,
+              wall_ms=lambda quant, _: 600 if quant == "F16" else 400),
+        ["m: use Q4_K_M, the fastest for its right answers of those that do at least "
+         "95 % of the work that F16 does.",
+         "How sure: shown on 104 tasks like these, where Q4_K_M did 104 of the 104 "
+         "tasks that F16 did; 1 chance in 100 of error.",
+         "Speed: Q4_K_M takes 0.400 s a task, F16 0.600 s."],
+        [],
+    ),
+    "not proven": (
+        built(tasks=12, quants=("F16", "Q4_K_M")),
+        ["m: not shown yet that anything smaller does at least 95 % of the work that "
+         "F16 does; F16 is the safe choice. So far, on 12 tasks no difference between "
+         "Q4_K_M and F16 was seen. At least 90 tasks would be needed, if none of the "
+         "further ones is lost."],
+        ["use Q4_K_M"],
+    ),
+    "lost and gained": (
+        built(score_of(1, 1), quants=("F16", "Q4_K_M")),
+        ["Q4_K_M did 22 of the 23 tasks that F16 did, and 1 that it did not"],
+        ["no room"],
+    ),
+    "shifted": (
+        built(polluted={("F16", n) for n in range(4)}),
+        ["Mind: the most precise quant could not be judged"],
+        ["m: use"],
+    ),
+    "polluted out": (
+        built(quants=("F16", "Q4_K_M"), polluted={("Q4_K_M", n) for n in range(4)}),
+        ["m: stay with F16; no other quant could be judged.",
+         "Not judged, for too few tasks with a verdict: Q4_K_M."],
+        ["smallest of"],
+    ),
+    "polluted used": (
+        built(quants=("F16", "Q4_K_M"), polluted={("Q4_K_M", 1)},
+              policy=Policy(include_polluted="fill")),
+        ["m: not shown yet, a first impression only",
+         "How sure: not at all yet; 1 disturbed runs were used."],
+        ["m: use"],
+    ),
+    "none eligible": (
+        built(policy=Policy(latency_ceiling_ns=500 * MS)),
+        ["No recommendation for m: none of 3 quants passes",
+         "One would pass at a latency ceiling of 0.600000 s."],
+        ["How sure"],
+    ),
+    "one quant": (
+        built(quants=("F16",)),
+        ["m: only F16 was measured, so there is nothing to compare it with; it passes "
+         "24 of 24 tasks."],
+        ["use F16"],
+    ),
+    "baseline alone": (
+        built(score_of(8)),
+        ["m: stay with F16. None of the other 2 quants judged does at least 95 %",
+         "F16 keeps its own score by definition"],
+        ["would be needed"],
+    ),
+    "reference fails": (
+        built(lambda quant, task: int(task < 10)),
+        ["Mind: F16 itself passes only 10 of 24 tasks. A model that cannot do the work "
+         "cannot lose much of it."],
+        [],
+    ),
+    "quality only": (
+        built(tasks=90, quants=("F16", "Q4_K_M"), policy=Policy(quality_only=True),
+              polluted={("Q4_K_M", 3), ("F16", 5)}),
+        ["Answers alone were judged: nothing is said of speed.",
+         "where Q4_K_M did 90 of the 90 tasks"],
+        ["Speed:", " s a task"],
+    ),
+    "loose canary": (
+        built(tasks=90, quants=("F16", "Q4_K_M"), repetitions=2,
+              policy=Policy(canary_max_latency_cv_ppm=1_000_000),
+              wall_ms=lambda quant, _: 600 if quant == "F16" else 200),
+        ["Nothing is said of speed: the canary did not show that times repeat here."],
+        [" s a task", "fastest"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_each_situation_in_words(name, tmp_path):
+    sweep, said, unsaid = SITUATIONS[name]
+    row = ask(sweep, tmp_path)
+    text = row["recommendation"]
+    for words in said:
+        assert words in text, text
+    for words in unsaid:
+        assert words not in text, text
+    assert row["recommendation_lines"]
+    assert text == " ".join(row["recommendation_lines"])
+
+
+def test_few_kinds_of_tasks_prove_little(tmp_path):
+    sweep = built(tasks=104, quants=("F16", "Q4_K_M"))
+    sweep.families = {task: f"kind {n % 13}" for n, task in enumerate(sweep.tasks)}
+    row = ask(sweep, tmp_path)
+    assert row["confidence"] == "NEEDS_MORE_TASKS"
+    assert (row["evidence_families"], row["families_needed"]) == (13, 90)
+    assert "The 104 tasks are of only 13 kinds" in row["recommendation"]
+
+
+def test_runs_that_stood_still_do_not_count(tmp_path):
+    sweep = Sweep(quants=("F16",), tasks=tuple(f"t{n}" for n in range(6)))
+    for number, task in enumerate(sweep.tasks):
+        wall_ms = 8_571 if number % 3 == 2 else 6_000
+        record = sweep.add("F16", task, wall_ms=wall_ms)
+        # The server worked for 6 s of each.
+        start = record.before.server_cpu_ns
+        worked = 2 * 6_000 * MS * 95 // 100
+        sweep.runs[-1] = replaced(record, start + worked, wall_ms)
+    with sweep.finish().store(tmp_path).session() as session:
+        rows = session.rows(
+            "SELECT test_id, run_quality_reasons FROM v1.run_quality ORDER BY test_id"
+        )
+    stalled = [row["test_id"] for row in rows if row["run_quality_reasons"]]
+    assert stalled == ["bank/t2", "bank/t5"]
+    assert {tuple(row["run_quality_reasons"]) for row in rows} == {
+        (),
+        ("SERVER_STALLED",),
+    }
+
+
+def replaced(record, server_cpu_ns, wall_ms):
+    """The record, its server having worked so long and nobody else at all."""
+    from msgspec.structs import replace
+
+    busy = record.before.host_busy_ns + server_cpu_ns - record.before.server_cpu_ns
+    after = replace(
+        record.after,
+        server_cpu_ns=server_cpu_ns,
+        host_busy_ns=busy + wall_ms * MS // 50,
+    )
+    return replace(record, after=after)
+
+
+@pytest.mark.parametrize(
+    ("gpu_bytes", "limit", "status"),
+    [(0, 100_000, "POLLUTED"), (500, 300_000, "CLEAN"), (1_000, 500_000, "CLEAN")],
+)
+def test_foreign_load_weighs_by_where_the_model_lies(
+    tmp_path, gpu_bytes, limit, status
+):
+    from tests.built_sweep import quiet_counters
+
+    sweep = Sweep(quants=("F16",), tasks=("t1",), model={"cpu_only": None})
+    stop = 600 * MS
+    # A fifth of both CPUs for somebody else.
+    busy = stop * 192 // 100 - stop * 60 // 100 + stop * 40 // 100
+    sweep.add(
+        "F16",
+        "t1",
+        after=quiet_counters(stop, server_cpu_ns=stop * 130 // 100, host_busy_ns=busy),
+        reported_model_bytes=1_000,
+        reported_gpu_bytes=gpu_bytes,
+    )
+    with sweep.finish().store(tmp_path).session() as session:
+        (row,) = session.rows("SELECT * FROM v1.run_quality")
+    assert row["foreign_cpu_limit_ppm"] == limit
+    assert row["run_quality_status"] == status
