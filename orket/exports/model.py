@@ -162,7 +162,7 @@ class Session(Part):
     """The model server."""
     canary: Canary | None
     """The canary gate of this model."""
-    answers: Answers
+    answers: Answers | None = None
     """How the answers came."""
     per_quant: list[PerQuant]
     """Quants, most precise first."""
@@ -251,7 +251,7 @@ class SweepSummary(Part):
     """Free-form."""
     status: str
     """COMPLETED, INTERRUPTED, CANARY_FAILED or FAILED."""
-    status_reason: str | None
+    status_reason: str | None = None
     """Why a FAILED sweep ended: not every planned run was measured."""
     hardware_fingerprint: str | None
     """Stable id of the machine."""

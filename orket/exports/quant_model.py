@@ -249,13 +249,13 @@ class PerQuant(Part):
     """measured or nominal."""
     model_bytes: int | None
     """Size of the weights."""
-    model_digest: str | None
+    model_digest: str | None = None
     """Identity of the weights: other weights under the same tag are another quant."""
-    tensor_types: dict[str, int] | None
+    tensor_types: dict[str, int] | None = None
     """Tensors by the type they are stored in, as ggml names it."""
-    publisher: str | None
+    publisher: str | None = None
     """Who made these weights."""
-    reported_quant: str | None
+    reported_quant: str | None = None
     """The quant by the server's word."""
     peak_memory_bytes: int | None
     """Peak memory of the serving process, else what the server reports."""

@@ -270,7 +270,8 @@ def test_runs_that_stood_still_do_not_count(tmp_path):
         wall_ms = 8_571 if number % 3 == 2 else 6_000
         record = sweep.add("F16", task, wall_ms=wall_ms)
         # The server worked for 6 s of each.
-        start = record.before.server_cpu_ns
+        assert record.before is not None
+        start = record.before.server_cpu_ns or 0
         worked = 2 * 6_000 * MS * 95 // 100
         sweep.runs[-1] = replaced(record, start + worked, wall_ms)
     with sweep.finish().store(tmp_path).session() as session:
