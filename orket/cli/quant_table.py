@@ -68,6 +68,10 @@ def _build_table(session: Document, columns: tuple[_Column, ...]) -> Table:
     frontier = session["efficiency_frontier"]
     quants = session["per_quant"]
     is_narrow = columns is not _WIDE
+    if not is_narrow and any(
+        quant["fidelity"] and _same(quant, {}) for quant in quants
+    ):
+        columns = (*_WIDE[:_AFTER_ADHERENCE], _SAME, *_WIDE[_AFTER_ADHERENCE:])
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -127,6 +131,15 @@ def _adherence(quant: Document, frontier: Document) -> str:
 def _is_alike(quant: Document) -> bool:
     """Whether its tasks cannot tell it from the baseline quant."""
     return bool(quant["pairs"]) and quant["separable"] is False
+
+
+def _same(quant: Document, frontier: Document) -> str:
+    """The share of places with the reference's next token: cut, never rounded up."""
+    found = quant["fidelity"] or {}
+    if found.get("same_top") is None:
+        return ""
+    tenths = found["same_top_positions"] * 1000 // found["positions"]
+    return f"{tenths // 10}.{tenths % 10}"
 
 
 def _latency(quant: Document, frontier: Document) -> str:
@@ -191,6 +204,9 @@ _WIDE = (
     _Column("quality", _quality, is_left=True),
     _Column("eligible", _verdict, is_left=True),
 )
+_AFTER_ADHERENCE = 4
+_SAME = _Column("same token %", _same)
+"""Only where fidelity was measured, and there is room for it."""
 _SHORT_QUANT = _Column("quant", _marked_quant, is_left=True)
 _SHORT_QUALITY = _Column("quality", _short_quality, is_left=True)
 _SHORT_VERDICT = _Column("eligible", _short_verdict, is_left=True, can_wrap=True)

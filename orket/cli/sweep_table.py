@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from orket.cli.advice import advise
+from orket.cli.fidelity_words import fidelity_words
 from orket.cli.figures import (
     count_runs,
     exact_percent,
@@ -91,6 +92,7 @@ def _session_line(session: Document) -> str:
 def _session_words(session: Document) -> Iterator[str]:
     detail = session["recommendation_detail"]
     yield from session["recommendation_lines"] or [session["recommendation"]]
+    yield from fidelity_words(session)
     if cut := _cut_answers(session):
         yield f"Cut at their budget: {', '.join(cut)}"
     if detail["confidence"]:

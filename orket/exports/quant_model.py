@@ -204,6 +204,8 @@ class Fidelity(Part):
     """Prompts that are compared."""
     broken_prompts: int | None
     """Prompts asked for that are not."""
+    cut_prompts: int | None
+    """Prompts whose answer was not followed to its end."""
     positions: int | None
     """Places of the answers that are compared."""
     same_top_positions: int | None

@@ -68,6 +68,7 @@ beside AS (
         pairs.method,
         pairs.k,
         pairs.is_identical,
+        pairs.ended IS true AS is_whole,
         per_prompt.tops > 0 AND per_prompt.same = per_prompt.tops AND pairs.is_same_answer
             AS is_kept,
         sum(per_prompt.same) OVER quants AS all_same,
@@ -89,6 +90,7 @@ measured AS (
         v1.agreed(method) AS method,
         v1.agreed(k) AS k,
         count(*) AS prompts,
+        count(*) FILTER (WHERE NOT is_whole) AS cut_prompts,
         CAST(sum(positions) AS BIGINT) AS positions,
         CAST(nullif(max(all_tops), 0) AS BIGINT) AS tops,
         CAST(if(max(all_tops) > 0, max(all_same), NULL) AS BIGINT) AS same,
@@ -301,6 +303,7 @@ SELECT
         asked_prompts - own.prompts,
         diverged.unstable_prompts
     ) AS broken_prompts,
+    if(no_figures_reason IS NULL, own.cut_prompts, NULL) AS cut_prompts,
     if(no_figures_reason IS NULL, own.positions, NULL) AS positions,
     if(no_figures_reason IS NULL, own.same, NULL) AS same_top_positions,
     if(no_figures_reason IS NULL, own.same_top_ppm, NULL) AS same_top_ppm,
@@ -352,6 +355,7 @@ COMMENT ON COLUMN v1.fidelity.k IS 'Likeliest tokens at each place; figures of d
 COMMENT ON COLUMN v1.fidelity.reference_quant_tag IS 'Quant that is held for right';
 COMMENT ON COLUMN v1.fidelity.prompts IS 'Prompts that are compared';
 COMMENT ON COLUMN v1.fidelity.broken_prompts IS 'Prompts asked for that are not; of DIVERGENCE: those that the reference answers differently each time';
+COMMENT ON COLUMN v1.fidelity.cut_prompts IS 'Prompts whose answer was not followed to its end; NULL of DIVERGENCE';
 COMMENT ON COLUMN v1.fidelity.positions IS 'Places that are compared; NULL of DIVERGENCE';
 COMMENT ON COLUMN v1.fidelity.same_top_positions IS 'Of these, with the same likeliest token';
 COMMENT ON COLUMN v1.fidelity.same_top_ppm IS 'Their share, cut, ppm';

@@ -1,0 +1,116 @@
+"""What fidelity says of a session, in sentences anybody understands.
+
+Shares are cut, never rounded up, and a place too many is never "all". None of it says
+how good a quant is: that is for adherence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orket.cli.figures import words
+
+Document = Mapping[str, Any]
+
+_UNREAD = frozenset({"NOT_RUN", "DETERMINISM_LOST"})
+_FINEST = 10**9
+
+
+def fidelity_words(session: Document) -> Iterator[str]:
+    """A sentence for the quants that it holds for, and what the tasks cannot see."""
+    quants = [quant for quant in session["per_quant"] if quant["fidelity"]]
+    found = {quant["quant_tag"]: quant["fidelity"] for quant in quants}
+    if any(entry["status"] == "DETERMINISM_LOST" for entry in found.values()):
+        reference = next(iter(found.values()))["reference_quant_tag"]
+        yield (
+            f"Fidelity: {reference} does not say the same when it is asked twice: "
+            "nothing is read from what the others say"
+        )
+    said: dict[str, list[str]] = {}
+    for tag, entry in found.items():
+        if entry["status"] not in _UNREAD and tag != entry["reference_quant_tag"]:
+            said.setdefault(_sentence(entry), []).append(tag)
+    for sentence, tags in said.items():
+        yield _said_of(tags, sentence)
+    for quant in quants:
+        if line := _unseen(quant, session):
+            yield line
+
+
+def share(part: int, whole: int) -> str:
+    """`89 of 100`, in tenths of it as fine as it takes to tell the share from all."""
+    of = 100
+    while part < whole and part * of // whole == of - 1 and of < _FINEST:
+        of *= 10
+    return f"{part * of // whole} of {of}"
+
+
+def _said_of(tags: list[str], sentence: str) -> str:
+    """One sentence for all quants of which it holds."""
+    if len(tags) > 1:
+        for one, many in (("picks", "pick"), ("keeps", "keep")):
+            sentence = sentence.replace(f"{one} ", f"{many} ")
+    return f"{', '.join(tags)}{sentence}."
+
+
+def _sentence(entry: Document) -> str:
+    """What follows the name of a quant."""
+    if entry["level"] is None:
+        return f": no fidelity ({words(entry['reason'])})"
+    reference, prompts = entry["reference_quant_tag"], entry["prompts"]
+    if entry["level"] == "DIVERGENCE":
+        why = words(entry["reason"])
+        kept = entry["kept_prompts"]
+        return (
+            f" keeps {kept} of {prompts} of {reference}'s answers word for word ({why})"
+        )
+    if entry["same_top"] is None:
+        return (
+            f": the server tells how likely {reference}'s words are, and not what "
+            "it would say instead"
+        )
+    same, places = entry["same_top_positions"], entry["positions"]
+    where = (
+        f"in all {places} places ({prompts} prompts)"
+        if same == places
+        else f"in {share(same, places)} places ({places} places, {prompts} prompts)"
+    )
+    until = " up to the first difference" if entry["level"] == "PREFIX" else ""
+    follows = ", as far as they were followed" if entry["cut_prompts"] else ""
+    text = (
+        f" picks the same next token as {reference} {where}{until} and keeps "
+        f"{entry['kept_prompts']} of {prompts} answers word for word{follows}"
+    )
+    partial = entry["status"] == "PARTIAL"
+    return f"{text}; {words(entry['reason'])}" if partial else text
+
+
+def _unseen(quant: Document, session: Document) -> str | None:
+    """Where the tasks tell no difference, and the places do."""
+    detail, entry = session["recommendation_detail"], quant["fidelity"]
+    tag, reference = quant["quant_tag"], entry["reference_quant_tag"]
+    advised = (detail["minimum_viable_quant"], detail["best_value_quant"])
+    same, places, pairs = (
+        entry["same_top_positions"],
+        entry["positions"],
+        quant["pairs"],
+    )
+    if tag not in advised or tag == reference or same is None or pairs is None:
+        return None
+    if entry["status"] != "OK" or same == places or quant["separable"]:
+        return None
+    if reference != session["baseline_quant"]:
+        return None
+    return (
+        f"{pairs['n']} tasks cannot tell {reference} and {tag} apart; they choose "
+        f"differently in {_differing(places - same, places)} places."
+    )
+
+
+def _differing(part: int, whole: int) -> str:
+    """`4 of 100`, in tenths of it as fine as it takes to show any."""
+    of = 100
+    while part * of // whole == 0 and of < _FINEST:
+        of *= 10
+    return f"{part * of // whole} of {of}"

@@ -1,0 +1,141 @@
+"""What the terminal says of fidelity: cut shares, named references, no promises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orket.cli.fidelity_words import fidelity_words, share
+from orket.cli.sweep_table import print_sweep
+from orket.exports.summary import summary_document
+from tests.summary_rows import summary_row
+
+FOUND = {
+    "status": "OK",
+    "reason": None,
+    "level": "PATH",
+    "method": "GRAMMAR",
+    "k": 20,
+    "reference_quant_tag": "F16",
+    "prompts": 12,
+    "broken_prompts": 0,
+    "cut_prompts": 0,
+    "positions": 554,
+    "same_top_positions": 497,
+    "same_top": 0.897111,
+    "kept_prompts": 2,
+}
+DETAIL = {"minimum_viable_quant": "Q4_K_M", "best_value_quant": "Q4_K_M"}
+
+
+def said(*entries: dict[str, Any], **facts: Any) -> list[str]:
+    tags = ("F16", "Q4_K_M", "Q2_K")
+    quants = [
+        {
+            "quant_tag": tag,
+            "fidelity": FOUND | entry,
+            "separable": facts.get("separable"),
+            "pairs": {"n": 12},
+        }
+        for tag, entry in zip(tags, ({"status": "REFERENCE"}, *entries), strict=False)
+    ]
+    return list(
+        fidelity_words(
+            {
+                "per_quant": quants,
+                "recommendation_detail": facts.get("detail", DETAIL | {"x": None}),
+                "baseline_quant": "F16",
+            }
+        )
+    )
+
+
+def test_a_share_is_cut_and_as_fine_as_it_must_be():
+    assert share(497, 554) == "89 of 100"  # 89.7
+    assert share(9997, 10000) == "9997 of 10000"
+    assert share(6380, 6382) == "9996 of 10000"  # 0.99969
+    assert share(0, 7) == "0 of 100"
+
+
+def test_the_sentence_names_reference_places_and_prompts():
+    first, second = said({})
+    assert first == (
+        "Q4_K_M picks the same next token as F16 in 89 of 100 places (554 places, 12 "
+        "prompts) and keeps 2 of 12 answers word for word."
+    )
+    # 57 of 554 places differ: 10.3 of 100.
+    assert second == (
+        "12 tasks cannot tell F16 and Q4_K_M apart; they choose differently in 10 of "
+        "100 places."
+    )
+
+
+def test_only_no_difference_at_all_is_all():
+    every = {"same_top_positions": 554, "same_top": 1.0, "kept_prompts": 12}
+    (line,) = said(every, every)
+    assert line == (
+        "Q4_K_M, Q2_K pick the same next token as F16 in all 554 places (12 prompts) "
+        "and keep 12 of 12 answers word for word."
+    )
+    one = {"same_top_positions": 553, "same_top": 0.998195}
+    assert "998 of 1000 places (554 places" in said(one)[0]
+
+
+@pytest.mark.parametrize(
+    ("entry", "word"),
+    [
+        ({"level": "PREFIX"}, "places (554 places, 12 prompts) up to the first differ"),
+        ({"cut_prompts": 3}, "word for word, as far as they were followed."),
+        ({"reference_quant_tag": "Q8_0"}, "the same next token as Q8_0"),
+        ({"status": "PARTIAL", "reason": "TOO_FEW_PROMPTS"}, "; too few prompts."),
+        (
+            {
+                "status": "UNSUPPORTED",
+                "reason": "NO_LOGPROBS",
+                "level": "DIVERGENCE",
+                "prompts": 216,
+                "kept_prompts": 214,
+            },
+            "keeps 214 of 216 of F16's answers word for word (no logprobs).",
+        ),
+        (
+            {"status": "UNSUPPORTED", "reason": "TOKENIZER_DIFFERS", "level": None},
+            "Q4_K_M: no fidelity (tokenizer differs).",
+        ),
+        ({"same_top": None, "same_top_positions": None}, "how likely F16's words are"),
+    ],
+)
+def test_what_limits_a_figure_stands_with_it(entry, word):
+    assert word in said(entry)[0]
+
+
+def test_a_reference_that_is_not_itself_says_nothing_of_others():
+    lost = {"status": "DETERMINISM_LOST"}
+    (line,) = said(lost)
+    assert "F16 does not say the same when it is asked twice" in line
+
+
+def test_tasks_that_tell_the_two_apart_are_not_contradicted():
+    assert len(said({}, separable=True)) == 1
+    nobody = {"minimum_viable_quant": None, "best_value_quant": None}
+    assert len(said({}, detail=nobody)) == 1
+
+
+def test_an_unasked_sweep_says_nothing():
+    assert said({"status": "NOT_RUN", "level": "DIVERGENCE"}) == []
+
+
+def test_the_table_has_a_column_where_it_was_measured(capsys):
+    row = summary_row()
+    for quant in row["sessions"][0]["per_quant"]:
+        quant["fidelity"] |= {
+            "status": "OK",
+            "level": "PATH",
+            "same_top_positions": 9999,
+            "positions": 10000,
+        }
+    print_sweep(summary_document(row))
+    text = capsys.readouterr().out
+    assert "same token %" in text
+    assert " 99.9 " in text  # 99.99, cut
