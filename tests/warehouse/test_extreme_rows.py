@@ -3,17 +3,150 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from msgspec import inspect
 
+from orket.admission import OUTCOMES, PHASES
 from orket.cli.main import run_command
+from orket.exports.json_text import render_json
+from orket.exports.load import load_summary
+from orket.ingest.importer import ingest_file
+from orket.limits import EARLIEST, LATEST
 from orket.records import (
+    EventRow,
+    ModelEntry,
+    PlannedRun,
+    Policy,
+    QuantEntry,
+    Record,
     RunRecord,
+    SidecarRow,
+    SweepRow,
+    TaskEntry,
 )
 from orket.warehouse import Warehouse
-from tests.raw_rows import make_run, store_sweep
+from orket.warehouse.view_files import view_files
+from tests.raw_rows import START, make_run, store_sweep
+
+TEXTS = ("", "x", "null", "{", "a\x00b", "\u202e'\"; --", "\U0001f600" * 3, "x" * 200)
+MOMENTS = (EARLIEST, START, START + timedelta(seconds=1), LATEST - timedelta.resolution)
+FIXED: dict[str, st.SearchStrategy[Any]] = {
+    "sweep_id": st.just("extreme"),
+    "run_id": st.sampled_from(["run-1", "run-2", "run-3"]),
+    "attempt_id": st.uuids().map(str),
+    "sidecar_id": st.uuids().map(str),
+    "event_id": st.uuids().map(str),
+    "model_id": st.sampled_from(["m", "n\u202e"]),
+    "quant_tag": st.sampled_from(["F16", "Q4_K_M", "x'y"]),
+    "test_id": st.sampled_from(["bank/one", "two"]),
+    "task_revision": st.just("r"),
+    "bucket": st.sampled_from(["logic", "\u2028"]),
+    "outcome": st.sampled_from([*sorted(OUTCOMES), "OK", "OK"]),
+    "phase": st.sampled_from([*sorted(PHASES), "matrix", "matrix"]),
+    "kind": st.sampled_from(["START", "RESUME", "INGEST"]),
+    "event": st.sampled_from(["SWEEP_FINISHED", "SWEEP_ABORTED", "BASELINE_APPEND"]),
+    "status": st.sampled_from(["OK", "FAILED"]),
+    "test": st.sampled_from(["pp", "tg", "pg", None]),
+    "include_polluted": st.sampled_from(["never", "fill", "always"]),
+    "utility_formula": st.just(Policy().utility_formula),
+    "locality": st.sampled_from([None, "child", "remote"]),
+    "decode_clock": st.sampled_from([None, "first_token", "prefill_end"]),
+}
+"""Words that come from a closed list, and keys that rows are joined by."""
+
+
+def extreme(declared: inspect.Type, name: str = "") -> st.SearchStrategy[Any]:
+    """The ends of what a declared type takes."""
+    if name in FIXED:
+        return FIXED[name]
+    if isinstance(declared, inspect.Metadata):
+        return extreme(declared.type, name)
+    if isinstance(declared, inspect.UnionType):
+        return st.one_of(*(extreme(kind, name) for kind in declared.types))
+    if isinstance(declared, inspect.NoneType):
+        return st.none()
+    if isinstance(declared, inspect.BoolType):
+        return st.booleans()
+    if isinstance(declared, inspect.IntType):
+        assert declared.le is not None
+        assert declared.ge is not None
+        ends = {declared.ge, 0, 1, 1000, declared.le // 2, declared.le}
+        return st.sampled_from(sorted(ends))
+    if isinstance(declared, inspect.StrType):
+        least = declared.min_length or 0
+        return st.sampled_from([text for text in TEXTS if len(text) >= least])
+    if isinstance(declared, inspect.DateTimeType):
+        return st.sampled_from(MOMENTS)
+    if isinstance(declared, inspect.ListType):
+        return st.lists(extreme(declared.item_type), max_size=3)
+    assert isinstance(declared, inspect.StructType)
+    return extreme_row(declared.cls)
+
+
+def extreme_row(row_type: type[Any], **given: Any) -> st.SearchStrategy[dict[str, Any]]:
+    """A row of a type as plain values."""
+    info = inspect.type_info(row_type)
+    assert isinstance(info, inspect.StructType)
+    parts = {
+        field.name: given.get(field.name, extreme(field.type, field.name))
+        for field in info.fields
+    }
+    return st.fixed_dictionaries(parts)
+
+
+def _few(row_type: type[Record], **given: Any) -> st.SearchStrategy[list[Any]]:
+    return st.lists(extreme_row(row_type, **given), min_size=1, max_size=3)
+
+
+MANIFEST = extreme_row(
+    SweepRow,
+    manifest_id=st.just("manifest"),
+    models=_few(ModelEntry),
+    quants=_few(QuantEntry),
+    tasks=_few(TaskEntry),
+    plan=_few(PlannedRun),
+)
+ROWS = st.tuples(
+    st.lists(MANIFEST, max_size=1),
+    st.lists(extreme_row(RunRecord), min_size=1, max_size=4),
+    st.lists(extreme_row(SidecarRow), max_size=2),
+    st.lists(extreme_row(EventRow), max_size=2),
+).map(lambda groups: [row for group in groups for row in group])
+
+
+def lines_of(rows: list[Mapping[str, Any]]) -> bytes:
+    return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
+
+
+def good_summary(warehouse: Warehouse) -> str:
+    return render_json(load_summary(warehouse, "good"))
+
+
+@settings(max_examples=3, deadline=None, phases=[Phase.generate])
+@given(ROWS)
+def test_extreme_rows_break_no_view_of_any_sweep(rows):
+    with tempfile.TemporaryDirectory() as folder:
+        warehouse = Warehouse(Path(folder) / "warehouse")
+        store_sweep(warehouse, [make_run("good", f"a/{n}", order=n) for n in range(2)])
+        before = good_summary(warehouse)
+        source = Path(folder) / "rows.jsonl"
+        source.write_bytes(lines_of(rows))
+        ingest_file(warehouse, source, format_name="orket")
+        with warehouse.session() as session:
+            for name in view_files():
+                session.rows(f"SELECT * FROM v1.{name}")
+        for sweep_id in warehouse.sweep_ids():
+            json.loads(render_json(load_summary(warehouse, sweep_id)))
+        if not any(row.get("event") for row in rows):
+            assert good_summary(warehouse) == before
 
 
 def test_every_command_works_beside_the_largest_figures(tmp_path, capsys):
