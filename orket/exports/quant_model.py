@@ -163,7 +163,7 @@ class HardwareSidecar(Part):
     """Throughput by another tool. Diagnostic: it never gates."""
 
     status: str
-    """OK, NOT_RUN, MISSING_BINARY, TIMEOUT, FAILED or UNPARSEABLE."""
+    """OK, NOT_RUN, MISSING_BINARY, TIMEOUT, FAILED, UNPARSEABLE or SEVERAL_SETTINGS."""
     gates: bool
     """Always false."""
     tool: str | None
@@ -176,10 +176,16 @@ class HardwareSidecar(Part):
     """Prompt processing, tokens per second."""
     prefill_samples: int | None
     """Samples behind it."""
+    prefill_spread: Annotated[float | None, Scaled("prefill_spread_micro", MICRO)] = (
+        None
+    )
+    """Standard deviation / mean of the samples."""
     decode_tps: Annotated[float | None, Scaled("decode_tps_milli", MILLI, 3)]
     """Generation, tokens per second."""
     decode_samples: int | None
     """Samples behind it."""
+    decode_spread: Annotated[float | None, Scaled("decode_spread_micro", MICRO)] = None
+    """Standard deviation / mean of the samples."""
     error_message: str | None
     """One line, when it did not work."""
 

@@ -1,10 +1,12 @@
--- Grain: sweep x model x quant.
--- Inputs: v1.quant, v1.manifest, raw.sidecars.
--- Rules: diagnostic hardware throughput, never a gate. A rate is the tokens of the test
--- over the median of its raw samples, else over the mean that the tool says, else the
--- tool's own rate. The status is OK when any test gave figures, else the worst thing that
--- happened; NOT_RUN without a row. Of several tests of one kind from an empty cache the
--- longest counts.
+-- Grain: sweep x model x quant x settings; one row without settings where nothing ran.
+-- Inputs: v1.quant, raw.sidecars.
+-- Rules: diagnostic hardware throughput, never a gate. A figure belongs to the settings
+-- that gave it: whatever the tool says of how it ran (threads, batches, attention, split,
+-- types of the cache, depth), so that no row has the prefill of one beside the decode of
+-- another. A rate is the tokens of the test over the median of its raw samples, else over
+-- the mean that the tool says, else the tool's own rate; the spread of the samples stands
+-- beside it. The status is OK when any test gave figures, else the worst thing that
+-- happened; NOT_RUN without a row. Of several tests of one kind the longest counts.
 
 CREATE VIEW v1.sidecar AS
 WITH measured AS (
@@ -13,27 +15,73 @@ WITH measured AS (
     ORDER BY sweep_id, sidecar_id, recorded_at
 ),
 
+said AS (
+    SELECT
+        *,
+        coalesce(depth_tokens, 0) AS depth,
+        map_entries(TRY_CAST(TRY_CAST(raw AS JSON) AS MAP(VARCHAR, VARCHAR))) AS words
+    FROM measured
+),
+
+set_up AS (
+    -- All that the tool says but for what it ran, what it found and which file it was.
+    SELECT
+        *,
+        list_sort(
+            list_concat(
+                list_transform(
+                    list_filter(
+                        coalesce(words, []),
+                        lambda word: NOT regexp_matches(
+                            word.key,
+                            '^(n_prompt|n_gen|n_depth|test|t/s|avg_|stddev_|samples_|model|size|params|build_)'
+                        )
+                    ),
+                    lambda word: format('{}={}', word.key, coalesce(word.value, ''))
+                ),
+                if(
+                    words IS NULL,
+                    v1.codes([
+                        'n_batch=' || CAST(batch_tokens AS VARCHAR),
+                        'n_threads=' || CAST(threads AS VARCHAR)
+                    ]),
+                    CAST([] AS VARCHAR[])
+                )
+            )
+        ) AS settings
+    FROM said
+),
+
 tests AS (
     SELECT
         *,
-        CASE WHEN test = 'pp' THEN prompt_tokens ELSE generated_tokens END AS tokens,
+        if(test = 'pp', prompt_tokens, generated_tokens) AS tokens,
         nullif(len(samples_ns), 0) AS samples,
-        coalesce(
-            list_sort(samples_ns)[(len(samples_ns) + 1) // 2], mean_ns
-        ) AS typical_ns,
-        row_number() OVER (
-            PARTITION BY sweep_id, model_id, quant_tag, test
-            ORDER BY
-                CASE WHEN test = 'pp' THEN prompt_tokens ELSE generated_tokens END DESC,
-                recorded_at DESC,
-                sidecar_id
-        ) AS place
-    FROM measured
+        coalesce(list_sort(samples_ns)[(len(samples_ns) + 1) // 2], mean_ns) AS typical_ns,
+        v1.cv_micro(
+            len(samples_ns),
+            list_sum(list_transform(samples_ns, lambda ns: CAST(ns AS HUGEINT))),
+            list_sum(list_transform(samples_ns, lambda ns: CAST(ns AS HUGEINT) * ns))
+        ) AS spread_micro
+    FROM set_up
     WHERE
         status = 'OK'
         AND test IN ('pp', 'tg')
-        AND coalesce(depth_tokens, 0) = 0
         AND (len(samples_ns) > 0 OR mean_ns > 0 OR rate_milli > 0)
+),
+
+longest AS (
+    SELECT
+        *,
+        coalesce(
+            TRY_CAST(v1.scaled(tokens, typical_ns, 1000000000000) AS BIGINT), rate_milli
+        ) AS tps_milli
+    FROM tests
+    QUALIFY
+        row_number() OVER (
+            PARTITION BY sweep_id, model_id, quant_tag, settings, depth, test
+            ORDER BY tokens DESC, recorded_at DESC, sidecar_id
+        ) = 1
 ),
 
 rates AS (
@@ -41,22 +89,17 @@ rates AS (
         sweep_id,
         model_id,
         quant_tag,
-        max(
-            coalesce(
-                CAST(v1.scaled(tokens, typical_ns, 1000000000000) AS BIGINT), rate_milli
-            )
-        ) FILTER (WHERE test = 'pp') AS prefill_tps_milli,
+        settings,
+        depth,
+        max(tps_milli) FILTER (WHERE test = 'pp') AS prefill_tps_milli,
         max(samples) FILTER (WHERE test = 'pp') AS prefill_samples,
         max(tokens) FILTER (WHERE test = 'pp') AS prefill_tokens,
-        max(
-            coalesce(
-                CAST(v1.scaled(tokens, typical_ns, 1000000000000) AS BIGINT), rate_milli
-            )
-        ) FILTER (WHERE test = 'tg') AS decode_tps_milli,
+        max(spread_micro) FILTER (WHERE test = 'pp') AS prefill_spread_micro,
+        max(tps_milli) FILTER (WHERE test = 'tg') AS decode_tps_milli,
         max(samples) FILTER (WHERE test = 'tg') AS decode_samples,
-        max(tokens) FILTER (WHERE test = 'tg') AS decode_tokens
-    FROM tests
-    WHERE place = 1
+        max(tokens) FILTER (WHERE test = 'tg') AS decode_tokens,
+        max(spread_micro) FILTER (WHERE test = 'tg') AS decode_spread_micro
+    FROM longest
     GROUP BY ALL
 ),
 
@@ -65,27 +108,23 @@ statuses AS (
         sweep_id,
         model_id,
         quant_tag,
-        count(*) AS sidecar_rows,
-        bool_or(status = 'OK') AS any_ok,
-        min(status) FILTER (WHERE status <> 'OK') AS failure,
+        settings,
+        depth,
+        if(bool_or(status = 'OK'), 'OK', min(status)) AS status,
         min(error_message) FILTER (WHERE status <> 'OK') AS error_message,
         min(tool) AS tool,
         min(tool_version) AS tool_version,
         min(profile) AS profile,
         min(threads) AS threads
-    FROM measured
+    FROM set_up
     GROUP BY ALL
 )
 
 SELECT
-    quant.sweep_id,
-    quant.model_id,
-    quant.quant_tag,
-    CASE
-        WHEN statuses.sidecar_rows IS NULL THEN 'NOT_RUN'
-        WHEN statuses.any_ok THEN 'OK'
-        ELSE statuses.failure
-    END AS status,
+    sweep_id,
+    model_id,
+    quant_tag,
+    coalesce(statuses.status, 'NOT_RUN') AS status,
     false AS gates,
     statuses.tool,
     statuses.tool_version,
@@ -97,13 +136,16 @@ SELECT
     rates.decode_tps_milli,
     rates.decode_samples,
     rates.decode_tokens,
-    statuses.error_message
+    statuses.error_message,
+    statuses.settings,
+    statuses.depth AS depth_tokens,
+    rates.prefill_spread_micro,
+    rates.decode_spread_micro
 FROM v1.quant AS quant
 LEFT JOIN statuses USING (sweep_id, model_id, quant_tag)
-LEFT JOIN rates USING (sweep_id, model_id, quant_tag);
+LEFT JOIN rates USING (sweep_id, model_id, quant_tag, settings, depth);
 
-COMMENT ON VIEW v1.sidecar IS 'Throughput by another tool: diagnostic, never a gate. One row per sweep, model and quant.';
-COMMENT ON COLUMN v1.sidecar.quant_tag IS 'Quant';
+COMMENT ON VIEW v1.sidecar IS 'Throughput by another tool: diagnostic, never a gate. One row per sweep, model, quant and settings.';
 COMMENT ON COLUMN v1.sidecar.status IS 'OK, NOT_RUN, MISSING_BINARY, TIMEOUT, FAILED or UNPARSEABLE';
 COMMENT ON COLUMN v1.sidecar.gates IS 'Always false';
 COMMENT ON COLUMN v1.sidecar.tool IS 'Tool';
@@ -117,3 +159,7 @@ COMMENT ON COLUMN v1.sidecar.decode_tps_milli IS 'Generation, median, 1/1000 tok
 COMMENT ON COLUMN v1.sidecar.decode_samples IS 'Samples behind it';
 COMMENT ON COLUMN v1.sidecar.decode_tokens IS 'Generated tokens of the test';
 COMMENT ON COLUMN v1.sidecar.error_message IS 'What went wrong, one line';
+COMMENT ON COLUMN v1.sidecar.settings IS 'How the tool ran by its own word, sorted';
+COMMENT ON COLUMN v1.sidecar.depth_tokens IS 'Tokens in the cache before the test';
+COMMENT ON COLUMN v1.sidecar.prefill_spread_micro IS 'Standard deviation / mean of the prefill samples, 1e-6';
+COMMENT ON COLUMN v1.sidecar.decode_spread_micro IS 'Standard deviation / mean of the decode samples, 1e-6';

@@ -1,6 +1,6 @@
 -- Grain: sweep x model x quant.
 -- Inputs: v1.quant, v1.quant_aggregate, v1.frontier, v1.quant_comparison, v1.support,
--- v1.sidecar, v1.fidelity, v1.baseline_comparison, v1.policy.
+-- v1.quant_sidecar, v1.fidelity, v1.baseline_comparison, v1.policy.
 -- Rules: all that the summary says of one quant, as the struct it is written from.
 
 CREATE VIEW v1.quant_entry AS
@@ -144,7 +144,7 @@ INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
 INNER JOIN v1.frontier AS frontier USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.support AS support USING (sweep_id, model_id, quant_tag)
-INNER JOIN v1.sidecar AS sidecar USING (sweep_id, model_id, quant_tag)
+INNER JOIN v1.quant_sidecar AS sidecar USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.fidelity AS fidelity USING (sweep_id, model_id, quant_tag)
 LEFT JOIN v1.baseline_comparison AS baseline USING (sweep_id, model_id, quant_tag);
 
