@@ -158,13 +158,13 @@ SELECT
     clock_inconsistent,
     CASE
         WHEN prompt_rate_reason IS NULL
-            THEN CAST(v1.scaled(new_prompt_tokens, prefill_ns, 1000000000000) AS BIGINT)
+            THEN TRY_CAST(v1.scaled(new_prompt_tokens, prefill_ns, 1000000000000) AS BIGINT)
     END AS prompt_tokens_per_second_milli,
     prompt_rate_reason,
     prefill_kind,
     CASE
         WHEN generation_rate_reason IS NULL
-            THEN CAST(v1.scaled(decoded_tokens, decode_ns, 1000000000000) AS BIGINT)
+            THEN TRY_CAST(v1.scaled(decoded_tokens, decode_ns, 1000000000000) AS BIGINT)
     END AS generation_tokens_per_second_milli,
     generation_rate_reason,
     v1.micro(measured_wall_ns - internal_ns, measured_wall_ns)

@@ -25,7 +25,7 @@ WITH blocks AS (
         telemetry.internal_ns,
         policy.counter_window_ns,
         coalesce(
-            attempts.ended_ns - attempts.started_ns >= policy.counter_window_ns, true
+            CAST(attempts.ended_ns AS HUGEINT) - attempts.started_ns >= policy.counter_window_ns, true
         ) AS is_own,
         min(attempts.started_ns) OVER block AS block_start_ns
     FROM v1.attempts AS attempts
@@ -45,7 +45,7 @@ slots AS (
         *,
         CASE
             WHEN NOT is_own
-                THEN (started_ns - block_start_ns) // nullif(counter_window_ns, 0)
+                THEN (CAST(started_ns AS HUGEINT) - block_start_ns) // nullif(counter_window_ns, 0)
         END AS slot
     FROM blocks
 ),
@@ -88,7 +88,7 @@ named AS (
                             slot = last_slot
                             AND slot_before_last IS NOT NULL
                             AND block_end_ns
-                            < block_start_ns + (last_slot + 1) * counter_window_ns
+                            < block_start_ns + (CAST(last_slot AS HUGEINT) + 1) * counter_window_ns
                             THEN slot_before_last
                         ELSE slot
                     END AS VARCHAR
@@ -103,7 +103,7 @@ spans AS (
         executor_started_at,
         window_id,
         count(*) AS window_runs,
-        max(ended_ns) - min(started_ns) AS window_ns,
+        CAST(max(ended_ns) AS HUGEINT) - min(started_ns) AS window_ns,
         first(before ORDER BY started_ns, order_index, attempt_id) AS opened,
         first(after ORDER BY ended_ns DESC, order_index DESC, attempt_id DESC) AS closed,
         -- One unknown internal time makes the sum unknown.
@@ -122,18 +122,18 @@ deltas AS (
         window_runs,
         window_ns,
         window_internal_ns,
-        closed.host_total_ns - opened.host_total_ns AS host_total_ns,
-        closed.host_busy_ns - opened.host_busy_ns AS host_busy_ns,
-        closed.host_steal_ns - opened.host_steal_ns AS host_steal_ns,
-        closed.server_cpu_ns - opened.server_cpu_ns AS server_cpu_ns,
-        closed.client_cpu_ns - opened.client_cpu_ns AS client_cpu_ns,
-        closed.psi_memory_full_us - opened.psi_memory_full_us AS psi_memory_full_us,
-        closed.cgroup_throttled_ns - opened.cgroup_throttled_ns AS quota_throttled_ns,
-        (closed.swap_in_bytes - opened.swap_in_bytes) AS swap_in_bytes,
-        (closed.swap_out_bytes - opened.swap_out_bytes) AS swap_out_bytes,
-        closed.server_major_faults - opened.server_major_faults AS major_faults,
-        closed.thermal_throttle_count - opened.thermal_throttle_count AS thermal_count,
-        closed.thermal_throttled_ns - opened.thermal_throttled_ns AS thermal_ns
+        CAST(closed.host_total_ns AS HUGEINT) - opened.host_total_ns AS host_total_ns,
+        CAST(closed.host_busy_ns AS HUGEINT) - opened.host_busy_ns AS host_busy_ns,
+        CAST(closed.host_steal_ns AS HUGEINT) - opened.host_steal_ns AS host_steal_ns,
+        CAST(closed.server_cpu_ns AS HUGEINT) - opened.server_cpu_ns AS server_cpu_ns,
+        CAST(closed.client_cpu_ns AS HUGEINT) - opened.client_cpu_ns AS client_cpu_ns,
+        CAST(closed.psi_memory_full_us AS HUGEINT) - opened.psi_memory_full_us AS psi_memory_full_us,
+        CAST(closed.cgroup_throttled_ns AS HUGEINT) - opened.cgroup_throttled_ns AS quota_throttled_ns,
+        CAST(closed.swap_in_bytes AS HUGEINT) - opened.swap_in_bytes AS swap_in_bytes,
+        CAST(closed.swap_out_bytes AS HUGEINT) - opened.swap_out_bytes AS swap_out_bytes,
+        CAST(closed.server_major_faults AS HUGEINT) - opened.server_major_faults AS major_faults,
+        CAST(closed.thermal_throttle_count AS HUGEINT) - opened.thermal_throttle_count AS thermal_count,
+        CAST(closed.thermal_throttled_ns AS HUGEINT) - opened.thermal_throttled_ns AS thermal_ns
     FROM spans
 )
 
@@ -144,7 +144,7 @@ SELECT
     deltas.window_runs,
     deltas.window_ns,
     deltas.window_ns < named.counter_window_ns AS is_short,
-    CAST(deltas.window_internal_ns AS BIGINT) AS window_internal_ns,
+    TRY_CAST(deltas.window_internal_ns AS BIGINT) AS window_internal_ns,
     if(deltas.host_total_ns >= 0, deltas.host_total_ns, NULL) AS host_total_ns,
     if(deltas.host_busy_ns >= 0, deltas.host_busy_ns, NULL) AS host_busy_ns,
     if(deltas.host_steal_ns >= 0, deltas.host_steal_ns, NULL) AS host_steal_ns,

@@ -26,8 +26,10 @@ block_tokens AS (
         executor_started_at,
         retry_pass,
         block_index,
-        last(after.server_tokens_generated ORDER BY ended_ns)
-            FILTER (WHERE after.server_tokens_generated IS NOT NULL)
+        CAST(
+            last(after.server_tokens_generated ORDER BY ended_ns)
+                FILTER (WHERE after.server_tokens_generated IS NOT NULL) AS HUGEINT
+        )
         - first(before.server_tokens_generated ORDER BY started_ns)
             FILTER (WHERE before.server_tokens_generated IS NOT NULL) AS server_tokens,
         CASE
@@ -75,7 +77,7 @@ facts AS (
         manifest.hardware.logical_cpus AS logical_cpus,
         len(manifest.hardware.gpus) = 0 AS has_no_gpu,
         coalesce(
-            attempts.after.server_tokens_generated
+            CAST(attempts.after.server_tokens_generated AS HUGEINT)
             - attempts.before.server_tokens_generated
             - attempts.completion_tokens,
             block_tokens.server_tokens - block_tokens.own_tokens
@@ -109,7 +111,7 @@ medians AS (
             1000000,
             quantile_disc(
                 CAST(server_cpu_ns AS HUGEINT) * 1000000
-                // (window_internal_ns * compute_threads),
+                // (CAST(window_internal_ns AS HUGEINT) * compute_threads),
                 0.5
             )
         ) AS median_cpu_ppm
@@ -217,7 +219,7 @@ judged AS (
         ) AS cpu_steal,
         CASE
             WHEN foreign_cpu_ns IS NOT NULL THEN false
-            ELSE executor_load1_milli > logical_cpus * max_load_per_cpu_milli
+            ELSE executor_load1_milli > CAST(logical_cpus AS HUGEINT) * max_load_per_cpu_milli
         END AS high_system_load,
         v1.exceeds_ppm(quota_throttled_ns, window_ns, max_quota_throttle_ppm)
             AS cpu_quota_throttled,
@@ -228,7 +230,7 @@ judged AS (
         > CAST(window_ns AS HUGEINT) * max_swap_bytes_per_second AS swap_activity,
         coalesce(before.on_battery OR after.on_battery, before.on_battery, after.on_battery)
             AS battery_power,
-        abs(realtime_ns - wall_ns) > max_clock_jump_ns AS clock_jump,
+        abs(CAST(realtime_ns AS HUGEINT) - wall_ns) > max_clock_jump_ns AS clock_jump,
         CASE
             WHEN foreign_requests > 0 OR foreign_tokens > 0 THEN true
             WHEN foreign_requests IS NOT NULL OR foreign_tokens IS NOT NULL THEN false
@@ -236,23 +238,29 @@ judged AS (
         CASE
             WHEN cpu_only IS FALSE THEN false
             WHEN cpu_only
-                THEN CAST(server_cpu_ns AS HUGEINT) * 1000000
-                < CAST(window_internal_ns AS HUGEINT) * compute_threads * stalled_ppm
+                THEN TRY(
+                    CAST(server_cpu_ns AS HUGEINT) * 1000000
+                    < CAST(window_internal_ns AS HUGEINT) * compute_threads * stalled_ppm
+                )
                 -- What is missing must be more than the clocks may have swallowed.
                 OR coalesce(
-                    CAST(server_cpu_ns AS HUGEINT) * 1000000000000
-                    < CAST(window_internal_ns AS HUGEINT) * compute_threads
-                    * median_cpu_ppm * stalled_median_ppm
-                    AND CAST(window_internal_ns AS HUGEINT) * compute_threads * median_cpu_ppm
-                    - CAST(server_cpu_ns AS HUGEINT) * 1000000
-                    > CAST(foreign_cpu_excess_ns AS HUGEINT) * 1000000,
+                    TRY(
+                        CAST(server_cpu_ns AS HUGEINT) * 1000000000000
+                        < CAST(window_internal_ns AS HUGEINT) * compute_threads
+                        * median_cpu_ppm * stalled_median_ppm
+                        AND CAST(window_internal_ns AS HUGEINT) * compute_threads * median_cpu_ppm
+                        - CAST(server_cpu_ns AS HUGEINT) * 1000000
+                        > CAST(foreign_cpu_excess_ns AS HUGEINT) * 1000000
+                    ),
                     false
                 )
         END AS server_stalled,
         coalesce(
             cpu_only
-            AND CAST(server_cpu_ns AS HUGEINT) * 1000000
-            < CAST(window_internal_ns AS HUGEINT) * compute_threads * stalled_advisory_ppm,
+            AND TRY(
+                CAST(server_cpu_ns AS HUGEINT) * 1000000
+                < CAST(window_internal_ns AS HUGEINT) * compute_threads * stalled_advisory_ppm
+            ),
             false
         ) AS server_slow,
         CASE
@@ -457,19 +465,19 @@ SELECT
     CAST(foreign_cpu_limit_ppm AS BIGINT) AS foreign_cpu_limit_ppm,
     CAST(gpu_share_ppm AS BIGINT) AS gpu_share_ppm,
     v1.micro(host_steal_ns, host_total_ns) AS steal_micro,
-    v1.micro(server_cpu_ns, window_internal_ns * compute_threads) AS server_cpu_micro,
+    v1.micro(server_cpu_ns, CAST(window_internal_ns AS HUGEINT) * compute_threads) AS server_cpu_micro,
     CAST(median_cpu_ppm AS BIGINT) AS median_server_cpu_ppm,
     v1.micro(quota_throttled_ns, window_ns) AS quota_throttled_micro,
     v1.micro(thermal_ns, window_ns) AS thermal_throttled_micro,
     v1.micro(CAST(psi_memory_full_us AS HUGEINT) * 1000, window_ns)
         AS memory_pressure_micro,
-    CAST(v1.scaled(swap_bytes, window_ns, 1000000000) AS BIGINT)
+    TRY_CAST(v1.scaled(swap_bytes, window_ns, 1000000000) AS BIGINT)
         AS swap_bytes_per_second,
-    CAST(v1.scaled(major_faults, window_ns, 1000000000) AS BIGINT)
+    TRY_CAST(v1.scaled(major_faults, window_ns, 1000000000) AS BIGINT)
         AS major_faults_per_second,
     unexplained_ns,
     v1.micro(unexplained_ns, wall_ns) AS unexplained_micro,
-    realtime_ns - wall_ns AS clock_jump_ns,
+    CAST(realtime_ns AS HUGEINT) - wall_ns AS clock_jump_ns,
     internal_ns - wall_ns AS internal_beyond_wall_ns,
     cached_tokens,
     load_ns,

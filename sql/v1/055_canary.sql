@@ -91,12 +91,17 @@ judged AS (
         manifest.control_profiles,
         -- cv < limit, exactly: variance * 1e12 < limit_ppm^2 * mean^2.
         coalesce(sums.times, 0) >= 2 AND sums.time_sum > 0 AS cv_known,
-        (
-            (sums.times * sums.time_squares - sums.time_sum * sums.time_sum)
-            * 1000000000000
-            >= CAST(policy.canary_max_latency_cv_ppm AS HUGEINT)
-            * policy.canary_max_latency_cv_ppm
-            * sums.time_sum * sums.time_sum
+        coalesce(
+            TRY(
+                (sums.times * sums.time_squares - sums.time_sum * sums.time_sum)
+                * 1000000000000
+                >= CAST(policy.canary_max_latency_cv_ppm AS HUGEINT)
+                * policy.canary_max_latency_cv_ppm
+                * sums.time_sum * sums.time_sum
+            ),
+            -- Beyond 128 bits the rounded variation decides.
+            v1.cv_micro(sums.times, sums.time_sum, sums.time_squares)
+            >= policy.canary_max_latency_cv_ppm
         ) AS cv_too_high
     FROM v1.session AS session
     INNER JOIN v1.manifest AS manifest USING (sweep_id)
@@ -155,7 +160,7 @@ SELECT
     test_id,
     runs,
     failed_runs,
-    CAST(adherence_range_nano AS BIGINT) AS adherence_variance_nano,
+    TRY_CAST(adherence_range_nano AS BIGINT) AS adherence_variance_nano,
     latency_cv_micro,
     latency_cv_upper_micro,
     canary_max_latency_cv_ppm AS latency_cv_limit_ppm,

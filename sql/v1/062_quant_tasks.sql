@@ -26,20 +26,20 @@ planned AS (
         count(*) FILTER (WHERE failed_everywhere) AS failed_everywhere_tasks,
         count(*) FILTER (WHERE is_unsupported AND NOT failed_everywhere)
             AS unsupported_tasks,
-        CAST(sum(planned_runs) AS BIGINT) AS planned_runs,
-        CAST(sum(attempts) AS BIGINT) AS attempts,
-        CAST(sum(missing_runs) AS BIGINT) AS missing_runs,
-        CAST(sum(ok_runs) AS BIGINT) AS answered_runs,
-        CAST(sum(truncated_runs) AS BIGINT) AS truncated_runs,
-        CAST(sum(clean_runs) AS BIGINT) AS clean_runs,
-        CAST(sum(valid_runs) AS BIGINT) AS valid_runs,
-        CAST(sum(polluted_runs) AS BIGINT) AS polluted_runs,
-        CAST(sum(polluted_used) AS BIGINT) AS polluted_used,
-        CAST(sum(failed_runs) AS BIGINT) AS failed_runs,
-        CAST(sum(outlier_runs) AS BIGINT) AS outlier_runs,
-        CAST(sum(straggler_runs) AS BIGINT) AS straggler_runs,
-        CAST(sum(checks_unsupported) AS BIGINT) AS checks_unsupported,
-        CAST(sum(distinct_answers) AS BIGINT) AS distinct_answers
+        TRY_CAST(sum(planned_runs) AS BIGINT) AS planned_runs,
+        TRY_CAST(sum(attempts) AS BIGINT) AS attempts,
+        TRY_CAST(sum(missing_runs) AS BIGINT) AS missing_runs,
+        TRY_CAST(sum(ok_runs) AS BIGINT) AS answered_runs,
+        TRY_CAST(sum(truncated_runs) AS BIGINT) AS truncated_runs,
+        TRY_CAST(sum(clean_runs) AS BIGINT) AS clean_runs,
+        TRY_CAST(sum(valid_runs) AS BIGINT) AS valid_runs,
+        TRY_CAST(sum(polluted_runs) AS BIGINT) AS polluted_runs,
+        TRY_CAST(sum(polluted_used) AS BIGINT) AS polluted_used,
+        TRY_CAST(sum(failed_runs) AS BIGINT) AS failed_runs,
+        TRY_CAST(sum(outlier_runs) AS BIGINT) AS outlier_runs,
+        TRY_CAST(sum(straggler_runs) AS BIGINT) AS straggler_runs,
+        TRY_CAST(sum(checks_unsupported) AS BIGINT) AS checks_unsupported,
+        TRY_CAST(sum(distinct_answers) AS BIGINT) AS distinct_answers
     FROM tasks
     GROUP BY ALL
 ),
@@ -103,19 +103,19 @@ SELECT
     coalesce(planned.distinct_answers, 0) AS distinct_answers,
     planned.checks_unsupported,
     compared.adherence_sum_nano,
-    CAST(v1.scaled(compared.adherence_sum_nano, compared.adherence_tasks, 1) AS BIGINT)
+    TRY_CAST(v1.scaled(compared.adherence_sum_nano, compared.adherence_tasks, 1) AS BIGINT)
         AS adherence_nano,
     coalesce(compared.latency_tasks, 0) AS latency_tasks,
     compared.latency_sum_ns,
     compared.typical_latency_sum_ns,
-    CAST(v1.scaled(compared.latency_sum_ns, compared.latency_tasks, 1) AS BIGINT)
+    TRY_CAST(v1.scaled(compared.latency_sum_ns, compared.latency_tasks, 1) AS BIGINT)
         AS total_latency_ns,
-    CAST(v1.scaled(compared.cv_sum_micro, compared.cv_tasks, 1) AS BIGINT)
+    TRY_CAST(v1.scaled(compared.cv_sum_micro, compared.cv_tasks, 1) AS BIGINT)
         AS latency_cv_micro,
     v1.scaled(compared.variance_sum_ns2, compared.cv_tasks, 1) AS latency_variance_ns2,
-    CAST(v1.scaled(compared.internal_sum_ns, compared.internal_tasks, 1) AS BIGINT)
+    TRY_CAST(v1.scaled(compared.internal_sum_ns, compared.internal_tasks, 1) AS BIGINT)
         AS internal_ns,
-    CAST(v1.scaled(compared.ttft_sum_ns, compared.ttft_tasks, 1) AS BIGINT) AS ttft_ns,
+    TRY_CAST(v1.scaled(compared.ttft_sum_ns, compared.ttft_tasks, 1) AS BIGINT) AS ttft_ns,
     compared.length_tasks,
     compared.length_sum_milli
 FROM v1.quant AS quant

@@ -37,9 +37,9 @@ sums AS (
             AS prompt_rate_reason,
         if(count(DISTINCT generation_rate_reason) > 1, 'MIXED', min(generation_rate_reason))
             AS generation_rate_reason,
-        CAST(sum(prompt_tokens) AS BIGINT) AS prompt_tokens,
+        TRY_CAST(sum(prompt_tokens) AS BIGINT) AS prompt_tokens,
         count(prompt_tokens) AS prompt_token_runs,
-        CAST(sum(completion_tokens) AS BIGINT) AS completion_tokens,
+        TRY_CAST(sum(completion_tokens) AS BIGINT) AS completion_tokens,
         count(completion_tokens) AS completion_token_runs,
         sum(CAST(wall_ns AS HUGEINT)) FILTER (WHERE has_overhead) AS overhead_wall_ns,
         sum(CAST(internal_ns AS HUGEINT)) FILTER (WHERE has_overhead)
@@ -54,9 +54,9 @@ sums AS (
         max(peak_server_rss_bytes) AS peak_rss_bytes,
         max(peak_gpu_memory_bytes) AS peak_gpu_bytes,
         max(reported_model_bytes) AS reported_bytes,
-        CAST(sum(answer_chars) AS BIGINT) AS answer_chars,
-        CAST(sum(code_chars) AS BIGINT) AS code_chars,
-        CAST(sum(generation_retries) AS BIGINT) AS generation_retries
+        TRY_CAST(sum(answer_chars) AS BIGINT) AS answer_chars,
+        TRY_CAST(sum(code_chars) AS BIGINT) AS code_chars,
+        TRY_CAST(sum(generation_retries) AS BIGINT) AS generation_retries
     FROM valid
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
     GROUP BY ALL
@@ -68,10 +68,10 @@ SELECT
     quant_tag,
     sums.latency_p50_ns,
     sums.latency_p95_ns,
-    CAST(v1.scaled(sums.prompt_rate_tokens, sums.prompt_rate_ns, 1000000000000) AS BIGINT)
+    TRY_CAST(v1.scaled(sums.prompt_rate_tokens, sums.prompt_rate_ns, 1000000000000) AS BIGINT)
         AS prompt_tokens_per_second_milli,
     coalesce(sums.prompt_rate_runs, 0) AS prompt_rate_runs,
-    CAST(
+    TRY_CAST(
         v1.scaled(sums.generation_rate_tokens, sums.generation_rate_ns, 1000000000000)
         AS BIGINT
     ) AS generation_tokens_per_second_milli,

@@ -23,7 +23,7 @@ pairs AS (
         sweep_id,
         model_id,
         quant_tag,
-        CAST(sum(sign(later.wall_ns - earlier.wall_ns)) AS HUGEINT) AS concordance
+        TRY_CAST(sum(sign(later.wall_ns - earlier.wall_ns)) AS HUGEINT) AS concordance
     FROM timed AS earlier
     INNER JOIN timed AS later USING (sweep_id, model_id, quant_tag, test_id)
     WHERE later.order_index > earlier.order_index

@@ -151,7 +151,7 @@ SELECT
     if(is_matched, source_run_ids, NULL) AS baseline_run_ids,
     baseline_runs,
     valid_runs,
-    CAST(adherence_delta_nano AS BIGINT) AS adherence_delta_nano,
+    TRY_CAST(adherence_delta_nano AS BIGINT) AS adherence_delta_nano,
     latency_delta_ns,
     latency_status,
     adherence_changed,

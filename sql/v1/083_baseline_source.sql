@@ -38,9 +38,9 @@ cells AS (
         count(*) FILTER (WHERE outcome = 'OK' AND run_quality_status = 'POLLUTED')
             AS polluted_runs,
         list_sort(list(run_id) FILTER (WHERE outcome = 'OK')) AS source_run_ids,
-        CAST(sum(checks_passed) FILTER (WHERE outcome = 'OK') AS BIGINT)
+        TRY_CAST(sum(checks_passed) FILTER (WHERE outcome = 'OK') AS BIGINT)
             AS checks_passed,
-        CAST(sum(checks_total) FILTER (WHERE outcome = 'OK') AS BIGINT) AS checks_total,
+        TRY_CAST(sum(checks_total) FILTER (WHERE outcome = 'OK') AS BIGINT) AS checks_total,
         min(median_ns) AS latency_median_ns,
         quantile_disc(abs(wall_ns - median_ns), 0.5) FILTER (WHERE outcome = 'OK')
             AS latency_mad_ns,

@@ -129,7 +129,7 @@ SELECT
     task_revision,
     sweep_id,
     CAST(NULL AS TIMESTAMP) AS measured_at,
-    CAST(NULL AS BIGINT) AS age_us,
+    TRY_CAST(NULL AS BIGINT) AS age_us,
     true AS pinned,
     false AS is_stale,
     false AS is_incompatible,

@@ -145,8 +145,8 @@ SELECT
     baseline_shifted,
     baseline_adherence_sum_nano,
     baseline_adherence_tasks,
-    CAST(adherence_delta_nano AS BIGINT) AS adherence_delta_nano,
-    CAST(latency_delta_ns AS BIGINT) AS latency_delta_ns,
+    TRY_CAST(adherence_delta_nano AS BIGINT) AS adherence_delta_nano,
+    TRY_CAST(latency_delta_ns AS BIGINT) AS latency_delta_ns,
     tasks,
     pairs,
     is_judged,
@@ -166,10 +166,12 @@ SELECT
     -- nano adherence per GiB, to 1e-6: nano * 2^30 / bytes / 1000.
     CASE
         WHEN vibe_delta_status = 'OK'
-            THEN CAST(
+            THEN TRY_CAST(
                 v1.scaled(
-                    greatest(0, -adherence_delta_nano),
-                    CAST(memory_saved_bytes AS HUGEINT) * 1000,
+                    greatest(
+                        0, paired_baseline_adherence_sum_nano - paired_adherence_sum_nano
+                    ),
+                    CAST(memory_saved_bytes AS HUGEINT) * 1000 * pairs,
                     1073741824
                 ) AS BIGINT
             )

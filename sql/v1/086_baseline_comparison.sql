@@ -32,11 +32,11 @@ folds AS (
         list(DISTINCT verdict) AS verdicts,
         list_sort(list_distinct(flatten(list(coalesce(baseline_run_ids, [])))))
             AS baseline_runs,
-        CAST(
+        TRY_CAST(
             v1.scaled(sum(adherence_delta_nano), count(adherence_delta_nano) * 1000, 1)
             AS BIGINT
         ) AS adherence_delta_micro,
-        CAST(v1.scaled(sum(latency_delta_ns), count(latency_delta_ns), 1) AS BIGINT)
+        TRY_CAST(v1.scaled(sum(latency_delta_ns), count(latency_delta_ns), 1) AS BIGINT)
             AS latency_delta_ns,
         if(count(DISTINCT latency_status) > 1, 'MIXED', min(latency_status))
             AS latency_status,

@@ -243,7 +243,7 @@ SELECT
     END AS pareto_axes,
     points.utility_formula,
     -- nano adherence per ns = adherence per second; to 1e-6.
-    CAST(
+    TRY_CAST(
         v1.scaled(
             points.adherence_sum_nano * points.latency_tasks,
             points.typical_latency_sum_ns * points.adherence_tasks,

@@ -44,8 +44,8 @@ speeds AS (
         sweep_id,
         model_id,
         quant_tag,
-        CAST(sum(pairs) AS BIGINT) AS pairs,
-        CAST(sum(wins) AS BIGINT) AS wins,
+        TRY_CAST(sum(pairs) AS BIGINT) AS pairs,
+        TRY_CAST(sum(wins) AS BIGINT) AS wins,
         count(*) AS blocks,
         sum(ratio_ppm) AS ratio_sum_ppm
     FROM blocks
@@ -259,7 +259,7 @@ SELECT
     pairs,
     wins,
     blocks,
-    CAST(gap_ppm AS BIGINT) AS gap_ppm,
+    TRY_CAST(gap_ppm AS BIGINT) AS gap_ppm,
     coalesce(
         NOT quality_only AND is_bounded AND NOT coalesce(is_same_file, false)
         AND (is_faster OR is_better) AND exceeds_noise AND exceeds_bound,

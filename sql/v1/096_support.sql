@@ -113,8 +113,8 @@ clusters AS (
     FROM (
         SELECT
             *,
-            CAST(sum(passes) OVER quant AS HUGEINT) AS total,
-            CAST(sum(losses) OVER quant AS HUGEINT) AS lost
+            TRY_CAST(sum(passes) OVER quant AS HUGEINT) AS total,
+            TRY_CAST(sum(losses) OVER quant AS HUGEINT) AS lost
         FROM families
         WINDOW quant AS (PARTITION BY sweep_id, model_id, quant_tag)
     )
@@ -296,8 +296,8 @@ SELECT
     if(joined.families < joined.evidence_tasks, clusters.design_effect_micro, NULL)
         AS design_effect_micro,
     joined.bet_log_nano,
-    CAST(joined.mean_loss_nano AS BIGINT) AS mean_loss_nano,
-    CAST(joined.margin_nano AS BIGINT) AS margin_nano,
+    TRY_CAST(joined.mean_loss_nano AS BIGINT) AS mean_loss_nano,
+    TRY_CAST(joined.margin_nano AS BIGINT) AS margin_nano,
     joined.is_separable,
     joined.strength > 0 AS is_supported,
     joined.is_baseline_quant OR coalesce(proven.is_proven, false) AS is_proven,

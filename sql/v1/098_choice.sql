@@ -89,10 +89,10 @@ runs AS (
     SELECT
         sweep_id,
         model_id,
-        CAST(sum(polluted_used) AS BIGINT) AS polluted_used,
-        CAST(sum(polluted_runs) AS BIGINT) AS polluted_runs,
-        CAST(sum(missing_runs) AS BIGINT) AS missing_runs,
-        CAST(sum(planned_runs) AS BIGINT) AS planned_runs,
+        TRY_CAST(sum(polluted_used) AS BIGINT) AS polluted_used,
+        TRY_CAST(sum(polluted_runs) AS BIGINT) AS polluted_runs,
+        TRY_CAST(sum(missing_runs) AS BIGINT) AS missing_runs,
+        TRY_CAST(sum(planned_runs) AS BIGINT) AS planned_runs,
         max(unsupported_tasks) AS unsupported_tasks,
         max(planned_tasks) AS planned_tasks
     FROM v1.quant_aggregate

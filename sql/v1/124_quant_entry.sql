@@ -12,7 +12,7 @@ SELECT
     {
         'quant_tag': quants.quant_tag,
         'quant_rank': quants.quant_rank,
-        'bits_per_weight_milli': CAST(
+        'bits_per_weight_milli': TRY_CAST(
             v1.scaled(quants.bits_per_weight_micro, 1000, 1) AS BIGINT
         ),
         'bits_per_weight_source': quants.bits_per_weight_source,
@@ -56,7 +56,7 @@ SELECT
         END,
         'proven': support.is_proven,
         'separable': support.is_separable,
-        'adherence_score_micro': CAST(
+        'adherence_score_micro': TRY_CAST(
             v1.scaled(
                 quants.adherence_sum_nano, quants.adherence_tasks * 1000, 1
             ) AS BIGINT

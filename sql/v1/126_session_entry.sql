@@ -90,7 +90,7 @@ SELECT
             'runs': canary.runs,
             'quant_tag': canary.quant_tag,
             'test_id': canary.test_id,
-            'adherence_variance_micro': CAST(
+            'adherence_variance_micro': TRY_CAST(
                 v1.scaled(canary.adherence_variance_nano, 1000, 1) AS BIGINT
             ),
             'internal_latency_cv_micro': canary.latency_cv_micro,

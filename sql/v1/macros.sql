@@ -1,11 +1,15 @@
 -- Macros of version 1: exact integer arithmetic, and text from scaled integers.
 -- Nothing here knows a threshold.
 
+-- Whether twice a product stays within 128 bits, with room for an addition.
+CREATE MACRO v1.fits(a, b) AS abs(CAST(a AS DOUBLE)) * abs(CAST(b AS DOUBLE)) < 4e37;
+
 -- n * scale / d as an integer, rounded half up (away from zero); NULL when d is not
--- positive. Cast before multiplying: a squared nanosecond count leaves BIGINT.
+-- positive, or where the result leaves 128 bits: no row may make a view fail. Cast before
+-- multiplying: a squared nanosecond count leaves BIGINT.
 CREATE MACRO v1.scaled(n, d, scale) AS
     CASE
-        WHEN d > 0
+        WHEN d > 0 AND v1.fits(n, scale)
             THEN CAST(sign(n) AS HUGEINT) * (
                 (2 * abs(CAST(n AS HUGEINT)) * CAST(scale AS HUGEINT) + CAST(d AS HUGEINT))
                 // (2 * CAST(d AS HUGEINT))
@@ -18,7 +22,10 @@ CREATE MACRO v1.micro(n, d) AS TRY_CAST(v1.scaled(n, d, 1000000) AS BIGINT);
 
 -- Whether n / d exceeds ppm parts per million, exactly; NULL when an input is.
 CREATE MACRO v1.exceeds_ppm(n, d, ppm) AS
-    CAST(n AS HUGEINT) * 1000000 > CAST(d AS HUGEINT) * CAST(ppm AS HUGEINT);
+    CASE
+        WHEN v1.fits(n, 1000000) AND v1.fits(d, ppm)
+            THEN CAST(n AS HUGEINT) * 1000000 > CAST(d AS HUGEINT) * CAST(ppm AS HUGEINT)
+    END;
 
 -- A list without its NULLs, sorted by bytes.
 CREATE MACRO v1.codes(list_of_codes) AS
@@ -28,17 +35,18 @@ CREATE MACRO v1.codes(list_of_codes) AS
 -- The square root is the only inexact step, and it is correctly rounded everywhere.
 CREATE MACRO v1.cv_micro(n, s, q) AS
     CASE
-        WHEN n >= 2 AND s > 0 THEN TRY_CAST(
-            floor(
-                sqrt(
-                    CAST(
-                        CAST(n AS HUGEINT) * CAST(q AS HUGEINT)
-                        - CAST(s AS HUGEINT) * CAST(s AS HUGEINT) AS DOUBLE
+        WHEN n >= 2 AND s > 0 AND v1.fits(n, q) AND v1.fits(s, s)
+            THEN TRY_CAST(
+                floor(
+                    sqrt(
+                        CAST(
+                            CAST(n AS HUGEINT) * CAST(q AS HUGEINT)
+                            - CAST(s AS HUGEINT) * CAST(s AS HUGEINT) AS DOUBLE
+                        )
                     )
-                )
-                / CAST(s AS DOUBLE) * 1000000 + 0.5
-            ) AS BIGINT
-        )
+                    / CAST(s AS DOUBLE) * 1000000 + 0.5
+                ) AS BIGINT
+            )
     END;
 
 -- A scaled integer as plain decimal text: decimal_text(1234567, 6, 3) is 1.235. The
@@ -46,7 +54,7 @@ CREATE MACRO v1.cv_micro(n, s, q) AS
 CREATE MACRO v1.decimal_text(units, unit_digits, shown_digits) AS
     regexp_replace(
         lpad(
-            CAST(
+            TRY_CAST(
                 v1.scaled(
                     units,
                     CAST(pow(10, unit_digits) AS HUGEINT),
