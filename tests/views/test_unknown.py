@@ -107,7 +107,7 @@ def test_who_thinks_was_not_kept_from_thinking(tmp_path):
     assert (quant["truncated_runs"], quant["answered_runs"]) == (2, 2)
 
 
-STREAMED = {
+STREAMED: dict[str, Any] = {
     "outcome": "OK",
     "streamed": True,
     "prompt_tokens": 20,
