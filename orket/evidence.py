@@ -23,6 +23,11 @@ MOST_DEGREES = 60
 VARIATION_LEVEL_PPM = 50_000
 """The chance that a canary's true variation lies above its bound."""
 
+MOST_LOOKS = 8
+"""Numbers of losses that a sequential proof allows at most."""
+PROOF_SHARE_PERCENT = 95
+"""Of the tasks: by then the last look of a sequential proof is due."""
+
 _PPM = 1_000_000
 _NANO = 1_000_000_000
 
@@ -52,6 +57,19 @@ class Bet:
     to_nano: int
     from_log_nano: int
     to_log_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """One stake of a bet against a quant: what a task does to the logarithm."""
+
+    stake_ppm: int
+    lost_nano: int
+    """Gained with each task that the baseline passes and the quant does not."""
+    both_nano: int
+    """Given up with each that both pass."""
+    gain_nano: int
+    """Given up with each that only the quant passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +131,63 @@ def _least_passes(
         point = point * (passes - losses) * lose // ((losses + 1) * keep)
         losses += 1
         tail += point
+
+
+@lru_cache(maxsize=256)
+def proof_min_passes(
+    threshold_ppm: int,
+    alpha_ppm: int,
+    tasks: int,
+    shares: int = 1,
+    looks: int | None = None,
+) -> tuple[int, ...]:
+    """The passes of the baseline that prove retention, by losses, at every look.
+
+    A quant that keeps exactly the threshold would ever meet the list in at most alpha /
+    shares of all sweeps, however often one looks. Look j, with j losses, spends half of
+    the chance that is left, the last one all of it; there are as many as come due
+    within PROOF_SHARE_PERCENT of `tasks`, at least one, at most `looks`.
+    """
+    if not 0 < threshold_ppm < _PPM or not 0 < alpha_ppm < _PPM:
+        return ()
+    last = tasks * PROOF_SHARE_PERCENT // 100
+    alpha = Fraction(alpha_ppm, _PPM * shares)
+    for number in range(MOST_LOOKS if looks is None else looks, 1, -1):
+        passes = _spend(Fraction(threshold_ppm, _PPM), alpha, number, last)
+        if passes is not None:
+            return passes
+    # One look alone: the first row of what a fixed number of tasks proves.
+    first = next(_least_passes(threshold_ppm, alpha * _PPM, MOST_TASKS), None)
+    return (first[1],) if first else ()
+
+
+def _spend(
+    kept: Fraction, alpha: Fraction, looks: int, last: int
+) -> tuple[int, ...] | None:
+    """When each of so many looks is due; None where the last is later than `last`."""
+    keep, whole = kept.numerator, kept.denominator
+    lose = whole - keep
+    # Ways to have so many losses and no proof yet, times whole ** passes.
+    ways, power = [1] + [0] * looks, 1
+    passes, saved, due = 0, Fraction(0), []
+    for look in range(looks):
+        saved += alpha / 2 ** min(look + 1, looks - 1)
+        while True:
+            passes += 1
+            if passes > last:
+                return None
+            power *= whole
+            ways = [
+                own * keep + (ways[losses - 1] * lose if losses else 0)
+                for losses, own in enumerate(ways)
+            ]
+            proven = sum(ways[: look + 1])
+            if proven * saved.denominator <= saved.numerator * power:
+                break
+        due.append(passes)
+        saved -= Fraction(proven, power)
+        ways[: look + 1] = [0] * (look + 1)
+    return tuple(due)
 
 
 @cache
@@ -181,6 +256,30 @@ def bet_table(threshold_ppm: int) -> tuple[Bet, ...]:
 def bet_needed_nano(alpha_ppm: int, claims: int = 1) -> int:
     """The logarithm that one stake must reach alone, with a quarter of the money."""
     return math.ceil(_NANO * math.log(len(STAKES_PPM) * _PPM * claims / alpha_ppm))
+
+
+@lru_cache(maxsize=64)
+def stake_table(threshold_ppm: int) -> tuple[Stake, ...]:
+    """What a bet against a quant, threshold x the baseline's - its own, is worth.
+
+    If the quant keeps the threshold the money shrinks on average, whenever one looks.
+    Rounded so that nothing is shown more easily than by the real numbers.
+    """
+    if not 0 < threshold_ppm < _PPM:
+        return ()
+    kept = threshold_ppm / _PPM
+    stakes = []
+    for stake_ppm in STAKES_PPM:
+        stake = stake_ppm / _PPM
+        stakes.append(
+            Stake(
+                stake_ppm,
+                math.floor(_NANO * math.log1p(stake * kept)),
+                math.ceil(-_NANO * math.log1p(-stake * (1 - kept))),
+                math.ceil(-_NANO * math.log1p(-stake)),
+            )
+        )
+    return tuple(stakes)
 
 
 @lru_cache(maxsize=64)

@@ -858,7 +858,7 @@ class SweepRow(Record, frozen=True, kw_only=True):
         str | None, _about("Version of the fingerprint's recipe")
     ] = None
     hardware: Annotated[Hardware, _about("What the fingerprint is made of")]
-    order: Annotated[Name, _about("reversed, rotated or grouped")] = "rotated"
+    order: Annotated[Name, _about("reversed, rotated, grouped or adaptive")] = "rotated"
     repetitions: Annotated[Count, _about("Repetitions of the matrix", "count")] = 1
     polluted_retries: Annotated[Count, _about("Retry passes allowed", "count")] = 1
     canary_planned: Annotated[bool, _about("The canary gate is in the plan")] = False
@@ -1040,8 +1040,8 @@ class EventRow(Record, frozen=True, kw_only=True):
     event: Annotated[
         Name,
         _about(
-            "SWEEP_FINISHED, SWEEP_ABORTED, BASELINE_APPEND, BASELINE_PIN, "
-            "BASELINE_UNPIN, BASELINE_PRUNE or BASELINE_PRUNE_UNDONE"
+            "SWEEP_FINISHED, SWEEP_ABORTED, ROUND_JUDGED, BASELINE_APPEND, "
+            "BASELINE_PIN, BASELINE_UNPIN, BASELINE_PRUNE or BASELINE_PRUNE_UNDONE"
         ),
     ]
     sweep_id: Annotated[str | None, _about("Sweep it speaks of")] = None

@@ -10,6 +10,7 @@ import msgspec
 
 from orket.records import EventRow, Policy, SidecarRow
 from orket.warehouse import Warehouse
+from tests.adaptive_sweep import ask, losing, make
 from tests.built_sweep import CONTROLS, MS, START, Sweep, quiet_counters
 
 CASES: dict[str, Callable[[Path], Warehouse]] = {}
@@ -405,3 +406,45 @@ def faithful() -> Sweep:
         sweep.score("Q2_K", task, [same, second], path_ids=[1, 1])
     wall = {"F16": 800, "Q8_0": 600, "Q4_K_M": 550, "Q2_K": 500}
     return answer(sweep, dict.fromkeys(sweep.quants, 0), wall)
+
+
+def after_rounds(name: str, lost: dict[str, set[int]], later: dict[str, int]) -> Sweep:
+    """Three rounds that ask all, then so many portions of some quants."""
+    sweep = make(("F16", "Q8_0", "Q4_K_M", "Q2_K"), name=name)
+    for index, runs in sweep.blocks().items():
+        if index // 4 < later.get(runs[0].quant_tag, 3):
+            ask(sweep, {"blocks": [{"block_index": index}]}, losing(lost))
+    return sweep
+
+
+@case
+def rounds_decided() -> Sweep:
+    """136 tasks, Q2_K loses every second one: 17 of 34, which is 14 of 64 and more.
+
+    Q4_K_M starts the first of two chains, so half the chance of error is its: 0.95 **
+    104 <= 0.005. Portions of 6, 11, 17, 17, ... make 119 the first that reaches it.
+    """
+    lost = {"Q2_K": set(range(0, 136, 2))}
+    later = {"F16": 8, "Q4_K_M": 8}
+    return after_rounds("rounds_decided", lost, later).finish()
+
+
+@case
+def rounds_open() -> Sweep:
+    """As above, stopped by the budget at 51 tasks: 53 more passes prove Q4_K_M.
+
+    Q8_0 lost one task of 34: its chain has a list of one row, 104 without a loss, so it
+    cannot be proven any more.
+    """
+    lost = {"Q2_K": set(range(0, 136, 2)), "Q8_0": {3}}
+    sweep = after_rounds("rounds_open", lost, {"F16": 4, "Q4_K_M": 4})
+    sweep.events.append(
+        EventRow(
+            event_id="rounds_open-end",
+            recorded_at=START + timedelta(hours=1),
+            event="SWEEP_FINISHED",
+            sweep_id="rounds_open",
+            reason="BUDGET_ENDED",
+        )
+    )
+    return sweep

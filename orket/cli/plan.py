@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from orket.cli.options import store_option
-from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_options
+from orket.cli.sweep_options import (
+    SweepOptions,
+    budget_options,
+    load_chosen_preset,
+    sweep_options,
+    with_budget,
+)
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
@@ -18,6 +24,7 @@ PLACEHOLDER = "<sweep>"
 @click.command()
 @click.argument("preset")
 @sweep_options
+@budget_options
 @click.option("--no-canary", is_flag=True, help="Plan without the gate.")
 @click.option(
     "--format",
@@ -30,6 +37,8 @@ PLACEHOLDER = "<sweep>"
 def plan(
     preset: str,
     chosen: SweepOptions,
+    budget: str | None,
+    grid: bool,
     no_canary: bool,
     output_format: str,
     store: Warehouse,
@@ -42,9 +51,8 @@ def plan(
     from orket.exports.json_text import render_json
     from orket.planning.plan import build_plan
 
-    resolved = build_plan(
-        load_chosen_preset(preset, chosen), PLACEHOLDER, skip_canary=no_canary
-    )
+    bent = with_budget(load_chosen_preset(preset, chosen), chosen, budget, grid)
+    resolved = build_plan(bent, PLACEHOLDER, skip_canary=no_canary)
     if output_format == "json":
         click.echo(render_json(plan_document(resolved, store, "sweep_summary.json")))
         return

@@ -45,6 +45,7 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
         "control_profile": ", ".join(plan.control_profiles),
         "commit": str(checkout) if checkout else None,
         "order": plan.order,
+        "budget_seconds": plan.budget_seconds,
         "repetitions": plan.repetitions,
         "polluted_retries": plan.polluted_retries,
         "task_bank": sorted({entry.bank for entry in plan.task_entries}),
@@ -121,13 +122,13 @@ def print_plan(plan: Plan, store: Warehouse, summary: str) -> None:
         print_prose(f"  {title:<16} {value}")
     for model in document["models"]:
         _print_model(model)
-    _print_order(document["blocks"])
+    _print_order(document["blocks"], document["budget_seconds"] is not None)
     print_prose()
     print_prose("Will write:")
     for path in document["artifacts"]:
         print_prose(f"  {path}")
     print_prose()
-    print_prose(_estimate_line(document["estimate"]))
+    print_prose(_estimate_line(document))
     for warning in document["warnings"]:
         print_prose(f"Note: {warning}")
     for missing in document["missing"]:
@@ -148,7 +149,7 @@ def _headlines(document: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         (
             "order",
-            f"{document['order']}, {document['repetitions']} repetitions, at most "
+            f"{_order_words(document)}, at most "
             f"{document['polluted_retries']} retry passes for polluted runs",
         ),
         ("canary", gate or "none"),
@@ -194,6 +195,13 @@ def _fidelity_lines(fidelity: dict[str, Any] | None) -> list[tuple[str, str]]:
     ]
 
 
+def _order_words(document: dict[str, Any]) -> str:
+    budget = document["budget_seconds"]
+    if budget is None:
+        return f"{document['order']}, {document['repetitions']} repetitions"
+    return f"{document['order']}: rounds within {duration(budget)}"
+
+
 def _print_model(model: dict[str, Any]) -> None:
     print_prose()
     print_prose(f"Model {model['id']}, control profile {model['control_profile']}")
@@ -231,13 +239,20 @@ def _identity(quant: dict[str, Any]) -> str:
     return str(quant["digest"] or "asked of the server")[:23]
 
 
-def _print_order(blocks: list[dict[str, Any]]) -> None:
+def _print_order(blocks: list[dict[str, Any]], is_adaptive: bool) -> None:
     print_prose("Order of blocks (each opens with its warm-ups):")
     passes: dict[tuple[str, str, int], list[str]] = {}
     for block in blocks:
         key = (block["phase"], block["model"], block["repetition"])
         passes.setdefault(key, []).append(block["quant"])
     for (phase, model, repetition), quants in passes.items():
+        if phase == "matrix" and is_adaptive:
+            asked = list(dict.fromkeys(quants))
+            print_prose(
+                f"  {model}  rounds, as far as the budget and the evidence ask: "
+                f"{', '.join(asked)}"
+            )
+            continue
         title = f"repetition {repetition}" if phase == "matrix" else phase
         print_prose(f"  {model}  {title}: {' > '.join(quants)}")
 
@@ -264,13 +279,16 @@ def _artifacts(plan: Plan, store: Warehouse, summary: str) -> list[str]:
     return [*paths, str(store.path / "events" / "part-*.parquet"), summary]
 
 
-def _estimate_line(estimate: dict[str, Any]) -> str:
+def _estimate_line(document: dict[str, Any]) -> str:
+    estimate = document["estimate"]
+    is_adaptive = document["budget_seconds"] is not None
     disk = f"{estimate['warehouse_bytes'] / 2**20:.1f} MiB in the warehouse"
     if estimate["seconds"] is None:
         return f"Estimate: time unknown (sizes are the server's to say), {disk}"
     largest = estimate["largest_model_bytes"] / 2**30
     return (
-        f"Estimate: about {duration(estimate['seconds'])}, {disk}, largest model "
+        f"Estimate: {'all of it ' if is_adaptive else ''}"
+        f"about {duration(estimate['seconds'])}, {disk}, largest model "
         f"{largest:.2f} GiB; {estimate['basis']}"
     )
 

@@ -12,6 +12,7 @@ from orket.cli.options import output_option, store_option
 from orket.cli.own_model import fit_to_memory, print_choices
 from orket.cli.running import (
     check_output,
+    explain_budget,
     explain_interrupt,
     failure_of,
     new_id,
@@ -21,8 +22,10 @@ from orket.cli.running import (
 from orket.cli.sweep_options import (
     SweepOptions,
     bend_preset,
+    budget_options,
     load_chosen_preset,
     sweep_options,
+    with_budget,
 )
 from orket.errors import CheckFailed, UsageError
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("preset", metavar="[MODEL|FOLDER|URL|PRESET]", required=False)
 @sweep_options
+@budget_options
 @click.option("--no-canary", is_flag=True, help="Skip the gate; the summary says so.")
 @click.option(
     "--sidecar",
@@ -65,6 +69,8 @@ def run(
     ctx: click.Context,
     preset: str | None,
     chosen: SweepOptions,
+    budget: str | None,
+    grid: bool,
     no_canary: bool,
     sidecar: str | None,
     resume: str | None,
@@ -110,6 +116,7 @@ def run(
     else:
         print_choices()
         return
+    resolved = with_budget(resolved, chosen, budget, grid)
     resolved = _with_sidecar(resolved, sidecar)
     if not dry_run:
         resolved = fill_served(resolved)
@@ -130,6 +137,8 @@ def run(
     outcome = run_plan(plan, store, resume is not None, yes)
     if outcome.status == "INTERRUPTED":
         line = resume_line(plan.sweep_id, store)
+        if outcome.calls and output != "-":
+            print_sweep(load_summary(store, plan.sweep_id))
         ctx.exit(explain_interrupt(plan.sweep_id, store, outcome.calls, line))
     if outcome.status == "CANARY_FAILED":
         from orket.cli.canary_words import gate_failure
@@ -147,6 +156,7 @@ def run(
         print_sweep(summary, lambda: load_summary(store, plan.sweep_id, fill))
     if failure is not None:
         raise failure
+    explain_budget(outcome, plan, store)
     if require_recommendation:
         _require_recommendation(summary)
 

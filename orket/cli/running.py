@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import tempfile
@@ -109,6 +110,28 @@ def explain_interrupt(
     if resume_with:
         messages.note(f"go on with: {resume_with}")
     return EXIT_INTERRUPTED
+
+
+def explain_budget(outcome: Outcome, plan: Plan, store: Warehouse) -> None:
+    """Say what more time would bring, where a budget ended before the sweep did."""
+    from orket.cli.figures import duration
+    from orket.sweep.resume import BUDGET_ENDED
+
+    budget = plan.budget_seconds
+    if outcome.stop_reason != BUDGET_ENDED or budget is None:
+        return
+    tasks, seconds = outcome.further_tasks, outcome.further_seconds
+    takes = "" if seconds is None else f", about {duration(seconds)} more"
+    if tasks:
+        brings = f"the next proof takes at least {tasks} such tasks{takes}"
+    else:
+        brings = f"the next round is no proof yet{takes}"
+    minutes = math.ceil((budget + (budget if seconds is None else 1.2 * seconds)) / 60)
+    line = resume_line(plan.sweep_id, store)
+    messages.note(
+        f"the budget of {duration(budget)} ended first; {brings}: "
+        f"{line} --budget {max(minutes, 1)}m"
+    )
 
 
 def resume_line(sweep_id: str, store: Warehouse) -> str:

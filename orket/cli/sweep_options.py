@@ -70,6 +70,50 @@ def sweep_options(command: _Command) -> _Command:
     return cast(_Command, rejudge_options(gather))
 
 
+def budget_options(command: _Command) -> _Command:
+    """The options of `with_budget`, as `budget` and `grid`."""
+    for option in (
+        click.option(
+            "--grid",
+            is_flag=True,
+            help="Ask every quant every task, as often as --runs.",
+        ),
+        click.option(
+            "--budget",
+            metavar="TIME",
+            help="Take so long at most, e.g. 20m, and ask what is evidence first.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def with_budget(
+    preset: Preset, chosen: SweepOptions, budget: str | None, grid: bool
+) -> Preset:
+    """The preset with a budget of time over its own, or with none: the full grid.
+
+    Raises UsageError for both at once, and for repetitions within a budget.
+    """
+    from orket.planning.preset import Change, override
+
+    if budget is not None and grid:
+        raise UsageError("--budget and --grid exclude each other", "leave out one")
+    if grid:
+        return override(preset, [Change("budget", None)])
+    if budget is not None:
+        from orket.planning.budget import read_budget
+
+        read_budget(budget)
+        preset = override(preset, [Change("budget", budget)])
+    if preset.table.budget is not None and chosen.runs is not None:
+        raise UsageError(
+            "--runs repeats tasks, and a budget has no time for answers that repeat",
+            "leave it out, or add --grid",
+        )
+    return preset
+
+
 def load_chosen_preset(name: str, chosen: SweepOptions) -> Preset:
     """The preset that the argument means, with the options over it.
 

@@ -55,8 +55,11 @@ class SweepProgress:
     def started(self, plan: Plan, total: int) -> None:
         """Open the display, where stderr is a terminal."""
         self._total = total
+        calls = f"{total} calls"
+        if plan.budget_seconds is not None:
+            calls = f"at most {total} calls within {duration(plan.budget_seconds)}"
         messages.note(
-            f"sweep {plan.sweep_id}: {total} calls, control profile "
+            f"sweep {plan.sweep_id}: {calls}, control profile "
             + ", ".join(plan.control_profiles)
         )
         if sys.stderr.isatty():
@@ -91,7 +94,7 @@ class SweepProgress:
         self._polluted = polluted
         self._draw(None)
 
-    def agrees(self, seconds: float | None) -> bool:
+    def agrees(self, seconds: float | None, at_most: bool = False) -> bool:
         """Say how long the matrix will take; on a terminal, more than an hour is asked.
 
         In a pipe nobody could answer: what was asked for is done.
@@ -99,10 +102,13 @@ class SweepProgress:
         if seconds is None:
             self.note("how long the matrix will take cannot be told yet")
             return True
-        self.note(
-            f"the matrix will take about {duration(seconds)}, by the calls so far, and "
-            "more where disturbed runs have to be repeated"
-        )
+        if at_most:
+            self.note(f"the rounds will take at most about {duration(seconds)}")
+        else:
+            self.note(
+                f"the matrix will take about {duration(seconds)}, by the calls so far, "
+                "and more where disturbed runs have to be repeated"
+            )
         asks = sys.stderr.isatty() and sys.stdin.isatty() and not self._yes
         if seconds <= ASK_BEYOND_SECONDS or not asks:
             return True

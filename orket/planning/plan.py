@@ -11,6 +11,7 @@ import msgspec
 
 from orket.errors import UsageError
 from orket.planning import identity
+from orket.planning.budget import read_budget
 from orket.planning.fidelity import plan_fidelity
 from orket.planning.kept import keep_preset
 from orket.planning.preset import (
@@ -21,6 +22,7 @@ from orket.planning.preset import (
     load_profile,
 )
 from orket.planning.preset_file import ControlsTable, ModelTable
+from orket.planning.rounds import ADAPTIVE, order_tasks, rule_facts
 from orket.planning.schedule import (
     CanaryCell,
     PlannedModel,
@@ -90,6 +92,8 @@ class Plan:
     task_entries: tuple[TaskEntry, ...]
     repetitions: int
     order: str
+    budget_seconds: int | None
+    """How long an adaptive sweep may take; None: the full grid."""
     polluted_retries: int
     nonce_rule: str
     canary: tuple[CanaryCell, ...]
@@ -142,12 +146,16 @@ def build_plan(
     )
     prove_samples(bank, tasks, table.tasks.sandbox)
     entries = tuple(_task_entry(task) for task in tasks)
+    budget = _plan_budget(preset, purpose)
     profiles = {model.id: _profile_of(preset, model) for model in table.models}
     models = tuple(
         _plan_model(preset, model, profiles[model.id], server) for model in table.models
     )
     repetitions = 0 if purpose == CANARY_ONLY else table.repetitions or 1
-    order = table.order or "reversed"
+    order: str = table.order or "reversed"
+    if budget is not None:
+        # Repeated answers are no evidence, and who is asked when is told by the rows.
+        repetitions, order = 1, ADAPTIVE
     gate = purpose == CANARY_ONLY or (
         table.canary.enabled is not False and not skip_canary
     )
@@ -173,6 +181,8 @@ def build_plan(
     fidelity = plan_fidelity(table.fidelity, entries) if purpose == MATRIX else None
     if fidelity is not None:
         facts["fidelity"] = msgspec.to_builtins(fidelity)
+    if budget is not None:
+        facts["adaptive"] = [rule_facts(model.policy, len(entries)) for model in models]
     return Plan(
         sweep_id=sweep_id,
         purpose=purpose,
@@ -186,6 +196,7 @@ def build_plan(
         task_entries=entries,
         repetitions=repetitions,
         order=order,
+        budget_seconds=budget,
         polluted_retries=_or(table.polluted_retries, 1),
         nonce_rule=rule,
         canary=canary,
@@ -204,12 +215,33 @@ def build_plan(
         runtime_target=table.runtime_target or "local-hardware",
         execution_mode=table.execution_mode or "live",
         profile_limits=_profile_limits(preset),
-        runs=build_schedule(sweep_id, models, entries, repetitions, order, canary),
+        runs=build_schedule(
+            sweep_id,
+            models,
+            entries if budget is None else order_tasks(entries),
+            repetitions,
+            order,
+            canary,
+        ),
         plan_hash=identity.hash_of(facts),
         policy_hash=identity.hash_of(
             {model.model_id: policy_facts(model.policy) for model in models}
         ),
     )
+
+
+def _plan_budget(preset: Preset, purpose: str) -> int | None:
+    """The seconds an adaptive sweep may take; None for the grid. Raises UsageError."""
+    table = preset.table
+    if table.budget is None or purpose != MATRIX:
+        return None
+    policies = [table.policy, *(model.policy for model in table.models)]
+    if any(policy.get("evidence_rule") == "bet" for policy in policies):
+        raise UsageError(
+            "a sweep with a budget proves by counting tasks, not by a bet",
+            "leave out evidence_rule, or run the full grid with --grid",
+        )
+    return read_budget(table.budget)
 
 
 def _profile_of(preset: Preset, model: ModelTable) -> Profile:

@@ -20,6 +20,7 @@ from typing import (
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from orket.errors import UsageError
+from orket.planning.budget import read_budget
 from orket.policy import POLICY_KEYS, policy_value
 from orket.providers.options import OPTION_KEYS, ServerOptions, build_options
 from orket.tasks.sandboxes import NAMES as SANDBOXES
@@ -152,6 +153,7 @@ class PresetTable(Table):
     control_profile: Word | None = None
     repetitions: Positive | None = None
     order: Literal["reversed", "rotated", "grouped"] | None = None
+    budget: Word | None = None
     polluted_retries: Natural | None = None
     runtime_target: Word | None = None
     execution_mode: Word | None = None
@@ -290,6 +292,11 @@ def _word_problems(
     tasks = content.get("tasks")
     table = tasks if isinstance(tasks, dict) else {}
     problems: list[tuple[tuple[str | int, ...], str]] = []
+    if isinstance(budget := content.get("budget"), str):
+        try:
+            read_budget(budget)
+        except UsageError as error:
+            problems.append((("budget",), str(error)))
     for key, kind, known in (
         ("buckets", "bucket", BUCKETS),
         ("sandbox", "sandbox", SANDBOXES),

@@ -3,6 +3,9 @@
 Nesting is model > repetition > quant > task. Every second repetition visits the quants
 in reverse, so that a machine that slows down or warms up steadily does so for every
 quant alike: over two repetitions their places add up to the same.
+
+An adaptive plan has each task once, cut into rounds: its blocks are all that could be
+asked, and the rows so far tell which of them is next (see `rounds`).
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from orket.planning import identity
+from orket.planning.rounds import ADAPTIVE, cut_rounds
 from orket.planning.targets import Target
 from orket.records import Controls, PlannedRun, Policy, TaskEntry
 
@@ -85,12 +89,24 @@ class _Builder:
             self._open_block(model, target, task)
             for repetition in range(1, model.policy.canary_repetitions + 1):
                 self._add("canary", target, task, repetition)
+        if order == ADAPTIVE:
+            self._add_rounds()
+            return self._runs
         for model in self._models:
             for repetition, target in _visits(model.targets, repetitions, order):
                 self._open_block(model, target, self._tasks[0])
                 for task in self._tasks:
                     self._add("matrix", target, task, repetition)
         return self._runs
+
+    def _add_rounds(self) -> None:
+        """Blocks without warm-ups: each is warmed up when it is asked."""
+        for model in self._models:
+            for portion in cut_rounds(self._tasks):
+                for target in model.targets:
+                    self._block += 1
+                    for task in portion:
+                        self._add("matrix", target, task, 1)
 
     def _open_block(self, model: PlannedModel, target: Target, task: TaskEntry) -> None:
         self._block += 1

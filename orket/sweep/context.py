@@ -41,7 +41,7 @@ class Reporter(Protocol):
         """So many planned runs have no clean attempt yet, by the view."""
         ...
 
-    def agrees(self, seconds: float | None) -> bool:
+    def agrees(self, seconds: float | None, at_most: bool = False) -> bool:
         """Whether the matrix may begin, which will take so long; None: not known."""
         ...
 
@@ -72,7 +72,7 @@ class Silence:
     def judged(self, polluted: int) -> None:
         return
 
-    def agrees(self, seconds: float | None) -> bool:
+    def agrees(self, seconds: float | None, at_most: bool = False) -> bool:
         return True
 
     def left(self, seconds: float | None) -> None:
@@ -119,6 +119,8 @@ class Context:
     """Planned runs that a call has measured, by this executor or an earlier one."""
     health: Health = field(init=False)
     forecast: Forecast = field(init=False)
+    began_ns: int = field(init=False)
+    """When this executor began, by the monotonic clock."""
     next_order: int = 0
     next_block: int = 0
     warmups: dict[tuple[str, str, str], int] = field(default_factory=dict)
@@ -127,6 +129,7 @@ class Context:
     def __post_init__(self) -> None:
         self.health = Health(self.plan)
         self.forecast = Forecast(self.plan)
+        self.began_ns = self.clock.monotonic_ns()
         self.tasks = {task.test_id: task for task in self.plan.tasks}
         self.revisions = {
             entry.test_id: entry.task_revision for entry in self.plan.task_entries
@@ -141,11 +144,17 @@ class Context:
         self.next_block = max(self.next_block, planned_blocks)
 
     def unmeasured(self) -> list[PlannedRun]:
-        """Planned runs, warm-ups apart, that no call has measured yet."""
+        """Planned runs, warm-ups apart, that no call has measured yet.
+
+        What an adaptive sweep was not told to ask does not count.
+        """
+        is_grid = self.plan.budget_seconds is None
         return [
             run
             for run in self.plan.runs
-            if run.phase != "warmup" and run.run_id not in self.measured
+            if run.phase != "warmup"
+            and run.run_id not in self.measured
+            and (is_grid or run.phase != "matrix" or run.run_id in self.attempts)
         ]
 
     def take_block(self) -> int:

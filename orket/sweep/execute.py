@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 
 from orket.errors import UsageError, WarehouseError
 from orket.machine.clock import Clock, SystemClock
@@ -32,6 +33,7 @@ from orket.sweep.outcome import (
 from orket.sweep.pollution import Pollution
 from orket.sweep.resume import Progress, is_complete, read_progress
 from orket.sweep.retry import Retry
+from orket.sweep.rounds import Rounds
 from orket.sweep.servers import Servers
 from orket.sweep.sidecar import check_sidecar
 from orket.sweep.walk import Walk, blocks_of
@@ -154,9 +156,30 @@ class _Executor:
         if failed := run_gate(context, walk, self._warehouse):
             return self._endings.abort(CANARY_FAILED, failed)
         run_fidelity(context, blocks, self._warehouse)
+        retry = Retry(context, walk, anchors, pollution)
+        if context.plan.budget_seconds is not None:
+            return self._run_rounds(walk, anchors, pollution, retry)
         run_matrix(context, walk, anchors, pollution)
-        Retry(context, walk, anchors, pollution).run(progress)
+        retry.run(progress)
         return self._endings.finish()
+
+    def _run_rounds(
+        self, walk: Walk, anchors: Anchors, pollution: Pollution, retry: Retry
+    ) -> Outcome:
+        ending = Rounds(
+            self._context,
+            self._warehouse,
+            walk,
+            anchors,
+            pollution,
+            retry,
+            self._progress,
+        ).run()
+        return replace(
+            self._endings.finish(ending.reason),
+            further_tasks=ending.further_tasks,
+            further_seconds=ending.further_seconds,
+        )
 
 
 def _count_calls(plan: Plan) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orket.warehouse import Warehouse
@@ -31,6 +31,64 @@ def list_polluted(warehouse: Warehouse, sweep_id: str) -> list[PollutedRun]:
             [sweep_id],
         )
     return [PollutedRun(**row) for row in rows]
+
+
+ASK = "ASK"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the view says of one model of an adaptive sweep."""
+
+    model_id: str
+    answer: str
+    """ASK, or why it stops."""
+    blocks: tuple[int, ...]
+    """Blocks of the plan to run, in order."""
+    proof_quants: tuple[str, ...]
+    """Those that the next proof asks: the quant, and the baseline quant."""
+    further_tasks: int | None
+    """Tasks that this proof takes at least; None where none is in reach."""
+    answer_row: dict[str, Any] = field(default_factory=dict)
+    """All of the answer, with the counts behind it."""
+
+
+def read_rounds(warehouse: Warehouse, sweep_id: str) -> list[Look]:
+    """What each model of an adaptive sweep is asked next, or why nothing."""
+    with warehouse.session(sweep_id) as session:
+        rounds = session.rows(
+            "SELECT * EXCLUDE (sweep_id) FROM v1.next_round WHERE sweep_id = ? "
+            "ORDER BY model_id",
+            [sweep_id],
+        )
+        quants = session.rows(
+            "SELECT model_id, quant_tag, state, asked_tasks, passes, losses, gains, "
+            "least_passes FROM v1.proof WHERE sweep_id = ? "
+            "ORDER BY model_id, place NULLS LAST, quant_tag",
+            [sweep_id],
+        )
+    return [
+        _look(row, [quant for quant in quants if quant["model_id"] == row["model_id"]])
+        for row in rounds
+    ]
+
+
+def _look(row: dict[str, Any], quants: list[dict[str, Any]]) -> Look:
+    wanted = row["proof_quant"]
+    asked = next((quant for quant in quants if quant["quant_tag"] == wanted), None)
+    further = (
+        max(asked["least_passes"] - asked["passes"], 0)
+        if asked and asked["least_passes"] is not None
+        else None
+    )
+    return Look(
+        row["model_id"],
+        row["answer"],
+        tuple(block["block_index"] for block in row["blocks"]),
+        (wanted, quants[0]["quant_tag"]) if asked else (),
+        further,
+        {**row, "quants": quants},
+    )
 
 
 def read_canary(warehouse: Warehouse, sweep_id: str) -> list[dict[str, Any]]:

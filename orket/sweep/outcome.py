@@ -33,6 +33,12 @@ class Outcome:
     failed_canaries: tuple[dict[str, Any], ...] = ()
     cause: OrketError | None = None
     """Why a stopped or failed sweep could not go on."""
+    stop_reason: str | None = None
+    """Why an adaptive sweep asked no more; None for a grid."""
+    further_tasks: int | None = None
+    """Tasks that its next proof takes at least; None where none is in reach."""
+    further_seconds: float | None = None
+    """How long these take; None: not known."""
     was_complete: bool = False
     """The sweep had been finished before: nothing was run."""
 
@@ -44,7 +50,7 @@ class Endings:
         self._context = context
         self._warehouse = warehouse
 
-    def finish(self) -> Outcome:
+    def finish(self, stop_reason: str | None = None) -> Outcome:
         """Every phase was walked: completed, unless a server was lost for good."""
         unmeasured = self._context.unmeasured()
         lost = self._context.health.lost()
@@ -53,8 +59,8 @@ class Endings:
         if unmeasured and not self._context.measured:
             said = self._context.last_failure or "no call was made"
             return self.fail(ServerError(f"no call was answered: {said}"))
-        self._record("SWEEP_FINISHED", None)
-        return self._outcome(COMPLETED)
+        self._record("SWEEP_FINISHED", stop_reason)
+        return replace(self._outcome(COMPLETED), stop_reason=stop_reason)
 
     def abort(self, reason: str, canaries: Sequence[dict[str, Any]] = ()) -> Outcome:
         """Stopped by the user, by the gate or by a fault."""

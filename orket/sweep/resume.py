@@ -13,6 +13,9 @@ from orket.sweep.context import Context
 from orket.sweep.failures import is_measured
 from orket.warehouse import Warehouse
 
+BUDGET_ENDED = "BUDGET_ENDED"
+"""Why a sweep finished that more time could tell more of."""
+
 
 @dataclass(slots=True)
 class Progress:
@@ -32,6 +35,8 @@ class Progress:
     """Weights that each quant was measured with."""
     retry_pass: int = 0
     """The last retry pass that was begun."""
+    spent_seconds: float = 0.0
+    """Time that the executors took, from their start to their last call."""
     retried: set[tuple[str, int]] = field(default_factory=set)
     """Planned runs with the retry passes they were measured in."""
 
@@ -125,7 +130,13 @@ def read_progress(
             "FROM v1.attempts WHERE sweep_id = ?",
             [plan.sweep_id],
         )
-    progress = Progress()
+        (spent,) = session.rows(
+            "SELECT coalesce(sum(spent), 0.0) AS seconds FROM ("
+            "SELECT epoch(max(recorded_at) - executor_started_at) AS spent "
+            "FROM v1.attempts WHERE sweep_id = ? GROUP BY executor_started_at)",
+            [plan.sweep_id],
+        )
+    progress = Progress(spent_seconds=spent["seconds"])
     for row in rows:
         run = row["run_id"]
         if row["outcome"] != "CANCELLED":
@@ -163,6 +174,8 @@ def is_complete(
     Raises UsageError as `read_progress` does.
     """
     measured = read_progress(warehouse, plan, hardware_fingerprint).measured
+    if plan.budget_seconds is not None:
+        return _is_decided(warehouse, plan.sweep_id)
     if any(run.run_id not in measured for run in plan.runs if run.phase != "warmup"):
         return False
     with warehouse.session(plan.sweep_id) as session:
@@ -172,6 +185,18 @@ def is_complete(
             [plan.sweep_id],
         )
     return bool(finished)
+
+
+def _is_decided(warehouse: Warehouse, sweep_id: str) -> bool:
+    """Whether an adaptive sweep ended by the view's word: more time changes nothing."""
+    with warehouse.session(sweep_id) as session:
+        finished = session.rows(
+            "SELECT reason FROM raw.events "
+            "WHERE sweep_id = ? AND event = 'SWEEP_FINISHED' "
+            "ORDER BY recorded_at DESC, event_id DESC LIMIT 1",
+            [sweep_id],
+        )
+    return bool(finished) and finished[0]["reason"] != BUDGET_ENDED
 
 
 def _refuse_other(

@@ -35,20 +35,26 @@ class Retry:
 
     def run(self, progress: Progress) -> None:
         """Make the retry passes that are left. Raises ServersGone, Doomed."""
+        if self._context.plan.purpose == MATRIX:
+            self.make_passes(progress.retried, max(1, progress.retry_pass))
+
+    def make_passes(self, retried: set[tuple[str, int]], first: int = 1) -> None:
+        """Make passes from `first` on over what was not `retried` in them, and add it.
+
+        Raises ServersGone, Doomed.
+        """
         plan = self._context.plan
-        if plan.purpose != MATRIX:
-            return
-        first = max(1, progress.retry_pass)
         for number in range(first, plan.polluted_retries + 1):
             curable = [
                 run
                 for run in self._pollution.list_curable()
-                if (run.run_id, number) not in progress.retried
+                if (run.run_id, number) not in retried
             ]
             if not curable:
                 return
             self._wait(curable)
             self._run_pass(number, [run.run_id for run in curable])
+            retried.update((run.run_id, number) for run in curable)
             self._anchors.close()
 
     def _wait(self, polluted: Sequence[PollutedRun]) -> None:

@@ -9,6 +9,8 @@ import duckdb
 
 from orket import evidence
 
+ADAPTIVE = "adaptive"
+"""The order of a manifest whose rounds follow from its rows."""
 Connection = duckdb.DuckDBPyConnection
 
 _LEVELS = "SELECT DISTINCT evidence_level_ppm FROM v1.policy ORDER BY ALL"
@@ -17,6 +19,14 @@ _CLAIMS = (
     "max(len(manifest.quants)) FROM v1.policy INNER JOIN v1.manifest AS manifest "
     "USING (sweep_id) GROUP BY ALL ORDER BY ALL"
 )
+_ADAPTIVE = (
+    "SELECT DISTINCT adherence_threshold_ppm, evidence_level_ppm, len(manifest.tasks) "
+    "FROM v1.policy INNER JOIN v1.manifest AS manifest USING (sweep_id) "
+    f"WHERE manifest.\"order\" = '{ADAPTIVE}' ORDER BY ALL"
+)
+_CHANCE_SHARES = ((1, 8), (2, 8), (2, 1), (4, 1))
+"""Into how many parts the chance of error is divided, and the looks at the proof: of
+one chain and of two, and the same for tasks in families."""
 _MOST_TASKS = "SELECT coalesce(max(len(tasks)), 0) FROM v1.manifest"
 # A manifest may say any number of repetitions: there are no more pairs than runs.
 _MOST_PAIRS = (
@@ -73,6 +83,34 @@ def _fill_levels(connection: Connection) -> None:
     _insert(connection, "evidence_level", sorted(rows))
 
 
+def _fill_proofs(connection: Connection) -> None:
+    rows = [
+        (threshold, level, tasks, shares, looks, losses, passes)
+        for threshold, level, tasks in connection.execute(_ADAPTIVE).fetchall()
+        for shares, looks in _CHANCE_SHARES
+        for losses, passes in enumerate(
+            evidence.proof_min_passes(threshold, level, tasks, shares, looks)
+        )
+    ]
+    _insert(connection, "proof", rows)
+
+
+def _fill_stakes(connection: Connection) -> None:
+    thresholds = {row[0] for row in connection.execute(_ADAPTIVE).fetchall()}
+    rows = [
+        (
+            threshold,
+            stake.stake_ppm,
+            stake.lost_nano,
+            stake.both_nano,
+            stake.gain_nano,
+        )
+        for threshold in sorted(thresholds)
+        for stake in evidence.stake_table(threshold)
+    ]
+    _insert(connection, "stake", rows)
+
+
 def _fill_signs(connection: Connection) -> None:
     most = _number(connection, _MOST_PAIRS)
     rows = [
@@ -111,6 +149,22 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "to_log_nano",
         ),
         "evidence_level": ("evidence_level_ppm", "claims", "bet_needed_nano"),
+        "proof": (
+            "adherence_threshold_ppm",
+            "evidence_level_ppm",
+            "tasks",
+            "shares",
+            "looks",
+            "losses",
+            "least_passes",
+        ),
+        "stake": (
+            "adherence_threshold_ppm",
+            "stake_ppm",
+            "lost_nano",
+            "both_nano",
+            "gain_nano",
+        ),
         "sign": ("evidence_level_ppm", "pairs", "least_wins"),
         "spread": ("evidence_level_ppm", "degrees", "t_milli", "upper_milli"),
     }
@@ -122,6 +176,8 @@ FILLERS: Mapping[str, Callable[[Connection], None]] = MappingProxyType(
         "retention_table": _fill_retention,
         "bet_table": _fill_bets,
         "evidence_level": _fill_levels,
+        "proof_table": _fill_proofs,
+        "stake_table": _fill_stakes,
         "sign_table": _fill_signs,
         "spread_table": _fill_spreads,
     }

@@ -54,7 +54,7 @@ COMMENT ON COLUMN v1.manifest.execution_mode IS 'How it runs; alias flow';
 COMMENT ON COLUMN v1.manifest.hardware_fingerprint IS 'Stable id of the hardware';
 COMMENT ON COLUMN v1.manifest.fingerprint_version IS 'Version of the fingerprint''s recipe';
 COMMENT ON COLUMN v1.manifest.hardware IS 'What the fingerprint is made of';
-COMMENT ON COLUMN v1.manifest."order" IS 'reversed, rotated or grouped';
+COMMENT ON COLUMN v1.manifest."order" IS 'reversed, rotated, grouped or adaptive';
 COMMENT ON COLUMN v1.manifest.repetitions IS 'Repetitions of the matrix';
 COMMENT ON COLUMN v1.manifest.polluted_retries IS 'Retry passes allowed';
 COMMENT ON COLUMN v1.manifest.canary_planned IS 'Whether the canary gate is in the plan';

@@ -1,12 +1,13 @@
 -- Grain: sweep x model x quant x task, from the plan of the matrix.
--- Inputs: v1.runs, v1.policy.
+-- Inputs: v1.runs, v1.policy, v1.manifest.
 -- Rules: over valid runs. A task mean is an integer in 1e-9 units (half up), so that the
 -- sums, ranks and ties above it are exact. A failed check is adherence 0 of that check; a
 -- failed run is in the failure counts, never adherence 0; checks that could not be run are
 -- counted apart. Repetitions are not evidence of quality: one task is one observation. A
 -- task passes when all checks pass in the majority of its valid repetitions (tie = fail).
 -- Outliers are flagged, never dropped. A task that was tried without an OK run of any
--- quant has failed everywhere; one that nobody has tried yet has not failed.
+-- quant has failed everywhere; one that nobody has tried yet has not failed. A planned run
+-- without an attempt is missing; in an adaptive sweep it was not asked.
 
 CREATE VIEW v1.task_aggregate AS
 WITH cells AS (
@@ -16,10 +17,12 @@ WITH cells AS (
         policy.straggler_milli,
         policy.outlier_min_runs,
         policy.outlier_mad_milli,
+        manifest."order" = 'adaptive' AND attempt_id IS NULL AS is_not_asked,
         quantile_disc(wall_ns, 0.5) FILTER (WHERE is_valid) OVER cell AS median_wall_ns,
         count(wall_ns) FILTER (WHERE is_valid) OVER cell AS timed_runs
     FROM v1.runs AS runs
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    INNER JOIN v1.manifest AS manifest USING (sweep_id)
     WHERE runs.phase = 'matrix'
     WINDOW cell AS (
         PARTITION BY runs.sweep_id, runs.model_id, runs.quant_tag, runs.test_id
@@ -48,7 +51,8 @@ sums AS (
         min(min_valid_runs) AS min_valid_runs,
         count(*) AS planned_runs,
         sum(attempts) AS attempts,
-        count(*) FILTER (WHERE attempt_id IS NULL) AS missing_runs,
+        count(*) FILTER (WHERE attempt_id IS NULL AND NOT is_not_asked) AS missing_runs,
+        NOT bool_and(is_not_asked) AS is_asked,
         count(*) FILTER (WHERE outcome = 'OK') AS ok_runs,
         -- A call that the user stopped says nothing of the quant.
         count(*) FILTER (WHERE outcome NOT IN ('OK', 'CANCELLED')) AS failed_runs,
@@ -105,6 +109,7 @@ SELECT
     planned_runs,
     TRY_CAST(attempts AS BIGINT) AS attempts,
     missing_runs,
+    is_asked,
     ok_runs,
     failed_runs,
     cancelled_runs,
@@ -155,6 +160,7 @@ COMMENT ON VIEW v1.task_aggregate IS 'One task under one quant, over valid runs.
 COMMENT ON COLUMN v1.task_aggregate.first_order_index IS 'Its first place in the order of execution';
 COMMENT ON COLUMN v1.task_aggregate.planned_runs IS 'Planned runs';
 COMMENT ON COLUMN v1.task_aggregate.missing_runs IS 'Planned runs without any attempt';
+COMMENT ON COLUMN v1.task_aggregate.is_asked IS 'Whether it was to be made by now: in an adaptive sweep, whether it was made';
 COMMENT ON COLUMN v1.task_aggregate.ok_runs IS 'Planned runs whose counting attempt is OK';
 COMMENT ON COLUMN v1.task_aggregate.failed_runs IS 'Planned runs whose counting attempt failed';
 COMMENT ON COLUMN v1.task_aggregate.cancelled_runs IS 'Planned runs whose counting attempt was stopped by the user';

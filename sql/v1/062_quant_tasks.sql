@@ -23,10 +23,12 @@ planned AS (
         model_id,
         quant_tag,
         count(*) AS planned_tasks,
+        count(*) FILTER (WHERE is_asked) AS asked_tasks,
         count(*) FILTER (WHERE failed_everywhere) AS failed_everywhere_tasks,
         count(*) FILTER (WHERE is_unsupported AND NOT failed_everywhere)
             AS unsupported_tasks,
         TRY_CAST(sum(planned_runs) AS BIGINT) AS planned_runs,
+        TRY_CAST(coalesce(sum(planned_runs) FILTER (WHERE is_asked), 0) AS BIGINT) AS asked_runs,
         TRY_CAST(sum(attempts) AS BIGINT) AS attempts,
         TRY_CAST(sum(missing_runs) AS BIGINT) AS missing_runs,
         TRY_CAST(sum(ok_runs) AS BIGINT) AS answered_runs,
@@ -69,7 +71,7 @@ compared AS (
         count(mean_completion_tokens_milli) AS length_tasks,
         sum(CAST(mean_completion_tokens_milli AS HUGEINT)) AS length_sum_milli
     FROM tasks
-    WHERE NOT failed_everywhere
+    WHERE is_asked AND NOT failed_everywhere
     GROUP BY ALL
 )
 
@@ -78,6 +80,7 @@ SELECT
     model_id,
     quant_tag,
     coalesce(planned.planned_tasks, 0) AS planned_tasks,
+    coalesce(planned.asked_tasks, 0) AS asked_tasks,
     coalesce(planned.failed_everywhere_tasks, 0) AS failed_everywhere_tasks,
     coalesce(compared.tasks, 0) AS tasks,
     coalesce(compared.covered_tasks, 0) AS covered_tasks,
@@ -87,6 +90,7 @@ SELECT
     coalesce(compared.fillable_tasks = compared.tasks, false) AS is_fillable,
     coalesce(planned.unsupported_tasks, 0) AS unsupported_tasks,
     coalesce(planned.planned_runs, 0) AS planned_runs,
+    coalesce(planned.asked_runs, 0) AS asked_runs,
     coalesce(planned.answered_runs, 0) AS answered_runs,
     coalesce(planned.truncated_runs, 0) AS truncated_runs,
     coalesce(planned.attempts, 0) AS attempts,

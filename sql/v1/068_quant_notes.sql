@@ -1,7 +1,7 @@
 -- Grain: sweep x model x quant.
--- Inputs: v1.quant, v1.runs, v1.attempts, v1.determinism, v1.quant_tasks, v1.quant_trend, v1.reason.
+-- Inputs: v1.manifest, v1.quant, v1.runs, v1.attempts, v1.determinism, v1.quant_tasks, v1.quant_trend, v1.reason.
 -- Rules: what is to be said of the runs of a quant beside its figures: codes of the
--- counting attempts, where a planned run without any is NOT_RUN.
+-- counting attempts, where a planned run without any is NOT_RUN, unless it was not asked.
 
 CREATE VIEW v1.quant_notes AS
 WITH not_run AS (
@@ -15,8 +15,9 @@ codes AS (
         quant_tag,
         unnest(if(attempt_id IS NULL, [not_run.code], run_quality_reasons)) AS code
     FROM v1.runs
+    INNER JOIN v1.manifest AS manifest USING (sweep_id)
     CROSS JOIN not_run
-    WHERE phase = 'matrix'
+    WHERE phase = 'matrix' AND (attempt_id IS NOT NULL OR manifest."order" <> 'adaptive')
 ),
 
 counts AS (

@@ -6,11 +6,11 @@
 CREATE VIEW v1.quant_aggregate AS
 SELECT
     sweep_id, model_id, quant_tag, quant_rank, rank_known, bits_per_weight_micro,
-    bits_per_weight_source, model_bytes, planned_tasks, failed_everywhere_tasks, tasks,
+    bits_per_weight_source, model_bytes, planned_tasks, asked_tasks, failed_everywhere_tasks, tasks,
     covered_tasks, fillable_tasks, unsolved_tasks, is_covered, is_fillable,
     planned_runs, attempts, missing_runs, clean_runs, valid_runs, polluted_runs,
     polluted_used, failed_runs, outlier_runs, straggler_runs,
-    if(planned_runs > 0 AND clean_runs = planned_runs, 'CLEAN', 'POLLUTED')
+    if(asked_runs > 0 AND clean_runs = asked_runs, 'CLEAN', 'POLLUTED')
         AS run_quality_status,
     run_quality_reasons, run_quality_reason_counts, failures, advisories,
     unobserved_reasons, adherence_tasks, passed_tasks, distinct_answers,
@@ -32,4 +32,4 @@ INNER JOIN v1.quant_runs AS runs USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.quant_notes AS notes USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.quant_aggregate IS 'One quant over all tasks. One row per sweep, model and quant.';
-COMMENT ON COLUMN v1.quant_aggregate.run_quality_status IS 'CLEAN when every planned run has a clean attempt';
+COMMENT ON COLUMN v1.quant_aggregate.run_quality_status IS 'CLEAN when every planned run that was to be made by now has a clean attempt';

@@ -1,5 +1,5 @@
--- Grain: sweep x model x quant x planned task; tasks that failed everywhere, or could not
--- be checked for all, left out.
+-- Grain: sweep x model x quant x planned task that was asked; tasks that failed everywhere,
+-- or could not be checked for all, left out.
 -- Inputs: v1.quant, v1.task_aggregate, v1.task_standing, v1.planned_run, v1.policy.
 -- Rules: every quant is held against the baseline quant, task by task. That is the most
 -- precise planned quant of known rank; only where it has a verdict on fewer than
@@ -14,7 +14,7 @@ WITH verdicts AS (
         is_covered AND adherence_nano IS NOT NULL AS has_verdict
     FROM v1.task_aggregate
     INNER JOIN v1.task_standing USING (sweep_id, model_id, test_id)
-    WHERE NOT failed_everywhere AND NOT is_unsupported
+    WHERE is_asked AND NOT failed_everywhere AND NOT is_unsupported
 ),
 
 families AS (

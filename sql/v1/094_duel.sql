@@ -1,5 +1,5 @@
 -- Grain: sweep x model x rival: every eligible quant beside the best value.
--- Inputs: v1.frontier, v1.runs, v1.quant, v1.quant_comparison, v1.task_pair, v1.policy,
+-- Inputs: v1.frontier, v1.manifest, v1.runs, v1.quant, v1.quant_comparison, v1.task_pair, v1.policy,
 -- v1.canary, v1.sign_table, v1.spread_table.
 -- Rules: the best value beats a rival clearly, at the level of evidence and one-sided,
 -- when three things hold. (1) It is faster in so many of the untied pairs of task and
@@ -8,33 +8,52 @@
 -- errors. Runs of one block share their disturbance, so the blocks are the observations:
 -- the ratio of wall times over the tasks of both in one repetition, its variance pooled
 -- over all quants of the session; the adherences add their own. (3) The gap exceeds the
--- variation that the canary has bounded. Two names of one file are never told apart.
+-- variation that the canary has bounded. In an adaptive sweep the blocks are those of the
+-- first three rounds, in which all quants are asked side by side. Two names of one file are never told apart.
 
 CREATE VIEW v1.duel AS
 WITH best AS (
     SELECT sweep_id, model_id, quant_tag FROM v1.frontier WHERE utility_rank = 1
 ),
 
-timed AS (
-    SELECT sweep_id, model_id, quant_tag, test_id, repetition, wall_ns
+placed AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        test_id,
+        repetition,
+        wall_ns,
+        is_valid,
+        manifest."order" = 'adaptive' AS is_adaptive,
+        dense_rank() OVER (
+            PARTITION BY sweep_id, model_id, quant_tag ORDER BY block_index
+        ) AS portion
     FROM v1.runs
-    WHERE is_valid AND wall_ns > 0
+    INNER JOIN v1.manifest AS manifest USING (sweep_id)
+    WHERE phase = 'matrix'
+),
+
+timed AS (
+    SELECT *, if(is_adaptive, portion, repetition) AS occasion
+    FROM placed
+    WHERE is_valid AND wall_ns > 0 AND (NOT is_adaptive OR portion <= 3)
 ),
 
 blocks AS (
-    -- The wall time of a quant in one repetition, over the tasks that both have in it.
+    -- The wall time of a quant on one occasion, over the tasks that both have in it.
     SELECT
         sweep_id,
         model_id,
         rival.quant_tag,
-        repetition,
+        own.occasion,
         count(*) FILTER (WHERE own.wall_ns <> rival.wall_ns) AS pairs,
         count(*) FILTER (WHERE own.wall_ns < rival.wall_ns) AS wins,
         sum(CAST(rival.wall_ns AS HUGEINT)) * 1000000 // sum(CAST(own.wall_ns AS HUGEINT))
             AS ratio_ppm
     FROM best
     INNER JOIN timed AS own USING (sweep_id, model_id, quant_tag)
-    INNER JOIN timed AS rival USING (sweep_id, model_id, test_id, repetition)
+    INNER JOIN timed AS rival USING (sweep_id, model_id, test_id, repetition, occasion)
     WHERE rival.quant_tag <> best.quant_tag
     GROUP BY ALL
 ),
@@ -266,12 +285,13 @@ SELECT
         false
     ) AS is_clear,
     if(
-        is_bounded AND NOT coalesce(is_same_file, false)
+        manifest."order" <> 'adaptive' AND is_bounded AND NOT coalesce(is_same_file, false)
         AND (is_faster OR is_better) AND NOT exceeds_noise AND exceeds_bound,
         blocks_needed,
         NULL
     ) AS repetitions_needed
-FROM judged;
+FROM judged
+INNER JOIN v1.manifest AS manifest USING (sweep_id);
 
 COMMENT ON VIEW v1.duel IS 'The best value against each other eligible quant. One row per sweep, model and rival.';
 COMMENT ON COLUMN v1.duel.best_value_quant IS 'The eligible quant of the highest utility';
@@ -281,4 +301,4 @@ COMMENT ON COLUMN v1.duel.wins IS 'Of these, where the best value was faster';
 COMMENT ON COLUMN v1.duel.blocks IS 'Repetitions that have both: the observations of speed';
 COMMENT ON COLUMN v1.duel.gap_ppm IS 'By how much the best value''s utility exceeds the rival''s, ppm of the rival''s';
 COMMENT ON COLUMN v1.duel.is_clear IS 'The best value is better beyond chance and beyond what the canary bounds';
-COMMENT ON COLUMN v1.duel.repetitions_needed IS 'Repetitions that would do, where only these are missing; NULL if it is clear, or if none of up to 30 would';
+COMMENT ON COLUMN v1.duel.repetitions_needed IS 'Repetitions that would do, where only these are missing; NULL if it is clear, or if none of up to 30 would, and in an adaptive sweep, which repeats nothing';

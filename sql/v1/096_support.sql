@@ -1,6 +1,6 @@
 -- Grain: sweep x model x quant.
--- Inputs: v1.task_pair, v1.quant_comparison, v1.quant, v1.policy, v1.retention_table,
--- v1.evidence_level, v1.bet_table, v1.sign_table.
+-- Inputs: v1.task_evidence, v1.quant_comparison, v1.quant, v1.policy, v1.proof,
+-- v1.retention_table, v1.evidence_level, v1.bet_table, v1.sign_table.
 -- Rules: how far tasks, never repetitions, prove that a quant keeps the threshold. Of the
 -- tasks that the baseline quant passes some are lost; a task that one of the two has no
 -- verdict on counts as lost. The same is asked over families, where a family is lost when
@@ -9,18 +9,15 @@
 -- is_proven holds for all quants of a session at once: a walk from the most precise quant
 -- down stops at the first without proof; beside it half the chance of error goes to the
 -- quants in the order of their evidence (Holm), for ladders that are not monotone. The
--- baseline quant keeps its own score by definition.
+-- baseline quant keeps its own score by definition. What an adaptive sweep proves, which
+-- is looked at after every round, v1.proof says.
 
 CREATE VIEW v1.support AS
 WITH tasks AS (
     SELECT
-        pairs.*,
+        evidence.*,
         policy.adherence_threshold_ppm,
         policy.evidence_level_ppm,
-        -- The baseline quant passes, or may have passed.
-        coalesce(baseline_passed, true) AS counts,
-        coalesce(baseline_passed, true) AND NOT coalesce(is_paired AND own_passed, false)
-            AS is_lost,
         if(
             is_paired,
             own_adherence_nano
@@ -28,9 +25,8 @@ WITH tasks AS (
             // 1000000,
             -CAST(policy.adherence_threshold_ppm AS HUGEINT) * 1000
         ) AS payoff_nano
-    FROM v1.task_pair AS pairs
+    FROM v1.task_evidence AS evidence
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
-    WHERE baseline_quant_tag IS NOT NULL
 ),
 
 families AS (
@@ -299,28 +295,39 @@ SELECT
     TRY_CAST(joined.mean_loss_nano AS BIGINT) AS mean_loss_nano,
     TRY_CAST(joined.margin_nano AS BIGINT) AS margin_nano,
     joined.is_separable,
-    joined.strength > 0 AS is_supported,
-    joined.is_baseline_quant OR coalesce(proven.is_proven, false) AS is_proven,
+    coalesce(adaptive.is_proven, joined.strength > 0) AS is_supported,
+    joined.is_baseline_quant OR coalesce(adaptive.is_proven, proven.is_proven, false) AS is_proven,
     if(
-        joined.is_baseline_quant OR coalesce(proven.is_proven, false),
+        joined.is_baseline_quant OR coalesce(adaptive.is_proven, proven.is_proven, false),
         NULL,
-        joined.evidence_tasks + if(ahead.proving_passes > joined.passes, ahead.proving_passes - joined.passes, if(ahead.proving_passes IS NULL, NULL, 0))
+        -- What an adaptive sweep cannot prove any more, more rounds of it cannot either.
+        if(
+            adaptive.state IS NOT NULL,
+            if(
+                adaptive.state IN ('OPEN', 'NOT_ASKED'),
+                joined.evidence_tasks + greatest(adaptive.least_passes - joined.passes, 0),
+                NULL
+            ),
+            joined.evidence_tasks + if(ahead.proving_passes > joined.passes, ahead.proving_passes - joined.passes, if(ahead.proving_passes IS NULL, NULL, 0))
+        )
     ) AS tasks_needed,
     if(
-        joined.is_baseline_quant OR coalesce(proven.is_proven, false),
+        joined.is_baseline_quant OR coalesce(adaptive.is_proven, proven.is_proven, false)
+        OR adaptive.state IS NOT NULL,
         NULL,
         joined.evidence_tasks + if(ahead.powered_passes > joined.passes, ahead.powered_passes - joined.passes, if(ahead.powered_passes IS NULL, NULL, 0))
     ) AS tasks_likely,
     if(
-        joined.is_baseline_quant OR coalesce(proven.is_proven, false)
-        OR joined.families = joined.evidence_tasks,
+        joined.is_baseline_quant OR coalesce(adaptive.is_proven, proven.is_proven, false)
+        OR joined.families = joined.evidence_tasks OR adaptive.state IS NOT NULL,
         NULL,
         joined.families + if(ahead.proving_families > joined.family_passes, ahead.proving_families - joined.family_passes, if(ahead.proving_families IS NULL, NULL, 0))
     ) AS families_needed
 FROM joined
 LEFT JOIN ahead USING (sweep_id, model_id, quant_tag)
 LEFT JOIN proven USING (sweep_id, model_id, quant_tag)
-LEFT JOIN clusters USING (sweep_id, model_id, quant_tag);
+LEFT JOIN clusters USING (sweep_id, model_id, quant_tag)
+LEFT JOIN v1.proof AS adaptive USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.support IS 'How far the tasks prove that a quant keeps the threshold. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.support.evidence_tasks IS 'Distinct tasks behind it';

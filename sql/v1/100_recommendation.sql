@@ -1,16 +1,46 @@
 -- Grain: sweep x model.
 -- Inputs: v1.choice, v1.frontier, v1.quant_comparison, v1.quant_aggregate, v1.support,
--- v1.session, v1.manifest, v1.canary, v1.policy.
+-- v1.session, v1.manifest, v1.canary, v1.policy, v1.proof, v1.next_round.
 -- Rules: the choice in words that need no statistics; nothing is decided here. First what
 -- to run, then what else, then how sure that is and what would make it surer. Nothing is
 -- told to be used unless it is shown, or called not shown yet. Figures of speed are left
 -- out where the canary bounds nothing. What was not judged, not run or not comparable
--- could have changed the answer, so it is named.
+-- could have changed the answer, so it is named. Of an adaptive sweep it is said by how
+-- many tasks each quant was judged, and why no more were asked.
 
 CREATE VIEW v1.recommendation AS
-WITH facts AS (
+WITH judged_by AS (
+    SELECT
+        sweep_id,
+        model_id,
+        asked_tasks,
+        any_value(planned_tasks) AS planned_tasks,
+        string_agg(quant_tag, ', ' ORDER BY place NULLS LAST, quant_tag) AS quants
+    FROM v1.proof
+    GROUP BY sweep_id, model_id, asked_tasks
+),
+
+asked AS (
+    SELECT
+        sweep_id,
+        model_id,
+        format(
+            'Asked of the {} tasks: {}.',
+            any_value(planned_tasks),
+            string_agg(
+                format('{} {}', quants, if(asked_tasks = 0, 'none', asked_tasks)),
+                '; ' ORDER BY asked_tasks DESC
+            )
+        ) AS asked_text
+    FROM judged_by
+    GROUP BY ALL
+),
+
+facts AS (
     SELECT
         choice.*,
+        round.answer,
+        asked.asked_text,
         -- What leads: the best value if it is shown to do the work, else the smallest that is.
         CASE
             WHEN choice.best_value_confidence = 'SUPPORTED' THEN choice.best_value_quant
@@ -33,6 +63,8 @@ WITH facts AS (
     INNER JOIN v1.session AS session USING (sweep_id, model_id)
     INNER JOIN v1.canary AS canary USING (sweep_id, model_id)
     INNER JOIN v1.manifest AS manifest USING (sweep_id)
+    LEFT JOIN v1.next_round AS round USING (sweep_id, model_id)
+    LEFT JOIN asked USING (sweep_id, model_id)
 ),
 
 -- What can be said of one quant: its score beside the baseline quant's on the same tasks.
@@ -58,10 +90,13 @@ scores AS (
         support.tasks_likely,
         support.families_needed,
         support.passes,
-        support.losses
+        support.losses,
+        proof.state,
+        proof.least_passes
     FROM v1.support AS support
     INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)
     INNER JOIN v1.quant_aggregate AS aggregate USING (sweep_id, model_id, quant_tag)
+    LEFT JOIN v1.proof AS proof USING (sweep_id, model_id, quant_tag)
 ),
 
 figures AS (
@@ -85,6 +120,8 @@ figures AS (
         small.evidence_tasks AS small_tasks,
         small.families AS small_families,
         small.passes AS small_counted,
+        small.state AS small_state,
+        small.least_passes AS small_least_passes,
         array_to_string(
             list_transform(rivals, lambda rival: rival.quant_tag), ', '
         ) AS rivals_text,
@@ -142,6 +179,16 @@ phrases AS (
             )
         ) AS small_score,
         CASE
+            WHEN small_state IN ('OPEN', 'NOT_ASKED') AND small_least_passes > small_counted
+                THEN format(
+                    'A proof takes at least {} more tasks that {} passes, none of them lost.',
+                    small_least_passes - small_counted,
+                    baseline_quant_tag
+                )
+            WHEN small_state IN ('OPEN', 'NOT_ASKED')
+                THEN 'A proof of it takes a proof of those before it.'
+            WHEN small_state IS NOT NULL
+                THEN 'The tasks of this sweep cannot prove it any more.'
             WHEN evidence_families < evidence_tasks AND families_needed > evidence_families
                 THEN format(
                     'The {} tasks are of only {} kinds; at least {} kinds would be needed, none of the further ones lost.',
@@ -211,6 +258,14 @@ leads AS (
                     work,
                     if(quality_only, '', format(' within {} s a task', ceiling_text))
                 )
+            WHEN
+                lead_quant = baseline_quant_tag
+                AND smallest_supported_quant <> baseline_quant_tag
+                THEN if(
+                    best_value_status = 'CLEAR',
+                    format('{}: use {}, the best value.', model_id, baseline_quant_tag),
+                    format('{}: use {}, which does {}.', model_id, smallest_supported_quant, work)
+                )
             WHEN lead_quant = baseline_quant_tag AND best_value_quant = baseline_quant_tag
                 AND best_value_status = 'CLEAR'
                 THEN format(
@@ -241,8 +296,18 @@ leads AS (
         CASE
             WHEN minimum_viable_quant IS NULL OR quants = 1 OR confidence = 'PROVISIONAL'
                 THEN NULL
-            WHEN minimum_viable_quant = baseline_quant_tag OR lead_quant = baseline_quant_tag
-                THEN NULL
+            WHEN minimum_viable_quant = baseline_quant_tag THEN NULL
+            WHEN smallest_supported_quant = baseline_quant_tag THEN NULL
+            WHEN lead_quant = baseline_quant_tag
+                THEN if(
+                    best_value_status = 'CLEAR',
+                    format(
+                        'If memory is tight: {}, the smallest that is shown to do {}.',
+                        smallest_supported_quant,
+                        work
+                    ),
+                    NULL
+                )
             WHEN smallest_supported_quant <> lead_quant
                 THEN format(
                     'If memory is tight: {}, the smallest that is shown to do so.',
@@ -310,6 +375,18 @@ sentences AS (
                             baseline_quant_tag,
                             one_in
                         )
+                    WHEN
+                        smallest_supported_quant = minimum_viable_quant
+                        AND smallest_supported_quant <> baseline_quant_tag
+                        THEN format(
+                            'How sure: shown on {} tasks like these, where {} did {} of the {} tasks that {} did; 1 chance in {} of error.',
+                            small_pairs,
+                            minimum_viable_quant,
+                            small_kept,
+                            small_passes,
+                            baseline_quant_tag,
+                            one_in
+                        )
                     WHEN minimum_viable_quant = baseline_quant_tag
                         THEN format(
                             'How sure: on {} tasks like these; {} keeps its own score by definition, which needs no proof.',
@@ -345,7 +422,7 @@ sentences AS (
                             best_seconds,
                             rivals_text,
                             CASE
-                                WHEN repetitions = 1
+                                WHEN answer IS NULL AND repetitions = 1
                                     THEN '; one repetition cannot tell speed from chance'
                                 WHEN repetitions_needed IS NULL THEN ''
                                 ELSE format('; {} repetitions would do', repetitions_needed)
@@ -384,7 +461,11 @@ sentences AS (
                 ),
                 if(
                     minimum_viable_quant IS NOT NULL AND len(unjudged_quant_tags) > 0,
-                    format('Not judged, for too few tasks with a verdict: {}.', unjudged_text),
+                    format(
+                        'Not judged{}: {}.',
+                        if(answer IS NULL, ', for too few tasks with a verdict', ' so far'),
+                        unjudged_text
+                    ),
                     NULL
                 ),
                 if(
@@ -396,6 +477,16 @@ sentences AS (
                     ),
                     NULL
                 ),
+                asked_text
+                || CASE
+                    WHEN answer = 'ASK' THEN ' Not decided yet: more time would tell more.'
+                    WHEN answer = 'DECIDED' AND minimum_viable_quant <> baseline_quant_tag
+                        THEN ' Stopped: the smallest that passes is proven.'
+                    WHEN answer = 'DECIDED' THEN ' Stopped: nothing smaller passes.'
+                    WHEN answer = 'BANK_EXHAUSTED'
+                        THEN ' Stopped: there are no more tasks to ask.'
+                    ELSE ' Stopped: nothing more can be proven by these tasks.'
+                END,
                 if(
                     missing_runs > 0,
                     format(

@@ -99,3 +99,84 @@ def test_quantiles_are_those_of_the_books():
     # Chi-square at 5 %: 2.733 with 8 degrees of freedom, 10.117 with 19.
     assert table[8].upper_milli == pytest.approx(1000 * (8 / 2.733) ** 0.5, abs=1.5)
     assert table[19].upper_milli == pytest.approx(1000 * (19 / 10.117) ** 0.5, abs=1.5)
+
+
+@pytest.mark.parametrize(
+    ("threshold_ppm", "shares", "tasks", "least"),
+    [
+        (900_000, 1, 136, [51, 73, 94, 111]),
+        (900_000, 1, 216, [51, 73, 94, 118, 139, 163, 186, 203]),
+        (900_000, 1, 500, [51, 73, 94, 118, 139, 163, 186, 203]),
+        (900_000, 2, 136, [57, 81, 104, 121]),
+        (900_000, 2, 216, [57, 81, 104, 127, 150, 173, 190]),
+        (900_000, 2, 500, [57, 81, 104, 127, 150, 173, 196, 214]),
+        (950_000, 1, 136, [90]),
+        (950_000, 1, 216, [104, 149, 182]),
+        (950_000, 1, 500, [104, 149, 195, 240, 286, 332, 380, 413]),
+        (950_000, 2, 136, [104]),
+        (950_000, 2, 216, [117, 166, 199]),
+        (950_000, 2, 500, [117, 166, 212, 260, 306, 353, 401, 436]),
+        (980_000, 1, 136, [228]),
+        (980_000, 1, 216, [228]),
+        (980_000, 1, 500, [263, 379, 460]),
+        (980_000, 2, 136, [263]),
+        (980_000, 2, 216, [263]),
+        (980_000, 2, 500, [297, 386]),
+    ],
+)
+def test_passes_that_prove_retention_at_every_look(threshold_ppm, shares, tasks, least):
+    found = evidence.proof_min_passes(threshold_ppm, 10_000, tasks, shares)
+    assert list(found) == least
+
+
+@pytest.mark.parametrize(("shares", "least"), [(2, 104), (4, 117)])
+def test_one_look_is_the_fixed_number_without_a_loss(shares, least):
+    assert evidence.proof_min_passes(950_000, 10_000, 400, shares, 1) == (least,)
+
+
+@pytest.mark.parametrize("tasks", [40, 136, 216])
+def test_a_list_is_met_by_chance_no_more_often_than_its_level(tasks):
+    """Every path of losses is walked; a proof once made is kept."""
+    loss = Fraction(1, 10)
+    least = evidence.proof_min_passes(900_000, 10_000, tasks)
+    paths = {0: Fraction(1)}
+    proven = Fraction(0)
+    for passes in range(1, least[-1] + 1):
+        walked: dict[int, Fraction] = {}
+        for losses, chance in paths.items():
+            walked[losses] = walked.get(losses, Fraction(0)) + chance * (1 - loss)
+            if losses + 1 < len(least):
+                walked[losses + 1] = walked.get(losses + 1, Fraction(0)) + chance * loss
+        met = {losses for losses in walked if passes >= least[losses]}
+        proven += sum((walked[losses] for losses in met), Fraction(0))
+        paths = {n: chance for n, chance in walked.items() if n not in met}
+    assert Fraction(8, 1000) < proven <= Fraction(1, 100)
+
+
+@pytest.mark.parametrize(
+    ("threshold_ppm", "both", "lost"),
+    [
+        (
+            900_000,
+            [10050336, 30459208, 61875404, 99820336],
+            [86177696, 239016900, 431782416, 617884696],
+        ),
+        (
+            950_000,
+            [5012542, 15113638, 30459208, 48665172],
+            [90754363, 250758718, 451075619, 643168810],
+        ),
+        (
+            980_000,
+            [2002003, 6018073, 12072582, 19182820],
+            [93490343, 257738196, 462475362, 658038003],
+        ),
+    ],
+)
+def test_what_a_task_is_worth_in_a_bet_against_a_quant(threshold_ppm, both, lost):
+    table = evidence.stake_table(threshold_ppm)
+    assert [stake.both_nano for stake in table] == both
+    assert [stake.lost_nano for stake in table] == lost
+    gain = [105360516, 356674944, 916290732, 2995732274]
+    assert [stake.gain_nano for stake in table] == gain
+    assert evidence.bet_needed_nano(10_000) == 5991464548

@@ -315,7 +315,7 @@ class Hesitant(Silence):
     def __init__(self) -> None:
         self.asked: list[float | None] = []
 
-    def agrees(self, seconds: float | None) -> bool:
+    def agrees(self, seconds: float | None, at_most: bool = False) -> bool:
         self.asked.append(seconds)
         return False
 

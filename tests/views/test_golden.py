@@ -28,6 +28,8 @@ VIEWS = (
     "baseline_candidate",
     "baseline_match",
     "frontier",
+    "proof",
+    "next_round",
     "recommendation",
     "sidecar",
     "fidelity",

@@ -1,0 +1,224 @@
+"""The second phase of an adaptive sweep: round by round, as the view says.
+
+The executor asks the view, obeys, and decides nothing but whether the next block still
+fits into the budget. Each answer of the view is kept as an event, so that it can be
+made again from the rows of the blocks before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from orket.planning.identity import canonical_json
+from orket.records import EventRow, PlannedRun
+from orket.sweep.anchors import Anchors
+from orket.sweep.context import Context
+from orket.sweep.interrupts import Interrupted
+from orket.sweep.judge import ASK, Look, read_rounds
+from orket.sweep.pollution import Pollution
+from orket.sweep.resume import BUDGET_ENDED, Progress
+from orket.sweep.retry import Retry
+from orket.sweep.walk import Walk
+from orket.warehouse import Warehouse
+from orket.warehouse.parts import time_ordered_id
+
+ROUND_JUDGED = "ROUND_JUDGED"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why the rounds ended, and what more of them would bring."""
+
+    reason: str
+    """BUDGET_ENDED, or what the view said of each model that it stops."""
+    further_tasks: int | None = None
+    """Tasks that the next proof takes at least; None where none is in reach."""
+    further_seconds: float | None = None
+    """How long these would take, and at least the next round; None: not known."""
+
+
+class Rounds:
+    """Asks the view which blocks are next, and runs them while the budget lasts."""
+
+    def __init__(
+        self,
+        context: Context,
+        warehouse: Warehouse,
+        walk: Walk,
+        anchors: Anchors,
+        pollution: Pollution,
+        retry: Retry,
+        progress: Progress,
+    ) -> None:
+        self._context = context
+        self._warehouse = warehouse
+        self._walk = walk
+        self._anchors = anchors
+        self._pollution = pollution
+        self._retry = retry
+        self._asked = set(progress.tried)
+        self._retried = set(progress.retried)
+        self._spent_before = progress.spent_seconds
+        self._has_rows = bool(progress.tried)
+        self._blocks = {
+            index: list(runs)
+            for index, runs in groupby(
+                (run for run in context.plan.runs if run.phase == "matrix"),
+                key=lambda run: run.block_index,
+            )
+        }
+
+    def run(self) -> Ending:
+        """Run rounds to the end. Raises ServersGone, Doomed, Interrupted."""
+        self._anchors.start()
+        if self._has_rows:
+            self._mend()
+        looks = self._look()
+        self._announce(looks)
+        while any(look.answer == ASK for look in looks):
+            if not self._run_round(looks):
+                self._anchors.close()
+                return self._end_by_budget()
+            self._mend()
+            looks = self._look()
+        self._anchors.close()
+        return Ending(_join(looks))
+
+    def _run_round(self, looks: Sequence[Look]) -> bool:
+        """Run the blocks of a round, each model's in turn; False: the budget ended."""
+        for look in looks:
+            for index in look.blocks:
+                block = self._waiting(index)
+                if not self._fits(block):
+                    return False
+                first = block[0]
+                target = self._context.plan.target(first.model_id, first.quant_tag)
+                self._asked.update(run.run_id for run in block)
+                self._context.reporter.left(self._seconds_left())
+                self._walk.run_again(target, block, retry_pass=0)
+                self._anchors.run_if_due(first.model_id)
+                self._pollution.show()
+        return True
+
+    def _waiting(self, index: int) -> list[PlannedRun]:
+        """What of a block of the plan was not asked yet; the view names no other."""
+        return [run for run in self._blocks[index] if run.run_id not in self._asked]
+
+    def _mend(self) -> None:
+        """Runs that were disturbed or failed again, or their pairs count as lost."""
+        if self._budget_left() > 0:
+            self._retry.make_passes(self._retried)
+
+    def _look(self) -> list[Look]:
+        """What the view says of each model by now; kept as an event."""
+        context = self._context
+        looks = read_rounds(self._warehouse, context.plan.sweep_id)
+        said = {
+            "before_block": context.next_block,
+            "rounds": [look.answer_row for look in looks],
+        }
+        row = EventRow(
+            event_id=time_ordered_id(),
+            recorded_at=context.clock.now(),
+            event=ROUND_JUDGED,
+            sweep_id=context.plan.sweep_id,
+            reason=canonical_json(said),
+        )
+        self._warehouse.append("events", [row])
+        return looks
+
+    def _budget_left(self) -> float:
+        context = self._context
+        budget = context.plan.budget_seconds
+        assert budget is not None
+        spent = (context.clock.monotonic_ns() - context.began_ns) / 10**9
+        return budget - self._spent_before - spent
+
+    def _fits(self, block: Sequence[PlannedRun]) -> bool:
+        """Whether a block would end within the budget; one of unknown length may."""
+        left = self._budget_left()
+        return left > 0 and (self._context.forecast.seconds(block) or 0.0) <= left
+
+    def _seconds_left(self) -> float | None:
+        """At most: the budget, or all that was not asked."""
+        waiting = [
+            run
+            for block in self._blocks.values()
+            for run in block
+            if run.run_id not in self._asked
+        ]
+        seconds = self._context.forecast.seconds(waiting)
+        left = max(self._budget_left(), 0.0)
+        return left if seconds is None else min(seconds, left)
+
+    def _announce(self, looks: Sequence[Look]) -> None:
+        """Say how long it may take, and when the budget is too short for a round."""
+        context = self._context
+        blocks = [self._waiting(index) for look in looks for index in look.blocks]
+        if not blocks:
+            return
+        with context.interrupts.allowed():
+            agreed = context.reporter.agrees(self._seconds_left(), at_most=True)
+        if not agreed:
+            raise Interrupted
+        runs = [run for block in blocks for run in block]
+        seconds = context.forecast.seconds(runs)
+        if seconds is not None and seconds > self._budget_left():
+            fitting = self._count_fitting(blocks)
+            had = (
+                f"{fitting} of its {len(blocks)} blocks can be had"
+                if fitting
+                else "nothing of it can be had"
+            )
+            context.reporter.note(
+                f"what is left of the budget is shorter than the next round, which "
+                f"takes about {max(1, round(seconds))} s: {had}"
+            )
+
+    def _count_fitting(self, blocks: Sequence[Sequence[PlannedRun]]) -> int:
+        left = self._budget_left()
+        for number, block in enumerate(blocks):
+            left -= self._context.forecast.seconds(block) or 0.0
+            if left < 0:
+                return number
+        return len(blocks)
+
+    def _end_by_budget(self) -> Ending:
+        """What more time would bring: the next proof, else the next round."""
+        looks = self._look()
+        tasks = [look.further_tasks for look in looks if look.further_tasks is not None]
+        runs = [
+            run
+            for look in looks
+            for index in look.blocks
+            for run in self._waiting(index)
+        ]
+        seconds = self._context.forecast.seconds(runs)
+        asked = {run.run_id for run in runs}
+        proofs = [
+            run
+            for look in looks
+            for quant in look.proof_quants
+            for run in self._unasked(look.model_id, quant)[: look.further_tasks]
+            if run.run_id not in asked
+        ]
+        more = self._context.forecast.seconds(proofs)
+        if seconds is not None and more is not None:
+            seconds += more
+        return Ending(BUDGET_ENDED, max(tasks, default=None), seconds)
+
+    def _unasked(self, model_id: str, quant_tag: str) -> list[PlannedRun]:
+        return [
+            run
+            for block in self._blocks.values()
+            for run in block
+            if run.run_id not in self._asked
+            and (run.model_id, run.quant_tag) == (model_id, quant_tag)
+        ]
+
+
+def _join(looks: Sequence[Look]) -> str:
+    """The reasons of all models, each once."""
+    return ", ".join(dict.fromkeys(look.answer for look in looks))

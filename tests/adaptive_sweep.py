@@ -1,0 +1,118 @@
+"""Adaptive sweeps as raw rows: the view is asked, obeyed, and answered by a truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from orket.planning.rounds import ADAPTIVE, cut_rounds
+from orket.records import PlannedRun
+from orket.warehouse import Warehouse
+from tests.built_sweep import Sweep
+
+Passes = Callable[[str, int], bool]
+"""Whether a quant passes the task of that number."""
+
+
+@dataclass
+class AdaptiveSweep(Sweep):
+    """A sweep whose plan is cut into rounds; tasks are named t000, t001, ..."""
+
+    manifest: dict[str, Any] = field(default_factory=lambda: {"order": ADAPTIVE})
+    planned: list[PlannedRun] = field(default_factory=list)
+
+    def plan(self) -> list[PlannedRun]:
+        """Portion by portion, quant by quant."""
+        if not self.planned:
+            self.planned = self._cut()
+        return self.planned
+
+    def _cut(self) -> list[PlannedRun]:
+        planned: list[PlannedRun] = []
+        block = 0
+        for portion in cut_rounds([self.task_entry(task) for task in self.tasks]):
+            for quant in self.quants:
+                for task in portion:
+                    planned.append(
+                        PlannedRun(
+                            run_id=self.run_id(quant, task.task_id, 1),
+                            order_index=len(planned),
+                            phase="matrix",
+                            model_id=self.model_id,
+                            quant_tag=quant,
+                            test_id=task.test_id,
+                            repetition=1,
+                            block_index=block,
+                        )
+                    )
+                block += 1
+        return planned
+
+    def blocks(self) -> dict[int, list[PlannedRun]]:
+        """The plan by its blocks."""
+        return {
+            index: list(runs)
+            for index, runs in groupby(self.plan(), key=lambda run: run.block_index)
+        }
+
+
+def make(
+    quants: tuple[str, ...], tasks: int = 136, name: str = "s", **facts: Any
+) -> AdaptiveSweep:
+    """A sweep that has not asked anything yet."""
+    numbers = tuple(f"t{number:03}" for number in range(tasks))
+    return AdaptiveSweep(sweep_id=name, quants=quants, tasks=numbers, **facts)
+
+
+def losing(lost: Mapping[str, set[int]]) -> Passes:
+    """A truth in which each quant fails these tasks and passes the others."""
+    return lambda quant, task: task not in lost.get(quant, set())
+
+
+def look(sweep: AdaptiveSweep, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the views say by now: the next round, and each quant's proof by its tag."""
+    warehouse = Warehouse(folder)
+    warehouse.append("sweeps", [sweep.sweep_row()], sweep.sweep_id)
+    if sweep.runs:
+        warehouse.append("runs", sweep.runs, sweep.sweep_id)
+    with warehouse.session(sweep.sweep_id) as session:
+        (answer,) = session.rows("SELECT * FROM v1.next_round")
+        proofs = session.rows("SELECT * FROM v1.proof")
+    return answer, {row["quant_tag"]: row for row in proofs}
+
+
+def ask(
+    sweep: AdaptiveSweep, answer: Mapping[str, Any], passes: Passes, wall_ms: int = 500
+) -> None:
+    """Make the runs of a round, each clean."""
+    blocks = sweep.blocks()
+    made = {run.run_id for run in sweep.runs}
+    for entry in answer["blocks"]:
+        for run in blocks[entry["block_index"]]:
+            if run.run_id not in made:
+                task = run.test_id.removeprefix("bank/")
+                sweep.add(
+                    run.quant_tag,
+                    task,
+                    passed=int(passes(run.quant_tag, int(task[1:]))),
+                    wall_ms=wall_ms,
+                )
+
+
+def drive(
+    sweep: AdaptiveSweep, passes: Passes, folder: Path, rounds: int = 99
+) -> tuple[list[list[tuple[str, str]]], dict[str, Any], dict[str, Any]]:
+    """Go on for so many rounds, or until the view stops.
+
+    Gives the rounds (quant and purpose of each block), and the last look.
+    """
+    asked: list[list[tuple[str, str]]] = []
+    while True:
+        answer, proofs = look(sweep, folder / str(len(sweep.runs)))
+        if answer["answer"] != "ASK" or len(asked) == rounds:
+            return asked, answer, proofs
+        asked.append([(b["quant_tag"], b["purpose"]) for b in answer["blocks"]])
+        ask(sweep, answer, passes)

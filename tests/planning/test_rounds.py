@@ -1,0 +1,117 @@
+"""The order of tasks of an adaptive sweep, its rounds, and budgets of time."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from orket.errors import UsageError
+from orket.planning.budget import read_budget
+from orket.planning.plan import build_plan
+from orket.planning.preset import Change, load_preset, override
+from orket.planning.rounds import cut_rounds, order_tasks
+from orket.records import TaskEntry
+from orket.tasks.bank import load_bank
+
+
+def entries(bank: str) -> list[TaskEntry]:
+    return [
+        TaskEntry(
+            test_id=task.test_id,
+            bank=task.bank,
+            task_id=task.id,
+            bucket=task.bucket,
+            tier=task.tier,
+            family=task.family,
+            task_revision=task.revision,
+            checks_total=len(task.checks),
+            max_tokens=task.max_tokens,
+        )
+        for task in load_bank(bank).tasks
+    ]
+
+
+@pytest.mark.parametrize("bank", ["core", "quickstart"])
+def test_every_prefix_holds_each_kind_in_proportion(bank):
+    tasks = entries(bank)
+    ordered = order_tasks(tasks)
+    assert sorted(t.test_id for t in ordered) == sorted(t.test_id for t in tasks)
+    size = Counter((task.bucket, task.tier) for task in tasks)
+    taken: Counter[tuple[str, int]] = Counter()
+    for place, task in enumerate(ordered, start=1):
+        taken[task.bucket, task.tier] += 1
+        for stratum, number in size.items():
+            assert abs(taken[stratum] - number * place / len(tasks)) < 1.5
+
+
+def test_families_of_a_kind_take_turns():
+    ordered = order_tasks(entries("core"))
+    for stratum in {(task.bucket, task.tier) for task in ordered}:
+        members = [task for task in ordered if (task.bucket, task.tier) == stratum]
+        families = {task.family for task in members}
+        first = [task.family for task in members[: len(families)]]
+        assert set(first) == families
+
+
+def test_the_order_follows_from_the_tasks_and_the_seed_alone():
+    tasks = entries("core")
+    ordered = [task.test_id for task in order_tasks(tasks)]
+    shuffled = list(tasks)
+    random.Random(1).shuffle(shuffled)
+    assert [task.test_id for task in order_tasks(shuffled)] == ordered
+    assert [task.test_id for task in order_tasks(tasks, seed=2)] != ordered
+
+
+def test_rounds_begin_small():
+    sizes = [len(portion) for portion in cut_rounds(order_tasks(entries("core")))]
+    assert sizes == [6, 11, 17, 17, 17, 17, 17, 17, 17]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("20m", 1200),
+        ("20 min", 1200),
+        ("1.5h", 5400),
+        ("0", 0),
+        ("0s", 0),
+        ("365d", 31_536_000),
+        ("1y", 31_536_000),
+    ],
+)
+def test_budgets(text, seconds):
+    assert read_budget(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "", "20", "-5m", "m", "1e3s", "20m5", "٢m"])
+def test_what_is_no_budget(text):
+    with pytest.raises(UsageError, match="write it as 90s, 20m, 1.5h or 0"):
+        read_budget(text)
+
+
+def test_a_budget_is_no_part_of_the_plans_identity_but_its_rules_are():
+    preset = load_preset("quickstart")
+    grid = build_plan(preset, "s")
+    short = build_plan(override(preset, [Change("budget", "5m")]), "s")
+    long = build_plan(override(preset, [Change("budget", "1y")]), "s")
+    assert short.plan_hash == long.plan_hash != grid.plan_hash
+    assert short.runs == long.runs
+    assert (short.order, short.repetitions) == ("adaptive", 1)
+    assert len([run for run in short.runs if run.phase == "matrix"]) == 9 * 216
+
+
+def test_a_bet_and_a_budget_exclude_each_other():
+    preset = load_preset("quickstart")
+    changes = [Change("budget", "5m"), Change("policy.evidence_rule", "bet")]
+    with pytest.raises(UsageError, match="--grid"):
+        build_plan(override(preset, changes), "s")
+
+
+def test_a_mistaken_budget_is_told_by_file_and_line(tmp_path):
+    path = tmp_path / "p.toml"
+    path.write_text('schema_version = 1\nextends = "quickstart"\nbudget = "soon"\n')
+    with pytest.raises(UsageError, match=r"line 3: budget: 'soon' is no budget"):
+        load_preset(str(path))
