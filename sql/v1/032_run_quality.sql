@@ -186,7 +186,12 @@ judged AS (
             -- Whatever it says of itself: who thinks was not kept from thinking.
             OR coalesce(
                 NOT requested.thinking
-                AND (reasoning_tokens > 0 OR length(trim(reasoning_text)) > 0),
+                AND (
+                    reasoning_tokens > 0
+                    OR length(trim(reasoning_text)) > 0
+                    -- A server without a place for thought leaves it in the answer.
+                    OR regexp_matches(answer_text, '^\s*<think>\s*[^\s<]')
+                ),
                 false
             )
         ) AS control_not_honoured,

@@ -151,7 +151,12 @@ def test_content_of_any_other_shape_is_an_error(protocol, mode, content: Any):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("protocol", "key"),
-    [("openai", "reasoning"), ("vllm", "reasoning_content"), ("ollama", "thinking")],
+    [
+        ("openai", "reasoning"),
+        ("openai", "thinking"),
+        ("vllm", "reasoning_content"),
+        ("ollama", "thinking"),
+    ],
 )
 def test_thought_in_a_field_of_its_own_has_the_same_shapes(protocol, key, mode):
     readable: list[tuple[Any, str]] = [("hm", "hm"), ([TEXT, MORE], "hello you")]
@@ -313,3 +318,43 @@ def test_a_gateway_that_ends_in_an_error_gave_no_answer(mode):
 def test_a_stream_of_a_gateway_without_its_end_is_incomplete(body):
     facts = answer("openai", True, Payload(body, 200, SSE))
     assert (facts.outcome, facts.error_class) == ("FAILED", "STREAM_INCOMPLETE")
+
+
+MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_byte_order_mark_in_front_costs_no_record(protocol, mode):
+    said = body_of(protocol, MODES[mode], {"content": "hello"})
+    marked = Payload(MARK + said.body, content_type=said.content_type)
+    facts = answer(protocol, MODES[mode], marked)
+    assert (facts.outcome, facts.answer_text) == ("OK", "hello")
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"text": "hello"},
+        {"message": {"content": "hello"}},
+        {"delta": "hello"},
+        {"delta": [TEXT]},
+        {"delta": None, "content": "hello"},
+    ],
+)
+def test_words_in_another_place_of_a_stream_are_no_empty_answer(choice):
+    records = [
+        {"model": "m", "choices": [choice]},
+        {"choices": [{"delta": {}, "finish_reason": "stop"}]},
+        {"choices": [], "usage": USAGE},
+    ]
+    facts = answer("openai", True, Payload(sse(*records), content_type=SSE))
+    assert (facts.error_class, facts.answer_text) == ("PROTOCOL_ERROR", None)
+
+
+def test_an_error_in_a_field_of_its_own_ends_a_stream_with_its_words():
+    begun = sse({"model": "m", "choices": [{"delta": {"content": "Hel"}}]})
+    said = b'error: {"code": 500, "message": "no memory"}\n\n'
+    facts = answer("llama-server", True, Payload(begun + said, content_type=SSE))
+    assert (facts.error_class, facts.error_message) == ("STREAM_ERROR", "no memory")
+    assert facts.answer_text == "Hel"

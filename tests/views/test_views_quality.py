@@ -201,6 +201,14 @@ REASONS = [
     ),
     ({"effective": msgspec.structs.replace(VERIFIED, seed=8)}, "CONTROL_NOT_HONOURED"),
     (
+        {
+            "requested": msgspec.structs.replace(CONTROLS, thinking=False),
+            "effective": msgspec.structs.replace(VERIFIED, thinking=False),
+            "answer_text": " <think>\nhm</think>4",
+        },
+        "CONTROL_NOT_HONOURED",
+    ),
+    (
         {"requested": msgspec.structs.replace(CONTROLS, seed=None)},
         "MISSING_EXPERIMENTAL_CONTROLS",
     ),
@@ -216,6 +224,11 @@ def test_each_disturbance_pollutes_by_its_own_code(tmp_path, facts, reason):
 
 # The last value that is still allowed.
 ALLOWED = [
+    {
+        "requested": msgspec.structs.replace(CONTROLS, thinking=False),
+        "effective": msgspec.structs.replace(VERIFIED, thinking=False),
+        "answer_text": "<think>\n\n</think>\n\n4",
+    },
     {"load_ns": 500 * MS, "wall_ms": 1200, "prefill_ns": 5 * MS, "decode_ns": 690 * MS},
     {"after": end(host_busy_ns=1_200 * MS * 96 // 100 + 120 * MS)},
     {"after": end(host_steal_ns=24 * MS)},

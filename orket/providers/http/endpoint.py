@@ -155,10 +155,18 @@ def _authorization(
             secrets = (plain_user, user or "", token)
         if key is None:
             return f"Basic {token}", _longest_first(secrets)
-        return f"Bearer {key}", _longest_first((key, *secrets))
+        return f"Bearer {key}", _longest_first((*_spellings(key), *secrets))
     if key is None:
         return None, ()
-    return f"Bearer {key}", _longest_first((key,))
+    return f"Bearer {key}", _longest_first(_spellings(key))
+
+
+def _spellings(key: str) -> tuple[str, ...]:
+    """A key as a server may say it again: plain, in a URL, in base64."""
+    coded = base64.b64encode(key.encode()).decode("ascii")
+    url_safe = coded.translate(str.maketrans("+/", "-_"))
+    bare = (coded.rstrip("="), url_safe.rstrip("="))
+    return key, quote(key), quote(key, safe=""), coded, url_safe, *bare
 
 
 def _longest_first(secrets: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ MAX_LINE_BYTES = 8 * 1024 * 1024
 """Longest line accepted; the longest honest ones hold a whole answer."""
 
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Some servers write it in front of all they say; it is no part of it."""
 MAX_DEPTH = 100
 """Deepest JSON accepted; answers of servers nest less than ten times."""
 
@@ -51,7 +53,7 @@ class Event:
         return read_json(self.data)
 
 
-def read_json(source: str | bytes) -> Any:
+def read_json(source: str) -> Any:
     """JSON as servers write it: NaN passes (the figure readers refuse it).
 
     Raises ValueError, also for what is nested too deeply to be walked through, and
@@ -108,6 +110,7 @@ class LineSplitter:
         self._limit = limit_bytes
         self._parts: list[bytes] = []
         self._held = 0
+        self._begun = False
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """The lines that `chunk` completes. Raises LineTooLong."""
@@ -121,6 +124,8 @@ class LineSplitter:
         """What was held back: at the end of a stream, its unfinished line."""
         line = b"".join(self._parts)
         self._parts, self._held = [], 0
+        if not self._begun:
+            self._begun, line = True, line.removeprefix(BYTE_ORDER_MARK)
         return line.removesuffix(b"\r")
 
     def _hold(self, part: bytes) -> None:
@@ -151,7 +156,10 @@ class SseFraming:
         self._valid &= valid
         field, _, value = text.partition(":")
         value = value.removeprefix(" ")
-        if field == "data":
+        if field == "error":
+            # Earlier llama-servers say an error in a field of its own.
+            self._name = field
+        if field in ("data", "error"):
             self._chars += len(value)
             if self._chars > self._limit:
                 raise LineTooLong

@@ -10,6 +10,7 @@ import httpx
 
 from orket.providers.http.failures import NETWORK_ERRORS, BodyTooLong, Judge
 from orket.providers.http.framing import (
+    BYTE_ORDER_MARK,
     FRAMINGS,
     MAX_LINE_BYTES,
     Event,
@@ -267,7 +268,8 @@ def is_utf8(body: bytes) -> bool:
 def _read_json(body: bytes) -> tuple[Any, str | None]:
     """The body as JSON, or why it is none."""
     try:
-        return read_json(body.decode("utf-8", "replace")), None
+        plain = body.removeprefix(BYTE_ORDER_MARK)
+        return read_json(plain.decode("utf-8", "replace")), None
     except RepeatedKey as error:
         return None, f"the answer is unclear: {error}"
     except ValueError:

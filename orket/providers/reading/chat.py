@@ -19,6 +19,8 @@ from orket.providers.reading.facts import Figures
 from orket.providers.reading.figures import mapping, sequence, text
 
 CHAT_PATH = "/v1/chat/completions"
+OTHER_PARTS = ("delta", "message", "text", "content")
+"""Where a choice has its words in other protocols and modes."""
 
 
 class ChatCall(Call):
@@ -64,6 +66,9 @@ class ChatCall(Call):
         said = choice.get(part)
         if isinstance(said, dict):
             self._read_message(said, streamed=part == "delta")
+        elif said is not None or any(choice.get(key) for key in OTHER_PARTS):
+            # Words in a place where this protocol has none: no empty answer.
+            self.fail("PROTOCOL_ERROR", f"the answer has a choice without its {part}")
         if reason == "error" or choice.get("error"):
             told = said_error(choice) or "the server says that the answer failed"
             self.fail("STREAM_ERROR", told)
@@ -73,7 +78,7 @@ class ChatCall(Call):
         answer.called_tools |= bool(sequence(said.get("tool_calls")))
         # A message has a place for its text; a part of one need not touch it.
         answer.readable |= streamed or answer.called_tools
-        for key in ("reasoning_content", "reasoning"):
+        for key in ("reasoning_content", "reasoning", "thinking"):
             if said.get(key):
                 self.think(said[key])
                 break
