@@ -29,7 +29,10 @@ _NOTHING_SAID = frozenset({"", "UNKNOWN", "NONE", "NULL", "N/A"})
 _SPELLED_SIZES = {"SMALL": "S", "MEDIUM": "M", "LARGE": "L"}
 _SEPARATOR = r"(?: - |[-_. ])?"
 _START, _END = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
-_FILE_ENDING = re.compile(r"(?:-\d{5}-of-\d{5})?(?:\.gguf)?$", re.IGNORECASE)
+_FILE_ENDING = re.compile(
+    r"(?:-\d{5}-of-\d{5})?(?: ?\(\d{1,3}\))?(?:\.gguf)?$", re.IGNORECASE
+)
+"""Parts, a browser's number of a second download, and the file's kind."""
 _AT_END = r"(?=[)\]]?(?::latest)?$)"
 _BITS_SAID = re.compile(r" - [\d.]+ bpw\b.*$", re.IGNORECASE)
 _AROUND = "-_.:/@ ([])"

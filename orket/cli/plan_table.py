@@ -25,7 +25,7 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
     from orket.planning.evidence import count_families, warn_of_few
     from orket.planning.fit import find_needs
     from orket.planning.past import forecast_from
-    from orket.planning.readiness import list_missing, warn_of_context
+    from orket.planning.readiness import list_missing, warn_of_context, warn_of_copies
     from orket.policy import changed_policy
     from orket.records import Controls
 
@@ -107,6 +107,7 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
         "warnings": [
             *warn_of_few(plan.task_entries, plan.models),
             *warn_of_context(plan),
+            *warn_of_copies(plan),
         ],
         "missing": list_missing(plan),
     }

@@ -96,7 +96,7 @@ def run(
     from orket.cli.sweep_table import print_sweep
     from orket.exports.load import load_summary
     from orket.planning.plan import build_plan
-    from orket.planning.readiness import warn_of_context
+    from orket.planning.readiness import warn_of_context, warn_of_copies
     from orket.planning.served import fill_served
     from orket.sweep.resume import read_started
     from orket.sweep.sidecar import note_absent
@@ -127,7 +127,7 @@ def run(
     if not dry_run:
         check_output(output or "sweep_summary.json")
         note_absent(plan, messages.note)
-        for warning in warn_of_context(plan):
+        for warning in (*warn_of_context(plan), *warn_of_copies(plan)):
             messages.warn(warning)
     if dry_run:
         from orket.cli.plan_table import print_plan

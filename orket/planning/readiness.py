@@ -41,6 +41,23 @@ def warn_of_context(plan: Plan) -> list[str]:
     return lines
 
 
+def warn_of_copies(plan: Plan) -> list[str]:
+    """A line for the quants of a model that are the same bytes under several names."""
+    lines = []
+    for model in plan.models:
+        tags: dict[str, list[str]] = {}
+        for target in model.targets:
+            if target.digest is not None:
+                tags.setdefault(target.digest, []).append(target.ref.quant_tag)
+        lines += [
+            f"{model.model_id}: {', '.join(same)} are the same bytes under "
+            f"{len(same)} names: what differs between them is chance"
+            for same in tags.values()
+            if len(same) > 1
+        ]
+    return lines
+
+
 def _context_of(plan: Plan, model: PlannedModel) -> int | None:
     if model.controls.context_tokens is not None:
         return model.controls.context_tokens

@@ -83,7 +83,8 @@ def ollama_url(environment: str | None = None) -> str:
     scheme, separator, rest = said.partition("://")
     if not separator:
         scheme, rest = "http", said
-    host, slash, path = rest.partition("/")
+    authority, slash, path = rest.partition("/")
+    user_info, at, host = authority.rpartition("@")
     name, port = _split_port(host)
     if port is None:
         # Without a port, a URL means that of its scheme, and a bare host Ollama's own.
@@ -95,7 +96,7 @@ def ollama_url(environment: str | None = None) -> str:
             "write it as host:port",
         )
     shown = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(name, name)
-    return f"{scheme}://{shown}:{port}{slash}{path}".rstrip("/")
+    return f"{scheme}://{user_info}{at}{shown}:{port}{slash}{path}".rstrip("/")
 
 
 def match_names(wanted: str, names: list[str]) -> list[str]:

@@ -31,6 +31,8 @@ class ModelRef:
     """How what is said of it contradicts its name; None where nothing does."""
     barred: str | None = field(default=None, compare=False)
     """Why it is no quant that can be measured here; None where it is one."""
+    digest: str | None = field(default=None, compare=False)
+    """That of its weights, where a list of the server's names it."""
 
 
 @dataclass(frozen=True, slots=True)

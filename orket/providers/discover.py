@@ -13,7 +13,7 @@ from pathlib import Path
 from orket.errors import UsageError
 from orket.providers.contract import Adapter, ListsModels, ModelRef
 from orket.providers.gguf_folder import read_folder
-from orket.quants import LABEL, distinctions, find_quant
+from orket.quants import LABEL, distinctions, find_quant, split_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,9 @@ def pick_ladder(
     if not by_model:
         raise _nothing(what, notes)
     chosen = _choose(by_model, model, notes)
+    own, copies = _by_weights(by_model[chosen])
+    by_model[chosen] = own
+    notes += copies
     clashes = [f"{_place(ref)}: {ref.clash}" for ref in by_model[chosen] if ref.clash]
     if clashes:
         raise UsageError("; ".join(clashes), "rename it or leave it out of the folder")
@@ -104,6 +107,25 @@ def tell_apart(refs: Sequence[ModelRef]) -> list[ModelRef]:
         else ref
         for ref in refs
     ]
+
+
+def _by_weights(refs: Sequence[ModelRef]) -> tuple[list[ModelRef], list[str]]:
+    """Each weights once, by the name that says the quant; and the other names of them.
+
+    Two rows of one thing would be compared with each other.
+    """
+    names: dict[str, ModelRef] = {}
+    for ref in sorted(
+        refs, key=lambda ref: (split_name(ref.name)[1] is None, ref.name)
+    ):
+        names.setdefault(ref.digest or f"{ref.name}\n{ref.path}", ref)
+    kept = [ref for ref in refs if any(ref is own for own in names.values())]
+    copies = [
+        f"{_place(ref)}: the same weights as {names[ref.digest].name}"
+        for ref in refs
+        if ref.digest and names[ref.digest] is not ref
+    ]
+    return kept, copies
 
 
 def _choose(

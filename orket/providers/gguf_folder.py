@@ -65,16 +65,20 @@ def read_folder(folder: Path) -> tuple[list[ModelRef], list[str]]:
     """
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", "name a folder of GGUF files")
-    paths = sorted(_walk(folder))
+    # A file before the links to it: whichever is read first bears the name.
+    paths = sorted(_walk(folder), key=lambda path: (path.is_symlink(), path))
     models: list[_Model] = []
     left_out: list[str] = []
     seen: dict[tuple[int, int], Path] = {}
     for path in paths:
         try:
-            known = seen.setdefault(_file_id(path), path)
-            if known != path:
+            own = _file_id(path)
+            if known := seen.get(own):
                 raise BadGguf(f"the same file as {known}")
-            if (model := _read_model(path)) is not None:
+            model = _read_model(path)
+            # Only what could be read stands for the file under its other names.
+            seen[own] = path
+            if model is not None:
                 models.append(model)
         except BadGguf as error:
             left_out.append(f"{path}: {error}")

@@ -80,9 +80,9 @@ class Evidence:
         return [mapping(e) for e in sequence(self.said("/v1/models").get("data"))]
 
     def is_owned(self, provider: str) -> bool:
-        """Whether the models are owned as this provider's are."""
-        owned = owners_of(self.ask("/v1/models"))
-        return any(OWNERS.get(owner) == provider for _, owner in owned)
+        """Whether all models are owned as this provider's are: a gateway lists many."""
+        owned = [owner for _, owner in owners_of(self.ask("/v1/models"))]
+        return bool(owned) and all(OWNERS.get(owner) == provider for owner in owned)
 
 
 def recognise(options: ServerOptions) -> Found:

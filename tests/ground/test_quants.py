@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from orket import quants
@@ -115,6 +115,8 @@ def test_every_name_is_read_in_any_case_with_any_separator(
 ):
     key, name = named
     spelled = case(re.sub("[-_. ]+", separator, name))
+    # A number goes on behind its point: 4.3bit is no 3bit of a model 4.
+    assume(not (joint == "." and model[-1].isdigit() and spelled[0].isdigit()))
     assert split_name(f"{model}{joint}{spelled}{ending}") == (model, key)
 
 
@@ -198,6 +200,11 @@ def test_a_quant_that_no_entry_knows_is_never_cut_nor_its_neighbour(tag):
         ("qwen3-4b@q4_k_m", "qwen3-4b", "Q4_K_M"),
         ("Qwen3-4B-Q8_0-GGUF", "Qwen3-4B-GGUF", "Q8_0"),
         ("Model (Q8_0)", "Model", "Q8_0"),
+        ("Model-Q8_0 (1).gguf", "Model", "Q8_0"),
+        ("Model-6.5bit", "Model", "6.5bit"),
+        ("Model-v1.5-4bit", "Model-v1.5", "MLX-4BIT"),
+        ("Llama-3.2-1B-q4f16_1-MLC", "Llama-3.2-1B-MLC", "q4f16_1"),
+        ("Llama-3.2-1B-q0f32", "Llama-3.2-1B", "q0f32"),
         ("Q4-model-Q8_0", "Q4-model", "Q8_0"),
         ("model-q8", "model", "q8"),
         ("model-half", "model", "F16"),

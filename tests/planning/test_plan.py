@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import groupby
 
 import pytest
@@ -25,7 +26,11 @@ from orket.planning.preset import (
     load_profile,
     override,
 )
-from orket.planning.readiness import list_missing, warn_of_context
+from orket.planning.readiness import (
+    list_missing,
+    warn_of_context,
+    warn_of_copies,
+)
 from orket.planning.schedule import CanaryCell, PlannedModel, build_schedule
 from orket.planning.targets import Target, resolve_target
 from orket.policy import build_policy
@@ -462,6 +467,17 @@ def test_a_context_that_cannot_hold_a_task_is_told_with_its_model(two_models):
         [Change("controls.context", least, (("models", 1, "controls", "context"),))],
     )
     assert warn_of_context(build_plan(roomy, "s")) == []
+
+
+def test_the_same_bytes_under_two_names_are_told(two_models):
+    plan = build_plan(two_models, "s")
+    assert warn_of_copies(plan) == []
+    first, *rest = plan.models
+    own = replace(first.targets[0], digest="sha256:a")
+    copy = replace(own, ref=replace(own.ref, quant_tag="Q2_K"))
+    twice = replace(plan, models=(replace(first, targets=(own, copy)), *rest))
+    (said,) = warn_of_copies(twice)
+    assert said.startswith(f"{first.model_id}: {own.ref.quant_tag}, Q2_K are the same")
 
 
 def test_the_embedded_engine_needs_a_file_for_each_quant(two_models):

@@ -67,16 +67,21 @@ def test_a_url_where_nothing_answers_is_a_server_that_is_down():
         ("[::]:99", "http://[::1]:99"),
         ("::1", "http://[::1]:11434"),
         ('"box:5"', "http://box:5"),
+        ("ada:pass:word@box", "http://ada:pass:word@box:11434"),
+        ("https://ada:p%40ss@[::1]:9/x", "https://ada:p%40ss@[::1]:9/x"),
     ],
 )
 def test_the_host_is_read_as_ollama_reads_it(said, url):
     assert ollama_url(said) == url
 
 
-@pytest.mark.parametrize("said", ["box:port", "ftp://box", "box:99999"])
+@pytest.mark.parametrize(
+    "said", ["box:port", "ftp://box", "box:99999", "ada:password@box:x"]
+)
 def test_no_address_is_told_by_the_variable_and_without_secrets(said):
-    with pytest.raises(UsageError, match="OLLAMA_HOST"):
+    with pytest.raises(UsageError, match="OLLAMA_HOST") as caught:
         ollama_url(said)
+    assert "password" not in str(caught.value)
 
 
 INSTALLED = [

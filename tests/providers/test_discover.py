@@ -117,6 +117,17 @@ def test_one_file_under_two_names_is_measured_once(tmp_path):
     assert "the same file as" in found.left_out[0]
 
 
+def test_another_name_of_a_part_does_not_hide_the_model(tmp_path):
+    for number in (1, 2):
+        part = gguf(Q8_0, split__no=number - 1, split__count=2)
+        write(tmp_path / f"m-Q8_0-0000{number}-of-00002.gguf", part)
+    (tmp_path / "a-Q2_K.gguf").symlink_to(tmp_path / "m-Q8_0-00001-of-00002.gguf")
+    (tmp_path / "b.gguf").hardlink_to(tmp_path / "m-Q8_0-00001-of-00002.gguf")
+    found = discover(tmp_path)
+    assert [(ref.model_id, ref.quant_tag) for ref in found.refs] == [("m", "Q8_0")]
+    assert len(found.left_out) == 2
+
+
 def test_both_spellings_of_a_type_are_that_type(tmp_path):
     write(tmp_path / "gpt-oss-20b-MXFP4.gguf", gguf(MXFP4_MOE))
     write(tmp_path / "gpt-oss-20b-mxfp4.gguf", gguf(MXFP4_MOE))
@@ -312,6 +323,19 @@ def test_what_is_barred_is_named_and_never_chosen():
     )
     with pytest.raises(UsageError, match="c:cloud: it runs elsewhere"):
         pick_ladder([cloud])
+
+
+def test_weights_under_two_names_of_a_server_are_measured_once_and_told():
+    latest = ModelRef("hub/m", "Q8_0", "hub/m:latest", digest="sha256:a")
+    named = ModelRef("hub/m", "Q8_0", "hub/m:Q8_0", digest="sha256:a")
+    other = ModelRef("hub/m", "Q8_0", "hub/m:again", digest="sha256:b")
+    for order in ([latest, named, other], [other, named, latest]):
+        found = pick_ladder(order)
+        assert {ref.name for ref in found.refs} == {"hub/m:Q8_0", "hub/m:again"}
+        assert found.left_out == ("hub/m:latest: the same weights as hub/m:Q8_0",)
+    # Of which no digest is told, nothing is known.
+    unknown = [ModelRef("m", "Q8_0", "m:1"), ModelRef("m", "Q4_0", "m:2")]
+    assert pick_ladder(unknown).refs == tuple(unknown)
 
 
 def test_servers_names_of_one_tag_are_told_apart():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,7 @@ from orket.providers.http.problems import IdentityMismatch, ProviderError
 from orket.providers.ollama.adapter import OllamaAdapter
 from orket.providers.ollama.eras import find_era, parse_version
 from orket.records import CallFacts, Controls
-from tests.fixture_files import payload
+from tests.fixture_files import Payload, payload
 from tests.replay_server import ReplayServer
 from tests.token_status import TelemetryView, at_its_pace
 
@@ -313,6 +314,22 @@ def test_the_installed_models_make_a_ladder(server: ReplayServer) -> None:
     found = OllamaAdapter(ServerOptions(url=server.url)).installed_models()
     assert MODEL.name in [ref.name for ref in found]
     assert {ref.quant_tag for ref in found} == {"Q4_K_M"}
+
+
+def test_what_stands_for_a_model_elsewhere_has_no_size(server: ReplayServer) -> None:
+    row = {
+        "name": "big:cloud",
+        "remote_model": "big",
+        "size": 339,
+        "digest": "b" * 64,
+        "details": {"quantization_level": "MXFP4"},
+    }
+    listed = json.dumps({"models": [row]}).encode()
+    server.routes["GET /api/tags"] = Payload(listed)
+    adapter = OllamaAdapter(ServerOptions(url=server.url))
+    with pytest.raises(IdentityMismatch, match="runs elsewhere"):
+        adapter.identify(ModelRef("big", "MXFP4", "big:cloud"))
+    adapter.close()
 
 
 def test_what_orket_loaded_is_unloaded_and_what_was_there_stays() -> None:

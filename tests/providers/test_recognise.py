@@ -136,6 +136,18 @@ def test_what_has_no_adapter_is_itself_and_spoken_to_plainly(routes, kind):
             {"/v1/models": models(("m", "x"), max_model_len=1), "/metrics": "vllm:x 1"},
             {"vllm"},
         ),
+        # A gateway passes on what each server behind it says of its models.
+        (
+            {
+                "/v1/models": models(("m", "vllm"), ("n", "me"), max_model_len=1),
+                "/metrics": "vllm:x 1",
+            },
+            {"vllm"},
+        ),
+        (
+            {"/v1/models": models(("m", "llamacpp"), ("n", "organization_owner"))},
+            set(),
+        ),
         ({"/v1/models": models(("m", "x")), "/info": {"model_id": "m"}}, set()),
         (
             {"/v1/models": models(("m", "x")), "/api/v1/models": {"models": []}},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -112,6 +114,19 @@ def test_an_echo_is_taken_out_and_said(secret, where, streamed):
 def test_an_answer_without_an_echo_is_left_alone(secret):
     facts, _ = ask("openai", secret, stream(*chat(secret[0], "nowhere")))
     assert (facts.answer_text, facts.call_notes) == ("hello", [])
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "whole"])
+def test_a_key_in_another_spelling_is_a_key(tmp_path, streamed):
+    key = "sk+of/ours?>~~"
+    (tmp_path / "key").write_text(key)
+    spelled = base64.b64encode(key.encode()).decode()
+    for said in (spelled, spelled.rstrip("="), quote(key, safe="")):
+        records = chat(said, "answer")
+        answer = stream(*records) if streamed else respond(200, as_whole(records))
+        given = (key, {"api_key_file": tmp_path / "key"}, "")
+        facts, _ = ask("openai", given, answer, streamed=streamed)
+        assert facts.answer_text == "[secret]"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from orket.records import CallFacts, Capabilities, Controls, ScoreFacts
 READY_SECONDS = 30
 """How long a server may go on loading its model before it is called not ready."""
 PROBE_SECONDS = 60.0
+NOT_LOADED = "the router has not loaded it"
 
 
 class LlamaServerAdapter(HttpAdapter):
@@ -105,12 +106,17 @@ class LlamaServerAdapter(HttpAdapter):
         return sorted(set(router.loaded if router else ()) - set(self._held.names))
 
     def installed_models(self) -> list[ModelRef]:
-        """The model this server holds, or each that its router has loaded."""
+        """The model this server holds, or each of a router: what it has loaded is one
+        that can be measured."""
         held = self._await_model()
         if held.router is None:
             return self._listed(held)
         loaded = map(self._server.held_model, held.router.loaded)
-        return [ref for each in loaded for ref in self._listed(each)]
+        resting = [name for name in held.router.names if name not in held.router.loaded]
+        return [
+            *(ref for each in loaded for ref in self._listed(each)),
+            *(listed_model(name, barred=NOT_LOADED) for name in resting),
+        ]
 
     def _listed(self, held: HeldModel) -> list[ModelRef]:
         """A held model in the quant of the server's word."""

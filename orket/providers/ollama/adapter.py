@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from orket.providers.contract import (
@@ -147,10 +148,12 @@ class OllamaAdapter(HttpAdapter):
     def identify(self, model: ModelRef) -> LoadedModel:
         """What Ollama knows of an installed model without loading it.
 
-        Raises ProviderError where it is not installed.
+        Raises ProviderError where it is not installed here.
         """
         listed = self._find_listed(model)
         shown = self._show(model)
+        # What stands for a model of another host has a size and a digest of its own.
+        self._require_local(model, {**shown, **listed})
         details = {**mapping(shown.get("details")), **mapping(listed.get("details"))}
         return LoadedModel(
             model=model,
@@ -202,7 +205,8 @@ class OllamaAdapter(HttpAdapter):
             name = _name_of(row)
             level = text(mapping(row.get("details")).get("quantization_level"))
             if name:
-                found.append(listed_model(name, level, _say_elsewhere(row)))
+                ref = listed_model(name, level, _say_elsewhere(row))
+                found.append(replace(ref, digest=_digest(row)))
         return sorted(found, key=lambda ref: ref.name)
 
     def unload(self) -> None:
