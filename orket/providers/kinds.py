@@ -61,7 +61,7 @@ def namespace(name: str) -> str:
 def other_kind(models: Reply) -> str | None:
     """The server without an adapter of its own that this one says it is, if it does."""
     for name, owner in owners_of(models):
-        if name.startswith("koboldcpp/"):
+        if name.casefold().startswith("koboldcpp/"):
             return OTHERS["koboldcpp"]
         # The publisher of one model says nothing of the server.
         if owner in OTHERS and owner != _plain(namespace(name)):

@@ -343,7 +343,7 @@ def test_a_byte_order_mark_in_front_costs_no_record(protocol, mode):
     ],
 )
 def test_words_in_another_place_of_a_stream_are_no_empty_answer(choice):
-    records = [
+    records: list[dict[str, Any]] = [
         {"model": "m", "choices": [choice]},
         {"choices": [{"delta": {}, "finish_reason": "stop"}]},
         {"choices": [], "usage": USAGE},

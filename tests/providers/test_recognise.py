@@ -94,6 +94,10 @@ def test_every_server_with_an_adapter_is_told(dialect):
             },
             "llama-swap",
         ),
+        (
+            {"/v1/models": models(("KoboldCpp/x", "KoboldCpp")), "/props": LLAMA_PROPS},
+            "KoboldCpp",
+        ),
         ({"/v1/models": models(("tiny", "rkllama")), **OLLAMA_ROUTES}, "rkllama"),
         ({"/v1/models": models(("m", "LocalAI")), **OLLAMA_ROUTES}, "LocalAI"),
         (
