@@ -175,13 +175,13 @@ def _write(
     warehouse: Warehouse, sweep_id: str, profile: Profile, dice: random.Random
 ) -> Truth:
     tags = [f"Q{number}" for number in range(profile.quants)]
-    lost, gained = _true_rates(profile, dice)
+    lost, gained = true_rates(profile, dice)
     speeds = [
         1.0 if profile.equal_speed else 1 / (1 + 0.12 * number)
         for number in range(profile.quants)
     ]
     tasks = [f"t{number:03}" for number in range(profile.tasks)]
-    passes = _answers(profile, lost, gained, dice)
+    passes = draw_answers(profile, lost, gained, dice)
     rows: list[RunRecord] = []
     planned: list[PlannedRun] = []
     clock, block = 0, 0
@@ -209,11 +209,11 @@ def _write(
                 )
                 planned.append(entry)
                 polluted = dice.random() < profile.polluted
-                rows.append(_run(sweep_id, entry, passed, wall_ns, clock, polluted))
+                rows.append(make_run(sweep_id, entry, passed, wall_ns, clock, polluted))
                 clock += wall_ns
             block += 1
     warehouse.append(
-        "sweeps", [_manifest(sweep_id, profile, tags, tasks, planned)], sweep_id
+        "sweeps", [make_manifest(sweep_id, profile, tags, tasks, planned)], sweep_id
     )
     warehouse.append("runs", rows, sweep_id)
     kept = [PASS_RATE - lost[n] + gained[n] for n in range(profile.quants)]
@@ -224,7 +224,7 @@ def _write(
     )
 
 
-def _true_rates(
+def true_rates(
     profile: Profile, dice: random.Random
 ) -> tuple[list[float], list[float]]:
     """How many of all tasks each quant loses and gains, the baseline first."""
@@ -251,13 +251,13 @@ def _true_rates(
     return lost, gained
 
 
-def _answers(
+def draw_answers(
     profile: Profile,
     lost: Sequence[float],
     gained: Sequence[float],
     dice: random.Random,
 ) -> Callable[[int, int, int], bool]:
-    """Whether a quant passes a task in a repetition."""
+    """Whether a quant passes a task in a repetition, as it will ever be asked."""
     base = [dice.random() < PASS_RATE for _ in range(profile.tasks)]
     correlation = 0.3 if profile.families else 0.0
     shared = {
@@ -293,7 +293,7 @@ def _normal(value: float) -> float:
     return 0.5 * (1 + erf(value / 2**0.5))
 
 
-def _run(
+def make_run(
     sweep_id: str,
     entry: PlannedRun,
     passed: bool,
@@ -301,6 +301,7 @@ def _run(
     clock: int,
     polluted: bool,
 ) -> RunRecord:
+    """A row of a planned run at that place of the clock, in ns."""
     inner = wall_ns - 5 * MS
     return RunRecord(
         sweep_id=sweep_id,
@@ -363,13 +364,15 @@ def _counters(moment_ns: int) -> Counters:
     )
 
 
-def _manifest(
+def make_manifest(
     sweep_id: str,
     profile: Profile,
     tags: Sequence[str],
     tasks: Sequence[str],
     planned: list[PlannedRun],
 ) -> SweepRow:
+    """The manifest of a sweep of a profile."""
+
     def family(place: int) -> str | None:
         declared = profile.families and profile.are_declared
         return f"f{place % profile.families}" if declared else None

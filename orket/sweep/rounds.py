@@ -61,6 +61,7 @@ class Rounds:
         self._asked = set(progress.tried)
         self._retried = set(progress.retried)
         self._spent_before = progress.spent_seconds
+        self._owed = progress.tried - progress.measured
         self._has_rows = bool(progress.tried)
         self._blocks = {
             index: list(runs)
@@ -74,6 +75,7 @@ class Rounds:
         """Run rounds to the end. Raises ServersGone, Doomed, Interrupted."""
         self._anchors.start()
         if self._has_rows:
+            self._make_owed()
             self._mend()
         looks = self._look()
         self._announce(looks)
@@ -105,6 +107,18 @@ class Rounds:
     def _waiting(self, index: int) -> list[PlannedRun]:
         """What of a block of the plan was not asked yet; the view names no other."""
         return [run for run in self._blocks[index] if run.run_id not in self._asked]
+
+    def _make_owed(self) -> None:
+        """What a server owed an earlier executor: tried is not measured."""
+        owed: dict[tuple[str, str], list[PlannedRun]] = {}
+        for block in self._blocks.values():
+            for run in block:
+                if run.run_id in self._owed:
+                    owed.setdefault((run.model_id, run.quant_tag), []).append(run)
+        for key, runs in owed.items():
+            if self._fits(runs):
+                target = self._context.plan.target(*key)
+                self._walk.run_again(target, runs, retry_pass=0)
 
     def _mend(self) -> None:
         """Runs that were disturbed or failed again, or their pairs count as lost."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.adaptive_simulator import Profile, simulate
 from tests.adaptive_sweep import ask, drive, look, losing, make
 
 LADDER = ("F16", "Q8_0", "Q4_K_M", "Q2_K")
@@ -170,3 +171,16 @@ def test_a_quant_that_does_not_answer_is_not_asked_again(tmp_path):
     assert "Q4_K_M" not in [b["quant_tag"] for b in answer["blocks"]]
     assert not proofs["Q4_K_M"]["is_shown_not_viable"]
     assert answer["answer"] == "ASK"
+
+
+def test_over_drawn_sweeps_little_is_asked_and_what_is_proven_is_true(tmp_path):
+    """Flat: nothing is ever lost. Below: every quant keeps a point too little."""
+    profiles = (
+        Profile("flat", "flat", tasks=136, quants=4),
+        Profile("below", "below", tasks=136, quants=4),
+    )
+    tallies = simulate(tmp_path, profiles, sweeps=2, seed=3)
+    assert tallies["flat"].proven == tallies["flat"].sweeps == 2
+    assert tallies["below"].falsely_proven == 0
+    for tally in tallies.values():
+        assert tally.calls * 3 < tally.grid_calls

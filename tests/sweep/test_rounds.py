@@ -1,0 +1,264 @@
+"""Adaptive sweeps against pretended servers: rounds, budgets, losses, resume."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orket.machine.clock import SystemClock
+from orket.mockserver import MockModel, MockServer, Profile
+from orket.planning.plan import Plan, build_plan
+from orket.planning.preset import Change, load_preset, override
+from orket.records import RunRecord
+from orket.sweep.context import Silence
+from orket.sweep.execute import Outcome, run_sweep
+from orket.sweep.interrupts import Interrupted
+from orket.warehouse import Warehouse
+
+Q8, Q2 = MockModel("demo:q8_0", "Q8_0"), MockModel("demo:q2_K", "Q2_K")
+PRESET = """schema_version = 1
+control_profile = "shared"
+polluted_retries = 0
+budget = "1h"
+
+[provider]
+name = "ollama"
+url = "{url}"
+timeout_seconds = 5
+
+[[models]]
+id = "demo"
+quants = ["Q8_0", "Q2_K"]
+[models.names.ollama]
+tag = "demo:{{quant_ollama}}"
+
+[tasks]
+bank = "quickstart"
+limit = 30
+
+[policy]
+canary_max_latency_cv = 100
+allow_unobserved = true
+include_polluted = "fill"
+"""
+
+
+def fast(*models: MockModel) -> Profile:
+    return Profile(
+        models=models or (Q8, Q2), prefill_rate=1e6, decode_rate=1e5, load_seconds=0.0
+    )
+
+
+class Impatient(SystemClock):
+    """A clock that does not wait."""
+
+    def sleep(self, seconds: float) -> None:
+        return
+
+
+class StopAfter(Silence):
+    """Breaks the sweep off once so many calls are recorded."""
+
+    def __init__(self, calls: int) -> None:
+        self._left = calls
+        self.notes: list[str] = []
+
+    def recorded(self, row: RunRecord) -> None:
+        self._left -= 1
+        if self._left == 0:
+            raise Interrupted
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.fixture
+def make_plan(tmp_path):
+    def make(url: str, *changes: Change, preset: str = PRESET) -> Plan:
+        path = tmp_path / "p.toml"
+        path.write_text(preset.format(url=url))
+        bent = override(load_preset(str(path)), changes)
+        return build_plan(bent, "s", skip_canary=True)
+
+    return make
+
+
+@pytest.fixture
+def warehouse(tmp_path):
+    return Warehouse(tmp_path / "warehouse")
+
+
+def execute(plan: Plan, warehouse: Warehouse, *how: Any, **more: Any) -> Outcome:
+    return run_sweep(plan, warehouse, *how, clock=Impatient(), **more)
+
+
+def matrix_of(warehouse: Warehouse) -> list[dict[str, Any]]:
+    with warehouse.session("s") as session:
+        return session.rows(
+            "SELECT * FROM v1.attempts WHERE phase = 'matrix' ORDER BY order_index"
+        )
+
+
+def events_of(warehouse: Warehouse) -> list[tuple[str, Any]]:
+    with warehouse.session() as session:
+        rows = session.rows("SELECT event, reason FROM raw.events ORDER BY event_id")
+    return [(row["event"], row["reason"]) for row in rows]
+
+
+def test_rounds_alternate_and_every_answer_can_be_made_again(
+    make_plan, warehouse, tmp_path
+):
+    with MockServer("ollama", fast()) as server:
+        outcome = execute(make_plan(server.url), warehouse)
+    assert outcome.status == "COMPLETED"
+    assert outcome.stop_reason in ("DECIDED", "CANNOT_BE_PROVEN", "BANK_EXHAUSTED")
+    rows = matrix_of(warehouse)
+    assert len({row["run_id"] for row in rows}) == len(rows) == 60
+    visits = [row["quant_tag"] for row in rows]
+    changes = [visits[0]] + [
+        b for a, b in zip(visits, visits[1:], strict=False) if a != b
+    ]
+    assert changes == ["Q8_0", "Q2_K", "Q8_0", "Q2_K"]
+    assert Counter(visits[:12]) == {"Q8_0": 6, "Q2_K": 6}
+    events = events_of(warehouse)
+    assert events[-1] == ("SWEEP_FINISHED", outcome.stop_reason)
+    judged = [json.loads(reason) for event, reason in events if event == "ROUND_JUDGED"]
+    assert [look["rounds"][0]["round"] for look in judged] == [1, 2, 3, None]
+    for number, look in enumerate(judged):
+        assert again(warehouse, look["before_block"], tmp_path / f"{number}") == [
+            {key: value for key, value in row.items() if key != "quants"}
+            for row in look["rounds"]
+        ]
+
+
+def again(
+    warehouse: Warehouse, before_block: int, folder: Path
+) -> list[dict[str, Any]]:
+    """The view over the rows of lower blocks alone."""
+    import pyarrow.parquet as pq
+
+    copy = Warehouse(folder)
+    for dataset in ("sweeps", "runs"):
+        for part in warehouse.parts(dataset, "s"):
+            table = pq.read_table(part)
+            if dataset == "runs":
+                kept = [
+                    value < before_block for value in table["block_index"].to_pylist()
+                ]
+                table = table.filter(kept)
+            target = copy.path / part.relative_to(warehouse.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(table, target)
+    with copy.session("s") as session:
+        return session.rows("SELECT * EXCLUDE (sweep_id) FROM v1.next_round")
+
+
+def test_a_budget_of_nothing_asks_nothing_and_more_of_it_goes_on(make_plan, warehouse):
+    with MockServer("ollama", fast()) as server:
+        first = execute(make_plan(server.url, Change("budget", "0")), warehouse)
+        assert (first.status, first.stop_reason) == ("COMPLETED", "BUDGET_ENDED")
+        assert matrix_of(warehouse) == []
+        again = execute(
+            make_plan(server.url, Change("budget", "1y")), warehouse, None, resume=True
+        )
+        assert again.stop_reason not in (None, "BUDGET_ENDED")
+        third = execute(make_plan(server.url), warehouse, None, resume=True)
+    assert third.was_complete
+    assert len(matrix_of(warehouse)) == 60
+
+
+def test_a_budget_shorter_than_a_round_is_said(make_plan, warehouse):
+    slow = Profile(models=(Q8, Q2), prefill_rate=1e6, decode_rate=20, load_seconds=0.0)
+    told = StopAfter(10_000)
+    with MockServer("ollama", slow) as server:
+        plan = make_plan(server.url, Change("budget", "1s"))
+        outcome = execute(plan, warehouse, told)
+    assert outcome.stop_reason == "BUDGET_ENDED"
+    assert outcome.further_seconds is None or outcome.further_seconds > 0
+
+
+def test_a_sweep_stopped_in_mid_round_goes_on_with_what_is_missing(
+    make_plan, warehouse
+):
+    with MockServer("ollama", fast()) as server:
+        plan = make_plan(server.url)
+        first = execute(plan, warehouse, StopAfter(10))
+        assert first.status == "INTERRUPTED"
+        before = matrix_of(warehouse)
+        assert 0 < len(before) < 12
+        outcome = execute(plan, warehouse, None, resume=True)
+    rows = matrix_of(warehouse)
+    assert outcome.status == "COMPLETED"
+    assert len({row["run_id"] for row in rows}) == len(rows) == 60
+    # The first round was finished before the second began.
+    assert Counter(row["quant_tag"] for row in rows[:12]) == {"Q8_0": 6, "Q2_K": 6}
+
+
+def test_a_server_that_dies_in_mid_round_ends_the_sweep_which_goes_on_later(
+    make_plan, warehouse
+):
+    class Killing(StopAfter):
+        def recorded(self, row: RunRecord) -> None:
+            self._left -= 1
+            if self._left == 0:
+                server.__exit__(None, None, None)
+
+    server = MockServer("ollama", fast())
+    server.__enter__()
+    plan = make_plan(server.url)
+    outcome = execute(plan, warehouse, Killing(20))
+    assert outcome.status == "FAILED"
+    assert outcome.unmeasured > 0
+    with MockServer("ollama", fast()) as other:
+        moved = make_plan(other.url)
+        outcome = execute(moved, warehouse, None, resume=True)
+    assert outcome.status == "COMPLETED"
+    answered = {row["run_id"] for row in matrix_of(warehouse) if row["outcome"] == "OK"}
+    assert len(answered) == 60
+
+
+def test_a_model_that_was_removed_is_not_asked_for_ever(make_plan, warehouse):
+    with MockServer("ollama", fast()) as server:
+        execute(make_plan(server.url), warehouse, StopAfter(14))
+    with MockServer("ollama", fast(Q8)) as server:
+        outcome = execute(make_plan(server.url), warehouse, None, resume=True)
+    assert outcome.status == "COMPLETED"
+    with warehouse.session("s") as session:
+        states = dict(
+            (row["quant_tag"], row["state"])
+            for row in session.rows("SELECT quant_tag, state FROM v1.proof")
+        )
+    assert states["Q2_K"] == "NOT_ANSWERING"
+    assert states["Q8_0"] == "BASELINE"
+
+
+def test_two_models_are_judged_each_by_itself(make_plan, warehouse):
+    second = (
+        PRESET
+        + """
+[[models]]
+id = "other"
+quants = ["Q8_0", "Q2_K"]
+[models.names.ollama]
+tag = "other:{{quant_ollama}}"
+"""
+    )
+    head, tasks = second.split("[tasks]")
+    tasks, model = tasks.split("\n[[models]]")
+    text = head + "[[models]]" + model + "\n[tasks]" + tasks
+    models = (Q8, Q2, MockModel("other:q8_0", "Q8_0"), MockModel("other:q2_K", "Q2_K"))
+    with MockServer("ollama", fast(*models)) as server:
+        outcome = execute(make_plan(server.url, preset=text), warehouse)
+    assert outcome.status == "COMPLETED"
+    rows = matrix_of(warehouse)
+    assert Counter(row["model_id"] for row in rows) == {"demo": 60, "other": 60}
+    # Round by round, in turns.
+    assert {row["model_id"] for row in rows[:24]} == {"demo", "other"}
+    looks = [
+        json.loads(r) for event, r in events_of(warehouse) if event == "ROUND_JUDGED"
+    ]
+    assert [row["model_id"] for row in looks[0]["rounds"]] == ["demo", "other"]
