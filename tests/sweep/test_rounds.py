@@ -92,8 +92,10 @@ def warehouse(tmp_path):
     return Warehouse(tmp_path / "warehouse")
 
 
-def execute(plan: Plan, warehouse: Warehouse, *how: Any, **more: Any) -> Outcome:
-    return run_sweep(plan, warehouse, *how, clock=Impatient(), **more)
+def execute(
+    plan: Plan, warehouse: Warehouse, reporter: Any = None, **how: Any
+) -> Outcome:
+    return run_sweep(plan, warehouse, reporter, clock=Impatient(), **how)
 
 
 def matrix_of(warehouse: Warehouse) -> list[dict[str, Any]]:
