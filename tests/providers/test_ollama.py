@@ -316,10 +316,15 @@ def test_the_installed_models_make_a_ladder(server: ReplayServer) -> None:
     assert {ref.quant_tag for ref in found} == {"Q4_K_M"}
 
 
-def test_what_stands_for_a_model_elsewhere_has_no_size(server: ReplayServer) -> None:
+@pytest.mark.parametrize(
+    "said", [{"remote_model": "big"}, {"remote_host": "https://far"}, {}]
+)
+def test_what_stands_for_a_model_elsewhere_has_no_size(
+    server: ReplayServer, said: dict[str, str]
+) -> None:
     row = {
-        "name": "big:cloud",
-        "remote_model": "big",
+        "name": "big:120b-cloud",
+        **said,
         "size": 339,
         "digest": "b" * 64,
         "details": {"quantization_level": "MXFP4"},
@@ -328,7 +333,7 @@ def test_what_stands_for_a_model_elsewhere_has_no_size(server: ReplayServer) -> 
     server.routes["GET /api/tags"] = Payload(listed)
     adapter = OllamaAdapter(ServerOptions(url=server.url))
     with pytest.raises(IdentityMismatch, match="runs elsewhere"):
-        adapter.identify(ModelRef("big", "MXFP4", "big:cloud"))
+        adapter.identify(ModelRef("big", "MXFP4", "big:120b-cloud"))
     adapter.close()
 
 

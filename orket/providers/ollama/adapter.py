@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -395,7 +396,10 @@ def _tensor_types(shown: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
 def _say_elsewhere(row: Mapping[str, Any]) -> str | None:
     """Where a model runs that is listed here and runs on another host."""
     host, remote = text(row.get("remote_host")), text(row.get("remote_model"))
-    if host is None and remote is None:
+    # Without either: Ollama's own name for such a model, and no weights of any format.
+    is_named = re.search(r"[:-]cloud$", _name_of(row)) is not None
+    is_empty = text(mapping(row.get("details")).get("format")) is None
+    if host is None and remote is None and not (is_named and is_empty):
         return None
     return f"it runs elsewhere, at {host or 'a host that is not told'}"
 
