@@ -160,6 +160,17 @@ phrases AS (
         *,
         format('at least {} % of the work that {} does', share_text, baseline_quant_tag)
             AS work,
+        format(
+            'no{} does at least {} % of the work that {} does{}',
+            if(
+                judged_quants = 2,
+                ' other quant judged',
+                format('ne of the other {} quants judged', judged_quants - 1)
+            ),
+            share_text,
+            baseline_quant_tag,
+            if(quality_only, '', format(' within {} s a task', ceiling_text))
+        ) AS none_other,
         -- Of the smallest: kept of those that the baseline quant did.
         if(
             small_lost = 0 AND small_gained = 0,
@@ -236,6 +247,18 @@ leads AS (
                     reference_passes,
                     reference_tasks
                 )
+            WHEN
+                confidence = 'PROVISIONAL' AND minimum_viable_quant = baseline_quant_tag
+                AND judged_quants = 1
+                THEN format(
+                    '{}: not shown yet, a first impression only: no quant but {} could be judged.',
+                    model_id,
+                    baseline_quant_tag
+                )
+            WHEN confidence = 'PROVISIONAL' AND minimum_viable_quant = baseline_quant_tag
+                THEN format(
+                    '{}: not shown yet, a first impression only: {}.', model_id, none_other
+                )
             WHEN confidence = 'PROVISIONAL'
                 THEN format(
                     '{}: not shown yet, a first impression only: {}; {} % is asked.',
@@ -251,12 +274,10 @@ leads AS (
                 )
             WHEN minimum_viable_quant = baseline_quant_tag
                 THEN format(
-                    '{}: stay with {}. None of the other {} quants judged does {}{}.',
+                    '{}: stay with {}. N{}.',
                     model_id,
                     baseline_quant_tag,
-                    judged_quants - 1,
-                    work,
-                    if(quality_only, '', format(' within {} s a task', ceiling_text))
+                    substr(none_other, 2)
                 )
             WHEN
                 lead_quant = baseline_quant_tag

@@ -323,3 +323,30 @@ def test_foreign_load_weighs_by_where_the_model_lies(
         (row,) = session.rows("SELECT * FROM v1.run_quality")
     assert row["foreign_cpu_limit_ppm"] == limit
     assert row["run_quality_status"] == status
+
+
+@pytest.mark.parametrize(
+    ("score", "polluted", "said"),
+    [
+        # Q2_K loses a third: the one that stands in is not compared with itself.
+        (
+            lambda quant, task: int(quant != "Q2_K" or task % 3 > 0),
+            {("F16", number) for number in range(4)},
+            "no other quant judged does at least 95 % of the work",
+        ),
+        (
+            lambda quant, task: 1,
+            {(quant, number) for quant in ("F16", "Q2_K") for number in range(4)},
+            "no quant but Q4_K_M could be judged",
+        ),
+    ],
+    ids=["the other loses", "no other is judged"],
+)
+def test_a_first_impression_compares_no_quant_with_itself(
+    tmp_path, score, polluted, said
+):
+    row = ask(built(score, polluted=polluted), tmp_path)
+    assert row["confidence"] == "PROVISIONAL"
+    assert row["minimum_viable_quant"] == row["baseline_quant_tag"] == "Q4_K_M"
+    assert f"m: not shown yet, a first impression only: {said}" in row["recommendation"]
+    assert "between Q4_K_M and Q4_K_M" not in row["recommendation"]
