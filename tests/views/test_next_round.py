@@ -177,8 +177,8 @@ def test_a_quant_that_does_not_answer_is_not_asked_again(tmp_path):
 def test_over_drawn_sweeps_little_is_asked_and_what_is_proven_is_true(tmp_path):
     """Flat: nothing is ever lost. Below: every quant keeps a point too little."""
     profiles = (
-        Profile("flat", "flat", tasks=136, quants=4),
-        Profile("below", "below", tasks=136, quants=4),
+        Profile("flat", "flat", tasks=120, quants=3),
+        Profile("below", "below", tasks=120, quants=3),
     )
     tallies = simulate(tmp_path, profiles, sweeps=2, seed=3)
     assert tallies["flat"].proven == tallies["flat"].sweeps == 2
