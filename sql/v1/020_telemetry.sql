@@ -5,7 +5,7 @@
 -- reason. With at most one completion token there is nothing to decode: where the decode
 -- clock starts at the first token, an absent or zero decode time is not applicable and
 -- counts as known. Model-internal and wall-clock time are never mixed; they bound each
--- other. The server's times cannot exceed the wall time, its prefill cannot end after the
+-- other. No part of a call can exceed the wall time, the prefill cannot end after the
 -- first token came, and its decoding cannot take less than the client saw between first and
 -- last token, nor less for a token than any machine needs: a rate from such times is NULL.
 -- A call of no length is no measurement, and only a streamed one has a first token.
@@ -69,6 +69,9 @@ bounds AS (
         *,
         coalesce(prefill_ns, 0) + coalesce(counted_decode_ns, 0)
         > measured_wall_ns + slack_ns AS is_beyond_wall,
+        -- No part of a call lasts longer than the call: the load, the wait for a token.
+        greatest(load_ns, streamed_ttft_ns, last_token_ns) > measured_wall_ns + slack_ns
+        OR streamed_ttft_ns > last_token_ns + slack_ns AS is_longer_than_call,
         prefill_ns > streamed_ttft_ns + slack_ns AS is_beyond_first_token,
         completion_tokens > 1
         AND seen_decode_ns - decode_ns > greatest(
@@ -100,7 +103,9 @@ derived AS (
         END AS token_metrics_status,
         prompt_tokens - cached_tokens AS new_prompt_tokens,
         CASE
-            WHEN is_beyond_wall OR is_beyond_first_token OR is_below_seen OR is_beyond_machines
+            WHEN
+                is_beyond_wall OR is_longer_than_call OR is_beyond_first_token
+                OR is_below_seen OR is_beyond_machines
                 THEN true
             WHEN internal_ns IS NOT NULL AND measured_wall_ns IS NOT NULL THEN false
         END AS clock_inconsistent,

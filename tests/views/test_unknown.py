@@ -150,6 +150,13 @@ def telemetry():
             True,
         ),
         ({"prompt_tokens": 10**10, "prefill_ns": 1000}, True),
+        # a part that lasts longer than the call of 0.6 s
+        ({"ttft_ns": 10_000 * MS, "last_token_ns": 10_500 * MS}, True),
+        ({"last_token_ns": 700 * MS, "decode_ns": 500 * MS}, True),
+        ({"load_ns": 10**15}, True),
+        ({"load_ns": 20 * MS}, False),
+        # the first token came after the last
+        ({"ttft_ns": 590 * MS, "last_token_ns": 300 * MS}, True),
     ],
 )
 def test_times_are_held_against_both_sides_of_their_bounds(
