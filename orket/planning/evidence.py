@@ -22,25 +22,36 @@ def count_families(tasks: Sequence[TaskEntry]) -> int:
 def warn_of_few(
     tasks: Sequence[TaskEntry], models: Sequence[PlannedModel]
 ) -> list[str]:
-    """A line for each threshold that the tasks are too few, or too alike, to show."""
+    """A line for each threshold that the tasks are too few, or too alike, to show.
+
+    Where several quants are held against the most precise one, they share the chance of
+    error, and few families of tasks halve it once more (docs/advice.md).
+    """
     families = count_families(tasks)
-    unit, held, why = "tasks", f"{len(tasks)} tasks", ""
-    if families < len(tasks):
-        unit, held = "families", f"{len(tasks)} tasks in {families} families"
-        why = " (tasks of one family tend to fail together)"
-    least = {
-        model.policy.adherence_threshold_ppm: least_without_loss(
-            model.policy.adherence_threshold_ppm, model.policy.evidence_level_ppm
-        )
-        for model in models
-    }
+    is_alike = families < len(tasks)
     lines = []
-    for threshold, needed in sorted(least.items()):
-        if needed is not None and families >= needed:
-            continue
-        number = f"more than {MOST_TASKS}" if needed is None else f"{needed} or more"
-        lines.append(
-            f"{held} are few to show that a quant keeps {threshold / 10**4:g} % of the "
-            f"work: it takes {number} {unit} and no loss{why}"
-        )
+    for threshold, level in sorted({_asked(model) for model in models}):
+        loss_free = least_without_loss(threshold, level // 2 if is_alike else level)
+        by_families = least_without_loss(threshold, level)
+        share = f"a quant keeps {threshold / 10**4:g} % of the work"
+        if loss_free is None or len(tasks) < loss_free:
+            number = f"more than {MOST_TASKS}"
+            number = number if loss_free is None else f"{loss_free} or more"
+            lines.append(
+                f"{len(tasks)} tasks are few to show that {share}: it takes {number} "
+                "that the most precise quant passes, and no loss"
+            )
+        elif is_alike and by_families is not None and families < by_families:
+            lines.append(
+                f"{len(tasks)} tasks in {families} families can show that {share} only "
+                "where it loses none of them (tasks of one family tend to fail "
+                "together)"
+            )
     return lines
+
+
+def _asked(model: PlannedModel) -> tuple[int, int]:
+    """Threshold, and the chance of error of one of the claims about a model."""
+    policy = model.policy
+    claims = min(2, max(1, len(model.targets) - 1))
+    return policy.adherence_threshold_ppm, policy.evidence_level_ppm // claims

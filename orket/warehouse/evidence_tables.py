@@ -193,8 +193,12 @@ def create_tables(connection: Connection) -> None:
 
 
 def _shares(quants: int) -> Iterable[int]:
-    """By how many claims the chance of error is divided: 1, and 2, 4, ... of Holm."""
-    return (1, *range(2, 2 * max(quants - 1, 1) + 1, 2))
+    """By how many claims the chance of error is divided: 1, and 2, 4, ... of Holm.
+
+    Twice these over few families.
+    """
+    holm = range(2, 2 * max(quants - 1, 1) + 1, 2)
+    return sorted({1, *holm, *(2 * claims for claims in holm)})
 
 
 def _number(connection: Connection, query: str) -> int:

@@ -4,11 +4,13 @@
 -- Rules: how far tasks, never repetitions, prove that a quant keeps the threshold. Of the
 -- tasks that the baseline quant passes some are lost; a task that one of the two has no
 -- verdict on counts as lost. The same is asked over families, where a family is lost when
--- more of its tasks are than the threshold allows, and the weaker answer counts. Under
--- evidence_rule = bet the proof is a bet that may be looked at any number of times.
--- is_proven holds for all quants of a session at once: a walk from the most precise quant
--- down stops at the first without proof; beside it half the chance of error goes to the
--- quants in the order of their evidence (Holm), for ladders that are not monotone. The
+-- more of its tasks are than the threshold allows, and the weaker answer counts; but a quant
+-- that loses no task at all is proven over tasks, at half the chance of error, however few
+-- their families are. Under evidence_rule = bet the proof is a bet that may be looked at
+-- any number of times. is_proven holds for all quants of a session at once: a walk from the
+-- most precise quant down stops at the first without proof; beside it, for ladders that are
+-- not monotone, the quants are taken in the order of their evidence (Holm). Each of the two
+-- has half the chance of error; the one claim of two quants has the whole of it. The
 -- baseline quant keeps its own score by definition. What an adaptive sweep proves, which
 -- is looked at after every round, v1.proof says.
 
@@ -188,7 +190,13 @@ joined AS (
         own.bet_log_nano,
         if(
             comparison.is_judged AND quant.rank_known,
-            least(own.strength, family.strength),
+            least(
+                own.strength,
+                greatest(
+                    family.strength,
+                    if(own.losses = 0 AND policy.evidence_rule = 'count', own.strength // 2, 0)
+                )
+            ),
             0
         ) AS strength,
         v1.scaled(comparison.loss_sum_nano, comparison.pairs, 1) AS mean_loss_nano,
@@ -221,29 +229,38 @@ contested AS (
         sweep_id,
         model_id,
         quant_tag,
-        bool_and(strength >= 1) OVER (
+        bool_and(strength >= walk_claims) OVER (
             PARTITION BY sweep_id, model_id
             ORDER BY quant_rank DESC NULLS LAST
             ROWS UNBOUNDED PRECEDING
         ) AS is_walked,
         strength,
-        count(*) OVER (PARTITION BY sweep_id, model_id) AS rivals,
+        rivals,
+        walk_claims,
         row_number() OVER (
             PARTITION BY sweep_id, model_id ORDER BY strength DESC, quant_tag
         ) AS place
     FROM (
         SELECT
             *,
-            max(quant_rank) FILTER (WHERE is_baseline_quant) OVER (
-                PARTITION BY sweep_id, model_id
-            ) AS baseline_rank
-        FROM joined
+            count(*) OVER session AS rivals,
+            least(count(*) OVER session, 2) AS walk_claims
+        FROM (
+            SELECT
+                *,
+                max(quant_rank) FILTER (WHERE is_baseline_quant) OVER (
+                    PARTITION BY sweep_id, model_id
+                ) AS baseline_rank
+            FROM joined
+        )
+        WHERE quant_rank < baseline_rank
+        WINDOW session AS (PARTITION BY sweep_id, model_id)
     )
-    WHERE quant_rank < baseline_rank
 ),
 
 -- What more evidence would do: a quant below one without proof has to be as strong as all
--- claims at once ask for; a proof over few families is no matter of more tasks alone.
+-- claims at once ask for. Over few families a quant that loses no task needs twice that; for
+-- one that does, more tasks of the same families are no help.
 ahead AS (
     SELECT
         joined.sweep_id,
@@ -262,7 +279,9 @@ ahead AS (
     INNER JOIN v1.retention_table AS proof
         ON proof.adherence_threshold_ppm = joined.adherence_threshold_ppm
         AND proof.evidence_level_ppm = joined.evidence_level_ppm
-        AND proof.claims = if(joined.strength > 0, 2 * contested.rivals, 1)
+        AND proof.claims
+        = if(contested.strength >= contested.walk_claims, 2 * contested.rivals, contested.walk_claims)
+        * if(joined.families < joined.evidence_tasks AND joined.losses = 0, 2, 1)
     GROUP BY ALL
 ),
 
@@ -319,7 +338,8 @@ SELECT
     ) AS tasks_likely,
     if(
         joined.is_baseline_quant OR coalesce(adaptive.is_proven, proven.is_proven, false)
-        OR joined.families = joined.evidence_tasks OR adaptive.state IS NOT NULL,
+        OR joined.families = joined.evidence_tasks OR joined.losses = 0
+        OR adaptive.state IS NOT NULL,
         NULL,
         joined.families + if(ahead.proving_families > joined.family_passes, ahead.proving_families - joined.family_passes, if(ahead.proving_families IS NULL, NULL, 0))
     ) AS families_needed

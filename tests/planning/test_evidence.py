@@ -62,14 +62,20 @@ def test_a_task_without_a_family_is_its_own() -> None:
     assert count_families(entries(["a", "a", None, None, "b"])) == 4
 
 
-def test_many_tasks_of_few_families_are_few() -> None:
+def test_many_tasks_of_few_families_show_only_what_loses_none() -> None:
     (said,) = warn_of_few(entries(["a", "b"] * 100), models(950_000, 950_000))
 
     assert said == (
-        "200 tasks in 2 families are few to show that a quant keeps 95 % of the work: "
-        "it takes 90 or more families and no loss "
-        "(tasks of one family tend to fail together)"
+        "200 tasks in 2 families can show that a quant keeps 95 % of the work only "
+        "where it loses none of them (tasks of one family tend to fail together)"
     )
+
+
+def test_few_families_ask_for_more_tasks_than_many() -> None:
+    # 90 and 104: the least numbers at 1 % and at half of it.
+    assert warn_of_few(entries([None] * 100), models(950_000)) == []
+    (said,) = warn_of_few(entries(["a", "b"] * 50), models(950_000))
+    assert "it takes 104 or more that" in said
 
 
 def test_each_threshold_has_its_own_number() -> None:
@@ -77,9 +83,9 @@ def test_each_threshold_has_its_own_number() -> None:
 
     (said,) = warn_of_few(few, models(900_000, 950_000))
     assert said == (
-        "50 tasks are few to show that a quant keeps 95 % of the work: "
-        "it takes 90 or more tasks and no loss"
+        "50 tasks are few to show that a quant keeps 95 % of the work: it takes 90 or "
+        "more that the most precise quant passes, and no loss"
     )
     assert warn_of_few(few, models(900_000)) == []
     (never,) = warn_of_few(few, models(1_000_000))
-    assert "takes more than 2000 tasks" in never
+    assert "takes more than 2000 that" in never
