@@ -102,7 +102,7 @@ def retention_table(
     border = _least_passes(threshold_ppm, Fraction(alpha_ppm, claims), most_tasks)
     return tuple(
         Retention(
-            losses, passes, _powered_loss_ppm(losses, passes) if claims == 1 else None
+            losses, passes, _powered_loss_ppm(losses, passes) if claims <= 2 else None
         )
         for losses, passes in border
     )

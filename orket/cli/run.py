@@ -136,7 +136,7 @@ def run(
         return
     outcome = run_plan(plan, store, resume is not None, yes)
     if outcome.status == "INTERRUPTED":
-        line = resume_line(plan.sweep_id, store)
+        line = resume_line(plan.sweep_id, store, output)
         if outcome.calls and output != "-":
             print_sweep(load_summary(store, plan.sweep_id))
         ctx.exit(explain_interrupt(plan.sweep_id, store, outcome.calls, line))
@@ -145,7 +145,7 @@ def run(
 
         _write(store, plan.sweep_id, output)
         raise gate_failure(store, plan.sweep_id, outcome.failed_canaries)
-    failure = failure_of(outcome, resume_line(plan.sweep_id, store))
+    failure = failure_of(outcome, resume_line(plan.sweep_id, store, output))
     if failure is None:
         _measure_sidecar(plan, store, outcome.was_complete)
         if save_baseline:

@@ -134,10 +134,11 @@ def explain_budget(outcome: Outcome, plan: Plan, store: Warehouse) -> None:
     )
 
 
-def resume_line(sweep_id: str, store: Warehouse) -> str:
+def resume_line(sweep_id: str, store: Warehouse, output: str | None = None) -> str:
     """The command that goes on with a sweep: its manifest has the rest."""
     from orket.warehouse import Warehouse
 
     is_default = store.path == Warehouse.open().path
     place = [] if is_default else ["-w", str(store.path)]
-    return shlex.join(["orket", "run", "--resume", sweep_id, *place])
+    where = ["-o", output] if output else []
+    return shlex.join(["orket", "run", "--resume", sweep_id, *place, *where])

@@ -13,11 +13,13 @@ import click
 from orket.cli import messages
 from orket.cli.options import OPTION_FLAGS, rejudge_options, server_options
 from orket.cli.rejudge import Rejudge
-from orket.errors import UsageError
+from orket.errors import OrketError, UsageError
 from orket.tasks.sandboxes import NAMES as SANDBOXES
+from orket.text import close_words
 
 if TYPE_CHECKING:
     from orket.planning.preset import Change, Preset
+    from orket.planning.subject import Subject
     from orket.providers.options import ServerOptions
 
 SERVER = "server"
@@ -133,9 +135,25 @@ def load_chosen_preset(name: str, chosen: SweepOptions) -> Preset:
     if subject.note is not None:
         messages.note(subject.note)
     preset = override(load_preset(NEUTRAL_PRESET), _server_changes(chosen))
-    filled, left_out = fill_subject(preset, subject, _one_model(chosen))
+    try:
+        filled, left_out = fill_subject(preset, subject, _one_model(chosen))
+    except OrketError as failure:
+        raise _meant_a_preset(name, subject, failure) from failure
     _tell(left_out)
     return override(filled, _changes(filled, chosen))
+
+
+def _meant_a_preset(name: str, subject: Subject, failure: OrketError) -> OrketError:
+    """A word that no server knows may be a preset that is spelled wrong."""
+    from orket.planning.preset import known_presets
+
+    near = close_words(name, known_presets())
+    if subject.model is None or not near:
+        return failure
+    return UsageError(
+        f"no preset is called {name!r}, and as a model: {failure.message}",
+        f"did you mean {near[0]}?",
+    )
 
 
 def bend_preset(preset: Preset, chosen: SweepOptions) -> Preset:

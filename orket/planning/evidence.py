@@ -24,8 +24,7 @@ def warn_of_few(
 ) -> list[str]:
     """A line for each threshold that the tasks are too few, or too alike, to show.
 
-    Where several quants are held against the most precise one, they share the chance of
-    error, and few families of tasks halve it once more (docs/advice.md).
+    Few families of tasks halve the chance of error (docs/advice.md).
     """
     families = count_families(tasks)
     is_alike = families < len(tasks)
@@ -51,7 +50,5 @@ def warn_of_few(
 
 
 def _asked(model: PlannedModel) -> tuple[int, int]:
-    """Threshold, and the chance of error of one of the claims about a model."""
-    policy = model.policy
-    claims = min(2, max(1, len(model.targets) - 1))
-    return policy.adherence_threshold_ppm, policy.evidence_level_ppm // claims
+    """Threshold and chance of error."""
+    return model.policy.adherence_threshold_ppm, model.policy.evidence_level_ppm

@@ -127,6 +127,8 @@ LEFT JOIN planned USING (sweep_id, model_id, quant_tag)
 LEFT JOIN compared USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.quant_tasks IS 'One quant over its tasks. One row per sweep, model and quant.';
+COMMENT ON COLUMN v1.quant_tasks.asked_tasks IS 'Planned tasks that were asked; fewer than planned where rounds stopped';
+COMMENT ON COLUMN v1.quant_tasks.asked_runs IS 'Planned runs of these';
 COMMENT ON COLUMN v1.quant_tasks.planned_tasks IS 'Tasks in the plan';
 COMMENT ON COLUMN v1.quant_tasks.failed_everywhere_tasks IS 'Of these, without an OK run of any quant: left out for all';
 COMMENT ON COLUMN v1.quant_tasks.unsupported_tasks IS 'Of these, left out of every quant''s adherence: a check could not be run on some quant''s answer';

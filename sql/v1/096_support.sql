@@ -8,9 +8,9 @@
 -- that loses no task at all is proven over tasks, at half the chance of error, however few
 -- their families are. Under evidence_rule = bet the proof is a bet that may be looked at
 -- any number of times. is_proven holds for all quants of a session at once: a walk from the
--- most precise quant down stops at the first without proof; beside it, for ladders that are
--- not monotone, the quants are taken in the order of their evidence (Holm). Each of the two
--- has half the chance of error; the one claim of two quants has the whole of it. The
+-- most precise quant down stops at the first without proof; beside it half the chance of
+-- error goes to the quants in the order of their evidence (Holm), for ladders that are not
+-- monotone. The
 -- baseline quant keeps its own score by definition. What an adaptive sweep proves, which
 -- is looked at after every round, v1.proof says.
 
@@ -229,33 +229,25 @@ contested AS (
         sweep_id,
         model_id,
         quant_tag,
-        bool_and(strength >= walk_claims) OVER (
+        bool_and(strength >= 1) OVER (
             PARTITION BY sweep_id, model_id
             ORDER BY quant_rank DESC NULLS LAST
             ROWS UNBOUNDED PRECEDING
         ) AS is_walked,
         strength,
-        rivals,
-        walk_claims,
+        count(*) OVER (PARTITION BY sweep_id, model_id) AS rivals,
         row_number() OVER (
             PARTITION BY sweep_id, model_id ORDER BY strength DESC, quant_tag
         ) AS place
     FROM (
         SELECT
             *,
-            count(*) OVER session AS rivals,
-            least(count(*) OVER session, 2) AS walk_claims
-        FROM (
-            SELECT
-                *,
-                max(quant_rank) FILTER (WHERE is_baseline_quant) OVER (
-                    PARTITION BY sweep_id, model_id
-                ) AS baseline_rank
-            FROM joined
-        )
-        WHERE quant_rank < baseline_rank
-        WINDOW session AS (PARTITION BY sweep_id, model_id)
+            max(quant_rank) FILTER (WHERE is_baseline_quant) OVER (
+                PARTITION BY sweep_id, model_id
+            ) AS baseline_rank
+        FROM joined
     )
+    WHERE quant_rank < baseline_rank
 ),
 
 -- What more evidence would do: a quant below one without proof has to be as strong as all
@@ -280,7 +272,7 @@ ahead AS (
         ON proof.adherence_threshold_ppm = joined.adherence_threshold_ppm
         AND proof.evidence_level_ppm = joined.evidence_level_ppm
         AND proof.claims
-        = if(contested.strength >= contested.walk_claims, 2 * contested.rivals, contested.walk_claims)
+        = if(joined.strength > 0, 2 * contested.rivals, 1)
         * if(joined.families < joined.evidence_tasks AND joined.losses = 0, 2, 1)
     GROUP BY ALL
 ),

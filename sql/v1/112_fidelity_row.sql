@@ -21,6 +21,10 @@ QUALIFY
     ) = 1;
 
 COMMENT ON VIEW v1.fidelity_row IS 'What was said along one answer, each once. One row per sweep, model, quant, test and role.';
+COMMENT ON COLUMN v1.fidelity_row.sweep_id IS 'Sweep';
+COMMENT ON COLUMN v1.fidelity_row.model_id IS 'Model';
+COMMENT ON COLUMN v1.fidelity_row.quant_tag IS 'Quant';
+COMMENT ON COLUMN v1.fidelity_row.test_id IS 'bank/task';
 COMMENT ON COLUMN v1.fidelity_row.role IS 'REFERENCE: the answer that is the path; QUANT: what a quant says along it';
 COMMENT ON COLUMN v1.fidelity_row.reference_quant_tag IS 'Quant whose answers are the paths; NULL if there is none';
 COMMENT ON COLUMN v1.fidelity_row.level IS 'PATH, PREFIX or DIVERGENCE';

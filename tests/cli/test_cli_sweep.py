@@ -54,7 +54,7 @@ def test_a_plan_runs_nothing_and_writes_nothing(preset, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "plan hash" in out
     assert "Estimate" in out
-    assert "Not runnable here: there is no file absent-Q8_0.gguf" in out
+    assert "Not runnable here: m Q8_0: there is no file absent-Q8_0.gguf" in out
     assert sorted(tmp_path.iterdir()) == before
 
 

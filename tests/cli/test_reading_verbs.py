@@ -66,7 +66,7 @@ def test_show_latest_is_the_default_and_no_frontier_is_a_result(run):
     assert code == 0
     assert "sweep-b" in out
     assert "No recommendation for m" in out
-    assert "RUN_FAILED" in out
+    assert "HTTP_503 (6 runs of F16, Q4_K_M, Q2_K)" in out
 
 
 def test_show_judges_again(run):

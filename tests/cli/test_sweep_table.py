@@ -229,7 +229,8 @@ def test_prose_is_broken_between_words_at_every_width(shown, monkeypatch, width,
     monkeypatch.setenv("TERM", kind)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     sentence = " ".join(["measured"] * 40)
-    session = summary_row()["sessions"][0] | {"recommendation": sentence}
+    session = summary_row()["sessions"][0]
+    session["recommendation_lines"] = [sentence]
     lines = [
         line for line in shown(sessions=[session]).splitlines() if "measured" in line
     ]
