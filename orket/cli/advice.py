@@ -8,6 +8,7 @@ from typing import Any
 UNKNOWN_REASON = "see docs/views.md"
 
 _PROVISIONAL = "accept provisional results with --include-polluted fill"
+_ANSWERS_ALONE = "judge the answers alone with --quality-only"
 
 
 def advise(reason: str, session: Mapping[str, Any]) -> str:
@@ -18,17 +19,20 @@ def advise(reason: str, session: Mapping[str, Any]) -> str:
     advice = f"{known.meaning}: {known.remedy}" if known else UNKNOWN_REASON
     if "{way_out}" not in advice:
         return advice
-    way_out = _way_out(session)
-    # Without a way out the rest of the remedy stands alone.
-    return advice.format(way_out=way_out) if way_out else advice.split(", or {")[0]
+    return advice.format(way_out=_way_out(session))
 
 
-def _way_out(session: Mapping[str, Any]) -> str | None:
+def _way_out(session: Mapping[str, Any]) -> str:
     """What lets disturbed runs count, where it is not in force already."""
     policy = session["run_quality_policy"]
+    ways = [_ANSWERS_ALONE]
     if looser := _find_looser_profiles(policy["max_foreign_cpu_share"]):
-        return f"choose a looser control profile: --profile {' or '.join(looser)}"
-    return _PROVISIONAL if policy["include_polluted"] == "never" else None
+        ways.insert(
+            0, f"choose a looser control profile: --profile {' or '.join(looser)}"
+        )
+    elif policy["include_polluted"] == "never":
+        ways.insert(0, _PROVISIONAL)
+    return ", or ".join(ways)
 
 
 def _find_looser_profiles(foreign_cpu_share: Any) -> list[str]:

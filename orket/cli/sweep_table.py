@@ -206,20 +206,24 @@ def _disturbances(summary: Document) -> Iterator[str]:
     """What polluted runs that were answered, with what to do about it."""
     from orket.warehouse.reasons import code_of
 
-    failed = code_of("run", "run_failed")
-    lines = []
+    failed, not_run = code_of("run", "run_failed"), code_of("run", "not_run")
+    waiting, lines = 0, []
     for session in summary["sessions"]:
         counts = Counter[str]()
         for quant in session["per_quant"]:
             counts.update(quant["run_quality_reason_counts"])
-        # What failed is told by its own cause.
+        # What failed is told by its own cause, and what was not run disturbed nothing.
         counts.pop(failed, None)
+        waiting += counts.pop(not_run, 0)
         lines += [
             (-runs, reason, advise(reason, session)) for reason, runs in counts.items()
         ]
     merged: dict[tuple[str, str], int] = {}
     for minus_runs, reason, advice in lines:
         merged[reason, advice] = merged.get((reason, advice), 0) - minus_runs
+    if waiting:
+        yield ""
+        yield f"Not run: {count_runs(waiting)}; the sweep stopped before them."
     if not merged:
         return
     yield ""

@@ -152,7 +152,10 @@ def test_a_looser_profile_is_advised_only_where_there_is_one(tmp_path, monkeypat
     assert "--profile" not in loosest
     assert "provisional results" in loosest
     admitted = advise("HIGH_FOREIGN_CPU", judged_with("0.35", "fill"))
-    assert admitted == "other programs used the CPU: close them"
+    assert admitted == (
+        "other programs used the CPU: close them, or judge the answers alone with "
+        "--quality-only"
+    )
 
 
 def judged_with(foreign_cpu_share, include_polluted="never"):
@@ -237,3 +240,16 @@ def test_prose_is_broken_between_words_at_every_width(shown, monkeypatch, width,
     assert len(lines) > 2
     assert all(len(line) <= width for line in lines)
     assert " ".join(" ".join(lines).split()) == sentence
+
+
+def test_what_was_not_run_disturbed_nothing(shown):
+    session = summary_row()["sessions"][0]
+    session["per_quant"] = [
+        quant_row("F16", run_quality_reason_counts={"NOT_RUN": 7, "CPU_STEAL": 2}),
+        quant_row("Q2_K", run_quality_reason_counts={"NOT_RUN": 5}),
+    ]
+    said = shown(sessions=[session])
+    assert "Not run: 12 runs; the sweep stopped before them." in said
+    disturbed = said.partition("What disturbed the measurement:")[2]
+    assert "CPU_STEAL (2 runs)" in disturbed
+    assert "NOT_RUN" not in disturbed
