@@ -6,24 +6,10 @@ from orket.machine.fingerprint import read_fingerprint
 from orket.planning.estimate import PROMPT_SPEEDUP, Forecast
 from orket.planning.plan import Plan
 from orket.warehouse import Warehouse
+from orket.warehouse.statements import statement
 
 RECENT_SWEEPS = 20
 """Enough to know a machine; a long history would cost more than it tells."""
-
-_SPEEDS = """
-SELECT
-    runs.model_id,
-    runs.quant_tag,
-    runs.model_digest,
-    count(*) AS calls,
-    sum(runs.call.completion_tokens + runs.call.prompt_tokens // ?) AS tokens,
-    sum(runs.call.wall_ns) AS wall_ns
-FROM raw.runs AS runs
-SEMI JOIN (SELECT sweep_id FROM raw.sweeps WHERE hardware_fingerprint = ?) AS here
-    ON here.sweep_id = runs.sweep_id
-WHERE runs.call.outcome = 'OK' AND runs.phase = 'matrix'
-GROUP BY ALL
-"""
 
 
 def forecast_from(store: Warehouse, plan: Plan) -> Forecast:
@@ -40,7 +26,9 @@ def forecast_from(store: Warehouse, plan: Plan) -> Forecast:
     if not store.path.is_dir():
         return forecast
     with store.recent_session(RECENT_SWEEPS) as session:
-        rows = session.rows(_SPEEDS, [PROMPT_SPEEDUP, read_fingerprint().id])
+        rows = session.rows(
+            statement("planning", "speeds"), [PROMPT_SPEEDUP, read_fingerprint().id]
+        )
     for row in rows:
         key = (row["model_id"], row["quant_tag"])
         digest = wanted.get(key, "")

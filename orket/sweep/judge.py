@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orket.warehouse import Warehouse
+from orket.warehouse.statements import statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +135,7 @@ def count_determinism(
     """
     with warehouse.session(sweep_id) as session:
         (row,) = session.rows(
-            "SELECT count(is_deterministic) AS groups, "
-            "count(*) FILTER (WHERE is_deterministic) AS deterministic, "
-            "v1.micro(count(*) FILTER (WHERE is_deterministic), "
-            "nullif(count(is_deterministic), 0)) AS rate_micro, "
-            "CASE WHEN count(is_deterministic) > 0 THEN "
-            "count(*) FILTER (WHERE is_deterministic) * 1000000 "
-            ">= count(is_deterministic) * CAST(? AS BIGINT) END AS is_met "
-            "FROM v1.determinism WHERE sweep_id = ?",
+            statement("sweep", "determinism"),
             [required_ppm, sweep_id],
         )
     return row

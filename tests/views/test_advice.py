@@ -21,6 +21,16 @@ SHORT = (
 )  # fmt: skip
 
 
+UNSUPPORTED: dict[str, Any] = {
+    "checks_passed": 0,
+    "checks_total": 0,
+    "checks_unsupported": 1,
+}
+UNTIMED: dict[str, Any] = dict.fromkeys(
+    ("wall_ns", "realtime_ns", "prefill_ns", "decode_ns")
+)
+
+
 def ask(sweep: Sweep, folder) -> dict[str, Any]:
     """What the views advise for one sweep."""
     with sweep.finish().store(folder / "warehouse").session() as session:
@@ -35,6 +45,8 @@ def built(
     tasks=24,
     wall_ms=lambda quant, repetition: 600,
     polluted=(),
+    unsupported=(),
+    untimed=False,
     **facts,
 ) -> Sweep:
     """A sweep in which `score` says what passes; a polluted run is (quant, task)."""
@@ -50,6 +62,8 @@ def built(
                     passed=score(quant, number),
                     wall_ms=wall_ms(quant, repetition),
                     other_models_resident=["x"] if (quant, number) in polluted else [],
+                    **(UNSUPPORTED if (quant, number) in unsupported else {}),
+                    **(UNTIMED if untimed else {}),
                 )
     return sweep
 
@@ -256,6 +270,26 @@ SITUATIONS = {
         ["Answers alone were judged: nothing is said of speed.",
          "where Q4_K_M did 90 of the 90 tasks"],
         ["Speed:", " s a task"],
+    ),
+    "tie": (
+        built(tasks=104, quants=("F16", "Q4_K_M", "Q3_K_M"), repetitions=3,
+              wall_ms=lambda quant, _: 600 if quant == "F16" else 400),
+        ["m: use Q4_K_M, which does at least 95 % of the work that F16 does.",
+         "If memory is tight: Q3_K_M, the smallest that is shown to do so.",
+         "cannot be told for sure from Q3_K_M"],
+        ["the fastest"],
+    ),
+    "unsupported checks": (
+        built(tasks=104, quants=("F16", "Q4_K_M"), unsupported={("Q4_K_M", 3)}),
+        ["where Q4_K_M did 103 of the 103 tasks that F16 did",
+         "Compared without 1 of 104 tasks: a check could not be run on some quant's"],
+        ["104 of the 104"],
+    ),
+    "latency unknown": (
+        built(quants=("F16", "Q4_K_M"), untimed=True,
+              policy=Policy(include_polluted="always", allow_unobserved=True)),
+        ["No recommendation for m: none of 2 quants passes (LATENCY_UNAVAILABLE 2)."],
+        ["latency ceiling", " s a task"],
     ),
     "loose canary": (
         built(tasks=90, quants=("F16", "Q4_K_M"), repetitions=2,
