@@ -138,22 +138,22 @@ def load_chosen_preset(name: str, chosen: SweepOptions) -> Preset:
     try:
         filled, left_out = fill_subject(preset, subject, _one_model(chosen))
     except OrketError as failure:
-        raise _meant_a_preset(name, subject, failure) from failure
+        if (meant := _meant_preset(name, subject)) is None:
+            raise
+        raise UsageError(
+            f"no preset is called {name!r}, and as a model: {failure.message}",
+            f"did you mean the preset {meant}? or else: {failure.hint}",
+        ) from failure
     _tell(left_out)
     return override(filled, _changes(filled, chosen))
 
 
-def _meant_a_preset(name: str, subject: Subject, failure: OrketError) -> OrketError:
-    """A word that no server knows may be a preset that is spelled wrong."""
+def _meant_preset(name: str, subject: Subject) -> str | None:
+    """The preset that a word may be which no server knows: it is spelled wrong."""
     from orket.planning.preset import known_presets
 
     near = close_words(name, known_presets())
-    if subject.model is None or not near:
-        return failure
-    return UsageError(
-        f"no preset is called {name!r}, and as a model: {failure.message}",
-        f"did you mean {near[0]}?",
-    )
+    return near[0] if near and subject.model is not None else None
 
 
 def bend_preset(preset: Preset, chosen: SweepOptions) -> Preset:

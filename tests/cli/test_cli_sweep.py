@@ -159,7 +159,7 @@ def test_a_server_for_each_quant(preset, capsys):
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (("run", "quikstart"), "did you mean quickstart?"),
+        (("run", "quikstart"), "did you mean the preset quickstart?"),
         (("plan", "quickstart", "--model", "x"), "it has orket-demo"),
         (("plan", "quickstart", "--profile", "quite"), "did you mean quiet?"),
         (("plan", "quickstart", "--tasks", "nothing"), "nothing"),
