@@ -118,10 +118,11 @@ def test_an_interrupt_that_came_as_an_error_is_still_one(failing_verb, capsys):
 
 
 def test_ctrl_c_in_a_query_is_an_interrupt(tmp_path):
+    # Late enough for the query to have begun on a busy machine too.
     probe = (
         "import os, signal, sys, threading, duckdb, polars, orket.warehouse.session\n"
         "from orket.cli.main import run_command\n"
-        "threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "threading.Timer(10, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
         "endless = 'SELECT count(*) FROM range(100000000) a, range(100000000) b'\n"
         "sys.exit(run_command(['sql', endless, '-w', sys.argv[1]]))"
     )
@@ -129,7 +130,7 @@ def test_ctrl_c_in_a_query_is_an_interrupt(tmp_path):
         [sys.executable, "-c", probe, str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert (done.returncode, done.stderr) == (130, "orket: interrupted\n")
 

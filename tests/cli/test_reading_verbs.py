@@ -322,7 +322,7 @@ def test_a_refused_query_is_one_line(run, query):
 @pytest.mark.parametrize(
     ("query", "hint"),
     [
-        ("SELECT * FROM v1.sidecars", "did you mean v1.sidecar?"),
+        ("SELECT * FROM v1.sidecars", "did you mean v1.sidecar or v1.quant_sidecar?"),
         ("SELECT * FROM v1.zzzzz", "orket sql lists views and columns"),
         ("SELECT outcomes FROM v1.runs", "did you mean outcome"),
     ],

@@ -606,8 +606,11 @@ def test_a_test_behind_a_filled_cache_is_no_rate(tmp_path):
     path = tmp_path / "bench.jsonl"
     path.write_text('{"n_prompt":512,"n_gen":0,"n_depth":512,"avg_ns":1000}\n')
     _, warehouse = take(path, model_id="m", quant_tag="Q8_0")
-    (row,) = rows(warehouse, "SELECT * FROM v1.sidecar")
+    (row,) = rows(warehouse, "SELECT * FROM v1.quant_sidecar")
     assert (row["status"], row["prefill_tps_milli"]) == ("OK", None)
+    # It stands beside the setting that gave it alone.
+    (own,) = rows(warehouse, "SELECT * FROM v1.sidecar")
+    assert (own["depth_tokens"], own["prefill_tps_milli"]) == (512, 512_000_000_000)
 
 
 def test_a_damaged_llama_bench_file_gives_what_is_whole(tmp_path):
