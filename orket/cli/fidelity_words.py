@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orket.cli.figures import words
+from orket.exports.figures import words
 
 Document = Mapping[str, Any]
 

@@ -6,7 +6,7 @@ import json
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from orket.cli.figures import duration
+from orket.exports.figures import duration
 from orket.cli.output import print_prose, print_rows
 from orket.urls import without_secret
 

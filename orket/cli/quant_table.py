@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orket.cli.figures import decimals, seconds, size, words
+from orket.exports.figures import decimals, seconds, size, words
 from orket.cli.output import (
     least_width,
     print_line,

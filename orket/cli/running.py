@@ -114,7 +114,7 @@ def explain_interrupt(
 
 def explain_budget(outcome: Outcome, plan: Plan, store: Warehouse) -> None:
     """Say what more time would bring, where a budget ended before the sweep did."""
-    from orket.cli.figures import duration
+    from orket.exports.figures import duration
     from orket.sweep.resume import BUDGET_ENDED
 
     budget = plan.budget_seconds

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orket.cli import messages
-from orket.cli.figures import duration
+from orket.exports.figures import duration
 from orket.text import printable
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 from orket.cli.advice import advise
 from orket.cli.fidelity_words import fidelity_words
-from orket.cli.figures import (
+from orket.exports.figures import (
     count_runs,
     exact_percent,
     exact_seconds,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orket.cli.advice import advise
-from orket.cli.figures import seconds, size
+from orket.exports.figures import seconds, size
 from orket.cli.sweep_table import print_sweep
 from orket.exports.summary import summary_document
 from tests.summary_rows import quant_row, summary_row
