@@ -102,12 +102,14 @@ def _ratio(value: int | None, divisor: int) -> Decimal | None:
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """The same, for a person."""
-    from orket.cli.canary_words import show_ratio
+    from orket.cli.canary_words import NOT_JUDGED, show_ratio
 
     return {
         **_measured(row),
         "latency_cv": show_ratio(row["latency_cv_micro"]),
-        "latency_cv_limit": show_ratio(row["latency_cv_limit_ppm"]),
+        "latency_cv_limit": show_ratio(row["latency_cv_limit_ppm"])
+        if row["is_latency_judged"]
+        else NOT_JUDGED,
         "missing_telemetry": show_ratio(row["missing_telemetry_micro"]),
         "failed_reasons": ", ".join(row["failed_reasons"] or []),
     }

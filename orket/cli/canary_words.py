@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from orket.warehouse import Warehouse
     from orket.warehouse.reasons import Reason
 
+NOT_JUDGED = "not judged"
+"""Of a steadiness that nobody asked for: answers alone are judged."""
 _FOLLOWING = ("latency_unknown", "telemetry_missing")
 """What a failed call brings about by itself: it has neither times nor counts."""
 

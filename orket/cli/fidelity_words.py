@@ -14,7 +14,7 @@ from orket.exports.figures import words
 Document = Mapping[str, Any]
 
 _UNREAD = frozenset({"NOT_RUN", "DETERMINISM_LOST"})
-_FINEST = 10**9
+_FINEST_DIGITS = 7
 
 
 def fidelity_words(session: Document) -> Iterator[str]:
@@ -39,11 +39,16 @@ def fidelity_words(session: Document) -> Iterator[str]:
 
 
 def share(part: int, whole: int) -> str:
-    """`89 of 100`, in tenths of it as fine as it takes to tell the share from all."""
-    of = 100
-    while part < whole and part * of // whole == of - 1 and of < _FINEST:
-        of *= 10
-    return f"{part * of // whole} of {of}"
+    """`89 %`, cut, and as fine as it takes to tell the share from all."""
+    digits = 0
+    while part < whole and digits < _FINEST_DIGITS:
+        of = 10 ** (2 + digits)
+        if part * of // whole < of - 1:
+            break
+        digits += 1
+    cut = part * 10 ** (2 + digits) // whole
+    head, tail = divmod(cut, 10**digits)
+    return f"{head}.{tail:0{digits}d} %" if digits else f"{head} %"
 
 
 def _said_of(tags: list[str], sentence: str) -> str:
@@ -74,7 +79,7 @@ def _sentence(entry: Document) -> str:
     where = (
         f"in all {places} places ({prompts} prompts)"
         if same == places
-        else f"in {share(same, places)} places ({places} places, {prompts} prompts)"
+        else f"in {same} of {places} places ({share(same, places)}, {prompts} prompts)"
     )
     until = " up to the first difference" if entry["level"] == "PREFIX" else ""
     follows = ", as far as they were followed" if entry["cut_prompts"] else ""
@@ -104,13 +109,5 @@ def _unseen(quant: Document, session: Document) -> str | None:
         return None
     return (
         f"{pairs['n']} tasks cannot tell {reference} and {tag} apart; they choose "
-        f"differently in {_differing(places - same, places)} places."
+        f"differently in {places - same} of {places} places."
     )
-
-
-def _differing(part: int, whole: int) -> str:
-    """`4 of 100`, in tenths of it as fine as it takes to show any."""
-    of = 100
-    while part * of // whole == 0 and of < _FINEST:
-        of *= 10
-    return f"{part * of // whole} of {of}"

@@ -155,12 +155,21 @@ def _runs(quant: Document, frontier: Document) -> str:
 
 
 def _quality(quant: Document, frontier: Document) -> str:
-    return str(quant["run_quality_status"])
+    return _unfinished(quant) or str(quant["run_quality_status"])
+
+
+def _unfinished(quant: Document) -> str | None:
+    """What is short of runs, and of nothing else, is not polluted."""
+    from orket.warehouse.reasons import code_of
+
+    if set(quant["run_quality_reason_counts"]) != {code_of("run", "not_run")}:
+        return None
+    return "unfinished" if quant["runs"]["attempts"] else "not run"
 
 
 def _short_quality(quant: Document, frontier: Document) -> str:
     status = str(quant["run_quality_status"])
-    return "ok" if status == "CLEAN" else words(status)
+    return _unfinished(quant) or ("ok" if status == "CLEAN" else words(status))
 
 
 def _verdict(quant: Document, frontier: Document) -> str:

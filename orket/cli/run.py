@@ -137,8 +137,10 @@ def run(
     outcome = run_plan(plan, store, resume is not None, yes)
     if outcome.status == "INTERRUPTED":
         line = resume_line(plan.sweep_id, store, output)
-        if outcome.calls and output != "-":
-            print_sweep(load_summary(store, plan.sweep_id))
+        if plan.sweep_id in store.sweep_ids():
+            kept = _write(store, plan.sweep_id, output)
+            if outcome.calls and output != "-":
+                print_sweep(kept)
         ctx.exit(explain_interrupt(plan.sweep_id, store, outcome.calls, line))
     if outcome.status == "CANARY_FAILED":
         from orket.cli.canary_words import gate_failure
@@ -183,8 +185,11 @@ def _with_sidecar(preset: Preset, tool: str | None) -> Preset:
 
 
 def _write(store: Warehouse, sweep_id: str, output: str | None) -> dict[str, Any]:
-    """Write sweep_summary.json, or to stdout for `-`; its content."""
-    from orket.exports.load import load_summary_row, write_file
+    """Write sweep_summary.json, or to stdout for `-`; its content.
+
+    A sweep of which no run was made never takes the place of a summary that is there.
+    """
+    from orket.exports.load import is_special, load_summary_row, write_file
     from orket.exports.summary import render_summary, summary_document
 
     row = load_summary_row(store, sweep_id)
@@ -192,9 +197,21 @@ def _write(store: Warehouse, sweep_id: str, output: str | None) -> dict[str, Any
         click.echo(render_summary(row), nl=False)
     else:
         path = Path(output or "sweep_summary.json")
-        write_file(path, render_summary(row))
-        messages.note(f"wrote {path}")
+        if path.exists() and not is_special(path) and not _has_runs(row):
+            messages.note(f"{path} is left as it was: no run of this sweep was made")
+        else:
+            write_file(path, render_summary(row))
+            messages.note(f"wrote {path}")
     return summary_document(row)
+
+
+def _has_runs(row: dict[str, Any]) -> bool:
+    """Whether any run of the matrix was made, with or without success."""
+    return any(
+        quant["runs"]["attempts"] > 0
+        for session in row["sessions"]
+        for quant in session["per_quant"]
+    )
 
 
 def _require_recommendation(summary: dict[str, Any]) -> None:

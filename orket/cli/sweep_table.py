@@ -20,6 +20,9 @@ from orket.cli.quant_table import print_quants
 
 Document = Mapping[str, Any]
 
+_FOUND = frozenset({"models", "quants", "provider.name", "provider.url"})
+"""What one argument stands for: nobody changed it against anything."""
+
 
 def print_sweep(
     summary: Document, with_polluted: Callable[[], Document] | None = None
@@ -66,10 +69,15 @@ def _print_polluted(summary: Document) -> None:
 
 def _headline(summary: Document) -> str:
     machine = summary["hardware"]["cpu"] or "unknown machine"
-    return (
-        f"Sweep {summary['sweep_id']} ({_status(summary)}), "
-        f"preset {summary['preset']}, on {machine}"
-    )
+    # Behind a model, a folder or a URL stands a preset that nobody named.
+    preset = "" if _is_neutral(summary) else f"preset {summary['preset']}, "
+    return f"Sweep {summary['sweep_id']} ({_status(summary)}), {preset}on {machine}"
+
+
+def _is_neutral(summary: Document) -> bool:
+    from orket.planning.subject import NEUTRAL_PRESET
+
+    return bool(summary["preset"] == NEUTRAL_PRESET)
 
 
 def _status(summary: Document) -> str:
@@ -134,7 +142,9 @@ def _canary_line(canary: Document) -> str:
     profile = canary["control_profile"]
     named = f", control profile {profile}" if profile else ""
     spread, limit = canary["internal_latency_cv"], canary["max_latency_cv"]
-    if spread is None or limit is None:
+    if canary["latency_judged"] is False:
+        measured = ", steadiness not judged (answers alone were asked for)"
+    elif spread is None or limit is None:
         measured = ""
     else:
         bound = canary["latency_cv_upper"]
@@ -168,10 +178,14 @@ def _policy_words(summary: Document) -> Iterator[str]:
             "Policy: code answers that monty cannot run ran as processes of their own "
             "(--sandbox monty+process)."
         )
-    if summary["overrides"]:
-        given = summary["overrides"].items()
-        changed = ", ".join(f"{key}={show_value(value)}" for key, value in given)
-        yield f"Changed against the preset: {changed}"
+    is_neutral = _is_neutral(summary)
+    changed = ", ".join(
+        f"{key}={show_value(value)}"
+        for key, value in summary["overrides"].items()
+        if not (is_neutral and key in _FOUND)
+    )
+    if changed:
+        yield f"{'Given' if is_neutral else 'Changed against the preset'}: {changed}"
 
 
 def _admitted(session: Document) -> Iterator[str]:

@@ -165,6 +165,8 @@ class Canary(Part):
     """The limit it was held against."""
     latency_basis: str | None
     """internal, or wall where the server offers no timings."""
+    latency_judged: bool | None = None
+    """The time had to be steady; false where answers alone are judged; since 1.1."""
     control_profile: str | None
     """Control profile in force."""
     passing_profile: str | None

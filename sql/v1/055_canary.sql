@@ -166,6 +166,7 @@ SELECT
     canary_max_latency_cv_ppm AS latency_cv_limit_ppm,
     least(canary_max_latency_cv_ppm, latency_cv_upper_micro) AS latency_bound_ppm,
     if(is_planned, if(is_internal, 'internal', 'wall'), NULL) AS latency_basis,
+    NOT quality_only AS is_latency_judged,
     v1.micro(missing_runs, runs) AS missing_telemetry_micro,
     canary_max_missing_ppm AS missing_telemetry_limit_ppm,
     canary_repetitions AS repetitions_required,
@@ -198,6 +199,7 @@ COMMENT ON COLUMN v1.canary.latency_cv_upper_micro IS 'Bound on the true variati
 COMMENT ON COLUMN v1.canary.latency_bound_ppm IS 'The smaller of this bound and the limit: what every claim of speed must exceed, ppm';
 COMMENT ON COLUMN v1.canary.latency_cv_limit_ppm IS 'Its limit, ppm';
 COMMENT ON COLUMN v1.canary.latency_basis IS 'internal, or wall where the server offers no timings';
+COMMENT ON COLUMN v1.canary.is_latency_judged IS 'The time had to be steady; not where answers alone are judged';
 COMMENT ON COLUMN v1.canary.missing_telemetry_micro IS 'Share of runs without the telemetry that the server promises, 1e-6';
 COMMENT ON COLUMN v1.canary.missing_telemetry_limit_ppm IS 'Its limit, ppm';
 COMMENT ON COLUMN v1.canary.repetitions_required IS 'Canary runs that the policy asks for';

@@ -97,6 +97,7 @@ SELECT
             'latency_cv_upper_micro': canary.latency_cv_upper_micro,
             'max_latency_cv_ppm': canary.latency_cv_limit_ppm,
             'latency_basis': canary.latency_basis,
+            'latency_judged': canary.is_latency_judged,
             'control_profile': canary.control_profile,
             'passing_profile': canary.passing_profile,
             'missing_telemetry_rate_micro': canary.missing_telemetry_micro,

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +21,8 @@ from orket.mockserver import MockModel, MockServer, Profile, parse_fault
 from orket.planning.preset import known_presets
 from orket.warehouse import Warehouse
 
+MANY = 40
+"""Requests after which a sweep is under way."""
 PRESET = """schema_version = 1
 extends = "quickstart"
 [[models]]
@@ -244,6 +251,40 @@ def test_a_canary_without_an_answer_names_the_failure_and_no_noise(preset, capsy
     )
     assert "LATENCY_VARIANCE_UNAVAILABLE" not in said
     assert "MISSING_TELEMETRY" not in said
+
+
+def test_a_failed_canary_takes_no_summary_away(preset, tmp_path, capsys):
+    path = tmp_path / "sweep_summary.json"
+    faults = [parse_fault("http-500")]
+    with MockServer("ollama", DEMO, faults) as server:
+        command = [*mock_command(preset, server), "--tasks", "1"]
+        assert run_command(command) == 3
+        first = path.read_bytes()
+        assert json.loads(first)["status"] == "CANARY_FAILED"
+        capsys.readouterr()
+        assert run_command(command) == 3
+    assert path.read_bytes() == first
+    said = capsys.readouterr().err
+    assert "sweep_summary.json is left as it was" in said
+
+
+def test_a_sweep_that_is_interrupted_leaves_its_summary(preset, tmp_path, capsys):
+    with MockServer("ollama", replace(DEMO, decode_rate=100)) as server:
+
+        def stop_under_way() -> None:
+            while len(server.requests) < MANY:
+                time.sleep(0.02)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        watcher = threading.Thread(target=stop_under_way, daemon=True)
+        watcher.start()
+        command = [*mock_command(preset, server), "--no-canary", "-o", "so_far.json"]
+        assert run_command(command) == 130
+    document = json.loads((tmp_path / "so_far.json").read_bytes())
+    assert document["status"] == "INTERRUPTED"
+    said = capsys.readouterr().err
+    assert "wrote so_far.json" in said
+    assert "go on with: orket run --resume" in said
 
 
 def test_a_finished_sweep_that_is_resumed_says_so(preset, tmp_path, capsys):

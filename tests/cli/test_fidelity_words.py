@@ -52,22 +52,24 @@ def said(*entries: dict[str, Any], **facts: Any) -> list[str]:
 
 
 def test_a_share_is_cut_and_as_fine_as_it_must_be():
-    assert share(497, 554) == "89 of 100"  # 89.7
-    assert share(9997, 10000) == "9997 of 10000"
-    assert share(6380, 6382) == "9996 of 10000"  # 0.99969
-    assert share(0, 7) == "0 of 100"
+    assert share(497, 554) == "89 %"  # 89.7
+    assert share(98, 100) == "98 %"
+    assert share(99, 100) == "99.0 %"
+    assert share(9997, 10000) == "99.97 %"
+    assert share(6380, 6382) == "99.96 %"  # 99.969
+    assert share(10**8 - 1, 10**8) == "99.9999990 %"
+    assert share(0, 7) == "0 %"
 
 
 def test_the_sentence_names_reference_places_and_prompts():
     first, second = said({})
     assert first == (
-        "Q4_K_M picks the same next token as F16 in 89 of 100 places (554 places, 12 "
+        "Q4_K_M picks the same next token as F16 in 497 of 554 places (89 %, 12 "
         "prompts) and keeps 2 of 12 answers word for word."
     )
-    # 57 of 554 places differ: 10.3 of 100.
     assert second == (
-        "12 tasks cannot tell F16 and Q4_K_M apart; they choose differently in 10 of "
-        "100 places."
+        "12 tasks cannot tell F16 and Q4_K_M apart; they choose differently in 57 of "
+        "554 places."
     )
 
 
@@ -79,13 +81,13 @@ def test_only_no_difference_at_all_is_all():
         "and keep 12 of 12 answers word for word."
     )
     one = {"same_top_positions": 553, "same_top": 0.998195}
-    assert "998 of 1000 places (554 places" in said(one)[0]
+    assert "553 of 554 places (99.8 %, 12 prompts)" in said(one)[0]
 
 
 @pytest.mark.parametrize(
     ("entry", "word"),
     [
-        ({"level": "PREFIX"}, "places (554 places, 12 prompts) up to the first differ"),
+        ({"level": "PREFIX"}, "places (89 %, 12 prompts) up to the first differ"),
         ({"cut_prompts": 3}, "word for word, as far as they were followed."),
         ({"reference_quant_tag": "Q8_0"}, "the same next token as Q8_0"),
         ({"status": "PARTIAL", "reason": "TOO_FEW_PROMPTS"}, "; too few prompts."),

@@ -9,8 +9,10 @@ import pytest
 from orket.cli.advice import advise
 from orket.exports.figures import seconds, size
 from orket.cli.sweep_table import print_sweep
+from orket.exports.quant_model import RunCounts
 from orket.exports.summary import summary_document
-from tests.summary_rows import quant_row, summary_row
+from orket.planning.subject import NEUTRAL_PRESET
+from tests.summary_rows import part_row, quant_row, summary_row
 
 
 @pytest.fixture
@@ -240,6 +242,54 @@ def test_prose_is_broken_between_words_at_every_width(shown, monkeypatch, width,
     assert len(lines) > 2
     assert all(len(line) <= width for line in lines)
     assert " ".join(" ".join(lines).split()) == sentence
+
+
+def test_a_quant_that_lacks_runs_alone_is_not_called_polluted(shown):
+    lacking = {"run_quality_status": "POLLUTED"}
+    none, some = (part_row(RunCounts) | {"attempts": made} for made in (0, 5))
+    session = summary_row()["sessions"][0]
+    session["per_quant"] = [
+        quant_row("F16", **lacking, run_quality_reason_counts={"CPU_STEAL": 1}),
+        quant_row(
+            "Q4_K_M", **lacking, runs=some, run_quality_reason_counts={"NOT_RUN": 5}
+        ),
+        quant_row(
+            "Q2_K", **lacking, runs=none, run_quality_reason_counts={"NOT_RUN": 9}
+        ),
+    ]
+    said = shown(sessions=[session])
+    for quant, state in (
+        ("F16", "POLLUTED"),
+        ("Q4_K_M", "unfinished"),
+        ("Q2_K", "not run"),
+    ):
+        assert state in next(row for row in said.splitlines() if row.startswith(quant))
+
+
+def test_a_steadiness_that_was_not_asked_for_is_no_figure(shown):
+    canary = summary_row()["canary"] | {"verdict": "PASSED", "failed_reasons": []}
+    asked = shown(canary=canary | {"latency_judged": True})
+    assert "time varies by" in line_with(asked, "Canary:")
+    unasked = line_with(shown(canary=canary | {"latency_judged": False}), "Canary:")
+    assert "not judged (answers alone were asked for)" in unasked
+    assert "varies" not in unasked
+
+
+def test_a_preset_that_nobody_named_is_not_told_of(shown):
+    changed = {
+        "models": '["m Q8_0"]',
+        "provider.name": '"ollama"',
+        "tasks.limit": "12",
+    }
+    overrides = [{"key": key, "value": value} for key, value in changed.items()]
+    named = shown(preset="own", overrides=overrides)
+    assert "preset own, " in named
+    assert "Changed against the preset: models=" in named
+    neutral = shown(preset=NEUTRAL_PRESET, overrides=overrides)
+    assert "preset" not in neutral
+    assert "Given: tasks.limit=12" in neutral.splitlines()
+    alone = shown(preset=NEUTRAL_PRESET, overrides=overrides[:2])
+    assert "Given" not in alone
 
 
 def test_what_was_not_run_disturbed_nothing(shown):
