@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -10,6 +12,11 @@ settings.register_profile(
     "orket", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("orket")
+
+# What a script starts in the background inherits a SIGINT that is ignored, and would
+# hand it on to the programs that the tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
