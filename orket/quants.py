@@ -15,13 +15,18 @@ from decimal import Decimal
 from functools import cache, cached_property
 from typing import Any
 
+from orket.levels import (
+    MARK,
+    kv_types,
+    spell_level,
+    split_level,
+    with_level,
+    without_level,
+)
 from orket.resources import shipped
 
 UNKNOWN_QUANT = "unknown"
 """The tag of a model whose quant nobody names."""
-LABEL = "@"
-"""Stands between a quant's tag and what tells it from others of the same tag."""
-
 NOT_IN_GGUF = frozenset({"server", "mlx"})
 """Families that no GGUF file holds."""
 
@@ -74,7 +79,7 @@ def canonical_tag(tag: str | None) -> str | None:
     plain = (tag or "").strip()
     if plain.upper() in _NOTHING_SAID:
         return None
-    base, label = _without_label(plain)
+    base, label = _without_label(spell_level(plain))
     return _names().spell(base) + label
 
 
@@ -86,12 +91,26 @@ def same_quant(one: str, other: str) -> bool:
 def find_named(asked: str, tags: Sequence[str]) -> list[str]:
     """Which of the tags go by a name: the very one, else those of that quant.
 
-    More than one where only their labels differ: `Q8_0@a` and `Q8_0@b` are Q8_0.
+    More than one where only their labels differ: `Q8_0@a` and `Q8_0@b` are Q8_0. The
+    same quant at another level is meant by the name without one, and by no other.
     """
     if asked in tags:
         return [asked]
-    whole = [tag for tag in tags if same_quant(tag, asked)]
-    return whole or [tag for tag in tags if same_quant(tag.partition(LABEL)[0], asked)]
+    for shorten in (str, without_level, _without_any_label):
+        if found := [tag for tag in tags if same_quant(shorten(tag), asked)]:
+            return found
+    return []
+
+
+def find_at_level(asked: str, tags: Sequence[str]) -> list[str]:
+    """The same, and for a level that none of them has, those of the quant at it."""
+    if found := find_named(asked, tags):
+        return found
+    base, level = split_level(asked)
+    if level is None:
+        return []
+    bases = list(dict.fromkeys(map(without_level, tags)))
+    return [with_level(tag, level) for tag in find_named(base, bases)]
 
 
 def split_name(name: str) -> tuple[str, str | None]:
@@ -201,6 +220,21 @@ def tensor_type(number: int) -> TensorType:
     return _names().tensor_types.get(number) or TensorType(f"type {number}")
 
 
+def kv_type_bits_milli(name: str) -> int | None:
+    """Bits of a value in a KV cache of a type, 1/1000; None for one not known."""
+    bits = _names().tensor_bits.get(name.upper())
+    entry = find_quant(name)
+    # What servers keep in eight bits is no type of ggml's.
+    return entry.nominal_bpw_milli if entry and entry.key == "FP8" else bits
+
+
+def kv_bits_milli(kv: str | None) -> int | None:
+    """The same of a whole cache (`q8_0`, `q8_0/f16`): the mean of keys and values."""
+    bits = [kv_type_bits_milli(each) for each in kv_types(kv)] if kv else []
+    known = [each for each in bits if each is not None]
+    return sum(known) // 2 if len(known) == 2 else None
+
+
 def distinctions(places: Sequence[str]) -> list[str]:
     """The first part of each place that is another in all of them.
 
@@ -240,6 +274,11 @@ class _Names:
         self.tensor_types = {
             int(number): TensorType(row["name"], row.get("weights"), row.get("bytes"))
             for number, row in content["tensor_types"].items()
+        }
+        self.tensor_bits = {
+            each.name: each.block_bytes * 8000 // each.block_weights
+            for each in self.tensor_types.values()
+            if each.block_bytes and each.block_weights
         }
         self.quants = tuple(
             Quant(
@@ -375,13 +414,17 @@ def _with_separators(name: str) -> str:
     return _SEPARATOR.join(parts)
 
 
+def _without_any_label(tag: str) -> str:
+    return tag.partition(MARK)[0]
+
+
 def _without_label(tag: str) -> tuple[str, str]:
-    base, mark, label = tag.partition(LABEL)
+    base, mark, label = tag.partition(MARK)
     return base, mark + label
 
 
 def _identity(tag: str) -> str:
-    base, label = _without_label(tag.strip())
+    base, label = _without_label(spell_level(tag))
     return _spelling(_names().spell(base)) + label
 
 

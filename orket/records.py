@@ -399,6 +399,10 @@ class Controls(Record, frozen=True, kw_only=True):
     ] = None
     context_tokens: Annotated[Count | None, _about("Context length", "tokens")] = None
     batch_tokens: Annotated[Count | None, _about("Batch size", "tokens")] = None
+    kv_cache: Annotated[
+        Name | None,
+        _about("Type of the KV cache: q8_0, or q8_0/f16 for keys and values"),
+    ] = None
     thinking: Annotated[
         bool | None, _about("Whether the model may think before it answers")
     ] = None
@@ -785,6 +789,20 @@ class QuantEntry(Record, frozen=True, kw_only=True):
     ] = None
     publisher: Annotated[
         str | None, _about("Who made these weights", source="file or server")
+    ] = None
+    context_tokens: Annotated[
+        Count | None, _about("Context that is asked for", "tokens")
+    ] = None
+    kv_cache: Annotated[
+        str | None, _about("Type of the KV cache that is asked for")
+    ] = None
+    kv_bits_milli: Annotated[
+        Count | None,
+        _about("Bits of a value in it, mean of keys and values", "1/1000", "catalogue"),
+    ] = None
+    kv_cache_bytes: Annotated[
+        Size | None,
+        _about("KV cache at its context, by the metadata of its file", "bytes", "file"),
     ] = None
 
 

@@ -13,6 +13,7 @@ from orket.cli.output import (
     screen_width,
     table_width,
 )
+from orket.levels import without_level
 from orket.text import printable
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def _build_table(session: Document, columns: tuple[_Column, ...]) -> Table:
         quant["fidelity"] and _same(quant, {}) for quant in quants
     ):
         columns = (*_WIDE[:_AFTER_ADHERENCE], _SAME, *_WIDE[_AFTER_ADHERENCE:])
+    if not is_narrow and any(without_level(tag) != tag for tag in map(_tag, quants)):
+        columns = (*columns[:_AFTER_SIZE], _KV, *columns[_AFTER_SIZE:])
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -99,8 +102,12 @@ def _build_table(session: Document, columns: tuple[_Column, ...]) -> Table:
     return table
 
 
-def _quant(quant: Document, frontier: Document) -> str:
+def _tag(quant: Document) -> str:
     return str(quant["quant_tag"])
+
+
+def _quant(quant: Document, frontier: Document) -> str:
+    return _tag(quant)
 
 
 def _marked_quant(quant: Document, frontier: Document) -> str:
@@ -117,6 +124,10 @@ def _bits(quant: Document, frontier: Document) -> str:
 
 def _size(quant: Document, frontier: Document) -> str:
     return size(quant["model_bytes"])
+
+
+def _kv_size(quant: Document, frontier: Document) -> str:
+    return size(quant["kv_cache_bytes"])
 
 
 def _adherence(quant: Document, frontier: Document) -> str:
@@ -213,7 +224,9 @@ _WIDE = (
     _Column("quality", _quality, is_left=True),
     _Column("eligible", _verdict, is_left=True),
 )
-_AFTER_ADHERENCE = 4
+_AFTER_SIZE, _AFTER_ADHERENCE = 3, 4
+_KV = _Column("KV cache", _kv_size)
+"""Only where quants are asked at levels: the same weights take another memory."""
 _SAME = _Column("same token %", _same)
 """Only where fidelity was measured, and there is room for it."""
 _SHORT_QUANT = _Column("quant", _marked_quant, is_left=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from orket.cli import messages
 from orket.cli.options import OPTION_FLAGS, rejudge_options, server_options
 from orket.cli.rejudge import Rejudge
 from orket.errors import OrketError, UsageError
+from orket.levels import MARK, continues_level, split_level
 from orket.tasks.sandboxes import NAMES as SANDBOXES
 from orket.text import close_words
 
@@ -24,6 +26,14 @@ if TYPE_CHECKING:
 
 SERVER = "server"
 """As the value of --discover: what the server has installed."""
+
+_LEVEL = r"(?:kv|ctx)=[^:=,]*"
+_QUANT_URL = re.compile(
+    rf"(?P<quant>[^/:=@]+(?:@(?!{_LEVEL})[^/:=@]+)*(?:@{_LEVEL}(?:,{_LEVEL})*)?)"
+    r"=(?P<url>.*)",
+    re.DOTALL,
+)
+"""`QUANT=URL`; a level of the quant has a `=` of its own."""
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -63,8 +73,9 @@ def sweep_options(command: _Command) -> _Command:
     def gather(*args: Any, **options: Any) -> Any:
         server = {key.name: options.pop(key.name) for key in OPTION_FLAGS}
         values = {name: options.pop(name) for name in _FIELDS}
-        for name in ("models", "quants", "buckets", "tasks"):
+        for name in ("models", "buckets", "tasks"):
             values[name] = _split(values[name])
+        values["quants"] = _split_quants(values["quants"])
         return command(*args, chosen=SweepOptions(server=server, **values), **options)
 
     for option in reversed(_OPTIONS):
@@ -219,6 +230,17 @@ def _split(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(part for part in parts if part)
 
 
+def _split_quants(values: Sequence[str]) -> tuple[str, ...]:
+    """Quants of lists; a level goes on behind its comma: `Q4_K_M@kv=q8_0,ctx=16k`."""
+    quants: list[str] = []
+    for part in _split(values):
+        if quants and MARK in quants[-1] and continues_level(part):
+            quants[-1] = f"{quants[-1]},{part}"
+        else:
+            quants.append(part)
+    return tuple(quants)
+
+
 def _model_changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
     from orket.planning.preset import Change
 
@@ -284,10 +306,11 @@ def _spell_quant(preset: Preset, quant: str) -> str:
 
     Raises UsageError where more than one of the preset's goes by that name.
     """
-    from orket.quants import canonical_tag, find_named, is_coarser
+    from orket.quants import canonical_tag, find_at_level, is_coarser
 
+    split_level(quant)
     ladder = [own for model in preset.table.models for own in model.quants]
-    meant = find_named(quant, list(dict.fromkeys(ladder)))
+    meant = find_at_level(quant, list(dict.fromkeys(ladder)))
     meant = meant or [own for own in dict.fromkeys(ladder) if is_coarser(quant, own)]
     if len(meant) > 1:
         raise UsageError(f"{quant} may be {' or '.join(meant)}", "name one of them")
@@ -384,8 +407,9 @@ def _read_urls(given: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     pairs: dict[str, str] = {}
     plain: list[str] = []
     for text in given:
-        quant, equals, url = text.partition("=")
-        if equals and "/" not in quant and ":" not in quant:
+        found = _QUANT_URL.match(text)
+        if found:
+            quant, url = found["quant"], found["url"]
             if quant in pairs:
                 raise UsageError(
                     f"{quant} has two servers", "give each quant one --url"
@@ -413,7 +437,11 @@ _OPTIONS = (
         "--model", "models", multiple=True, metavar="ID", help="Only these models."
     ),
     click.option(
-        "--quants", multiple=True, metavar="LIST", help="Quants, e.g. Q8_0,Q4_K_M."
+        "--quants",
+        multiple=True,
+        metavar="LIST",
+        help="Quants, e.g. Q8_0,Q4_K_M; at a level of KV cache or context: "
+        "Q4_K_M@kv=q8_0,ctx=16k.",
     ),
     click.option(
         "--runs",

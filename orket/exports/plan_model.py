@@ -46,6 +46,8 @@ class Controls(Part):
     """Context length, tokens."""
     batch: Annotated[int | None, Source("batch_tokens")]
     """Batch size, tokens."""
+    kv_cache: str | None = None
+    """Type of the KV cache: q8_0, or q8_0/f16 for keys and values; since 1.1."""
     thinking: bool | None
     """Whether the model may think before it answers."""
 

@@ -257,6 +257,12 @@ class PerQuant(Part):
     """measured or nominal."""
     model_bytes: int | None
     """Size of the weights."""
+    kv_cache: str | None = None
+    """Type of the KV cache that was asked for; since 1.1."""
+    context_tokens: int | None = None
+    """Context that was asked for, tokens; since 1.1."""
+    kv_cache_bytes: int | None = None
+    """KV cache at its context, by the file's metadata; since 1.1."""
     model_digest: str | None = None
     """Identity of the weights: other weights under the same tag are another quant."""
     tensor_types: dict[str, int] | None = None

@@ -17,7 +17,8 @@ from orket.ingest.origin import (
 from orket.ingest.parsed import Item, Parsed
 from orket.ingest.reading import BadDocument, read_text
 from orket.ingest.rejection import Rejection, shorten
-from orket.quants import LABEL, distinctions
+from orket.levels import as_label
+from orket.quants import distinctions
 from orket.records import Hardware, QuantEntry, SidecarRow
 from orket.sidecars.bench_output import BadOutput, BenchTest, read_bench_output
 
@@ -129,7 +130,7 @@ def _name_all(
             places = [place or "" for place, _ in held]
             if len(set(places)) < len(places):
                 places = [f"{size} bytes" for _, size in held]
-            labels = [LABEL + label for label in distinctions(places)]
+            labels = [as_label(name) for name in distinctions(places)]
         for label, of_one in zip(labels, held.values(), strict=True):
             names |= dict.fromkeys(of_one, (model_id, tag + label))
     return names

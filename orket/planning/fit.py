@@ -1,8 +1,9 @@
 """Whether a model fits: its weights and its KV cache against the memory that is free.
 
 The KV cache follows from the model's own metadata (keys of GGUF, which Ollama tells
-too): layers x KV heads x (key + value length) x context, at two bytes a value. What the
-metadata does not say is unknown; nothing is assumed in its place.
+too): layers x KV heads x (key + value length) x context, each value in the bits of the
+type that the cache is kept in. What the metadata does not say is unknown; nothing is
+assumed in its place.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from orket.gguf import BadGguf, read_header
+from orket.levels import kv_types
 from orket.machine.memory import FreeMemory
-from orket.planning.plan import Plan
+from orket.planning.plan import PLAIN_KV, Plan, starts_llamacpp
 from orket.planning.targets import Target
 from orket.providers.contract import ModelRef
-from orket.providers.registry import EMBEDDED
+from orket.quants import kv_type_bits_milli
+from orket.records import Controls
 
 GIB = 2**30
 
-KV_VALUE_BYTES = 2
-"""f16, what llama.cpp and Ollama keep unless they are told otherwise."""
 SPARE_PPM = 50_000
 """Share of the weights that an engine needs beside them: its compute buffers."""
 FITS, GPU_AND_RAM, TOO_LARGE, UNKNOWN = "fits", "in part on the GPU", "too large", "?"
@@ -48,10 +49,14 @@ class Need:
         return self.weights_bytes + self.kv_bytes + spare
 
 
-def kv_cache_bytes(metadata: Mapping[str, Any], tokens: int) -> int | None:
+def kv_cache_bytes(
+    metadata: Mapping[str, Any], tokens: int, kv: str = PLAIN_KV
+) -> int | None:
     """The KV cache of a model at a context, bytes; None where metadata is silent.
 
-    A sliding window makes it smaller than this in some models, never larger.
+    `kv` is its type, `q8_0/f16` where keys and values differ; one that is not known
+    makes the size unknown. A sliding window makes it smaller than this in some models,
+    never larger.
     """
     architecture = metadata.get("general.architecture")
 
@@ -69,10 +74,24 @@ def kv_cache_bytes(metadata: Mapping[str, Any], tokens: int) -> int | None:
     head = width // heads if width is not None and heads is not None else None
     key_length = said("attention.key_length") or head
     value_length = said("attention.value_length") or head
-    if None in (layers, kv_heads, key_length, value_length):
+    bits = [kv_type_bits_milli(each) for each in kv_types(kv)]
+    if None in (layers, kv_heads, key_length, value_length, *bits):
         return None
-    assert layers and kv_heads and key_length and value_length
-    return layers * kv_heads * (key_length + value_length) * tokens * KV_VALUE_BYTES
+    assert layers and kv_heads and key_length and value_length and bits[0] and bits[1]
+    token_bits = layers * kv_heads * (key_length * bits[0] + value_length * bits[1])
+    return token_bits * tokens // 8000
+
+
+def trained_context(target: Target) -> int | None:
+    """The context that a model was made for, by its file; None where it is silent."""
+    if target.ref.path is None:
+        return None
+    try:
+        metadata = read_header(target.ref.path).metadata
+    except (BadGguf, OSError):
+        return None
+    value = metadata.get(f"{metadata.get('general.architecture')}.context_length")
+    return value if type(value) is int and value > 0 else None
 
 
 def judge_fit(need: Need, free: FreeMemory) -> str:
@@ -90,16 +109,15 @@ def judge_fit(need: Need, free: FreeMemory) -> str:
 
 
 def find_needs(plan: Plan) -> dict[ModelRef, Need]:
-    """What each quant takes that lies on this machine; servers know their own."""
-    from orket.providers.llamacpp.embedded import DEFAULT_CONTEXT_TOKENS
-
-    needs = {}
-    for model in plan.models:
-        tokens = model.controls.context_tokens or DEFAULT_CONTEXT_TOKENS
-        for target in model.targets:
-            if plan.server.provider == EMBEDDED and target.ref.path is not None:
-                needs[target.ref] = _read_need(target, target.ref.path, tokens)
-    return needs
+    """What each quant takes that Orket starts here; servers know their own."""
+    if not starts_llamacpp(plan.server):
+        return {}
+    return {
+        target.ref: _read_need(target, target.ref.path, model.controls_of(target))
+        for model in plan.models
+        for target in model.targets
+        if target.ref.path is not None
+    }
 
 
 def say_unfit(needs: Mapping[ModelRef, Need], free: FreeMemory) -> dict[ModelRef, str]:
@@ -117,10 +135,14 @@ def say_unfit(needs: Mapping[ModelRef, Need], free: FreeMemory) -> dict[ModelRef
     return told
 
 
-def _read_need(target: Target, path: Path, tokens: int) -> Need:
+def _read_need(target: Target, path: Path, controls: Controls) -> Need:
+    from orket.providers.llamacpp.embedded import DEFAULT_CONTEXT_TOKENS
+
+    tokens = controls.context_tokens or DEFAULT_CONTEXT_TOKENS
     try:
         metadata = read_header(path).metadata
     except (BadGguf, OSError):
         # Why it cannot be read is told by the target itself.
         return Need(target.model_bytes, None, tokens)
-    return Need(target.model_bytes, kv_cache_bytes(metadata, tokens), tokens)
+    kv = kv_cache_bytes(metadata, tokens, controls.kv_cache or PLAIN_KV)
+    return Need(target.model_bytes, kv, tokens)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from orket.errors import UsageError
+from orket.levels import read_kv
 from orket.planning import identity
 from orket.planning.budget import read_budget
 from orket.planning.fidelity import plan_fidelity
@@ -32,7 +33,7 @@ from orket.planning.schedule import (
 from orket.planning.targets import Target, resolve_target
 from orket.policy import build_policy, policy_facts
 from orket.providers.options import ServerOptions
-from orket.providers.registry import require_provider
+from orket.providers.registry import EMBEDDED, require_provider
 from orket.records import (
     Controls,
     FidelityPlan,
@@ -53,6 +54,8 @@ CANARY_QUANT = "Q4_K_M"
 CANARY_BUCKET = "logic"
 ANCHOR_EVERY_SECONDS = 600
 DEFAULT_TIMEOUT_SECONDS = 300
+PLAIN_KV = "f16"
+"""What llama.cpp keeps its KV cache in unless it is told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,10 @@ class Plan:
     def model(self, model_id: str) -> PlannedModel:
         """The model of that id."""
         return next(model for model in self.models if model.model_id == model_id)
+
+    def controls_of(self, target: Target) -> Controls:
+        """The controls that are asked for with a target: its level's go first."""
+        return self.model(target.ref.model_id).controls_of(target)
 
     def target(self, model_id: str, quant_tag: str) -> Target:
         """The target of that model and quant."""
@@ -260,15 +267,33 @@ def _plan_model(
         )
         for quant in model.quants
     )
+    controls = _build_controls(layers)
+    if any(target.level and target.level.kv for target in targets):
+        controls = _with_plain_kv(controls, server)
     return PlannedModel(
         model_id=model.id,
         targets=targets,
-        controls=_build_controls(layers),
+        controls=controls,
         policy=build_policy(profile.table.policy, table.policy, model.policy),
         parameters_billions=None
         if model.parameters_billions is None
         else Decimal(model.parameters_billions),
     )
+
+
+def _with_plain_kv(controls: Controls, server: ServerPlan) -> Controls:
+    """Beside quants at a level of KV cache, the others ask for what is usual.
+
+    So all are started alike, and what each really has is verified.
+    """
+    if controls.kv_cache is not None or not starts_llamacpp(server):
+        return controls
+    return msgspec.structs.replace(controls, kv_cache=PLAIN_KV)
+
+
+def starts_llamacpp(server: ServerPlan) -> bool:
+    """Whether Orket starts an engine of llama.cpp's for each quant."""
+    return server.provider == EMBEDDED
 
 
 def _profile_limits(preset: Preset) -> tuple[ProfileLimit, ...]:
@@ -303,6 +328,7 @@ def _build_controls(layers: Sequence[ControlsTable]) -> Controls:
         warmup=_text(values.get("warmup")),
         context_tokens=values.get("context"),
         batch_tokens=values.get("batch"),
+        kv_cache=read_kv(values["kv_cache"]) if "kv_cache" in values else None,
         thinking=values.get("thinking"),
     )
 
@@ -395,8 +421,16 @@ def _model_facts(model: PlannedModel) -> dict[str, Any]:
         "quants": [
             [target.ref.quant_tag, model_identity(target)] for target in model.targets
         ],
-        "controls": msgspec.to_builtins(model.controls),
+        "controls": controls_facts(model.controls),
     }
+
+
+def controls_facts(controls: Controls) -> dict[str, Any]:
+    """The controls as a hash has them: plans without a KV type keep theirs."""
+    facts: dict[str, Any] = msgspec.to_builtins(controls)
+    if controls.kv_cache is None:
+        del facts["kv_cache"]
+    return facts
 
 
 def _or(value: int | None, default: int) -> int:

@@ -17,9 +17,17 @@ from typing import (
     get_origin,
 )
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+)
 
 from orket.errors import UsageError
+from orket.levels import read_kv, spell_level, split_level
 from orket.planning.budget import read_budget
 from orket.policy import POLICY_KEYS, policy_value
 from orket.providers.options import OPTION_KEYS, ServerOptions, build_options
@@ -50,6 +58,7 @@ class ControlsTable(Table):
     warmup: Positive | None = None
     context: Positive | None = None
     batch: Positive | None = None
+    kv_cache: Word | None = None
     thinking: bool | None = None
 
 
@@ -103,6 +112,12 @@ class ModelTable(Table):
     control_profile: Word | None = None
     controls: ControlsTable = ControlsTable()
     policy: Policies = {}
+
+    @field_validator("quants")
+    @classmethod
+    def _spell_levels(cls, quants: list[str]) -> list[str]:
+        """One spelling for each level: tags of the sweep are compared by letters."""
+        return [spell_level(quant) for quant in quants]
 
 
 class TasksTable(Table):
@@ -297,6 +312,7 @@ def _word_problems(
             read_budget(budget)
         except UsageError as error:
             problems.append((("budget",), str(error)))
+    problems += _level_problems(content)
     for key, kind, known in (
         ("buckets", "bucket", BUCKETS),
         ("sandbox", "sandbox", SANDBOXES),
@@ -307,6 +323,34 @@ def _word_problems(
             for name in (given if isinstance(given, list) else [given])
             if isinstance(name, str) and name not in known
         ]
+    return problems
+
+
+def _level_problems(
+    content: Mapping[str, Any],
+) -> list[tuple[tuple[str | int, ...], str]]:
+    """What is wrong with the levels of quants, and with the controls of that kind."""
+    problems: list[tuple[tuple[str | int, ...], str]] = []
+    models = content.get("models")
+    tables: list[tuple[tuple[str | int, ...], Any]] = [((), content)]
+    for index, model in enumerate(models if isinstance(models, list) else []):
+        if not isinstance(model, dict):
+            continue
+        tables.append((("models", index), model))
+        quants = model.get("quants")
+        for quant in quants if isinstance(quants, list) else []:
+            try:
+                split_level(str(quant))
+            except UsageError as error:
+                problems.append((("models", index, "quants"), str(error)))
+    for path, table in tables:
+        controls = table.get("controls")
+        kv = controls.get("kv_cache") if isinstance(controls, dict) else None
+        try:
+            if isinstance(kv, str):
+                read_kv(kv)
+        except UsageError as error:
+            problems.append(((*path, "controls", "kv_cache"), str(error)))
     return problems
 
 

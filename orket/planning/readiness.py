@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 
 from orket.errors import UsageError
+from orket.levels import Level
 from orket.planning.plan import Plan
 from orket.planning.schedule import PlannedModel
-from orket.planning.targets import say_shared
-from orket.providers.registry import EMBEDDED
+from orket.planning.targets import Target, say_shared
+from orket.providers.registry import EMBEDDED, SETS_CONTEXT, SETS_KV_CACHE
 from orket.tasks.bank import Task
 
 
 def list_missing(plan: Plan) -> list[str]:
     """Why the plan, or a quant of it, cannot be run on this machine; one line each."""
+    lines = [*_missing_files(plan), *_levels_not_set(plan)]
     if plan.server.provider != EMBEDDED:
-        return _missing_files(plan)
-    return [*_missing_engine(plan), *_missing_files(plan), *_excess_threads(plan)]
+        return lines
+    return [*_missing_engine(plan), *lines, *_excess_threads(plan)]
 
 
 def warn_of_context(plan: Plan) -> list[str]:
@@ -26,7 +28,8 @@ def warn_of_context(plan: Plan) -> list[str]:
     """
     lines = []
     for model in plan.models:
-        context = _context_of(plan, model)
+        contexts = [_context_of(plan, model, target) for target in model.targets]
+        context = min((each for each in contexts if each is not None), default=None)
         if context is None:
             continue
         if tight := [task for task in plan.tasks if _least_tokens(task) > context]:
@@ -45,22 +48,24 @@ def warn_of_copies(plan: Plan) -> list[str]:
     """A line for the quants of a model that are the same bytes under several names."""
     lines = []
     for model in plan.models:
-        tags: dict[str, list[str]] = {}
+        tags: dict[tuple[str, Level | None], list[str]] = {}
         for target in model.targets:
             if target.digest is not None:
-                tags.setdefault(target.digest, []).append(target.ref.quant_tag)
+                same = target.digest, target.level
+                tags.setdefault(same, []).append(target.ref.quant_tag)
         lines += [
-            f"{model.model_id}: {', '.join(same)} are the same bytes under "
-            f"{len(same)} names: what differs between them is chance"
-            for same in tags.values()
-            if len(same) > 1
+            f"{model.model_id}: {', '.join(names)} are the same bytes under "
+            f"{len(names)} names: what differs between them is chance"
+            for names in tags.values()
+            if len(names) > 1
         ]
     return lines
 
 
-def _context_of(plan: Plan, model: PlannedModel) -> int | None:
-    if model.controls.context_tokens is not None:
-        return model.controls.context_tokens
+def _context_of(plan: Plan, model: PlannedModel, target: Target) -> int | None:
+    asked = model.controls_of(target).context_tokens
+    if asked is not None:
+        return asked
     if plan.server.provider != EMBEDDED:
         # The server's own; nothing is known of it before it is asked.
         return None
@@ -99,6 +104,55 @@ def _missing_files(plan: Plan) -> list[str]:
                 "needs a file of weights: give `file` in [models.names.embedded]"
             )
     return lines
+
+
+def _levels_not_set(plan: Plan) -> list[str]:
+    """Quants at a level that their server cannot be told: it would be a wrong name."""
+    lines = []
+    for model in plan.models:
+        for target in model.targets:
+            level = target.level or Level()
+            lines += _beyond_engine(plan, target, level)
+            place = f"{model.model_id} {target.ref.quant_tag}"
+            provider = plan.server.provider
+            if level.kv is not None and provider not in SETS_KV_CACHE:
+                lines.append(
+                    f"{place}: {_KV_ELSEWHERE.get(provider, _KV_NOT_SET)}: leave the "
+                    "level out, or let Orket start the engine (embedded, --serve-cmd)"
+                )
+            if level.context_tokens is not None and provider not in SETS_CONTEXT:
+                lines.append(
+                    f"{place}: the context of a {provider} server is set where it is "
+                    "started: leave the level out, or let Orket start it (--serve-cmd)"
+                )
+    return lines
+
+
+def _beyond_engine(plan: Plan, target: Target, level: Level) -> list[str]:
+    """What a level asks of the embedded engine that it is known not to do."""
+    from orket.planning.fit import trained_context
+    from orket.providers.llamacpp.embedded import read_kv_type
+
+    if plan.server.provider != EMBEDDED:
+        return []
+    place, lines = f"{target.ref.model_id} {target.ref.quant_tag}", []
+    try:
+        read_kv_type(level.kv)
+    except UsageError as error:
+        lines.append(f"{place}: {error}")
+    trained = trained_context(target) if level.context_tokens else None
+    if trained is not None and (level.context_tokens or 0) > trained:
+        lines.append(
+            f"{place}: the model was made for {trained} tokens of context, and the "
+            f"engine gives no more: ask for {trained} or less"
+        )
+    return lines
+
+
+_KV_NOT_SET = "the type of the KV cache is set where the server is started"
+_KV_ELSEWHERE = {
+    "ollama": "Ollama keeps every KV cache as OLLAMA_KV_CACHE_TYPE says when it starts"
+}
 
 
 def _excess_threads(plan: Plan) -> list[str]:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from orket.planning import identity
 from orket.planning.rounds import ADAPTIVE, cut_rounds
 from orket.planning.targets import Target
@@ -31,6 +33,17 @@ class PlannedModel:
     policy: Policy
     parameters_billions: Decimal | None = None
     """For estimates only."""
+
+    def controls_of(self, target: Target) -> Controls:
+        """What is asked for one of its quants: its level goes over the controls."""
+        if target.level is None:
+            return self.controls
+        own = {
+            "kv_cache": target.level.kv,
+            "context_tokens": target.level.context_tokens,
+        }
+        said = {name: value for name, value in own.items() if value is not None}
+        return msgspec.structs.replace(self.controls, **said)
 
 
 @dataclass(frozen=True, slots=True)

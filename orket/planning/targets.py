@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orket.errors import UsageError
+from orket.levels import Level, split_level, without_level
 from orket.planning.preset_file import ModelTable, NameTable
 from orket.planning.weights import read_weights
 from orket.providers.contract import ModelRef
@@ -30,6 +31,8 @@ class Target:
     parameters: int | None = None
     tensor_types: tuple[tuple[str, int], ...] = ()
     publisher: str | None = None
+    level: Level | None = None
+    """What it asks for beside its weights: an entry of the ladder of its own."""
     missing: str | None = None
     """Why it cannot be run here, where that is known before the server is asked."""
 
@@ -42,13 +45,14 @@ def resolve_target(
     A file that is not there is told by `missing`: a plan needs no files.
     """
     names = _names_for(model, provider)
-    words = _words(model.id, quant)
+    base, level = split_level(quant)
+    words = _words(model.id, base)
     server_url = _fill_url(_own(names.urls, quant) or names.url or url, words)
     called = _own(names.quants, quant)
     if names.file is None:
         template = called or names.name or names.tag or names.key or ""
         name = _fill(template, words) or ""
-        return Target(ModelRef(model.id, quant, name), server_url)
+        return Target(ModelRef(model.id, quant, name), server_url, level=level)
     pattern = _fill(called or names.file, words) or ""
     place = f"{model.id} {quant}"
     given = _fill(names.name or names.tag or names.key, words)
@@ -56,7 +60,7 @@ def resolve_target(
     if len(found) != 1:
         ref = ModelRef(model.id, quant, given or Path(pattern).stem)
         said = f"{place}: {_say_missing(pattern, found, folder)}"
-        return Target(ref, server_url, missing=said)
+        return Target(ref, server_url, level=level, missing=said)
     path = found[0]
     try:
         weights = read_weights(path)
@@ -70,16 +74,17 @@ def resolve_target(
         weights.parameters,
         weights.tensor_types,
         weights.publisher,
+        level,
     )
 
 
 def say_shared(targets: Sequence[Target]) -> list[str]:
     """Which quants are one and the same thing: a figure of it would have two names."""
-    seen: dict[tuple[str | None, str, Path | None], ModelRef] = {}
+    seen: dict[tuple[str | None, str, Path | None, Level | None], ModelRef] = {}
     said = []
     for target in targets:
         ref = target.ref
-        other = seen.setdefault((target.url, ref.name, ref.path), ref)
+        other = seen.setdefault((target.url, ref.name, ref.path, target.level), ref)
         if other != ref:
             place = str(ref.path or ref.name or "what one server holds")
             said.append(
@@ -101,9 +106,14 @@ def _names_for(model: ModelTable, provider: str) -> NameTable:
 
 
 def _own(by_quant: Mapping[str, str], quant: str) -> str | None:
-    """What stands under a quant, however its key is spelled."""
-    keys = [key for key in by_quant if same_quant(key, quant)]
-    return by_quant[quant if quant in keys else keys[0]] if keys else None
+    """What stands under a quant, however its key is spelled.
+
+    A level has the name of its quant, where it has none of its own.
+    """
+    for tag in dict.fromkeys((quant, without_level(quant))):
+        if keys := [key for key in by_quant if same_quant(key, tag)]:
+            return by_quant[tag if tag in keys else keys[0]]
+    return None
 
 
 def _words(model_id: str, quant: str) -> dict[str, str]:

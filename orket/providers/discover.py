@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orket.errors import UsageError
+from orket.levels import as_label
 from orket.providers.contract import Adapter, ListsModels, ModelRef
 from orket.providers.gguf_folder import read_folder
-from orket.quants import LABEL, distinctions, find_quant, split_name
+from orket.quants import distinctions, find_quant, split_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def tell_apart(refs: Sequence[ModelRef]) -> list[ModelRef]:
             places = distinctions([_place(ref) for ref in same])
             labels |= {id(ref): own for ref, own in zip(same, places, strict=True)}
     return [
-        replace(ref, quant_tag=f"{ref.quant_tag}{LABEL}{labels[id(ref)]}")
+        replace(ref, quant_tag=f"{ref.quant_tag}{as_label(labels[id(ref)])}")
         if id(ref) in labels
         else ref
         for ref in refs

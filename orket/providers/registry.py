@@ -28,6 +28,11 @@ BUILT_IN = {
     "tgi": "orket.providers.tgi.adapter:TgiAdapter",
 }
 
+SETS_KV_CACHE = frozenset({EMBEDDED})
+"""Adapters that can be told the type of a model's KV cache."""
+SETS_CONTEXT = frozenset({EMBEDDED, "ollama", "lmstudio"})
+"""Adapters that can be told the context of a model."""
+
 DEFAULT_URLS = {
     "llama-server": "http://127.0.0.1:8080",
     "ollama": "http://127.0.0.1:11434",

@@ -107,7 +107,7 @@ class VllmAdapter(HttpAdapter):
             model=model,
             effective=Controls(context_tokens=count(card.get("max_model_len"))),
             unsupported=find_unsupported(
-                controls, ("affinity", "batch_tokens", "threads")
+                controls, ("affinity", "batch_tokens", "kv_cache", "threads")
             ),
         )
 

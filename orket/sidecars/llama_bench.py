@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orket.errors import UsageError
+from orket.levels import kv_types
 from orket.records import SidecarRow
 from orket.sidecars.bench_output import BadOutput, BenchTest, read_bench_output
 from orket.sidecars.process import Finished, run_program
@@ -26,6 +27,7 @@ SIDECARS = (TOOL,)
 """The sidecars there are, by the name `--sidecar` takes."""
 
 _ALL_LAYERS = "99"
+_FLOATS = ("f16", "bf16", "f32")
 _MESSAGE_CHARS = 300
 
 
@@ -38,6 +40,8 @@ class ModelFile:
     path: Path | None
     threads: int | None = None
     """Threads to compute with, as in the sweep; None is the tool's own choice."""
+    kv_cache: str | None = None
+    """Type of the KV cache, as in the sweep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,7 @@ def _measure(
         return [failed("MISSING_BINARY", where)]
     if model.path is None or not model.path.is_file():
         return [failed("FAILED", "the model file is not on this machine")]
-    command = _command(found, model.path, model.threads, profile, options)
+    command = _command(found, model.path, model, profile, options)
     before = sample_tools(profile.tools)
     try:
         done = run_program(command, options.timeout_seconds, dict(profile.environment))
@@ -154,15 +158,20 @@ def _measure(
 def _command(
     program: str,
     path: Path,
-    threads: int | None,
+    model: ModelFile,
     profile: Profile,
     options: BenchOptions,
 ) -> list[str]:
     command = [program, "-m", str(path), "-o", "json"]
     command += ["-p", str(options.prompt_tokens), "-n", str(options.generated_tokens)]
     command += ["-r", str(options.repetitions), "-ngl", profile.gpu_layers]
-    if threads is not None:
-        command += ["-t", str(threads)]
+    if model.threads is not None:
+        command += ["-t", str(model.threads)]
+    if model.kv_cache is not None:
+        keys, values = kv_types(model.kv_cache)
+        command += ["-ctk", keys, "-ctv", values]
+        # The tool keeps flash attention off, without which values stay in floats.
+        command += [] if values in _FLOATS else ["-fa", "1"]
     return command
 
 

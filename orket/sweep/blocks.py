@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from orket.errors import OrketError, UsageError, WarehouseError
+from orket.levels import Level
 from orket.machine.servers import find_server
 from orket.planning.prompts import NONCE, Prompt, cache_mode, make_prompt, nonce_ordinal
 from orket.planning.schedule import warmup_steps
@@ -62,7 +63,7 @@ class BlockRunner:
         Raises Doomed, with the row of the failed call written.
         """
         context = self._context
-        controls = context.plan.model(target.ref.model_id).controls
+        controls = context.plan.controls_of(target)
         writer = RowWriter(context, target, controls, block, retry_pass)
         waiting = deque(calls)
         answers = context.answers
@@ -281,6 +282,14 @@ class BlockRunner:
 
 def _check_identity(target: Target, loaded: LoadedModel) -> None:
     """Raise where the server holds other weights than the file that was planned."""
+    level = target.level or Level()
+    asked = {"kv_cache": level.kv, "context_tokens": level.context_tokens}
+    for name, value in asked.items():
+        if value is not None and name in loaded.unsupported:
+            raise IdentityMismatch(
+                f"{target.ref.quant_tag}: this server cannot be told its {name}",
+                "leave the level out, or let Orket start the engine",
+            )
     planned, found = (
         digest.removeprefix("sha256:").lower() if digest else None
         for digest in (target.digest, loaded.digest)

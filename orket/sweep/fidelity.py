@@ -137,7 +137,7 @@ class _Phase:
         self, target: Target, role: str, waiting: list[str], ask: Ask
     ) -> None:
         context, reloads = self._context, 0
-        controls = context.plan.model(self._model_id).controls
+        controls = context.plan.controls_of(target)
         try:
             ready = self._blocks.load(target, controls)
             while waiting:
@@ -166,7 +166,7 @@ class _Phase:
             )
         context = self._context
         task = context.tasks[test]
-        controls = context.plan.model(self._model_id).controls
+        controls = context.plan.controls_of(ready.target)
         request = Generation(
             model=ready.loaded.model,
             prompt=task.prompt,

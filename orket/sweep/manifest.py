@@ -8,13 +8,15 @@ from datetime import datetime
 from orket import __version__
 from orket.machine.checkout import read_checkout
 from orket.machine.fingerprint import Fingerprint
+from orket.planning.fit import Need, find_needs
 from orket.planning.plan import MATRIX, Plan
 from orket.planning.schedule import PlannedModel
 from orket.planning.targets import Target
 from orket.providers.contract import LoadedModel, ServerInfo
-from orket.quants import find_quant
+from orket.quants import find_quant, kv_bits_milli
 from orket.records import (
     Capabilities,
+    Controls,
     ModelEntry,
     QuantEntry,
     SweepRow,
@@ -41,7 +43,7 @@ def build_manifest(
     `known` is what is known of single quants, before they run.
     """
     facts = {entry.model: entry for entry in known}
-    checkout = read_checkout()
+    checkout, needs = read_checkout(), find_needs(plan)
     return SweepRow(
         sweep_id=plan.sweep_id,
         manifest_id=time_ordered_id(),
@@ -75,7 +77,12 @@ def build_manifest(
             for model in plan.models
         ],
         quants=[
-            quant_entry(target, facts.get(target.ref))
+            quant_entry(
+                target,
+                facts.get(target.ref),
+                model.controls_of(target),
+                needs.get(target.ref),
+            )
             for model in plan.models
             for target in model.targets
         ],
@@ -84,8 +91,17 @@ def build_manifest(
     )
 
 
-def quant_entry(target: Target, known: LoadedModel | None = None) -> QuantEntry:
-    """What is known of a quant before it runs: its file, the catalogue, its server."""
+def quant_entry(
+    target: Target,
+    known: LoadedModel | None = None,
+    controls: Controls | None = None,
+    need: Need | None = None,
+) -> QuantEntry:
+    """What is known of a quant before it runs: its file, the catalogue, its server.
+
+    `controls` are those that are asked for with it, `need` is the memory it takes.
+    """
+    controls = controls or Controls()
     ref = target.ref
     entry = find_quant(ref.quant_tag)
     types = target.tensor_types or (known.tensor_types if known else ())
@@ -103,6 +119,10 @@ def quant_entry(target: Target, known: LoadedModel | None = None) -> QuantEntry:
         tensor_types=[TensorCount(type=name, tensors=number) for name, number in types]
         or None,
         publisher=target.publisher or (known.publisher if known else None),
+        context_tokens=controls.context_tokens,
+        kv_cache=controls.kv_cache,
+        kv_bits_milli=kv_bits_milli(controls.kv_cache),
+        kv_cache_bytes=need.kv_bytes if need else None,
     )
 
 

@@ -50,7 +50,7 @@ def _load_first(context: Context) -> dict[str, LoadedModel]:
         if run.model_id in loaded:
             continue
         target = plan.target(run.model_id, run.quant_tag)
-        controls = plan.model(run.model_id).controls
+        controls = plan.controls_of(target)
         try:
             with context.interrupts.allowed():
                 loaded[run.model_id] = context.servers.load(target, controls)

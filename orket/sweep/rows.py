@@ -162,7 +162,7 @@ def extra_warmups(
     context: Context, target: Target, test_id: str, steps: int | None = None
 ) -> list[Call]:
     """Warm-up calls beyond the plan, each with an identity of its own."""
-    controls = context.plan.model(target.ref.model_id).controls
+    controls = context.plan.controls_of(target)
     cell = (target.ref.model_id, target.ref.quant_tag, test_id)
     calls = []
     for _ in range(warmup_steps(controls) if steps is None else steps):

@@ -64,6 +64,7 @@ def measure_sidecar(
             target.ref.quant_tag,
             target.ref.path,
             _threads(model.controls.threads),
+            model.controls_of(target).kv_cache,
         )
         for model in plan.models
         for target in model.targets

@@ -39,6 +39,8 @@ FROM (
         'much of the time was spent outside the model', 'look for a proxy or a queue before the server'),
     ('run', 'high_system_load', 'HIGH_SYSTEM_LOAD', 'polluting', true, true, true, 'machine', NULL,
         'the machine was loaded before the first call', 'wait until it is idle'),
+    ('run', 'kv_unverified', 'KV_CACHE_UNVERIFIED', 'advisory', false, true, false, 'server', NULL,
+        'the server does not say of which type its KV cache is', 'nothing; the type is the command''s word'),
     ('run', 'memory_pressure', 'MEMORY_PRESSURE', 'polluting', true, true, true, 'machine', NULL,
         'memory ran short', 'close programs, or choose a smaller model'),
     ('run', 'controls_missing', 'MISSING_EXPERIMENTAL_CONTROLS', 'polluting', false, true, false, 'preset', NULL,

@@ -3,7 +3,10 @@
 -- Rules: quants of a session are ranked by precision, 1 = least precise. Measured bits
 -- per weight (file bits / weights) decide only if all quants of the session have them,
 -- else the catalogue's nominal ones for all; then the catalogue's order, then the tag.
--- A quant that the basis in use does not know has no rank.
+-- A quant that the basis in use does not know has no rank. The same weights at another
+-- level (v1.quant.kv_cache, context_tokens) are less precise with fewer bits in the KV
+-- cache. Where levels differ, the smaller is the one of less memory, weights and KV cache
+-- together, if all have it; else the less precise one is.
 
 CREATE VIEW v1.quant AS
 WITH entries AS (
@@ -21,6 +24,11 @@ WITH entries AS (
         quant.entry.reported_quant AS reported_quant,
         quant.entry.tensor_types AS tensor_types,
         quant.entry.publisher AS publisher,
+        quant.entry.kv_cache AS kv_cache,
+        quant.entry.kv_bits_milli AS kv_bits_milli,
+        quant.entry.context_tokens AS context_tokens,
+        quant.entry.kv_cache_bytes AS kv_cache_bytes,
+        quant.entry.model_bytes + quant.entry.kv_cache_bytes AS planned_bytes,
         v1.micro(
             CAST(quant.entry.model_bytes AS HUGEINT) * 8, quant.entry.parameters
         ) AS measured_bpw_micro
@@ -31,7 +39,9 @@ WITH entries AS (
 based AS (
     SELECT
         *,
-        bool_and(measured_bpw_micro IS NOT NULL) OVER session AS all_measured
+        bool_and(measured_bpw_micro IS NOT NULL) OVER session AS all_measured,
+        count(DISTINCT (kv_cache, context_tokens)) OVER session > 1 AS has_levels,
+        bool_and(planned_bytes IS NOT NULL) OVER session AS all_planned
     FROM entries
     WINDOW session AS (PARTITION BY sweep_id, model_id)
 ),
@@ -44,6 +54,25 @@ placed AS (
             ELSE nominal_bpw_milli * 1000
         END AS rank_bpw_micro
     FROM based
+),
+
+ranked AS (
+    SELECT
+        *,
+        CASE
+            WHEN rank_bpw_micro IS NOT NULL THEN CAST(
+                row_number() OVER (
+                    PARTITION BY sweep_id, model_id, rank_bpw_micro IS NOT NULL
+                    ORDER BY
+                        rank_bpw_micro,
+                        catalogue_order NULLS FIRST,
+                        kv_bits_milli NULLS FIRST,
+                        context_tokens NULLS FIRST,
+                        quant_tag
+                ) AS BIGINT
+            )
+        END AS quant_rank
+    FROM placed
 )
 
 SELECT
@@ -69,16 +98,23 @@ SELECT
         WHEN measured_bpw_micro IS NOT NULL THEN 'measured'
         WHEN nominal_bpw_milli IS NOT NULL THEN 'nominal'
     END AS bits_per_weight_source,
+    kv_cache,
+    context_tokens,
+    kv_cache_bytes,
+    planned_bytes,
+    has_levels,
     rank_bpw_micro IS NOT NULL AS rank_known,
+    quant_rank,
     CASE
-        WHEN rank_bpw_micro IS NOT NULL THEN CAST(
+        WHEN NOT has_levels OR NOT all_planned THEN quant_rank
+        WHEN quant_rank IS NOT NULL THEN CAST(
             row_number() OVER (
-                PARTITION BY sweep_id, model_id, rank_bpw_micro IS NOT NULL
-                ORDER BY rank_bpw_micro, catalogue_order NULLS FIRST, quant_tag
+                PARTITION BY sweep_id, model_id, quant_rank IS NOT NULL
+                ORDER BY planned_bytes, quant_rank
             ) AS BIGINT
         )
-    END AS quant_rank
-FROM placed;
+    END AS size_rank
+FROM ranked;
 
 COMMENT ON VIEW v1.quant IS 'Identity and precision rank of each quant. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.quant.model_id IS 'Model';
@@ -97,4 +133,10 @@ COMMENT ON COLUMN v1.quant.measured_bpw_micro IS 'File bits / weights, 1e-6';
 COMMENT ON COLUMN v1.quant.bits_per_weight_micro IS 'Measured bits per weight, else nominal, 1e-6';
 COMMENT ON COLUMN v1.quant.bits_per_weight_source IS 'measured or nominal';
 COMMENT ON COLUMN v1.quant.rank_known IS 'Whether the session''s basis knows this quant';
+COMMENT ON COLUMN v1.quant.kv_cache IS 'Type of the KV cache asked for, NULL where none was';
+COMMENT ON COLUMN v1.quant.context_tokens IS 'Context asked for, tokens, NULL where none was';
+COMMENT ON COLUMN v1.quant.kv_cache_bytes IS 'KV cache at its context, by the file''s metadata, bytes';
+COMMENT ON COLUMN v1.quant.planned_bytes IS 'Weights and KV cache, bytes';
+COMMENT ON COLUMN v1.quant.has_levels IS 'Quants of this session differ in KV cache or context';
+COMMENT ON COLUMN v1.quant.size_rank IS 'Place by memory in the session, 1 = smallest: the precision rank unless levels differ';
 COMMENT ON COLUMN v1.quant.quant_rank IS 'Precision rank in the session, 1 = least precise, NULL if not known';

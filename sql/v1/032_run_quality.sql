@@ -182,6 +182,7 @@ judged AS (
             )
             OR coalesce(effective.context_tokens <> requested.context_tokens, false)
             OR coalesce(effective.batch_tokens <> requested.batch_tokens, false)
+            OR coalesce(effective.kv_cache <> requested.kv_cache, false)
             OR coalesce(effective.thinking <> requested.thinking, false)
             -- Whatever it says of itself: who thinks was not kept from thinking.
             OR coalesce(
@@ -196,6 +197,8 @@ judged AS (
             )
         ) AS control_not_honoured,
         len(unsupported_controls) > 0 AS control_unsupported,
+        requested.kv_cache IS NOT NULL AND effective.kv_cache IS NULL
+        AND outcome = 'OK' AS kv_unverified,
         CASE
             WHEN phase = 'warmup' THEN false
             ELSE load_ns > max_load_ns
@@ -374,6 +377,7 @@ signals AS (
             {'signal': 'high_foreign_cpu', 'holds': high_foreign_cpu, 'noted': false},
             {'signal': 'high_overhead', 'holds': high_overhead, 'noted': false},
             {'signal': 'high_system_load', 'holds': high_system_load, 'noted': false},
+            {'signal': 'kv_unverified', 'holds': kv_unverified, 'noted': false},
             {'signal': 'memory_pressure', 'holds': memory_pressure, 'noted': false},
             {'signal': 'model_loaded_in_run', 'holds': model_loaded_in_run, 'noted': false},
             {'signal': 'other_model_resident', 'holds': other_model_resident, 'noted': false},

@@ -1,5 +1,5 @@
 -- Grain: sweep x model x quant.
--- Inputs: v1.quant_aggregate, v1.quant_comparison, v1.policy, v1.reason.
+-- Inputs: v1.quant_aggregate, v1.quant_comparison, v1.quant, v1.policy, v1.reason.
 -- Rules: adherence is the gate. A quant is eligible when it is judged on enough of the
 -- baseline quant's tasks, its rank is known, its adherence over these keeps
 -- adherence_threshold of the baseline quant's, and its mean wall time stays within the
@@ -12,6 +12,9 @@ CREATE VIEW v1.frontier AS
 WITH quants AS (
     SELECT
         quants.*,
+        identity.size_rank,
+        identity.planned_bytes,
+        identity.has_levels,
         comparison.baseline_quant_tag,
         comparison.is_baseline_quant,
         comparison.baseline_shifted,
@@ -56,6 +59,7 @@ WITH quants AS (
     FROM v1.quant_aggregate AS quants
     INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    INNER JOIN v1.quant AS identity USING (sweep_id, model_id, quant_tag)
 ),
 
 signals AS (
@@ -115,6 +119,12 @@ axes AS (
                 bool_and(peak_memory_bytes IS NOT NULL) FILTER (WHERE is_judged) OVER session
                 AND count(DISTINCT memory_source) FILTER (WHERE is_judged) OVER session = 1
                 THEN 'peak_memory'
+            -- Where levels differ, weights alone are not the memory.
+            WHEN has_levels THEN if(
+                bool_and(planned_bytes IS NOT NULL) FILTER (WHERE is_judged) OVER session,
+                'planned_memory',
+                NULL
+            )
             WHEN bool_and(model_bytes IS NOT NULL) FILTER (WHERE is_judged) OVER session
                 THEN 'model_bytes'
         END AS memory_axis
@@ -128,6 +138,7 @@ points AS (
         is_judged AND has_adherence AND has_latency AS has_point,
         CASE
             WHEN memory_axis = 'peak_memory' THEN peak_memory_bytes
+            WHEN memory_axis = 'planned_memory' THEN planned_bytes
             WHEN memory_axis = 'model_bytes' THEN model_bytes
             ELSE 0
         END AS point_bytes
@@ -181,7 +192,7 @@ ranked AS (
                 ) DESC,
                 relative_adherence DESC,
                 if(quality_only, NULL, relative_latency),
-                if(quality_only, -quant_rank, quant_rank) DESC,
+                if(quality_only, -size_rank, size_rank) DESC,
                 quant_tag
         ) AS utility_rank
     FROM points
@@ -219,6 +230,7 @@ SELECT
     points.model_id,
     points.quant_tag,
     points.quant_rank,
+    points.size_rank,
     points.baseline_quant_tag,
     points.is_baseline_quant,
     len(points.ineligible_reasons) = 0 AS is_eligible,
@@ -258,6 +270,7 @@ LEFT JOIN ranked USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.frontier IS 'Which quants are eligible, which are Pareto-optimal, and what each is worth. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.frontier.quant_rank IS 'Precision rank, 1 = least precise';
+COMMENT ON COLUMN v1.frontier.size_rank IS 'Place by memory, 1 = smallest: the precision rank unless levels differ';
 COMMENT ON COLUMN v1.frontier.baseline_quant_tag IS 'Baseline quant of the sweep';
 COMMENT ON COLUMN v1.frontier.is_baseline_quant IS 'This quant is it';
 COMMENT ON COLUMN v1.frontier.is_eligible IS 'Passes the gate';

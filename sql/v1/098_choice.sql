@@ -1,9 +1,10 @@
 -- Grain: sweep x model.
 -- Inputs: v1.session, v1.frontier, v1.quant_comparison, v1.duel, v1.support,
 -- v1.quant_aggregate, v1.policy, v1.reason.
--- Rules: the minimum viable quant is the eligible quant of the lowest precision, the best
--- value that of the highest utility, and the smallest supported quant the eligible one of
--- the lowest precision that is proven to keep the threshold. The best value is CLEAR when
+-- Rules: the minimum viable quant is the smallest eligible quant (v1.quant.size_rank: of
+-- the lowest precision, or where levels differ of the least memory), the best value that
+-- of the highest utility, and the smallest supported quant the smallest eligible one that
+-- is proven to keep the threshold. The best value is CLEAR when
 -- it beats every rival, else WITHIN_NOISE; under quality_only nothing was timed
 -- (NOT_TIMED). Each has a confidence of its own, which never changes the choice: SUPPORTED
 -- where it is proven, at most PROVISIONAL where polluted runs were used or the baseline
@@ -47,9 +48,9 @@ quants AS (
         list_sort(list(quant_tag) FILTER (WHERE NOT is_judged)) AS unjudged_quant_tags,
         count(*) FILTER (WHERE is_eligible) AS eligible_quants,
         any_value(baseline_quant_tag) AS baseline_quant_tag,
-        arg_min(quant_tag, quant_rank) FILTER (WHERE is_eligible) AS minimum_viable_quant,
+        arg_min(quant_tag, size_rank) FILTER (WHERE is_eligible) AS minimum_viable_quant,
         any_value(quant_tag) FILTER (WHERE utility_rank = 1) AS best_value_quant,
-        arg_min(quant_tag, quant_rank) FILTER (WHERE is_eligible AND is_proven)
+        arg_min(quant_tag, size_rank) FILTER (WHERE is_eligible AND is_proven)
             AS proven_quant,
         -- The threshold and the ceiling at which one quant would pass, the other as it is.
         max(kept_adherence_ppm) FILTER (

@@ -17,6 +17,9 @@ SELECT
         ),
         'bits_per_weight_source': quants.bits_per_weight_source,
         'model_bytes': quants.model_bytes,
+        'kv_cache': weights.kv_cache,
+        'context_tokens': weights.context_tokens,
+        'kv_cache_bytes': weights.kv_cache_bytes,
         'model_digest': weights.model_digest,
         'tensor_types': list_transform(
             weights.tensor_types, lambda entry: {'key': entry.type, 'value': entry.tensors}

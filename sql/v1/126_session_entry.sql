@@ -23,6 +23,7 @@ effective AS (
             'temperature_milli': v1.agreed(effective.temperature_milli),
             'context_tokens': v1.agreed(effective.context_tokens),
             'batch_tokens': v1.agreed(effective.batch_tokens),
+            'kv_cache': v1.agreed(effective.kv_cache),
             'thinking': v1.agreed(effective.thinking)
         } AS controls
     FROM v1.session

@@ -32,6 +32,7 @@ FLOORS = {
     "policy": 1,
     "evidence": 1,
     "quants": 1,
+    "levels": 1,
     "gguf": 1,
     "identity": 1,
     "text": 1,

@@ -15,6 +15,7 @@ from orket.gguf import (
     hash_model,
     read_header,
 )
+from orket.levels import kv_types
 from orket.machine.affinity import describe_affinity, resolve_affinity
 from orket.providers.contract import (
     Generation,
@@ -38,6 +39,10 @@ from orket.records import CallFacts, Capabilities, Controls, ScoreFacts
 
 DEFAULT_CONTEXT_TOKENS = 4096
 """Where no context is asked for: a long trained context would fill the memory."""
+KV_TYPES = frozenset(
+    {"f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"}
+)
+"""What llama.cpp can keep a KV cache in."""
 DYING_SECONDS = 1.0
 """A server that broke a connection may take a moment to be gone."""
 
@@ -162,6 +167,7 @@ class EmbeddedAdapter:
             context_tokens=controls.context_tokens or DEFAULT_CONTEXT_TOKENS,
             threads=threads,
             batch_tokens=controls.batch_tokens,
+            kv_cache=read_kv_type(controls.kv_cache),
             cpus=resolve_affinity(controls.affinity or "none", threads),
             port=self._port,
             binary=find_engine(self._options.engine),
@@ -190,6 +196,7 @@ class EmbeddedAdapter:
                 threads=None if threads is None else str(threads),
                 affinity=affinity,
                 context_tokens=held.context_tokens,
+                kv_cache=engine.kv_cache() if controls.kv_cache else None,
             ),
             digest=hash_model(header.path),
             model_bytes=sum(part.stat().st_size for part in file_parts(header.path)),
@@ -222,6 +229,18 @@ def _read_threads(threads: str | None) -> int | None:
     if not threads.isascii() or not threads.isdigit() or int(threads) < 1:
         raise UsageError(f"threads {threads!r} is no number", "give one, or `server`")
     return int(threads)
+
+
+def read_kv_type(kv: str | None) -> str | None:
+    """A type of the KV cache that llama.cpp has. Raises UsageError."""
+    if kv is None:
+        return None
+    if unknown := sorted({*kv_types(kv)} - KV_TYPES):
+        raise UsageError(
+            f"llama.cpp keeps no KV cache as {unknown[0]}",
+            f"it has {', '.join(sorted(KV_TYPES))}",
+        )
+    return kv
 
 
 def _check_file(model: ModelRef) -> tuple[Path, GgufHeader]:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from orket.errors import MissingExtra, UsageError
+from orket.levels import read_kv
 from orket.providers.http.problems import EngineFailure, one_line
 from orket.providers.reading.figures import mapping, nanoseconds, sequence, text
 
@@ -37,6 +38,7 @@ BINARY = "llama-server"
 
 _LOG_ERROR = re.compile(r"^\d[\d.]* E \s*(.*)$", re.MULTILINE)
 _LOG_THREADS = re.compile(r"n_threads = (\d+)")
+_LOG_KV = re.compile(r"kv_cache: size = .* K \((\w+)\): .* V \((\w+)\):")
 _CHILD = Path(__file__).with_name("engine_child.py")
 
 
@@ -49,6 +51,8 @@ class EngineSettings:
     context_tokens: int
     threads: int | None = None
     batch_tokens: int | None = None
+    kv_cache: str | None = None
+    """Type of the KV cache: `q8_0`, or `q8_0/f16` for keys and values."""
     cpus: tuple[int, ...] | None = None
     port: int = 0
     """0: any free one."""
@@ -167,6 +171,10 @@ class EngineProcess:
                 return None
             time.sleep(LOG_POLL_SECONDS)
 
+    def kv_cache(self) -> str | None:
+        """The type of its KV cache, as its log says; None where it does not."""
+        return read_kv_log(self._read_log())
+
     def stop(self) -> None:
         """End the process. Raises EngineFailure when it cannot be ended."""
         if self._process.stdin is not None:
@@ -237,6 +245,15 @@ class EngineProcess:
                 self._process.kill()
             else:
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def read_kv_log(log: str) -> str | None:
+    """The type of the KV cache in a log of llama.cpp's; None where it tells none.
+
+    A model with a sliding window has two caches; they have to agree.
+    """
+    told = {f"{keys}/{values}" for keys, values in _LOG_KV.findall(log)}
+    return read_kv(told.pop()) if len(told) == 1 else None
 
 
 def _own_session() -> dict[str, Any]:

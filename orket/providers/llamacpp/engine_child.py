@@ -21,6 +21,8 @@ from typing import Any, NoReturn
 
 HEALTH_POLL_SECONDS = 0.02
 STOP_SECONDS = 5.0
+LOG_OF_CACHE = 4
+"""Verbosity at which the KV cache is logged when it is made."""
 
 
 def main() -> NoReturn:
@@ -75,10 +77,24 @@ def wheel_params(xllamacpp: Any, settings: dict[str, Any]) -> Any:
     if settings["threads"] is not None:
         params.cpuparams.n_threads = settings["threads"]
         params.cpuparams_batch.n_threads = settings["threads"]
+    if settings["kv_cache"]:
+        keys, values = kv_types(settings["kv_cache"])
+        params.cache_type_k = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{keys.upper()}")
+        params.cache_type_v = getattr(
+            xllamacpp.ggml_type, f"GGML_TYPE_{values.upper()}"
+        )
+        # Its log is where the server says what its cache became.
+        params.verbosity = LOG_OF_CACHE
     if settings["batch_tokens"] is not None:
         params.n_batch = settings["batch_tokens"]
         params.n_ubatch = min(params.n_ubatch, settings["batch_tokens"])
     return params
+
+
+def kv_types(kv: str) -> tuple[str, str]:
+    """The types of keys and of values."""
+    keys, _, values = kv.partition("/")
+    return keys, values or keys
 
 
 def list_devices(xllamacpp: Any) -> list[str] | None:
@@ -137,6 +153,13 @@ def binary_command(settings: dict[str, Any], port: int) -> list[str]:
     if settings["threads"] is not None:
         threads = str(settings["threads"])
         wanted += [["--threads", threads], ["--threads-batch", threads]]
+    if settings["kv_cache"]:
+        keys, values = kv_types(settings["kv_cache"])
+        wanted += [
+            ["--cache-type-k", keys],
+            ["--cache-type-v", values],
+            ["--verbosity", str(LOG_OF_CACHE)],
+        ]
     if settings["batch_tokens"] is not None:
         batch = settings["batch_tokens"]
         wanted += [

@@ -207,8 +207,9 @@ def _unsupported(controls: Controls, held: HeldModel) -> tuple[str, ...]:
     for name in ("affinity", "threads"):
         if getattr(controls, name) not in (None, "server", "none"):
             missing.append(name)
-    if controls.batch_tokens is not None:
-        missing.append("batch_tokens")
+    for name in ("batch_tokens", "kv_cache"):
+        if getattr(controls, name) is not None:
+            missing.append(name)
     if controls.context_tokens is not None and held.context_tokens is None:
         missing.append("context_tokens")
     return tuple(sorted(missing))

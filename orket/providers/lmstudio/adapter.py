@@ -184,7 +184,7 @@ class LmStudioAdapter(HttpAdapter):
         self._held = self._instance = None
 
     def _unsupported(self, controls: Controls) -> tuple[str, ...]:
-        lacking = ["affinity", "threads"]
+        lacking = ["affinity", "kv_cache", "threads"]
         if not self._models.has_route("v0"):
             lacking.append("seed")
         if not self._models.has_v1:

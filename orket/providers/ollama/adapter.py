@@ -134,7 +134,7 @@ class OllamaAdapter(HttpAdapter):
                 context_tokens=count(row.get("context_length")),
                 thinking=_known_thinking(shown),
             ),
-            unsupported=find_unsupported(controls, ("affinity",)),
+            unsupported=find_unsupported(controls, ("affinity", "kv_cache")),
             digest=_digest(row) or _digest(listed),
             model_bytes=weights_bytes,
             parameters=parameters,

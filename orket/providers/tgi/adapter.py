@@ -103,7 +103,8 @@ class TgiAdapter(HttpAdapter):
             model=model,
             effective=Controls(context_tokens=count(info.get("max_total_tokens"))),
             unsupported=find_unsupported(
-                controls, ("affinity", "batch_tokens", "thinking", "threads")
+                controls,
+                ("affinity", "batch_tokens", "kv_cache", "thinking", "threads"),
             ),
             digest=f"revision:{revision}" if revision else None,
         )
