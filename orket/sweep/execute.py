@@ -18,6 +18,7 @@ from orket.sweep.failures import Doomed, ServersGone
 from orket.sweep.fidelity import run_fidelity
 from orket.sweep.gate import run_gate
 from orket.sweep.interrupts import Interrupted, Interrupts
+from orket.sweep.judge import Judge
 from orket.sweep.manifest import RESUME, START
 from orket.sweep.matrix import run_matrix
 from orket.sweep.opening import meet_servers, open_sweep
@@ -147,28 +148,38 @@ class _Executor:
             self._context.journal.close()
 
     def _walk(self) -> Outcome:
+        with Judge(self._warehouse, self._context.plan.sweep_id) as judge:
+            return self._walk_phases(judge)
+
+    def _walk_phases(self, judge: Judge) -> Outcome:
         context, progress = self._context, self._progress
         blocks = BlockRunner(context)
         walk = Walk(context, blocks, progress)
         anchors = Anchors(context, blocks, progress.anchors)
-        pollution = Pollution(context, self._warehouse)
+        pollution = Pollution(context, judge)
         context.reporter.started(context.plan, _count_calls(context.plan))
         if failed := run_gate(context, walk, self._warehouse):
             return self._endings.abort(CANARY_FAILED, failed)
         run_fidelity(context, blocks, self._warehouse)
         retry = Retry(context, walk, anchors, pollution)
         if context.plan.budget_seconds is not None:
-            return self._run_rounds(walk, anchors, pollution, retry)
+            return self._run_rounds(judge, walk, anchors, pollution, retry)
         run_matrix(context, walk, anchors, pollution)
         retry.run(progress)
         return self._endings.finish()
 
     def _run_rounds(
-        self, walk: Walk, anchors: Anchors, pollution: Pollution, retry: Retry
+        self,
+        judge: Judge,
+        walk: Walk,
+        anchors: Anchors,
+        pollution: Pollution,
+        retry: Retry,
     ) -> Outcome:
         ending = Rounds(
             self._context,
             self._warehouse,
+            judge,
             walk,
             anchors,
             pollution,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from orket.warehouse import Warehouse
+from orket.warehouse.followed import FollowedSweep
 from orket.warehouse.statements import statement
 
 
@@ -18,20 +20,6 @@ class PollutedRun:
     """Another attempt could be clean."""
     has_drifted: bool
     """The machine had drifted since the last good anchor."""
-
-
-def list_polluted(warehouse: Warehouse, sweep_id: str) -> list[PollutedRun]:
-    """Planned matrix runs that were tried and have no clean attempt, in plan order."""
-    with warehouse.session(sweep_id) as session:
-        rows = session.rows(
-            "SELECT runs.run_id, quality.is_curable, quality.has_drifted "
-            "FROM v1.runs AS runs "
-            "INNER JOIN v1.run_quality AS quality USING (sweep_id, attempt_id) "
-            "WHERE sweep_id = ? AND runs.phase = 'matrix' "
-            "AND quality.run_quality_status <> 'CLEAN' ORDER BY order_index",
-            [sweep_id],
-        )
-    return [PollutedRun(**row) for row in rows]
 
 
 ASK = "ASK"
@@ -54,24 +42,54 @@ class Look:
     """All of the answer, with the counts behind it."""
 
 
-def read_rounds(warehouse: Warehouse, sweep_id: str) -> list[Look]:
-    """What each model of an adaptive sweep is asked next, or why nothing."""
-    with warehouse.session(sweep_id) as session:
-        rounds = session.rows(
-            "SELECT * EXCLUDE (sweep_id) FROM v1.next_round WHERE sweep_id = ? "
-            "ORDER BY model_id",
-            [sweep_id],
+class Judge:
+    """Asks the views about a sweep that is running: its rows are read once."""
+
+    def __init__(self, warehouse: Warehouse, sweep_id: str) -> None:
+        self._followed = FollowedSweep(warehouse, sweep_id)
+        self._sweep_id = sweep_id
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._followed.close()
+
+    def list_polluted(self) -> list[PollutedRun]:
+        """Planned matrix runs, tried and without a clean attempt, in plan order."""
+        rows = self._ask(
+            "SELECT runs.run_id, quality.is_curable, quality.has_drifted "
+            "FROM v1.runs AS runs "
+            "INNER JOIN v1.run_quality AS quality USING (sweep_id, attempt_id) "
+            "WHERE sweep_id = ? AND runs.phase = 'matrix' "
+            "AND quality.run_quality_status <> 'CLEAN' ORDER BY order_index"
         )
-        quants = session.rows(
+        return [PollutedRun(**row) for row in rows]
+
+    def read_rounds(self) -> list[Look]:
+        """What each model of an adaptive sweep is asked next, or why nothing."""
+        rounds = self._ask(
+            "SELECT * EXCLUDE (sweep_id) FROM v1.next_round WHERE sweep_id = ? "
+            "ORDER BY model_id"
+        )
+        quants = self._ask(
             "SELECT model_id, quant_tag, state, asked_tasks, passes, losses, gains, "
             "least_passes FROM v1.proof WHERE sweep_id = ? "
-            "ORDER BY model_id, place NULLS LAST, quant_tag",
-            [sweep_id],
+            "ORDER BY model_id, place NULLS LAST, quant_tag"
         )
-    return [
-        _look(row, [quant for quant in quants if quant["model_id"] == row["model_id"]])
-        for row in rounds
-    ]
+        return [
+            _look(row, [q for q in quants if q["model_id"] == row["model_id"]])
+            for row in rounds
+        ]
+
+    def _ask(self, query: str) -> list[dict[str, Any]]:
+        self._followed.refresh()
+        return self._followed.rows(query, [self._sweep_id])
 
 
 def _look(row: dict[str, Any], quants: list[dict[str, Any]]) -> Look:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from orket.sweep.context import Context
-from orket.sweep.judge import PollutedRun, list_polluted
-from orket.warehouse import Warehouse
+from orket.sweep.judge import Judge, PollutedRun
 
 JUDGE_EVERY_SECONDS = 60
 """Between two looks at how much is polluted: a look takes a second."""
@@ -13,14 +12,14 @@ JUDGE_EVERY_SECONDS = 60
 class Pollution:
     """Asks the view which planned runs have no clean attempt yet."""
 
-    def __init__(self, context: Context, warehouse: Warehouse) -> None:
+    def __init__(self, context: Context, judge: Judge) -> None:
         self._context = context
-        self._warehouse = warehouse
+        self._judge = judge
         self._judged_ns = context.clock.monotonic_ns()
 
     def list_curable(self) -> list[PollutedRun]:
         """Polluted runs that another attempt could make clean; the reporter hears."""
-        polluted = list_polluted(self._warehouse, self._context.plan.sweep_id)
+        polluted = self._judge.list_polluted()
         self._context.reporter.judged(len(polluted))
         self._judged_ns = self._context.clock.monotonic_ns()
         return [run for run in polluted if run.is_curable]

@@ -16,7 +16,7 @@ from orket.records import EventRow, PlannedRun
 from orket.sweep.anchors import Anchors
 from orket.sweep.context import Context
 from orket.sweep.interrupts import Interrupted
-from orket.sweep.judge import ASK, Look, read_rounds
+from orket.sweep.judge import ASK, Judge, Look
 from orket.sweep.pollution import Pollution
 from orket.sweep.resume import BUDGET_ENDED, Progress
 from orket.sweep.retry import Retry
@@ -46,6 +46,7 @@ class Rounds:
         self,
         context: Context,
         warehouse: Warehouse,
+        judge: Judge,
         walk: Walk,
         anchors: Anchors,
         pollution: Pollution,
@@ -54,6 +55,7 @@ class Rounds:
     ) -> None:
         self._context = context
         self._warehouse = warehouse
+        self._judge = judge
         self._walk = walk
         self._anchors = anchors
         self._pollution = pollution
@@ -128,7 +130,7 @@ class Rounds:
     def _look(self) -> list[Look]:
         """What the view says of each model by now; kept as an event."""
         context = self._context
-        looks = read_rounds(self._warehouse, context.plan.sweep_id)
+        looks = self._judge.read_rounds()
         said = {
             "before_block": context.next_block,
             "rounds": [look.answer_row for look in looks],

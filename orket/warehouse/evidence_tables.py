@@ -28,9 +28,12 @@ _CHANCE_SHARES = ((1, 8), (2, 8), (2, 1), (4, 1))
 """Into how many parts the chance of error is divided, and the looks at the proof: of
 one chain and of two, and the same for tasks in families."""
 _MOST_TASKS = "SELECT coalesce(max(len(tasks)), 0) FROM v1.manifest"
-# A manifest may say any number of repetitions: there are no more pairs than runs.
+# A manifest may say any number of repetitions: there are no more pairs than runs. An
+# adaptive sweep compares speed over few tasks, some of them several times.
 _MOST_PAIRS = (
-    "SELECT coalesce(max(least(len(tasks) * repetitions, greatest(1000, made))), 0) "
+    "SELECT coalesce(max(least(greatest("
+    f"len(tasks) * repetitions, if(\"order\" = '{ADAPTIVE}', 200, 0)), "
+    "greatest(1000, made))), 0) "
     "FROM v1.manifest LEFT JOIN "
     "(SELECT sweep_id, count(*) AS made FROM raw.runs GROUP BY sweep_id) "
     "USING (sweep_id)"
@@ -190,6 +193,11 @@ def create_tables(connection: Connection) -> None:
     for table, columns in _COLUMNS.items():
         declared = ", ".join(f"{column} BIGINT" for column in columns)
         connection.execute(f"CREATE TABLE raw.{table} ({declared})")
+
+
+def clear_table(connection: Connection, view: str) -> None:
+    """Empty the raw table that a view of FILLERS shows."""
+    connection.execute(f"DELETE FROM raw.{view.removesuffix('_table')}")
 
 
 def _shares(quants: int) -> Iterable[int]:

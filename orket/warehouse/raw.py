@@ -37,7 +37,7 @@ def bind_dataset(
     if not parts:
         empty = ", ".join(
             f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in columns.items()
-        )
+        ) + (", CAST(NULL AS VARCHAR) AS part" if with_part else "")
         connection.execute(f"CREATE VIEW raw.{dataset} AS SELECT {empty} WHERE false")
         return
     names = ", ".join(literal(str(part)) for part in parts)

@@ -47,6 +47,18 @@ def views_under(path: Path) -> set[str]:
     }
 
 
+@cache
+def views_over(dataset: str) -> frozenset[str]:
+    """The views that are made from the raw rows of a dataset, however far below."""
+    raw = re.compile(rf"\braw\s*\.\s*{dataset}\b", re.IGNORECASE)
+    over: set[str] = set()
+    for name, path in view_files().items():
+        code, _ = split_comments(path)
+        if raw.search(code) or views_under(path) & over:
+            over.add(name)
+    return frozenset(over)
+
+
 def views_named(text: str) -> set[str]:
     """The views of version 1 that a text refers to."""
     named = re.findall(rf'\b{VIEW_VERSION}"?\s*\.\s*"?(\w+)', text, re.IGNORECASE)

@@ -10,7 +10,7 @@ from typing import Self
 from orket.records import DATASETS
 from orket.warehouse.connection import Connection
 from orket.warehouse.damage import Parts
-from orket.warehouse.evidence_tables import FILLERS, create_tables
+from orket.warehouse.evidence_tables import FILLERS, clear_table, create_tables
 from orket.warehouse.raw import (
     bind_dataset,
     bind_policy,
@@ -78,6 +78,20 @@ class Views:
             if name in needed and name not in self._staged:
                 self._stage_one(name, path)
                 self._staged.add(name)
+
+    def unstage(self, names: Iterable[str]) -> None:
+        """Drop these views: they are computed from the rows there are when next staged.
+
+        All that stands on one of them has to be among them.
+        """
+        run = self.connection.execute
+        for name in self._staged & set(names):
+            run(f"DROP VIEW {VIEW_VERSION}.{name}")
+            run(f"DROP TABLE staged.{name}")
+            self._staged.remove(name)
+            if name in FILLERS:
+                clear_table(self.connection, name)
+        run("DELETE FROM raw.recommendation_if_polluted")
 
     def _prepare(self, attempts: Sequence[str] | None) -> None:
         run = self.connection.execute

@@ -28,7 +28,7 @@ asked AS (
             'Asked of the {} tasks: {}.',
             any_value(planned_tasks),
             string_agg(
-                format('{} {}', quants, if(asked_tasks = 0, 'none', asked_tasks)),
+                format('{} {}', quants, if(asked_tasks = 0, 'none', CAST(asked_tasks AS VARCHAR))),
                 '; ' ORDER BY asked_tasks DESC
             )
         ) AS asked_text

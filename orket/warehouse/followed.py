@@ -1,0 +1,150 @@
+"""The views over one sweep that is still being written.
+
+A sweep that is judged while it runs is looked at again and again, each time with a few
+rows more. Opening its parts costs more than judging them, so they are read once: what
+was read stays in memory, and the views are computed anew over it, as any session would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import duckdb
+
+from orket.records import DATASETS
+from orket.warehouse.raw import bind_dataset
+from orket.warehouse.view_files import views_named, views_over
+from orket.warehouse.views import Views
+
+if TYPE_CHECKING:
+    from orket.warehouse.store import Warehouse
+
+GROWING = ("runs", "fidelity", "events")
+"""Datasets that a running sweep adds to; the first manifest rules it all along."""
+
+
+class FollowedSweep:
+    """The views of one sweep, over all that was appended by the last refresh."""
+
+    def __init__(self, warehouse: Warehouse, sweep_id: str) -> None:
+        self._warehouse = warehouse
+        self._sweep_id = sweep_id
+        self._views: Views | None = None
+        self._read: dict[str, set[Path]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what was read."""
+        if self._views is not None:
+            self._views.close()
+            self._views = None
+
+    def refresh(self) -> None:
+        """Take in what was appended since; what stands on it is computed anew.
+
+        Raises WarehouseError naming what cannot be read.
+        """
+        try:
+            self._take_in()
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error:
+            self._name_damage(())
+            raise
+
+    def rows(
+        self, query: str, parameters: Sequence[object] = ()
+    ) -> list[dict[str, Any]]:
+        """The rows of a query as dictionaries, as `Session.rows` gives them.
+
+        Raises WarehouseError naming what cannot be read.
+        """
+        if self._views is None:
+            self.refresh()
+        assert self._views is not None
+        try:
+            self._views.stage(views_named(query))
+            cursor = self._views.connection.execute(query, parameters)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error:
+            self._name_damage(views_named(query))
+            raise
+
+    def _take_in(self) -> None:
+        if self._views is None:
+            parts = {
+                dataset: self._warehouse.parts(dataset, self._sweep_id)
+                for dataset in DATASETS
+            }
+            self._views = Views(parts, {}, threads=1)
+            for dataset in GROWING:
+                self._keep(dataset)
+                self._read[dataset] = set(parts[dataset])
+            return
+        fresh = {
+            dataset: [
+                part
+                for part in self._warehouse.parts(dataset, self._sweep_id)
+                if part not in self._read[dataset]
+            ]
+            for dataset in GROWING
+        }
+        for dataset, found in fresh.items():
+            if found:
+                self._views.unstage(views_over(dataset))
+                self._add(dataset, found)
+
+    def _keep(self, dataset: str) -> None:
+        """Turn the view over the parts of a dataset into rows in memory."""
+        assert self._views is not None
+        run = self._views.connection.execute
+        run(
+            f"CREATE TABLE raw.followed_{dataset} AS SELECT * FROM raw.{dataset} "
+            "WHERE sweep_id = ?",
+            [self._sweep_id],
+        )
+        self._show(dataset)
+
+    def _add(self, dataset: str, parts: Sequence[Path]) -> None:
+        assert self._views is not None
+        run = self._views.connection.execute
+        run(f"DROP VIEW raw.{dataset}")
+        if dataset == "events":
+            run("DROP TABLE IF EXISTS raw.kept_events")
+        bind_dataset(self._views.connection, dataset, parts)
+        run(
+            f"INSERT INTO raw.followed_{dataset} SELECT * FROM raw.{dataset} "
+            "WHERE sweep_id = ?",
+            [self._sweep_id],
+        )
+        self._show(dataset)
+        self._read[dataset].update(parts)
+
+    def _show(self, dataset: str) -> None:
+        assert self._views is not None
+        self._views.connection.execute(
+            f"CREATE OR REPLACE VIEW raw.{dataset} AS "
+            f"SELECT * FROM raw.followed_{dataset}"
+        )
+
+    def _name_damage(self, names: set[str] | tuple[()]) -> None:
+        """Ask an ordinary session the same: it knows how to name what is damaged."""
+        self.close()
+        with self._warehouse.session(self._sweep_id) as session:
+            session.stage(names)
