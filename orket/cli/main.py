@@ -37,6 +37,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Read": {
         "show": ("orket.cli.show:show", "Show one sweep and its recommendation."),
         "sweeps": ("orket.cli.sweeps:sweeps", "List the sweeps in the warehouse."),
+        "report": ("orket.cli.report:report", "Write a sweep as a page of its own."),
         "export": ("orket.cli.export:export", "Write sweep_summary.json; re-judge."),
         "kpi": ("orket.cli.kpi:kpi", "Show stability KPIs; check them against SLOs."),
         "sql": ("orket.cli.sql:sql", "Query the views, read-only."),

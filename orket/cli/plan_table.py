@@ -6,8 +6,8 @@ import json
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from orket.exports.figures import duration
 from orket.cli.output import print_prose, print_rows
+from orket.exports.figures import duration
 from orket.urls import without_secret
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orket.exports.figures import decimals, seconds, size, words
 from orket.cli.output import (
     least_width,
     print_line,
@@ -13,6 +12,7 @@ from orket.cli.output import (
     screen_width,
     table_width,
 )
+from orket.exports.figures import decimals, seconds, size, words
 from orket.levels import without_level
 from orket.text import printable
 

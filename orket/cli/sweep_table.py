@@ -8,6 +8,8 @@ from typing import Any
 
 from orket.cli.advice import advise
 from orket.cli.fidelity_words import fidelity_words
+from orket.cli.output import print_prose, show_value
+from orket.cli.quant_table import print_quants
 from orket.exports.figures import (
     count_runs,
     exact_percent,
@@ -15,8 +17,6 @@ from orket.exports.figures import (
     percent,
     words,
 )
-from orket.cli.output import print_prose, show_value
-from orket.cli.quant_table import print_quants
 
 Document = Mapping[str, Any]
 

@@ -89,9 +89,17 @@ def _read_field(
         return [_read_part(nested, item, here) for item in value]
     if nested:
         return None if value is None else _read_part(nested, value, here)
-    if typing.get_origin(annotation) is dict:
-        return as_mapping(value)
+    if _is_mapping(annotation):
+        is_absent = value is None and type(None) in typing.get_args(annotation)
+        return None if is_absent else as_mapping(value)
     return value
+
+
+def _is_mapping(annotation: Any) -> bool:
+    """Whether it is `dict[...]` or `dict[...] | None`."""
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        return any(map(_is_mapping, typing.get_args(annotation)))
+    return typing.get_origin(annotation) is dict
 
 
 def _reader(metadata: list[Any]) -> Scaled | Source | NumberOrWord | None:

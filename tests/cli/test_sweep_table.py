@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from orket.cli.advice import advise
-from orket.exports.figures import seconds, size
 from orket.cli.sweep_table import print_sweep
+from orket.exports.figures import seconds, size
 from orket.exports.quant_model import RunCounts
 from orket.exports.summary import summary_document
 from orket.planning.subject import NEUTRAL_PRESET

@@ -139,6 +139,20 @@ def test_overrides_lose_their_scale():
     }
 
 
+def test_a_map_that_may_be_absent_is_a_map_where_it_is_there():
+    row = summary_row()
+    quants = row["sessions"][0]["per_quant"]
+    quants[0]["tensor_types"] = [
+        {"key": "Q4_K", "value": 3},
+        {"key": "F32", "value": 7},
+    ]
+    quants[1]["tensor_types"] = None
+    document = summary_document(row)
+    orket.SweepSummary.model_validate_json(render_summary(row))
+    written = [quant["tensor_types"] for quant in document["sessions"][0]["per_quant"]]
+    assert written[:2] == [{"F32": 7, "Q4_K": 3}, None]
+
+
 def test_words_and_numbers_of_controls():
     row = summary_row()
     controls = row["sessions"][0]["experimental_controls"]

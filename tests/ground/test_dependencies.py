@@ -20,11 +20,12 @@ MODULE_OF = {
     "nvidia-ml-py": "pynvml",
     "pydantic-core": "pydantic_core",
     "pydantic-monty": "pydantic_monty",
+    "vl-convert-python": "vl_convert",
 }
 """Distribution -> module, where the two are spelled differently."""
 BY_NAME = {"pynvml"}
 """Modules that are imported by name at run time."""
-EXTRAS = ("embedded", "sandbox", "nvidia")
+EXTRAS = ("embedded", "report", "sandbox", "nvidia")
 """Extras that the package itself imports; the others are for notebooks and tests."""
 
 
@@ -42,12 +43,12 @@ OPTIONAL = {
 
 
 def third_party(path: Path) -> Iterator[tuple[str, bool]]:
-    """Imported module, and whether the import is inside a function."""
+    """Imported module, and whether the import waits: in a function, or for a type."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inside = {
         inner
         for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef)
+        if isinstance(node, ast.FunctionDef) or _is_for_types(node)
         for inner in ast.walk(node)
     }
     for node in ast.walk(tree):
@@ -60,6 +61,11 @@ def third_party(path: Path) -> Iterator[tuple[str, bool]]:
             top = name.partition(".")[0]
             if top not in sys.stdlib_module_names and top != "orket":
                 yield top, node in inside
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    """Whether it is `if TYPE_CHECKING:`, which no run ever enters."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 IMPORTS = [

@@ -15,6 +15,7 @@ PACKAGE = Path(orket.__file__).parent
 FLOORS = {
     "cli": 5,
     "exports": 5,
+    "report": 5,
     "sweep": 4,
     "planning": 3,
     "ingest": 3,
@@ -44,6 +45,11 @@ FLOORS = {
 
 SIDEWAYS = {
     ("cli", "exports"),  # a verb prints what an exporter rendered
+    ("cli", "report"),  # ... or writes what a report became
+    (
+        "report",
+        "exports",
+    ),  # a report shows the summary, and figures as people read them
     ("providers", "machine"),  # an engine that Orket starts is pinned and observed
 }
 """Imports on one floor that are allowed; floor 1 is one ground."""
@@ -64,6 +70,9 @@ OWNERS = {
     "pyarrow": {"warehouse"},
     "rich": {"cli"},
     "click": {"cli"},
+    "altair": {"report"},
+    "vl_convert": {"report"},
+    "jinja2": {"report"},
 }
 """Library -> the rooms that may import it."""
 

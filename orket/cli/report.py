@@ -1,0 +1,62 @@
+"""`orket report`: one sweep as a page that needs nothing else, or as Markdown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orket.cli import messages
+from orket.cli.options import output_option, rejudge_options, store_option
+from orket.cli.rejudge import Rejudge
+
+if TYPE_CHECKING:
+    from orket.warehouse import Warehouse
+
+
+@click.command()
+@click.argument("sweep", default="latest")
+@output_option
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["html", "md"]),
+    help="A page, or Markdown for an issue or a model card. [default: md for a FILE "
+    "that ends so, else html]",
+)
+@store_option
+@rejudge_options
+def report(
+    sweep: str,
+    output: str | None,
+    output_format: str | None,
+    store: Warehouse,
+    rejudge: Rejudge,
+) -> None:
+    """Write a report of one sweep: pictures, answers, and how to do it again.
+
+    SWEEP is an id, the start of one, or `latest`. The page is one file that loads
+    nothing from anywhere; -o names it, else it is written to report.html (report.md).
+    The same rows give the same bytes.
+    """
+    from orket.cli.advice import advise
+    from orket.cli.fidelity_words import fidelity_words
+    from orket.exports.load import write_file
+    from orket.report.gather import gather
+    from orket.report.libraries import require_libraries
+    from orket.report.page import Voice, render_markdown, render_page
+
+    require_libraries()
+    is_markdown = output_format == "md" or (
+        output_format is None and (output or "").endswith(".md")
+    )
+    render = render_markdown if is_markdown else render_page
+    gathered = gather(store, store.resolve(sweep), rejudge.policy_overrides())
+    content = render(gathered, Voice(advise, fidelity_words))
+    if output == "-":
+        click.echo(content, nl=False)
+        return
+    target = Path(output or ("report.md" if is_markdown else "report.html"))
+    write_file(target, content)
+    messages.note(f"wrote {target}")

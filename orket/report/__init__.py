@@ -1,0 +1,1 @@
+"""The report of one sweep: a page that needs nothing else, or Markdown."""

@@ -1,0 +1,202 @@
+"""The map of tasks and quants, with the answers behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from orket.exports.figures import words
+from orket.text import printable
+
+Row = Mapping[str, Any]
+
+MOST_BYTES = 1_200_000
+"""Of all answers together: a page that a browser opens at once."""
+_CUTS = (4000, 2000, 1000, 500, 250, 120)
+"""Characters of an answer that are shown, as many as there is room for."""
+_MOST_OPEN = 12
+"""Tasks of a group that are shown before one asks for more."""
+_FRAME_BYTES = 260
+"""What stands around an answer."""
+
+SIGNS = {"PASSED": "✓", "FAILED": "✗", "NOT_JUDGED": "?", "LEFT_OUT": "–"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One distinct answer to a task, and the quants that gave it."""
+
+    quants: list[str]
+    standing: str
+    same: str
+    """What it has in common with the reference's, from its start."""
+    rest: str
+    """What follows the first difference; all of it where it is the reference's own."""
+    is_reference: bool
+    difference: int | None
+    """First character, from 1, in which it differs from the reference's."""
+    cut: int
+    """Characters that are not shown."""
+    problems: list[str]
+    run_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLine:
+    """A row of the map."""
+
+    name: str
+    cells: list[tuple[str, str, str]]
+    """Quant, standing and sign, most precise first."""
+    said: str
+    """The same for whoever hears the page."""
+    answers: list[Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskGroup:
+    """Tasks of one family, or of one bucket where families are not declared."""
+
+    name: str
+    first: list[TaskLine]
+    """The tasks on which quants differ, those that most fail first; not all of them."""
+    more: list[TaskLine]
+    agreeing: list[TaskLine]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerMap:
+    """All tasks of a model."""
+
+    quants: list[str]
+    groups: list[TaskGroup]
+    shown_characters: int | None
+    """Characters at which answers are cut; None where none is."""
+
+
+def build_map(rows: Sequence[Row], quant_tags: Sequence[str], most: int) -> AnswerMap:
+    """The map of one model, its answers within `most` bytes."""
+    tasks = [
+        (key, list(group))
+        for key, group in groupby(rows, lambda r: (_group_of(r), r["test_id"]))
+    ]
+    cut = _find_cut(rows, most)
+    groups = []
+    for name, lines in groupby(tasks, lambda task: task[0][0]):
+        drawn = [
+            _line(test_id, group, quant_tags, cut) for (_, test_id), group in lines
+        ]
+        agreeing = [line for line in drawn if len({c[1] for c in line.cells}) <= 1]
+        differing = [line for line in drawn if len({c[1] for c in line.cells}) > 1]
+        differing.sort(key=lambda line: (-_failures(line), line.name))
+        first, more = differing[:_MOST_OPEN], differing[_MOST_OPEN:]
+        groups.append(TaskGroup(name, first, more, agreeing))
+    return AnswerMap(list(quant_tags), groups, cut)
+
+
+def _failures(line: TaskLine) -> int:
+    return sum(standing == "FAILED" for _, standing, _ in line.cells)
+
+
+def _group_of(row: Row) -> str:
+    return str(row["family"] or row["bucket"] or "tasks")
+
+
+def _find_cut(rows: Sequence[Row], most: int) -> int | None:
+    lengths = [len((row["answer_text"] or "").encode()) for row in rows]
+    if sum(lengths) + _FRAME_BYTES * len(lengths) <= most:
+        return None
+    for cut in _CUTS:
+        if sum(min(size, cut) + _FRAME_BYTES for size in lengths) <= most:
+            return cut
+    return _CUTS[-1]
+
+
+def _line(
+    test_id: str, rows: Sequence[Row], quant_tags: Sequence[str], cut: int | None
+) -> TaskLine:
+    by_quant = {row["quant_tag"]: row for row in rows}
+    present = [tag for tag in quant_tags if tag in by_quant]
+    cells = [
+        (tag, standing, SIGNS[standing])
+        for tag in present
+        if (standing := by_quant[tag]["standing"])
+    ]
+    return TaskLine(
+        test_id,
+        cells,
+        "; ".join(_spoken(cells)),
+        list(_answers([by_quant[tag] for tag in present], cut)),
+    )
+
+
+def _spoken(cells: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    for standing in SIGNS:
+        named = [tag for tag, found, _ in cells if found == standing]
+        if len(named) == len(cells) and len(named) > 1:
+            yield f"{words(standing)} by all" if standing != "LEFT_OUT" else "left out"
+        elif named:
+            yield f"{words(standing)}: {', '.join(named)}"
+
+
+def _answers(rows: Sequence[Row], cut: int | None) -> Iterator[Answer]:
+    """Each distinct answer once; the reference's first, if it is there."""
+    kinds: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        key = (row["answer_text"], row["standing"], row["outcome"])
+        kinds.setdefault(key, []).append(row)
+    reference = rows[0]["baseline_quant_tag"] if rows else None
+    ordered = sorted(
+        kinds.values(),
+        key=lambda alike: reference not in {row["quant_tag"] for row in alike},
+    )
+    for alike in ordered:
+        first = alike[0]
+        text = first["answer_text"] or ""
+        is_reference = any(row["quant_tag"] == reference for row in alike)
+        place = (first["first_difference"] or 1) - 1
+        shown = text if cut is None else text[: max(cut, 0)]
+        same = "" if is_reference else shown[:place]
+        yield Answer(
+            quants=[row["quant_tag"] for row in alike],
+            standing=first["standing"],
+            same=visible(same),
+            rest=visible(shown[len(same) :]),
+            is_reference=is_reference,
+            difference=None if is_reference else first["first_difference"],
+            cut=len(text) - len(shown),
+            problems=list(_problems(first)),
+            run_id=first["run_id"],
+        )
+
+
+def _problems(row: Row) -> Iterator[str]:
+    if row["outcome"] not in (None, "OK"):
+        yield f"the call {words(row['outcome'])}"
+    if row["format_damage"]:
+        yield f"form: {words(row['format_damage'])}"
+    yield from failed_checks(row["check_details"])
+
+
+def failed_checks(details: str | None) -> Iterator[str]:
+    """What each check that did not pass says, in words: `exact: different text`.
+
+    Details that an import wrote in another shape say nothing.
+    """
+    try:
+        entries = json.loads(details or "[]")
+    except ValueError:
+        return
+    for entry in entries if isinstance(entries, list) else []:
+        if not isinstance(entry, dict) or entry.get("status") in (None, "passed"):
+            continue
+        reason = entry.get("reason") or entry["status"]
+        yield printable(f"{entry.get('kind', 'check')}: {words(str(reason))}")
+
+
+def visible(text: str) -> str:
+    """A text of several lines in which nothing acts: it may be anybody's."""
+    return "\n".join(printable(line) for line in text.split("\n"))

@@ -1,0 +1,218 @@
+"""What stands in a report, and that nothing in it acts."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from orket.report.page import markdown_text
+from tests.golden_cases import CASES
+from tests.places import ROOT
+from tests.report.conftest import REFERENCE, write_report
+from tests.report.hostile import MODEL, QUANT, hostile_sweep
+
+SHAPES = {"svg", "g", "path", "line", "rect", "text", "tspan", "title", "desc"}
+SHAPES |= {"defs", "clippath", "circle"}
+
+
+class Elements(HTMLParser):
+    """Every element with its attributes, and all text outside of style."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.in_style = False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        self.in_style = tag == "style"
+
+    def handle_endtag(self, tag):
+        self.in_style = False
+
+    def handle_data(self, data):
+        if not self.in_style:
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def page(reference):
+    return Elements(reference.read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def attacked(hostile):
+    return Elements(hostile.read_text("utf-8"))
+
+
+def test_the_page_is_small_and_loads_nothing(reference, page):
+    assert reference.stat().st_size < 3_000_000
+    for tag, attributes in page.found:
+        assert tag not in {"script", "iframe", "object", "embed", "base", "img"}
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name in {"href", "src", "action", "xlink:href"}:
+                assert (value or "").startswith(("#", "data:,"))
+    policies = [a["content"] for _, a in page.found if a.get("http-equiv")]
+    assert policies and policies[0].startswith("default-src 'none'; style-src")
+    style = reference.read_text("utf-8").partition("</style>")[0]
+    assert "url(" not in style and "@import" not in style
+
+
+def test_hostile_texts_stay_texts(attacked):
+    for tag, attributes in attacked.found:
+        assert tag not in {"script", "img", "b", "i", "u", "iframe", "object"}
+        assert not [name for name in attributes if name.startswith("on")]
+        for name in ("href", "src", "xlink:href"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:,"))
+    assert "<script>fetch('https://evil.example/x')</script>" in attacked.text
+    assert QUANT in attacked.text and MODEL in attacked.text
+    # What would clear a terminal or turn the direction of reading is spelled out.
+    assert "\\x1b[2J\\u202egnp.exe {{ 7*7 }}" in attacked.text
+    assert "\x1b" not in attacked.text and "\u202e" not in attacked.text
+
+
+def test_ids_are_unique_and_every_reference_leads_to_one(page):
+    ids = [value for _, found in page.found if (value := found.get("id"))]
+    assert len(ids) == len(set(ids))
+    used = set()
+    for _, attributes in page.found:
+        for name, value in attributes.items():
+            if name in {"aria-labelledby", "aria-describedby"}:
+                used |= set((value or "").split())
+            used |= set(re.findall(r"url\(#([^)]+)\)", value or ""))
+            if name == "href" and (value or "").startswith("#"):
+                used.add((value or "")[1:])
+    assert used <= set(ids)
+
+
+def test_a_screen_reader_finds_its_way(page):
+    levels = [int(tag[1]) for tag, _ in page.found if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    heads = [found for tag, found in page.found if tag == "th"]
+    assert heads and all(found.get("scope") in {"col", "row"} for found in heads)
+    tables = [tag for tag, _ in page.found if tag == "table"]
+    captions = [tag for tag, _ in page.found if tag == "caption"]
+    assert len(tables) == len(captions) > 3
+    drawings = [a for tag, a in page.found if tag == "svg" and not a.get("aria-hidden")]
+    assert len(drawings) == 10
+    assert all(a["role"] == "img" and a["aria-labelledby"] for a in drawings)
+
+
+def test_the_answer_comes_first(page):
+    text = re.sub(r"\s+", " ", page.text)
+    answer = text.index("orket-demo: use Q4_K_M, which does at least 95 % of the work")
+    assert text.index("Quality against size and speed") > answer
+    for said in (
+        "247 polluted in all",
+        "high foreign cpu",
+        "sha256:9229fa65bd8667e9216ce59abf950dd62e4a2ab58d0d0f1b0abceae32aff2413",
+        "hw1-d1f87a043833755a",
+        "orket run quickstart",
+        "16; 16+2=18",
+    ):
+        assert said in text, said
+
+
+def test_what_follows_the_first_difference_is_marked(reference):
+    text = reference.read_text("utf-8")
+    assert (
+        "<pre>8+7=1<mark>6; 16+2=18; 18+6=24; 24+1=25; 25+5=30; 30+4=34</mark>" in text
+    )
+
+
+def test_the_same_rows_give_the_same_bytes(hostile, tmp_path):
+    hostile_sweep(tmp_path / "warehouse")
+    again = write_report(tmp_path / "warehouse", "hostile", tmp_path / "page.html")
+    assert again == hostile.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["baselines", "canary_failed", "faithful", "interrupted", "none_eligible"],
+)
+def test_a_page_of_any_sweep_is_written(name, tmp_path):
+    CASES[name](tmp_path / "warehouse")
+    page = write_report(tmp_path / "warehouse", name, tmp_path / "page.html")
+    assert "<h2" in page and "</html>" in page
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_markdown_of_any_sweep_is_written(name, tmp_path):
+    CASES[name](tmp_path / "warehouse")
+    text = write_report(tmp_path / "warehouse", name, tmp_path / "page.md")
+    assert text.startswith("## Which quant of m?")
+
+
+def test_a_stored_baseline_is_compared(tmp_path):
+    CASES["baselines"](tmp_path / "warehouse")
+    page = write_report(tmp_path / "warehouse", "baselines", tmp_path / "page.html")
+    assert "regressed" in page and "5 of 14" in page
+
+
+def test_a_sweep_judged_by_answers_alone_says_nothing_of_speed(tmp_path):
+    CASES["supported"](tmp_path / "warehouse")
+    page = write_report(
+        tmp_path / "warehouse", "supported", tmp_path / "page.html", "--quality-only"
+    )
+    assert "Nothing is said of speed: answers alone were judged." in page
+    assert "m0-speed" not in page
+
+
+def test_markdown_of_the_reference_sweep_is_a_table_and_its_source(tmp_path):
+    text = write_report(REFERENCE, "20261123-170846", tmp_path / "page.md")
+    row = next(line for line in text.splitlines() if line.startswith("| Q3\\_K\\_M"))
+    assert row == (
+        "| Q3\\_K\\_M | smallest that is shown | 98.1 (95 to 99) | 2, 0 | 0.9 MiB "
+        "| 4.02 | 9.6 ms | 4577.4 | 432/432 clean |"
+    )
+    assert text.splitlines()[2].startswith("**orket-demo: use Q4\\_K\\_M, which")
+    assert "```sh\norket run quickstart\n```" in text
+
+
+def test_hostile_names_are_no_markup_in_markdown(tmp_path):
+    hostile_sweep(tmp_path / "warehouse")
+    text = write_report(tmp_path / "warehouse", "hostile", tmp_path / "page.md")
+    outside = re.sub(r"```.*?```", "", text, flags=re.S)
+    known = {"<details>", "<summary>", "</summary>", "</details>"}
+    assert set(re.findall(r"<[^>]*>", outside)) == known
+    assert "https://" not in outside
+
+
+@pytest.mark.parametrize(
+    "said, shown",
+    [
+        ("a|b`c`_d_*", "a\\|b\\`c\\`\\_d\\_\\*"),
+        ("<b>&amp;", "&lt;b&gt;&amp;amp;"),
+        ("one\ntwo", "one\\\\ntwo"),
+        ("@all https://x", "&#64;all https&#58;//x"),
+    ],
+)
+def test_markdown_is_escaped(said, shown):
+    assert markdown_text(said) == shown
+
+
+@pytest.mark.parametrize("module", ["altair", "vl_convert", "jinja2"])
+def test_a_missing_library_is_named_with_its_extra(module):
+    code = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        "from orket.cli.main import run_command\n"
+        f"sys.exit(run_command(['report', '-w', {str(REFERENCE)!r}, '-o', '-']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    package = module.replace("vl_convert", "vl-convert-python")
+    assert done.stderr == (
+        f"orket: error: a report needs the package {package}: install it with: "
+        'pip install "orket[report]"\n'
+    )
