@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from orket.cli import messages
+from orket.cli.own_model import fit_preset
 from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_options
 from orket.errors import UsageError
 
@@ -36,7 +37,7 @@ def init(subject: str, chosen: SweepOptions, output: str) -> None:
             f"{subject} is a preset already",
             f"copy it, or write your own over it with: extends = {subject!r}",
         )
-    text = render_preset(preset, output)
+    text = render_preset(fit_preset(preset), output)
     try:
         with Path(output).open("x", encoding="utf-8") as file:
             file.write(text)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     metavar="NAME=QUANT",
     help="A model to list; repeat for more.",
 )
+@click.option("--router", is_flag=True, help="llama-server: a router of all models.")
 @click.option("--prefill-rate", type=float, help="Prompt tokens per second.")
 @click.option("--decode-rate", type=float, help="Generated tokens per second.")
 @click.option("--latency", type=float, help="Seconds before a prompt is read.")
@@ -135,6 +136,8 @@ def _build_profile(
         changes["mode"] = ECHO
     if settings["request_metrics"]:
         changes["request_metrics"] = True
+    if settings["router"]:
+        changes["router"] = True
     if canned:
         pairs = [_split_pair(pair, "--canned", "REGEX=TEXT") for pair in canned]
         changes["answers"] = tuple(CannedAnswer(*pair) for pair in pairs)

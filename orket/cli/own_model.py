@@ -1,4 +1,4 @@
-"""What there is to measure here, and what of it fits into memory."""
+"""What there is to measure here, and the plan for it: without what does not fit."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from orket.cli import messages
 from orket.cli.output import print_line, print_rows
-from orket.errors import UsageError
+from orket.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
     from orket.planning.plan import Plan
     from orket.planning.preset import Preset
+    from orket.planning.survey import Survey
 
 
 def print_choices() -> None:
@@ -43,31 +44,66 @@ def print_choices() -> None:
     print_line("Any other: orket run FOLDER, orket run URL, a preset (orket presets)")
 
 
-def fit_to_memory(plan: Plan, preset: Preset) -> Preset:
-    """The preset without the quants that do not fit here; each is told.
+def fit_preset(preset: Preset, ask: bool = True) -> Preset:
+    """The preset without the quants that were found and do not fit; each is told."""
+    return plan_fitting(preset, "<sweep>", ask=ask)[1]
+
+
+def plan_fitting(
+    preset: Preset, sweep_id: str, skip_canary: bool = False, ask: bool = True
+) -> tuple[Plan, Preset, Survey]:
+    """The plan of a preset without the quants that do not fit here; each is told.
 
     Only quants that were found are left out: what a preset asks for by name is told
-    and tried. Raises UsageError where nothing fits.
+    and tried. A preset alone asks a server only with `ask`. Raises UsageError where
+    nothing fits.
     """
-    from orket.machine.memory import read_free_memory
-    from orket.planning.fit import find_needs, say_unfit
+    from orket.planning.fit import FITS, GPU_AND_RAM
+    from orket.planning.plan import build_plan
     from orket.planning.preset import Change, override
+    from orket.planning.served import SERVED
     from orket.planning.subject import NEUTRAL_PRESET
+    from orket.planning.survey import say_unfit, survey_plan
 
-    unfit = say_unfit(find_needs(plan), read_free_memory())
-    if preset.name != NEUTRAL_PRESET:
+    asked_for = preset.table.models[0].quants
+    is_found = preset.name == NEUTRAL_PRESET and SERVED not in asked_for
+    plan = build_plan(preset, sweep_id, skip_canary=skip_canary)
+    survey = survey_plan(plan, ask or is_found)
+    _require_any(plan, survey)
+    unfit = say_unfit(survey)
+    if not unfit or not is_found:
         for reason in unfit.values():
             messages.note(f"may not fit: {reason}")
-        return preset
-    if not unfit:
-        return preset
+        return plan, preset, survey
     tags = {ref.quant_tag for ref in unfit}
-    kept = [quant for quant in preset.table.models[0].quants if quant not in tags]
+    kept = [quant for quant in asked_for if quant not in tags]
     if not kept:
+        smaller = [
+            absent.command
+            for seen in survey.models
+            for absent in seen.absent
+            if absent.fit in (FITS, GPU_AND_RAM)
+        ]
         raise UsageError(
             f"nothing fits here: {'; '.join(unfit.values())}",
-            "close other programs, or find smaller quants",
+            f"fetch a smaller quant: {'; '.join(smaller)}"
+            if smaller
+            else "close other programs, or find smaller quants",
         )
     for reason in unfit.values():
         messages.note(f"left out: {reason}")
-    return override(preset, [Change("quants", kept, (("models", 0, "quants"),))])
+    preset = override(preset, [Change("quants", kept, (("models", 0, "quants"),))])
+    plan = build_plan(preset, sweep_id, skip_canary=skip_canary)
+    return plan, preset, survey.without(tags)
+
+
+def _require_any(plan: Plan, survey: Survey) -> None:
+    """Raise ServerError where a server has no quant of any model of the plan."""
+    if any(seen.found for seen in survey.models):
+        return
+    commands = [absent.command for seen in survey.models for absent in seen.absent]
+    models = ", ".join(seen.model_id for seen in survey.models)
+    raise ServerError(
+        f"{plan.server.provider} has no quant of {models}",
+        f"fetch what is to be compared: {'; '.join(commands)}",
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orket.cli.options import store_option
+from orket.cli.own_model import plan_fitting
 from orket.cli.sweep_options import (
     SweepOptions,
     budget_options,
@@ -49,11 +50,11 @@ def plan(
     """
     from orket.cli.plan_table import plan_document, print_plan
     from orket.exports.json_text import render_json
-    from orket.planning.plan import build_plan
 
     bent = with_budget(load_chosen_preset(preset, chosen), chosen, budget, grid)
-    resolved = build_plan(bent, PLACEHOLDER, skip_canary=no_canary)
+    resolved, _, seen = plan_fitting(bent, PLACEHOLDER, no_canary, ask=False)
     if output_format == "json":
-        click.echo(render_json(plan_document(resolved, store, "sweep_summary.json")))
+        document = plan_document(resolved, store, "sweep_summary.json", seen)
+        click.echo(render_json(document))
         return
-    print_plan(resolved, store, "sweep_summary.json")
+    print_plan(resolved, store, "sweep_summary.json", seen)

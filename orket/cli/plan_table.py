@@ -6,32 +6,33 @@ import json
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from orket.cli.output import print_prose, print_rows
+from orket.cli.opening import estimate_line, print_seen
+from orket.cli.output import print_prose
 from orket.exports.figures import duration
 from orket.urls import without_secret
 
 if TYPE_CHECKING:
-    from orket.machine.memory import FreeMemory
-    from orket.planning.fit import Need
     from orket.planning.plan import Plan
+    from orket.planning.survey import Seen, Survey
+    from orket.planning.targets import Target
     from orket.warehouse import Warehouse
 
 
-def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
+def plan_document(
+    plan: Plan, store: Warehouse, summary: str, survey: Survey
+) -> dict[str, Any]:
     """The resolved plan as plain values."""
     from orket.machine.checkout import read_checkout
-    from orket.machine.memory import read_free_memory
     from orket.planning.estimate import estimate_plan
     from orket.planning.evidence import count_families, warn_of_few
-    from orket.planning.fit import find_needs
     from orket.planning.past import forecast_from
     from orket.planning.readiness import list_missing, warn_of_context, warn_of_copies
     from orket.policy import changed_policy
     from orket.records import Controls
 
-    estimate = estimate_plan(plan, forecast_from(store, plan))
+    estimate = estimate_plan(plan, forecast_from(store, plan, survey.sizes))
     checkout = read_checkout()
-    needs, free = find_needs(plan), read_free_memory()
+    seen = {model.model_id: model for model in survey.models}
     phases = [run.phase for run in plan.runs]
     return {
         "preset": plan.preset,
@@ -75,19 +76,22 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
                     key: {"value": value, "default": default}
                     for key, (value, default) in changed_policy(model.policy).items()
                 },
+                "reference": _tag(seen[model.model_id].reference),
                 "quants": [
                     {
                         "quant": target.ref.quant_tag,
                         "name": target.ref.name,
                         "url": _shown(target.url),
                         "file": str(target.ref.path) if target.ref.path else None,
-                        "digest": target.digest,
-                        "bytes": target.model_bytes,
-                        **_need(needs.get(target.ref), free),
+                        **_facts(target, seen[model.model_id]),
                         "missing": target.missing,
                     }
                     for target in model.targets
                 ],
+                "fetch": {
+                    absent.quant_tag: absent.command
+                    for absent in seen[model.model_id].absent
+                },
             }
             for model in plan.models
         ],
@@ -113,23 +117,33 @@ def plan_document(plan: Plan, store: Warehouse, summary: str) -> dict[str, Any]:
     }
 
 
-def print_plan(plan: Plan, store: Warehouse, summary: str) -> None:
+def print_plan(plan: Plan, store: Warehouse, summary: str, survey: Survey) -> None:
     """Print a plan: what runs, under which controls, and what it leaves behind."""
-    document = plan_document(plan, store, summary)
+    document = plan_document(plan, store, summary, survey)
     print_prose(
         f"Plan of preset {plan.preset}" + (f": {plan.title}" if plan.title else "")
     )
     for title, value in _headlines(document):
         print_prose(f"  {title:<16} {value}")
-    for model in document["models"]:
+    for model, seen in zip(document["models"], survey.models, strict=True):
         _print_model(model)
+        print_seen(seen, survey, in_full=True)
+        print_prose()
     _print_order(document["blocks"], document["budget_seconds"] is not None)
     print_prose()
     print_prose("Will write:")
     for path in document["artifacts"]:
         print_prose(f"  {path}")
     print_prose()
-    print_prose(_estimate_line(document))
+    estimate = document["estimate"]
+    print_prose(
+        estimate_line(
+            estimate["seconds"],
+            estimate["warehouse_bytes"],
+            estimate["basis"],
+            document["budget_seconds"] is not None,
+        )
+    )
     for warning in document["warnings"]:
         print_prose(f"Note: {warning}")
     for missing in document["missing"]:
@@ -215,29 +229,6 @@ def _print_model(model: dict[str, Any]) -> None:
         print_prose(
             f"  threshold {key} = {change['value']} (default {change['default']})"
         )
-    rows = [
-        {
-            "quant": quant["quant"],
-            "name": quant["name"] or "whatever is served",
-            "identity": _identity(quant),
-            "MiB": None if quant["bytes"] is None else round(quant["bytes"] / 2**20, 1),
-            "needs": quant["needs_bytes"] and round(quant["needs_bytes"] / 2**20, 1),
-            "memory": quant["fit"],
-            "at": quant["file"] or quant["url"],
-        }
-        for quant in model["quants"]
-    ]
-    print_rows(
-        rows,
-        ["quant", "name", "identity", "MiB", ("needs", "needs MiB"), "memory", "at"],
-        "table",
-    )
-
-
-def _identity(quant: dict[str, Any]) -> str:
-    if quant["missing"]:
-        return "not there"
-    return str(quant["digest"] or "asked of the server")[:23]
 
 
 def _print_order(blocks: list[dict[str, Any]], is_adaptive: bool) -> None:
@@ -280,27 +271,27 @@ def _artifacts(plan: Plan, store: Warehouse, summary: str) -> list[str]:
     return [*paths, str(store.path / "events" / "part-*.parquet"), summary]
 
 
-def _estimate_line(document: dict[str, Any]) -> str:
-    estimate = document["estimate"]
-    is_adaptive = document["budget_seconds"] is not None
-    disk = f"{estimate['warehouse_bytes'] / 2**20:.1f} MiB in the warehouse"
-    if estimate["seconds"] is None:
-        return f"Estimate: time unknown (sizes are the server's to say), {disk}"
-    largest = estimate["largest_model_bytes"] / 2**30
-    return (
-        f"Estimate: {'all of it ' if is_adaptive else ''}"
-        f"about {duration(estimate['seconds'])}, {disk}, largest model "
-        f"{largest:.2f} GiB; {estimate['basis']}"
-    )
+def _facts(target: Target, seen: Seen) -> dict[str, Any]:
+    """Identity, size and memory of one quant, as far as it is there and tells."""
+    from orket.planning.fit import UNKNOWN
+
+    known = [found for found in seen.found if found.target.ref == target.ref]
+    if not known:
+        names = ("digest", "publisher", "bytes", "bits_per_weight_milli")
+        return dict.fromkeys((*names, "needs_bytes", "fit"))
+    (found,) = known
+    return {
+        "digest": found.target.digest,
+        "publisher": found.target.publisher,
+        "bytes": found.target.model_bytes,
+        "bits_per_weight_milli": found.bpw_milli,
+        "needs_bytes": found.need.total_bytes,
+        "fit": None if found.fit == UNKNOWN else found.fit,
+    }
 
 
-def _need(need: Need | None, free: FreeMemory) -> dict[str, Any]:
-    """Memory of one quant at the planned context, and whether that much is free."""
-    from orket.planning.fit import judge_fit
-
-    if need is None:
-        return {"needs_bytes": None, "fit": None}
-    return {"needs_bytes": need.total_bytes, "fit": judge_fit(need, free)}
+def _tag(target: Target | None) -> str | None:
+    return None if target is None else target.ref.quant_tag
 
 
 def _shown(url: str | None) -> str | None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli import messages
+from orket.cli.opening import open_screen
 from orket.cli.options import output_option, store_option
-from orket.cli.own_model import fit_to_memory, print_choices
+from orket.cli.own_model import plan_fitting, print_choices
 from orket.cli.running import (
     check_output,
     explain_budget,
@@ -96,7 +97,11 @@ def run(
     from orket.cli.sweep_table import print_sweep
     from orket.exports.load import load_summary
     from orket.planning.plan import build_plan
-    from orket.planning.readiness import warn_of_context, warn_of_copies
+    from orket.planning.readiness import (
+        list_missing,
+        warn_of_context,
+        warn_of_copies,
+    )
     from orket.planning.served import fill_served
     from orket.sweep.resume import read_started
     from orket.sweep.sidecar import note_absent
@@ -121,19 +126,22 @@ def run(
     if not dry_run:
         resolved = fill_served(resolved)
     name = sweep_id or new_id(resolved.name)
-    plan = build_plan(resolved, name, skip_canary=no_canary)
-    if sweep_id is None and (fitting := fit_to_memory(plan, resolved)) is not resolved:
-        plan = build_plan(fitting, name, skip_canary=no_canary)
-    if not dry_run:
-        check_output(output or "sweep_summary.json")
-        note_absent(plan, messages.note)
-        for warning in (*warn_of_context(plan), *warn_of_copies(plan)):
-            messages.warn(warning)
     if dry_run:
         from orket.cli.plan_table import print_plan
 
-        print_plan(plan, store, output or "sweep_summary.json")
+        plan, _, survey = plan_fitting(resolved, name, no_canary, ask=False)
+        print_plan(plan, store, output or "sweep_summary.json", survey)
         return
+    check_output(output or "sweep_summary.json")
+    if sweep_id is None:
+        plan, _, survey = plan_fitting(resolved, name, no_canary)
+        if not list_missing(plan):
+            open_screen(plan, survey, store)
+    else:
+        plan = build_plan(resolved, name, skip_canary=no_canary)
+    note_absent(plan, messages.note)
+    for warning in (*warn_of_context(plan), *warn_of_copies(plan)):
+        messages.warn(warning)
     outcome = run_plan(plan, store, resume is not None, yes)
     if outcome.status == "INTERRUPTED":
         line = resume_line(plan.sweep_id, store, output)

@@ -36,6 +36,13 @@ class MockModel:
     """`gguf`, `safetensors` (Ollama's MLX engine) or `mlx` (LM Studio)."""
     prefill_rate: float | None = None
     decode_rate: float | None = None
+    layers: int = 16
+    heads: int = 32
+    kv_heads: int = 8
+    width: int = 2048
+    """The shape that Ollama tells of; a KV cache follows from it."""
+    finetune: str = ""
+    """What the header calls this flavour, such as Instruct; empty: nothing."""
 
     @property
     def bytes(self) -> int:
@@ -89,6 +96,10 @@ class Profile:
     prompt_cache: bool = True
     version: str | None = None
     """Version the server claims; None: the newest the dialect knows."""
+    vram_share: float = 0.0
+    """Ollama: how much of a loaded model lies in VRAM."""
+    router: bool = False
+    """llama-server: a router that holds all models, each under its name."""
     request_metrics: bool = False
     """vLLM: started with --enable-per-request-metrics."""
     prometheus: bool = True

@@ -24,6 +24,7 @@ class Request:
     headers: Mapping[str, str]
     struck: frozenset[str] = frozenset()
     """Faults that are to strike it."""
+    query: Mapping[str, str] = field(default_factory=dict)
 
     def flag(self, name: str, default: bool) -> bool:
         """A boolean of the body; anything else counts as not given."""

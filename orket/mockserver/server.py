@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl
 
 from orket.errors import ServerError, UsageError
 from orket.mockserver.dialects import DIALECTS, Dialect
@@ -143,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         mock = self.server.mock
-        path = self.path.split("?")[0]
+        path, _, query = self.path.partition("?")
         dialect = mock.dialect
         try:
             length = int(self.headers.get("Content-Length") or 0)
@@ -161,7 +162,14 @@ class _Handler(BaseHTTPRequestHandler):
         except UsageError as error:
             self._send(Reply(dialect.error(400, str(error)), 400))
             return
-        request = Request(self.command, path, body, dict(self.headers), struck)
+        request = Request(
+            self.command,
+            path,
+            body,
+            dict(self.headers),
+            struck,
+            dict(parse_qsl(query)),
+        )
         mock.requests.append(request)
         if self._refuse(request):
             return

@@ -8,12 +8,13 @@ weight once a token; where no size is known, as the others. An estimate enters n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from orket.planning.plan import Plan
 from orket.planning.schedule import PlannedModel
 from orket.planning.targets import Target
+from orket.providers.contract import ModelRef
 from orket.quants import find_quant
 from orket.records import PlannedRun, RunRecord
 
@@ -54,9 +55,7 @@ class Estimate:
 
 def estimate_plan(plan: Plan, forecast: Forecast) -> Estimate:
     """What this plan will probably take, by a forecast made for it."""
-    sizes = [
-        model_bytes(model, target) for model in plan.models for target in model.targets
-    ]
+    sizes = list(forecast.model_sizes)
     known = [size for size in sizes if size is not None]
     remembered = forecast.remembered
     return Estimate(
@@ -79,9 +78,11 @@ class _Spent:
 class Forecast:
     """Seconds that planned runs will take; it learns from every answered call."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, sizes: Mapping[ModelRef, int] | None = None) -> None:
+        """`sizes` are those that servers told, in bytes."""
         self._bytes = {
-            (model.model_id, target.ref.quant_tag): model_bytes(model, target)
+            (model.model_id, target.ref.quant_tag): (sizes or {}).get(target.ref)
+            or model_bytes(model, target)
             for model in plan.models
             for target in model.targets
         }
@@ -95,6 +96,11 @@ class Forecast:
         self._loads: list[float] = []
         self.remembered = 0
         """Calls of earlier sweeps behind it."""
+
+    @property
+    def model_sizes(self) -> Iterable[int | None]:
+        """Bytes of each quant; None where they are not known."""
+        return self._bytes.values()
 
     def saw(self, row: RunRecord) -> None:
         """Learn from a recorded call; a failed one says nothing of speed."""

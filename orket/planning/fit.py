@@ -17,12 +17,12 @@ from orket.gguf import BadGguf, read_header
 from orket.levels import kv_types
 from orket.machine.memory import FreeMemory
 from orket.planning.plan import PLAIN_KV, Plan, starts_llamacpp
+from orket.planning.schedule import PlannedModel
 from orket.planning.targets import Target
 from orket.providers.contract import ModelRef
+from orket.providers.registry import EMBEDDED
 from orket.quants import kv_type_bits_milli
 from orket.records import Controls
-
-GIB = 2**30
 
 SPARE_PPM = 50_000
 """Share of the weights that an engine needs beside them: its compute buffers."""
@@ -120,19 +120,17 @@ def find_needs(plan: Plan) -> dict[ModelRef, Need]:
     }
 
 
-def say_unfit(needs: Mapping[ModelRef, Need], free: FreeMemory) -> dict[ModelRef, str]:
-    """Those that do not fit into what is free, each with its figures."""
-    told = {}
-    for ref, need in needs.items():
-        if judge_fit(need, free) == TOO_LARGE:
-            assert need.total_bytes is not None and free.ram_bytes is not None
-            room = free.ram_bytes + (free.gpu_bytes or 0)
-            told[ref] = (
-                f"{ref.model_id} {ref.quant_tag} needs "
-                f"{need.total_bytes / GIB:.1f} GiB at {need.context_tokens} tokens of "
-                f"context, and {room / GIB:.1f} GiB are free"
-            )
-    return told
+def context_of(plan: Plan, model: PlannedModel, target: Target) -> int | None:
+    """Tokens of context that a quant of the plan gets; None: as its server likes."""
+    asked = model.controls_of(target).context_tokens
+    if asked is not None:
+        return asked
+    if plan.server.provider != EMBEDDED:
+        # The server's own; nothing is known of it before it is asked.
+        return None
+    from orket.providers.llamacpp.embedded import DEFAULT_CONTEXT_TOKENS
+
+    return DEFAULT_CONTEXT_TOKENS
 
 
 def _read_need(target: Target, path: Path, controls: Controls) -> Need:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orket.machine.fingerprint import read_fingerprint
 from orket.planning.estimate import PROMPT_SPEEDUP, Forecast
 from orket.planning.plan import Plan
+from orket.providers.contract import ModelRef
 from orket.warehouse import Warehouse
 from orket.warehouse.statements import statement
 
@@ -12,12 +15,14 @@ RECENT_SWEEPS = 20
 """Enough to know a machine; a long history would cost more than it tells."""
 
 
-def forecast_from(store: Warehouse, plan: Plan) -> Forecast:
+def forecast_from(
+    store: Warehouse, plan: Plan, sizes: Mapping[ModelRef, int] | None = None
+) -> Forecast:
     """A forecast for this plan that knows what is recorded of its quants here.
 
     A quant is the same by its weights; where those are unknown, by its names.
     """
-    forecast = Forecast(plan)
+    forecast = Forecast(plan, sizes)
     wanted = {
         (model.model_id, target.ref.quant_tag): target.digest
         for model in plan.models

@@ -6,8 +6,8 @@ import os
 
 from orket.errors import UsageError
 from orket.levels import Level
+from orket.planning.fit import context_of
 from orket.planning.plan import Plan
-from orket.planning.schedule import PlannedModel
 from orket.planning.targets import Target, say_shared
 from orket.providers.registry import EMBEDDED, SETS_CONTEXT, SETS_KV_CACHE
 from orket.tasks.bank import Task
@@ -28,7 +28,7 @@ def warn_of_context(plan: Plan) -> list[str]:
     """
     lines = []
     for model in plan.models:
-        contexts = [_context_of(plan, model, target) for target in model.targets]
+        contexts = [context_of(plan, model, target) for target in model.targets]
         context = min((each for each in contexts if each is not None), default=None)
         if context is None:
             continue
@@ -60,18 +60,6 @@ def warn_of_copies(plan: Plan) -> list[str]:
             if len(names) > 1
         ]
     return lines
-
-
-def _context_of(plan: Plan, model: PlannedModel, target: Target) -> int | None:
-    asked = model.controls_of(target).context_tokens
-    if asked is not None:
-        return asked
-    if plan.server.provider != EMBEDDED:
-        # The server's own; nothing is known of it before it is asked.
-        return None
-    from orket.providers.llamacpp.embedded import DEFAULT_CONTEXT_TOKENS
-
-    return DEFAULT_CONTEXT_TOKENS
 
 
 def _least_tokens(task: Task) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from orket.errors import UsageError
 from orket.planning.preset import Change, Preset, override
 from orket.planning.subject import Subject, match_names
-from orket.providers.contract import Adapter, ListsModels, ModelRef
+from orket.providers.contract import Adapter, Identifies, ListsModels, ModelRef
 from orket.providers.discover import (
     Ladder,
     discover,
@@ -22,6 +22,8 @@ from orket.urls import without_secret
 
 SERVED = "served"
 """In place of a list of quants: whatever the server holds."""
+CONTEXT_TOKENS = 4096
+"""Holds every task of the bank `core`: a token is a byte of its text at least."""
 
 
 def fill_served(preset: Preset) -> Preset:
@@ -73,7 +75,7 @@ def fill_subject(
     if subject.place is not None:
         found = _discover_place(subject.place, model)
         return _fill(preset, found, is_folder=True), found.left_out
-    found = _discover_server(preset, model, subject.model)
+    found, context = _discover_subject(preset, model, subject.model)
     if [ref.quant_tag for ref in found.refs] == [UNKNOWN_QUANT]:
         held = found.refs[0]
         raise UsageError(
@@ -81,7 +83,7 @@ def fill_subject(
             f"{held.name} and does not say its quant",
             "name it: orket run llama-server --url QUANT=URL, or write a preset",
         )
-    return _fill(preset, found, is_folder=False), found.left_out
+    return _fill(preset, found, is_folder=False, context=context), found.left_out
 
 
 def _discover_place(place: Path, model: str | None) -> Ladder:
@@ -97,7 +99,9 @@ def _discover_place(place: Path, model: str | None) -> Ladder:
     return pick_ladder(own)
 
 
-def _fill(preset: Preset, found: Ladder, is_folder: bool) -> Preset:
+def _fill(
+    preset: Preset, found: Ladder, is_folder: bool, context: int | None = None
+) -> Preset:
     ladder = found.refs
     provider = preset.table.provider.name
     assert provider is not None
@@ -112,6 +116,8 @@ def _fill(preset: Preset, found: Ladder, is_folder: bool) -> Preset:
         "quants": list(quants),
         "names": {provider: names},
     }
+    if context is not None:
+        table["controls"] = {**table.get("controls", {}), "context": context}
     known = [own.id for own in preset.table.models]
     shown = [f"{ladder[0].model_id} {tag}" for tag in quants]
     change = Change("models", [table], shown=shown, shown_before=known)
@@ -124,20 +130,60 @@ def _as_text(ref: ModelRef) -> str:
     return place.replace("{", "{{").replace("}", "}}")
 
 
-def _discover_server(
-    preset: Preset, model: str | None, wanted: str | None = None
-) -> Ladder:
-    """The ladder on a preset's server; `wanted` is a name or a family of names."""
+def _discover_server(preset: Preset, model: str | None) -> Ladder:
+    """The ladder of a model that a preset's server holds."""
     adapter = _create(preset)
     try:
         adapter.describe()
-        if wanted is None:
-            return discover(adapter, model)
-        installed = discover_server(adapter)
-        meant = set(match_names(wanted, [ref.name for ref in installed]))
-        return pick_ladder([ref for ref in installed if ref.name in meant], model)
+        return discover(adapter, model)
     finally:
         adapter.close()
+
+
+def _discover_subject(
+    preset: Preset, model: str | None, wanted: str | None
+) -> tuple[Ladder, int | None]:
+    """The ladder that a subject means on its server, and the context to ask for.
+
+    `wanted` is a name or a family of names; of a name that is installed, the other
+    quants of that model are its ladder.
+    """
+    adapter = _create(preset)
+    try:
+        info = adapter.describe()
+        installed = discover_server(adapter)
+        if wanted is None:
+            place = without_secret(info.endpoint or adapter.name)
+            found = pick_ladder(installed, model, what=f"model is held at {place}")
+        else:
+            meant = _meant(wanted, installed)
+            named = [ref for ref in meant if ref.name.casefold() == wanted.casefold()]
+            if named and model is None:
+                model = named[0].model_id
+            found = pick_ladder(meant, model)
+        asks = info.capabilities.context_control
+        return found, _context(adapter, found) if asks else None
+    finally:
+        adapter.close()
+
+
+def _meant(wanted: str, installed: list[ModelRef]) -> list[ModelRef]:
+    """Those of a word, and of each model among them every quant that is there."""
+    names = set(match_names(wanted, [ref.name for ref in installed]))
+    models = {ref.model_id for ref in installed if ref.name in names}
+    return [ref for ref in installed if ref.model_id in models]
+
+
+def _context(adapter: Adapter, found: Ladder) -> int:
+    """What is asked of a server that would else take a number of its own.
+
+    No more than the model has been trained for: a server gives no more either.
+    """
+    limits = []
+    if isinstance(adapter, Identifies):
+        told = (adapter.identify(ref).context_limit for ref in found.refs)
+        limits = [limit for limit in told if limit]
+    return min(CONTEXT_TOKENS, *limits)
 
 
 def _is_renamed(preset: Preset, index: int) -> bool:

@@ -7,9 +7,10 @@ outcome, a class, a message); it raises only on misuse of the adapter itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from orket.providers.options import ServerOptions as ServerOptions
 from orket.records import CallFacts, Capabilities, Controls, ScoreFacts
@@ -103,6 +104,30 @@ class LoadedModel:
     compute_threads: int | None = None
     pids: tuple[int, ...] = ()
     """Root processes of the server, where Orket started it; else empty."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What the server tells of the model's shape, by the keys of a GGUF header."""
+    context_limit: int | None = None
+    """The longest context in tokens that the model takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """A model that a server keeps in memory, bytes."""
+
+    name: str
+    total_bytes: int
+    gpu_bytes: int
+    """Of the total, in the memory of a GPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """Quants of a model that its server can be told to fetch."""
+
+    commands: Mapping[str, str] = field(default_factory=dict)
+    """Quant -> the command that fetches it, where its library has it."""
+    page: str | None = None
+    """Where all quants of the model are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +191,27 @@ class Identifies(Protocol):
 
     def identify(self, model: ModelRef) -> LoadedModel:
         """Identity and size of a model. Raises ServerError where it is not there."""
+        ...
+
+
+@runtime_checkable
+class TellsResident(Protocol):
+    """An adapter whose server makes room for a model by unloading idle ones."""
+
+    def resident_models(self) -> list[Resident]:
+        """What is in memory now. Raises ServerError."""
+        ...
+
+
+@runtime_checkable
+class Fetches(Protocol):
+    """An adapter whose server can fetch further quants of an installed model."""
+
+    def offers(self, model: ModelRef) -> Offers:
+        """The usual quants of this very model, by the names its library would use.
+
+        No library is asked. Raises ServerError.
+        """
         ...
 
 

@@ -92,6 +92,19 @@ class VllmAdapter(HttpAdapter):
 
     def load(self, model: ModelRef, controls: Controls) -> LoadedModel:
         """Nothing is loaded: the server is checked for serving this model."""
+        found = self._find(model)
+        self._served = found.model.name
+        lacking = ("affinity", "batch_tokens", "threads")
+        return replace(found, unsupported=find_unsupported(controls, lacking))
+
+    def identify(self, model: ModelRef) -> LoadedModel:
+        """What vLLM says of a model that it serves: its context, and nothing more.
+
+        Raises ProviderError where it serves another one.
+        """
+        return replace(self._find(model), model=model)
+
+    def _find(self, model: ModelRef) -> LoadedModel:
         cards = self._list()
         if not model.name and len(cards) == 1:
             model = replace(model, name=_id_of(cards[0]))
@@ -102,6 +115,7 @@ class VllmAdapter(HttpAdapter):
                 f"vLLM at {self._http.endpoint.url} serves {served}, not {model.name}",
                 "name the served model in the preset, or start vLLM for this one",
             )
+<<<<<<< HEAD
         self._served = model.name
         return LoadedModel(
             model=model,
@@ -110,6 +124,10 @@ class VllmAdapter(HttpAdapter):
                 controls, ("affinity", "batch_tokens", "kv_cache", "threads")
             ),
         )
+=======
+        context = count(card.get("max_model_len"))
+        return LoadedModel(model, effective=Controls(context_tokens=context))
+>>>>>>> 9e64072 (Show before anything runs what was found, what fits, and how to fetch the rest)
 
     def generate(self, request: Generation) -> CallFacts:
         before = None if self._says_times else read_samples(self._http)

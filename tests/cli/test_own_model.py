@@ -135,6 +135,7 @@ def test_alone_it_lists_what_is_here_and_what_to_type(tmp_path, monkeypatch, cap
 
 def test_what_does_not_fit_is_left_out_and_said(tmp_path, monkeypatch, capsys):
     from orket.machine import memory
+    from orket.planning import survey
 
     link(tmp_path / "ggufs", "F16", "Q2_K")
     need = {
@@ -142,7 +143,7 @@ def test_what_does_not_fit_is_left_out_and_said(tmp_path, monkeypatch, capsys):
         for quant in plan_of(capsys, "ggufs")["models"][0]["quants"]
     }
     room = memory.FreeMemory((need["F16"] + need["Q2_K"]) // 2)
-    monkeypatch.setattr(memory, "read_free_memory", lambda: room)
+    monkeypatch.setattr(survey, "read_free_memory", lambda: room)
     assert run_command(["run", "ggufs", "--dry-run"]) == 0
     said = capsys.readouterr()
     assert "left out: own F16 needs" in said.err
@@ -151,7 +152,7 @@ def test_what_does_not_fit_is_left_out_and_said(tmp_path, monkeypatch, capsys):
         "own-F16.gguf"
         not in said.out.partition("Order of blocks")[0].partition("quant ")[2]
     )
-    monkeypatch.setattr(memory, "read_free_memory", lambda: memory.FreeMemory(1))
+    monkeypatch.setattr(survey, "read_free_memory", lambda: memory.FreeMemory(1))
     assert run_command(["run", "ggufs", "--dry-run"]) == 2
     assert "nothing fits here" in capsys.readouterr().err
 
@@ -246,3 +247,127 @@ def test_init_writes_the_preset_that_run_would_use(tmp_path, capsys):
     assert "there already" in capsys.readouterr().err
     assert run_command(["init", "quickstart"]) == 2
     assert "a preset already" in capsys.readouterr().err
+
+
+EIGHT = 8_000_000_000
+LLAMA = Profile(
+    models=(
+        MockModel("llama3.1:8b", "Q4_K_M", EIGHT, finetune="Instruct"),
+        MockModel("llama3.1:8b-instruct-q8_0", "Q8_0", EIGHT),
+        MockModel("llama3.1:70b", "Q4_K_M", 9 * EIGHT, finetune="Instruct"),
+    ),
+    prefill_rate=1e6,
+    decode_rate=1e5,
+)
+
+
+def test_a_model_by_its_short_name_has_its_other_quants_for_a_ladder(
+    monkeypatch, capsys
+):
+    with MockServer("ollama", LLAMA) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        for name in ("llama3.1:8b", "llama3.1:8b-instruct-q8_0"):
+            document = plan_of(capsys, name)
+            assert sorted(quants_of(document)) == ["Q4_K_M", "Q8_0"]
+            assert document["models"][0]["id"] == "llama3.1:8b-instruct"
+            assert document["models"][0]["reference"] == "Q8_0"
+        assert quants_of(plan_of(capsys, "llama3.1:8b", "--quants", "Q8_0")) == ["Q8_0"]
+        # A family of two sizes is two models.
+        assert run_command(["plan", "llama3.1"]) == 2
+        assert "llama3.1:70b, llama3.1:8b-instruct" in capsys.readouterr().err
+
+
+def test_one_screen_says_all_before_anything_runs(monkeypatch, capsys):
+    options = ["--tasks", "1", "--runs", "1", "--no-canary", "--grid"]
+    with MockServer("ollama", LLAMA) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        assert run_command(["run", "llama3.1:8b", *options]) == 0
+        url = server.url
+    screen = capsys.readouterr().err.partition("orket: sweep ")[0]
+    rows = {
+        line.split()[0]: line.split() for line in screen.splitlines() if line.strip()
+    }
+    digest = f"sha256:{LLAMA.models[1].digest[:12]}"
+    # 8 billion weights in the quant's 8.5 bits; 16 layers of 8 heads of 64: 32 KiB a
+    # token, so 128 MiB at 4096 tokens; a twentieth of the weights for buffers.
+    assert " ".join(rows["Q8_0"]) == (
+        f"Q8_0 8.50 7.92 GiB 8.44 GiB fits - {digest} llama3.1:8b-instruct-q8_0"
+    )
+    assert f"llama3.1:8b-instruct, at ollama {url}; " in screen
+    assert "needs at 4096" in screen
+    assert "Reference: Q8_0, the most precise here" in screen
+    for level in ("fp16", "q6_K", "q5_K_M", "q3_K_M", "q2_K"):
+        assert f"  ollama pull llama3.1:8b-instruct-{level}  # about" in screen
+    assert "ollama pull llama3.1:8b-instruct-q4_K_M" not in screen
+    assert "1 tasks of core" in screen
+    assert "Estimate: about" in screen
+
+
+def test_one_quant_alone_is_said_to_have_nothing_beside_it(monkeypatch, capsys):
+    from orket.machine.memory import FreeMemory
+    from orket.planning import survey
+
+    monkeypatch.setattr(survey, "read_free_memory", lambda: FreeMemory(64 * 2**30))
+    with MockServer("ollama", LLAMA) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        assert run_command(["plan", "llama3.1:70b"]) == 0
+    said = capsys.readouterr().out
+    assert "Q4_K_M alone is here" in said
+    assert "ollama pull llama3.1:70b-instruct-q8_0" in said
+
+
+def test_where_nothing_fits_the_quants_that_would_are_named(monkeypatch, capsys):
+    from orket.machine.memory import FreeMemory
+    from orket.planning import survey
+
+    monkeypatch.setattr(survey, "read_free_memory", lambda: FreeMemory(30 * 2**30))
+    with MockServer("ollama", LLAMA) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        assert run_command(["run", "llama3.1:70b"]) == 2
+    said = capsys.readouterr().err
+    assert "llama3.1:70b Q4_K_M needs 43.2 GiB at 4096 tokens of context" in said
+    assert said.endswith("quant: ollama pull llama3.1:70b-instruct-q2_K\n")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "profile"),
+    [
+        ("ollama", LLAMA),
+        ("lmstudio", Profile(models=(MockModel("m@q8_0", "Q8_0"),))),
+        ("vllm", Profile(models=(MockModel("org/M-AWQ", "AWQ"),))),
+        (
+            "llama-server",
+            Profile(
+                models=(MockModel("m-Q8_0", "Q8_0"), MockModel("m-Q2_K", "Q2_K")),
+                router=True,
+            ),
+        ),
+    ],
+)
+def test_a_written_preset_gives_the_plan_of_the_argument(
+    dialect, profile, monkeypatch, capsys
+):
+    with MockServer(dialect, profile) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        word = "llama3.1:8b" if dialect == "ollama" else server.url
+        one = plan_of(capsys, word)
+        assert run_command(["init", word, "-o", "own.toml"]) == 0
+        other = plan_of(capsys, "own.toml")
+    assert other["plan_hash"] == one["plan_hash"]
+    assert other["policy_hash"] == one["policy_hash"]
+    assert quants_of(other) == quants_of(one)
+
+
+def test_a_written_preset_leaves_out_what_does_not_fit(tmp_path, monkeypatch, capsys):
+    from orket.machine.memory import FreeMemory
+    from orket.planning import survey
+
+    link(tmp_path / "ggufs", "F16", "Q8_0", "Q2_K")
+    f16 = plan_of(capsys, "ggufs")["models"][0]["quants"][0]["needs_bytes"]
+    monkeypatch.setattr(survey, "read_free_memory", lambda: FreeMemory(f16 - 1))
+    assert run_command(["init", "ggufs"]) == 0
+    assert "left out: own F16 needs 9.8 MiB at 4096" in capsys.readouterr().err
+    one, other = plan_of(capsys, "ggufs"), plan_of(capsys, "preset.toml")
+    assert quants_of(one) == quants_of(other) == ["Q8_0", "Q2_K"]
+    assert one["models"][0]["reference"] == "Q8_0"
+    assert one["plan_hash"] == other["plan_hash"]

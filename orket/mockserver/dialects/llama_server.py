@@ -15,6 +15,7 @@ from orket.mockserver.dialects.chat_shape import (
 )
 from orket.mockserver.engine import NS, ContextExceeded, Engine, Work
 from orket.mockserver.faults import FigureNames
+from orket.mockserver.profile import MockModel
 from orket.mockserver.replies import MOMENT_UNIX, Event, Reply, Request, Stream
 from orket.mockserver.scores import ASSISTANT, EOS, as_entry, own_answer
 
@@ -63,7 +64,7 @@ class LlamaServerDialect(OneModelDialect):
             case "GET", "/health":
                 return Reply({"status": "ok"})
             case "GET", "/props":
-                return Reply(self._props(engine))
+                return Reply(self._props(request, engine))
             case "GET", ("/v1/models" | "/models"):
                 return Reply(self._models(engine))
             case "GET", "/slots":
@@ -85,11 +86,31 @@ class LlamaServerDialect(OneModelDialect):
         text = str(request.body.get("content", ""))
         return Reply({"tokens": engine.vocabulary.encode(text)})
 
+    def start(self, engine: Engine) -> None:
+        """A router has all its models loaded."""
+        held = engine.profile.models if engine.profile.router else ()
+        for model in held or engine.profile.models[:1]:
+            engine.load(model)
+
     def _context(self, engine: Engine) -> int:
         return engine.resident[engine.profile.models[0].name].context_tokens
 
-    def _props(self, engine: Engine) -> dict[str, Any]:
-        model = self.served(engine)
+    def _asked(self, name: object, engine: Engine) -> MockModel:
+        """The model of a router that a request names; else the only one."""
+        named = engine.profile.model(str(name)) if engine.profile.router else None
+        return engine.shown(named) if named else self.served(engine)
+
+    def _props(self, request: Request, engine: Engine) -> dict[str, Any]:
+        model = self._asked(request.query.get("model"), engine)
+        if engine.profile.router and "model" not in request.query:
+            return {
+                "role": "router",
+                "max_instances": len(engine.profile.models),
+                "model_alias": "llama-server",
+                "model_path": "none",
+                "default_generation_settings": {"params": {}, "n_ctx": 0},
+                "build_info": self.version(engine),
+            }
         params = {"seed": 4294967295, "temperature": 0.8, "n_predict": -1}
         return {
             "default_generation_settings": {
@@ -112,7 +133,23 @@ class LlamaServerDialect(OneModelDialect):
         }
 
     def _models(self, engine: Engine) -> dict[str, Any]:
+        if engine.profile.router:
+            rows = [self._row(engine.shown(m), engine) for m in engine.profile.models]
+            status = {"value": "loaded", "args": []}
+            return {
+                "object": "list",
+                "data": [{**row, "status": status, "in_cache": False} for row in rows],
+            }
         model = self.served(engine)
+        details = {"format": "gguf", "quantization_level": ""}
+        listed = {"name": model.name, "model": model.name, "digest": ""}
+        return {
+            "models": [{**listed, "details": details}],
+            "object": "list",
+            "data": [self._row(model, engine)],
+        }
+
+    def _row(self, model: MockModel, engine: Engine) -> dict[str, Any]:
         meta = {
             "vocab_type": 2,
             "n_vocab": 32000,
@@ -123,20 +160,13 @@ class LlamaServerDialect(OneModelDialect):
             "size": model.bytes,
             "ftype": model.quant,
         }
-        details = {"format": "gguf", "quantization_level": ""}
-        row = {
+        return {
             "id": model.name,
             "aliases": [model.name],
             "object": "model",
             "created": MOMENT_UNIX,
             "owned_by": "llamacpp",
             "meta": meta,
-        }
-        listed = {"name": model.name, "model": model.name, "digest": ""}
-        return {
-            "models": [{**listed, "details": details}],
-            "object": "list",
-            "data": [row],
         }
 
     def _slots(self, engine: Engine) -> list[dict[str, Any]]:
@@ -151,8 +181,9 @@ class LlamaServerDialect(OneModelDialect):
         think = not (
             isinstance(kwargs, dict) and kwargs.get("enable_thinking") is False
         )
+        asked = self._asked(body.get("model"), engine)
         return engine.generate(
-            engine.profile.models[0],
+            engine.profile.model(asked.name) or engine.profile.models[0],
             prompt,
             shown_prompt=last,
             max_tokens=limit,
@@ -212,7 +243,9 @@ class LlamaServerDialect(OneModelDialect):
 
     def _follow(self, request: Request, engine: Engine) -> Reply:
         """A completion of ids, free or led by a grammar of ids, with its places."""
-        model, words = engine.profile.models[0], engine.vocabulary
+        asked_for = self._asked(request.body.get("model"), engine)
+        model = engine.profile.model(asked_for.name) or engine.profile.models[0]
+        words = engine.vocabulary
         pieces = words.decode(request.body["prompt"])
         asked = "".join(pieces).partition(ASSISTANT)[0]
         start = len(pieces) - pieces.index(ASSISTANT) - 1 if ASSISTANT in pieces else 0

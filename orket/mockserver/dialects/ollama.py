@@ -88,12 +88,7 @@ class OllamaDialect(Dialect):
                 "parameters": "",
                 "template": "{{ .Prompt }}",
                 "details": _details(model),
-                "model_info": {
-                    "general.architecture": "llama",
-                    **_file_type(model),
-                    "general.parameter_count": model.parameters,
-                    "llama.context_length": engine.profile.context_tokens,
-                },
+                "model_info": _model_info(model, engine.profile.context_tokens),
                 "capabilities": capabilities,
                 "modified_at": MOMENT,
             }
@@ -110,7 +105,7 @@ class OllamaDialect(Dialect):
             del row["modified_at"]
             row |= {
                 "expires_at": "2318-01-01T00:00:00Z",
-                "size_vram": 0,
+                "size_vram": round(row["size"] * engine.profile.vram_share),
                 "context_length": item.context_tokens,
             }
             rows.append(row)
@@ -288,6 +283,28 @@ def _shown(chat: bool, thought: str, text: str) -> dict[str, Any]:
 
 def _head(model: MockModel) -> dict[str, Any]:
     return {"model": model.name, "created_at": MOMENT}
+
+
+def _model_info(model: MockModel, context_tokens: int) -> dict[str, Any]:
+    """The keys of the header that say what the model is; empty ones are left out."""
+    told = {
+        "general.architecture": "llama",
+        **_file_type(model),
+        "general.finetune": model.finetune,
+        "general.parameter_count": model.parameters,
+        "general.quantization_version": 2,
+        "general.size_label": _size_label(model),
+        "llama.attention.head_count": model.heads,
+        "llama.attention.head_count_kv": model.kv_heads,
+        "llama.block_count": model.layers,
+        "llama.context_length": context_tokens,
+        "llama.embedding_length": model.width,
+    }
+    return {key: value for key, value in told.items() if value != ""}
+
+
+def _size_label(model: MockModel) -> str:
+    return f"{model.parameters / 1e9:.0f}B"
 
 
 def _file_type(model: MockModel) -> dict[str, int]:

@@ -81,6 +81,24 @@ class LlamaServerAdapter(HttpAdapter):
             reported_quant=held.ftype,
         )
 
+    def identify(self, model: ModelRef) -> LoadedModel:
+        """What the server says of a model that it holds; no file is hashed for it.
+
+        Raises ProviderError where it holds another one.
+        """
+        held = self._server.held_model(model.name)
+        where = f"the server at {self._http.endpoint.url}"
+        if held.router is None:
+            require_name(model, held, where)
+        require_quant(model, held, where)
+        return LoadedModel(
+            model=model,
+            effective=Controls(context_tokens=held.context_tokens),
+            model_bytes=held.model_bytes,
+            parameters=held.parameters,
+            reported_quant=held.ftype,
+        )
+
     def generate(self, request: Generation) -> CallFacts:
         """Make one model call."""
         return self._server.generate(

@@ -33,6 +33,7 @@ from orket.providers.lmstudio.models import (
     fitting_instance,
     instance_names,
     quant_of,
+    resident_context,
     resident_names,
 )
 from orket.providers.reading.call import Call
@@ -140,9 +141,11 @@ class LmStudioAdapter(HttpAdapter):
         row = self._models.find(model)
         return LoadedModel(
             model=model,
+            effective=Controls(context_tokens=resident_context(row)),
             model_bytes=size_bytes(row.get("size_bytes")),
             reported_quant=quant_of(row),
             publisher=text(row.get("publisher")),
+            context_limit=count(row.get("max_context_length")),
         )
 
     def generate(self, request: Generation) -> CallFacts:

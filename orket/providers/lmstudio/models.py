@@ -11,6 +11,7 @@ from orket.providers.http.problems import ProviderError
 from orket.providers.http.transport import Transport
 from orket.providers.identity import same_name
 from orket.providers.reading.figures import (
+    count,
     mapping,
     nanoseconds_from_seconds,
     sequence,
@@ -163,6 +164,13 @@ def quant_of(row: Row) -> str | None:
     """The quant of a model, as either REST version tells it."""
     value = row.get("quantization")
     return text(value.get("name") if isinstance(value, dict) else value)
+
+
+def resident_context(row: Row) -> int | None:
+    """The context of the first loaded instance of a model; None without one."""
+    for item in _instances(row):
+        return count(mapping(item.get("config")).get("context_length"))
+    return None
 
 
 def instance_names(row: Row) -> list[str]:

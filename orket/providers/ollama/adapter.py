@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,8 @@ from orket.providers.contract import (
     Generation,
     LoadedModel,
     ModelRef,
+    Offers,
+    Resident,
     ServerInfo,
     ServerOptions,
 )
@@ -31,6 +33,12 @@ from orket.providers.identity import (
 from orket.providers.kinds import refuse_other_kind
 from orket.providers.ollama.call import OllamaCall, runner_options, sampling_options
 from orket.providers.ollama.eras import Era, find_era, parse_version
+from orket.providers.ollama.tags import (
+    find_offers,
+    same_repository,
+    says_quant,
+    whole_model,
+)
 from orket.providers.reading.figures import count, mapping, sequence, size_bytes, text
 from orket.providers.reading.own_answer import score_own_answer, with_logprobs
 from orket.providers.reading.scores import Place, read_tokens
@@ -43,6 +51,7 @@ LOAD_SECONDS = 600.0
 UNLOAD_SECONDS = 30.0
 POLL_SECONDS = 0.1
 PARAMETERS_KEY = "general.parameter_count"
+ARCHITECTURE_KEY = "general.architecture"
 
 DECLARE = (
     "not visible to Orket: OLLAMA_KV_CACHE_TYPE, OLLAMA_FLASH_ATTENTION, "
@@ -156,15 +165,34 @@ class OllamaAdapter(HttpAdapter):
         # What stands for a model of another host has a size and a digest of its own.
         self._require_local(model, {**shown, **listed})
         details = {**mapping(shown.get("details")), **mapping(listed.get("details"))}
+        told = mapping(shown.get("model_info"))
+        architecture = text(told.get(ARCHITECTURE_KEY))
         return LoadedModel(
             model=model,
             digest=_digest(listed),
             model_bytes=size_bytes(listed.get("size")),
-            parameters=count(mapping(shown.get("model_info")).get(PARAMETERS_KEY)),
+            parameters=count(told.get(PARAMETERS_KEY)),
             reported_quant=text(details.get("quantization_level")),
             tensor_types=_tensor_types(shown),
             publisher=_publisher(model.name),
+            metadata=told,
+            context_limit=count(told.get(f"{architecture}.context_length")),
         )
+
+    def resident_models(self) -> list[Resident]:
+        """What is loaded now, in all and in VRAM; Ollama unloads what is idle."""
+        return [
+            Resident(
+                _name_of(row),
+                size_bytes(row.get("size")) or 0,
+                size_bytes(row.get("size_vram")) or 0,
+            )
+            for row in self._resident()
+        ]
+
+    def offers(self, model: ModelRef) -> Offers:
+        """The usual quants of this very model by the library's rule for its tags."""
+        return find_offers(model.name, mapping(self._show(model).get("model_info")))
 
     def generate(self, request: Generation) -> CallFacts:
         payload = self._payload(request)
@@ -208,7 +236,28 @@ class OllamaAdapter(HttpAdapter):
             if name:
                 ref = listed_model(name, level, _say_elsewhere(row))
                 found.append(replace(ref, digest=_digest(row)))
-        return sorted(found, key=lambda ref: ref.name)
+        return sorted(map(self._told_apart(found), found), key=lambda ref: ref.name)
+
+    def _told_apart(self, found: list[ModelRef]) -> Callable[[ModelRef], ModelRef]:
+        """Gives a short name the model of the longer names that mean the same one.
+
+        `llama3.1:8b` and `llama3.1:8b-instruct-q8_0` are two quants of one model where
+        the header says Instruct.
+        """
+
+        def meant(ref: ModelRef) -> ModelRef:
+            longer = {
+                other.model_id
+                for other in found
+                if says_quant(other.name) and same_repository(ref.name, other.name)
+            }
+            if not longer or says_quant(ref.name) or ref.barred:
+                return ref
+            shown = mapping(self._show(ref).get("model_info"))
+            whole = whole_model(ref.name, shown)
+            return replace(ref, model_id=whole) if whole in longer else ref
+
+        return meant
 
     def unload(self) -> None:
         self._unload_owned()
