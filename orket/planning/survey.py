@@ -23,7 +23,7 @@ from orket.planning.fit import (
     judge_fit,
     kv_cache_bytes,
 )
-from orket.planning.plan import PLAIN_KV, Plan
+from orket.planning.plan import PLAIN_KV, Plan, starts_llamacpp
 from orket.planning.targets import Target
 from orket.providers.contract import (
     Adapter,
@@ -35,7 +35,7 @@ from orket.providers.contract import (
 )
 from orket.providers.http.endpoint import read_endpoint, without_version
 from orket.providers.recognise import DENIED, UNREACHABLE
-from orket.providers.registry import DEFAULT_URLS, EMBEDDED, create_adapter
+from orket.providers.registry import DEFAULT_URLS, create_adapter
 from orket.quants import find_quant, same_quant
 
 HELD = "held by its server"
@@ -145,7 +145,7 @@ class _Told:
 def survey_plan(plan: Plan, ask: bool = True) -> Survey:
     """What is known of a plan's quants; without `ask` no server is spoken to."""
     told = _Told()
-    if ask and plan.server.provider != EMBEDDED:
+    if ask and not starts_llamacpp(plan.server):
         for url, targets in _by_url(plan).items():
             _ask_server(plan, url, targets, told)
     free = _with(read_free_memory(), told.evictable)
@@ -229,7 +229,7 @@ def is_local(plan: Plan, url: str | None) -> bool:
     """Whether a server of the plan has this machine's memory."""
     place = url or DEFAULT_URLS.get(plan.server.provider)
     if place is None:
-        return plan.server.provider == EMBEDDED
+        return starts_llamacpp(plan.server)
     return read_endpoint(without_version(place)).locality == "loopback"
 
 

@@ -94,7 +94,7 @@ class VllmAdapter(HttpAdapter):
         """Nothing is loaded: the server is checked for serving this model."""
         found = self._find(model)
         self._served = found.model.name
-        lacking = ("affinity", "batch_tokens", "threads")
+        lacking = ("affinity", "batch_tokens", "kv_cache", "threads")
         return replace(found, unsupported=find_unsupported(controls, lacking))
 
     def identify(self, model: ModelRef) -> LoadedModel:
@@ -115,19 +115,8 @@ class VllmAdapter(HttpAdapter):
                 f"vLLM at {self._http.endpoint.url} serves {served}, not {model.name}",
                 "name the served model in the preset, or start vLLM for this one",
             )
-<<<<<<< HEAD
-        self._served = model.name
-        return LoadedModel(
-            model=model,
-            effective=Controls(context_tokens=count(card.get("max_model_len"))),
-            unsupported=find_unsupported(
-                controls, ("affinity", "batch_tokens", "kv_cache", "threads")
-            ),
-        )
-=======
         context = count(card.get("max_model_len"))
         return LoadedModel(model, effective=Controls(context_tokens=context))
->>>>>>> 9e64072 (Show before anything runs what was found, what fits, and how to fetch the rest)
 
     def generate(self, request: Generation) -> CallFacts:
         before = None if self._says_times else read_samples(self._http)
