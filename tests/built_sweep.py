@@ -80,6 +80,7 @@ class Sweep:
     sidecars: list[SidecarRow] = field(default_factory=list)
     fidelity: list[FidelityRow] = field(default_factory=list)
     clock_ns: int = 0
+    _planned: tuple[Any, dict[str, PlannedRun]] | None = None
 
     def plan(self) -> list[PlannedRun]:
         """Repetition by repetition, quant by quant: one block each."""
@@ -190,9 +191,8 @@ class Sweep:
         **changes: Any,
     ) -> RunRecord:
         """One attempt; `changes` are fields of the row or of any of its groups."""
-        planned = {entry.run_id: entry for entry in self.plan()}
         run_id = changes.pop("run_id", self.run_id(quant, task, repetition))
-        place = planned.get(run_id)
+        place = self._places().get(run_id)
         start_ns, wall_ns = self.clock_ns, wall_ms * MS
         self.clock_ns = start_ns + wall_ns
         call = _call(passed, wall_ns)
@@ -241,6 +241,14 @@ class Sweep:
         record = RunRecord(**row)
         self.runs.append(record)
         return record
+
+    def _places(self) -> dict[str, PlannedRun]:
+        """The plan by run, made anew only where what it is made of has changed."""
+        made_of = (self.sweep_id, self.model_id, self.quants, self.tasks)
+        if self._planned is None or self._planned[0] != (*made_of, self.repetitions):
+            planned = {entry.run_id: entry for entry in self.plan()}
+            self._planned = (*made_of, self.repetitions), planned
+        return self._planned[1]
 
     def score(
         self,

@@ -49,6 +49,8 @@ def summary_row() -> dict[str, Any]:
     session["efficiency_frontier"] |= {
         "best_value_quant_tag": "Q4_K_M",
         "minimum_viable_quant_tag": "Q4_K_M",
+        "smallest_supported_quant_tag": "Q4_K_M",
+        "advised_quant_tag": "Q4_K_M",
     }
     session["recommendation_detail"] |= {
         "best_value_quant": "Q4_K_M",

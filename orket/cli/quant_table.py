@@ -21,17 +21,15 @@ if TYPE_CHECKING:
 
 Document = Mapping[str, Any]
 
-_BEST, _SMALLEST, _SHOWN, _ALIKE = "*", "<", "+", "~"
-_LEGEND = (
-    f"{_BEST} best value, {_SMALLEST} minimum viable, {_SHOWN} smallest that is shown"
-)
+_USE, _SHOWN, _PASSES, _ALIKE = "*", "+", "<", "~"
+_LEGEND = f"{_USE} the advice, {_SHOWN} smallest shown, {_PASSES} smallest that passes"
 _ALIKE_LEGEND = f"{_ALIKE} not to be told from the baseline quant by these tasks"
 
 
 class _Column(NamedTuple):
     header: str
     show: Callable[[Document, Document], str]
-    """The cell of a quant, given its session's frontier."""
+    """The cell of a quant, given its session."""
     is_left: bool = False
     can_wrap: bool = False
 
@@ -82,7 +80,7 @@ def _build_table(session: Document, columns: tuple[_Column, ...]) -> Table:
         padding=(0, 1, 0, 0) if is_narrow else (0, 1),
     )
     for column in columns:
-        cells = [printable(column.show(quant, frontier)) for quant in quants]
+        cells = [printable(column.show(quant, session)) for quant in quants]
         table.add_column(
             Text(column.header),
             justify="left" if column.is_left else "right",
@@ -92,8 +90,8 @@ def _build_table(session: Document, columns: tuple[_Column, ...]) -> Table:
             else max(map(len, [column.header, *cells])),
         )
     for quant in quants:
-        row = [Text(printable(c.show(quant, frontier))) for c in columns]
-        if quant["quant_tag"] == frontier["best_value_quant_tag"]:
+        row = [Text(printable(c.show(quant, session))) for c in columns]
+        if quant["quant_tag"] == frontier["advised_quant_tag"]:
             row[0].stylize("bold")
         clean = quant["run_quality_status"] == "CLEAN"
         row[-2].stylize("green" if clean else "yellow")
@@ -106,31 +104,47 @@ def _tag(quant: Document) -> str:
     return str(quant["quant_tag"])
 
 
-def _quant(quant: Document, frontier: Document) -> str:
+def _quant(quant: Document, session: Document) -> str:
     return _tag(quant)
 
 
-def _marked_quant(quant: Document, frontier: Document) -> str:
+def _marked_quant(quant: Document, session: Document) -> str:
     tag = quant["quant_tag"]
-    best = _BEST if tag == frontier["best_value_quant_tag"] else ""
-    smallest = _SMALLEST if tag == frontier["minimum_viable_quant_tag"] else ""
-    shown = _SHOWN if tag == frontier["smallest_supported_quant_tag"] else ""
-    return f"{tag} {best}{smallest}{shown}".rstrip()
+    advised, shown, passes = _standing(session)
+    marks = (
+        (_USE, tag == advised),
+        (_SHOWN, tag == shown),
+        (_PASSES, tag == passes),
+    )
+    return f"{tag} {''.join(mark for mark, holds in marks if holds)}".rstrip()
 
 
-def _bits(quant: Document, frontier: Document) -> str:
+def _standing(session: Document) -> tuple[str | None, str | None, str | None]:
+    """The advised quant, the smallest shown and the smallest that passes: each once."""
+    frontier = session["efficiency_frontier"]
+    advised = frontier["advised_quant_tag"]
+    shown = frontier["smallest_supported_quant_tag"]
+    passes = frontier["minimum_viable_quant_tag"]
+    return (
+        advised,
+        shown if shown != advised else None,
+        passes if passes not in (shown, advised) else None,
+    )
+
+
+def _bits(quant: Document, session: Document) -> str:
     return decimals(quant["bits_per_weight"], 2)
 
 
-def _size(quant: Document, frontier: Document) -> str:
+def _size(quant: Document, session: Document) -> str:
     return size(quant["model_bytes"])
 
 
-def _kv_size(quant: Document, frontier: Document) -> str:
+def _kv_size(quant: Document, session: Document) -> str:
     return size(quant["kv_cache_bytes"])
 
 
-def _adherence(quant: Document, frontier: Document) -> str:
+def _adherence(quant: Document, session: Document) -> str:
     score, interval = quant["adherence_score"], quant["adherence_interval"]
     if score is None or not interval:
         return "-"
@@ -144,7 +158,7 @@ def _is_alike(quant: Document) -> bool:
     return bool(quant["pairs"]) and quant["separable"] is False
 
 
-def _same(quant: Document, frontier: Document) -> str:
+def _same(quant: Document, session: Document) -> str:
     """The share of places with the reference's next token: cut, never rounded up."""
     found = quant["fidelity"] or {}
     if found.get("same_top") is None:
@@ -153,19 +167,19 @@ def _same(quant: Document, frontier: Document) -> str:
     return f"{tenths // 10}.{tenths % 10}"
 
 
-def _latency(quant: Document, frontier: Document) -> str:
+def _latency(quant: Document, session: Document) -> str:
     return seconds(quant["total_latency"])
 
 
-def _speed(quant: Document, frontier: Document) -> str:
+def _speed(quant: Document, session: Document) -> str:
     return decimals(quant["token_metrics"]["generation_tokens_per_second"], 1)
 
 
-def _runs(quant: Document, frontier: Document) -> str:
+def _runs(quant: Document, session: Document) -> str:
     return f"{quant['runs']['valid']}/{quant['runs']['planned']}"
 
 
-def _quality(quant: Document, frontier: Document) -> str:
+def _quality(quant: Document, session: Document) -> str:
     return _unfinished(quant) or str(quant["run_quality_status"])
 
 
@@ -178,27 +192,26 @@ def _unfinished(quant: Document) -> str | None:
     return "unfinished" if quant["runs"]["attempts"] else "not run"
 
 
-def _short_quality(quant: Document, frontier: Document) -> str:
+def _short_quality(quant: Document, session: Document) -> str:
     status = str(quant["run_quality_status"])
     return _unfinished(quant) or ("ok" if status == "CLEAN" else words(status))
 
 
-def _verdict(quant: Document, frontier: Document) -> str:
+def _verdict(quant: Document, session: Document) -> str:
     if not quant["eligible"]:
         return "no: " + ", ".join(map(words, quant["ineligible_reasons"]))
-    marks = [
-        mark
-        for mark, tag in (
-            ("best value", frontier["best_value_quant_tag"]),
-            ("minimum viable", frontier["minimum_viable_quant_tag"]),
-            ("smallest shown", frontier["smallest_supported_quant_tag"]),
-        )
-        if tag == quant["quant_tag"]
-    ]
-    return "yes: " + ", ".join(marks) if marks else "yes"
+    advised, shown, passes = _standing(session)
+    is_safe = advised == session["baseline_quant"]
+    marks = {
+        advised: "safe choice" if is_safe else "use this",
+        shown: "smallest shown",
+        passes: "smallest that passes",
+    }
+    mark = marks.get(quant["quant_tag"])
+    return f"yes: {mark}" if mark else "yes"
 
 
-def _short_verdict(quant: Document, frontier: Document) -> str:
+def _short_verdict(quant: Document, session: Document) -> str:
     if quant["eligible"]:
         return "ok"
     reasons = quant["ineligible_reasons"]

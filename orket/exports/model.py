@@ -52,6 +52,9 @@ class EfficiencyFrontier(Part):
     """The eligible quant of highest utility."""
     smallest_supported_quant_tag: str | None = None
     """The smallest quant that is proven to keep the threshold; since 1.1."""
+    advised_quant_tag: str | None = None
+    """The one to use: the best value where proven and clear, else the smallest that is
+    proven; null where nothing is; since 1.1."""
     optimal_quant_tag: str | None
     """An alias of `minimum_viable_quant_tag`; in 1.0 of `best_value_quant_tag`."""
     pareto_quant_tags: list[str]
@@ -93,6 +96,9 @@ class RecommendationDetail(Part):
     """The eligible quant of highest utility."""
     smallest_supported_quant: str | None = None
     """The smallest quant that is proven to keep the threshold; since 1.1."""
+    advised_quant: str | None = None
+    """The one to use: the best value where proven and clear, else the smallest that is
+    proven; null where nothing is; since 1.1."""
     best_value_status: str | None
     """CLEAR, WITHIN_NOISE or NOT_TIMED."""
     rivals: list[Rival]

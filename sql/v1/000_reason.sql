@@ -95,22 +95,22 @@ FROM (
     ('canary', 'too_few_runs', 'TOO_FEW_CANARY_RUNS', 'failing', NULL, NULL, NULL, 'machine', NULL,
         'the gate was not run in full', 'run it again'),
 
-    ('quant', 'adherence_below', 'ADHERENCE_BELOW_THRESHOLD', 'failing', NULL, NULL, NULL, 'model', 'adherence',
+    ('quant', 'adherence_below', 'ADHERENCE_BELOW_THRESHOLD', 'failing', NULL, NULL, NULL, 'model', 'does too little of the work',
         'it keeps less of the baseline quant''s adherence than the threshold', 'that is an answer too'),
-    ('quant', 'adherence_unknown', 'ADHERENCE_UNAVAILABLE', 'failing', NULL, NULL, NULL, 'preset', 'no adherence',
+    ('quant', 'adherence_unknown', 'ADHERENCE_UNAVAILABLE', 'failing', NULL, NULL, NULL, 'preset', 'answers not checked',
         'its answers were not checked', 'see checks_unsupported, and --sandbox process'),
-    ('quant', 'latency_unknown', 'LATENCY_UNAVAILABLE', 'failing', NULL, NULL, NULL, 'server', 'no latency',
+    ('quant', 'latency_unknown', 'LATENCY_UNAVAILABLE', 'failing', NULL, NULL, NULL, 'server', 'time not known',
         'its runs have no wall time', 'measure it with orket run'),
     ('quant', 'uncovered', 'INSUFFICIENT_VALID_RUNS', 'failing', NULL, NULL, NULL, 'machine', 'too few runs',
         'a task has too few valid runs', 'see what polluted or failed them, and run again'),
-    ('quant', 'latency_above', 'LATENCY_ABOVE_CEILING', 'failing', NULL, NULL, NULL, 'preset', 'latency',
+    ('quant', 'latency_above', 'LATENCY_ABOVE_CEILING', 'failing', NULL, NULL, NULL, 'preset', 'too slow',
         'the ceiling is too low for this model on this machine',
         'orket show latest --latency-ceiling 30 judges the same runs again'),
-    ('quant', 'no_baseline_adherence', 'NO_BASELINE_ADHERENCE', 'failing', NULL, NULL, NULL, 'model', 'no baseline',
+    ('quant', 'no_baseline_adherence', 'NO_BASELINE_ADHERENCE', 'failing', NULL, NULL, NULL, 'model', 'nothing to compare with',
         'the baseline quant itself solves nothing', 'read some answers: is the chat template right?'),
-    ('quant', 'run_failures', 'RUN_FAILURES', 'failing', NULL, NULL, NULL, 'server', 'failures',
+    ('quant', 'run_failures', 'RUN_FAILURES', 'failing', NULL, NULL, NULL, 'server', 'tasks without an answer',
         'every run of a task failed that another quant solved', 'see error_message in v1.attempts'),
-    ('quant', 'unknown_quant', 'UNKNOWN_QUANT', 'failing', NULL, NULL, NULL, 'preset', NULL,
+    ('quant', 'unknown_quant', 'UNKNOWN_QUANT', 'failing', NULL, NULL, NULL, 'preset', 'precision not known',
         'neither the catalogue nor the file says how precise it is', 'add it to the catalogue of quants'),
     ('quant', 'baseline_shifted', 'BASELINE_QUANT_SHIFTED', 'advisory', NULL, NULL, NULL, 'machine', NULL,
         'the most precise quant could not be judged', 'run it again: another quant serves as the baseline'),
@@ -165,6 +165,6 @@ COMMENT ON COLUMN v1.reason.is_curable IS 'Another attempt on the same server co
 COMMENT ON COLUMN v1.reason.is_admissible IS 'A run with it may count where polluted runs may; runs only';
 COMMENT ON COLUMN v1.reason.is_timing IS 'It disturbs times and no answer: where answers alone are judged it excludes nothing; runs only';
 COMMENT ON COLUMN v1.reason.fault IS 'Whose it is: machine, server, preset or model';
-COMMENT ON COLUMN v1.reason.short IS 'A word or two for a narrow table';
+COMMENT ON COLUMN v1.reason.short IS 'A few words for a narrow table and a sentence';
 COMMENT ON COLUMN v1.reason.meaning IS 'What it says';
 COMMENT ON COLUMN v1.reason.remedy IS 'What to do';

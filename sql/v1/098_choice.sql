@@ -8,8 +8,9 @@
 -- it beats every rival, else WITHIN_NOISE; under quality_only nothing was timed
 -- (NOT_TIMED). Each has a confidence of its own, which never changes the choice: SUPPORTED
 -- where it is proven, at most PROVISIONAL where polluted runs were used or the baseline
--- quant had to be another than planned. Where none is eligible, what stands in the way is
--- counted.
+-- quant had to be another than planned. Advised is the best value where it is proven and
+-- clear, else the smallest supported quant. Where none is eligible, what stands in the way
+-- is counted.
 
 CREATE VIEW v1.choice AS
 WITH codes AS (
@@ -172,6 +173,11 @@ SELECT
         WHEN rivals.rivals IS NULL THEN 'CLEAR'
         ELSE 'WITHIN_NOISE'
     END AS best_value_status,
+    CASE
+        WHEN best.confidence = 'SUPPORTED' AND best_value_status = 'CLEAR'
+            THEN quants.best_value_quant
+        ELSE smallest_supported_quant
+    END AS advised_quant,
     coalesce(rivals.rivals, []) AS rivals,
     rivals.repetitions_needed,
     smallest.confidence,
@@ -237,6 +243,7 @@ COMMENT ON COLUMN v1.choice.baseline_shifted IS 'A more precise one was planned 
 COMMENT ON COLUMN v1.choice.smallest_supported_quant IS 'The eligible quant of the lowest precision that is proven to keep the threshold; the baseline quant keeps its own score by definition';
 COMMENT ON COLUMN v1.choice.best_value_quant IS 'The eligible quant of the highest utility, NULL if none is eligible';
 COMMENT ON COLUMN v1.choice.best_value_status IS 'CLEAR, WITHIN_NOISE or NOT_TIMED';
+COMMENT ON COLUMN v1.choice.advised_quant IS 'The one to use: the best value where it is SUPPORTED and CLEAR, else the smallest supported quant; NULL where nothing is shown';
 COMMENT ON COLUMN v1.choice.rivals IS 'Eligible quants that the best value does not clearly beat, with wins of pairs';
 COMMENT ON COLUMN v1.choice.repetitions_needed IS 'Repetitions that would make it CLEAR, where only these are missing';
 COMMENT ON COLUMN v1.choice.confidence IS 'SUPPORTED, NEEDS_MORE_TASKS or PROVISIONAL, of the minimum viable quant: whether it keeps the threshold';

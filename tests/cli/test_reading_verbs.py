@@ -55,9 +55,10 @@ def test_show_says_which_quant_and_why_not_the_others(run):
     assert (code, err) == (0, "")
     lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
     assert "100.0 (61 to 100)" in lines["F16"]
-    assert "yes: best value, minimum viable" in lines["Q4_K_M"]
+    assert "yes: safe choice" in lines["F16"]
+    assert "yes: smallest that passes" in lines["Q4_K_M"]
     assert "no: adherence below threshold" in lines["Q2_K"]
-    assert "m: not shown yet that anything smaller does at least 95 %" in out
+    assert "m: F16 is the safe choice. Not shown yet: that a smaller one does" in out
     assert "minimum viable Q4_K_M NEEDS_MORE_TASKS" in out
 
 

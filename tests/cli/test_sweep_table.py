@@ -33,7 +33,7 @@ def test_quants_stand_in_order_with_their_marks(shown):
     text = shown()
     assert text.index("F16") < text.index("Q4_K_M") < text.index("Q2_K")
     best = next(line for line in text.splitlines() if line.startswith("Q4_K_M"))
-    assert "yes: best value, minimum viable" in best
+    assert "yes: use this" in best
     assert "98.5 (90 to 100)" in best
     assert "7/7" in best
     out = next(line for line in text.splitlines() if line.startswith("Q2_K"))
@@ -56,11 +56,11 @@ def test_eighty_columns_hold_every_quant_uncut(shown, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     text = shown()
     assert "\x1b" not in text
-    table = text[text.index("quant ") : text.index("* best value, < minimum")]
+    table = text[text.index("quant ") : text.index("* the advice, + smallest")]
     assert all(len(line) <= 80 for line in table.splitlines())
     assert "\u2026" not in table
-    assert line_with(table, "Q4_K_M *<")
-    assert "out: adherence" in line_with(table, "Q2_K")
+    assert line_with(table, "Q4_K_M *")
+    assert "out: does too" in line_with(table, "Q2_K")
 
 
 def test_what_disturbed_the_machine_comes_with_advice(shown):

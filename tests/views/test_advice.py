@@ -187,133 +187,6 @@ def test_the_evidence_rule_bet_wants_more_and_counts_gains(tmp_path):
     assert enough["confidence"] == "SUPPORTED"
 
 
-def score_of(lost, gained=0):
-    """F16 passes all but the last `gained` tasks of 24; others lose the first."""
-
-    def score(quant, task):
-        if quant == "F16":
-            return int(task < 24 - gained)
-        return int(task >= lost)
-
-    return score
-
-
-SITUATIONS = {
-    "proven": (
-        built(tasks=104, quants=("F16", "Q4_K_M"), repetitions=3,
-              wall_ms=lambda quant, _: 600 if quant == "F16" else 400),
-        ["m: use Q4_K_M, the fastest for its right answers of those that do at least "
-         "95 % of the work that F16 does.",
-         "How sure: shown on 104 tasks like these, where Q4_K_M did 104 of the 104 "
-         "tasks that F16 did; 1 chance in 100 of error.",
-         "Speed: Q4_K_M takes 0.400 s a task, F16 0.600 s."],
-        [],
-    ),
-    "not proven": (
-        built(tasks=12, quants=("F16", "Q4_K_M")),
-        ["m: not shown yet that anything smaller does at least 95 % of the work that "
-         "F16 does; F16 is the safe choice. So far, on 12 tasks no difference between "
-         "Q4_K_M and F16 was seen. At least 90 tasks would be needed, if none of the "
-         "further ones is lost."],
-        ["use Q4_K_M"],
-    ),
-    "lost and gained": (
-        built(score_of(1, 1), quants=("F16", "Q4_K_M")),
-        ["Q4_K_M did 22 of the 23 tasks that F16 did, and 1 that it did not"],
-        ["no room"],
-    ),
-    "shifted": (
-        built(polluted={("F16", n) for n in range(4)}),
-        ["Mind: the most precise quant could not be judged"],
-        ["m: use"],
-    ),
-    "polluted out": (
-        built(quants=("F16", "Q4_K_M"), polluted={("Q4_K_M", n) for n in range(4)}),
-        ["m: stay with F16; no other quant could be judged.",
-         "Not judged, for too few tasks with a verdict: Q4_K_M."],
-        ["smallest of"],
-    ),
-    "polluted used": (
-        built(quants=("F16", "Q4_K_M"), polluted={("Q4_K_M", 1)},
-              policy=Policy(include_polluted="fill")),
-        ["m: not shown yet, a first impression only",
-         "How sure: not at all yet; 1 disturbed runs were used."],
-        ["m: use"],
-    ),
-    "none eligible": (
-        built(policy=Policy(latency_ceiling_ns=500 * MS)),
-        ["No recommendation for m: none of 3 quants passes",
-         "One would pass at a latency ceiling of 0.600000 s."],
-        ["How sure"],
-    ),
-    "one quant": (
-        built(quants=("F16",)),
-        ["m: only F16 was measured, so there is nothing to compare it with; it passes "
-         "24 of 24 tasks."],
-        ["use F16"],
-    ),
-    "baseline alone": (
-        built(score_of(8)),
-        ["m: stay with F16. None of the other 2 quants judged does at least 95 %",
-         "F16 keeps its own score by definition"],
-        ["would be needed"],
-    ),
-    "reference fails": (
-        built(lambda quant, task: int(task < 10)),
-        ["Mind: F16 itself passes only 10 of 24 tasks. A model that cannot do the work "
-         "cannot lose much of it."],
-        [],
-    ),
-    "quality only": (
-        built(tasks=90, quants=("F16", "Q4_K_M"), policy=Policy(quality_only=True),
-              polluted={("Q4_K_M", 3), ("F16", 5)}),
-        ["Answers alone were judged: nothing is said of speed.",
-         "where Q4_K_M did 90 of the 90 tasks"],
-        ["Speed:", " s a task"],
-    ),
-    "tie": (
-        built(tasks=104, quants=("F16", "Q4_K_M", "Q3_K_M"), repetitions=3,
-              wall_ms=lambda quant, _: 600 if quant == "F16" else 400),
-        ["m: use Q4_K_M, which does at least 95 % of the work that F16 does.",
-         "If memory is tight: Q3_K_M, the smallest that is shown to do so.",
-         "cannot be told for sure from Q3_K_M"],
-        ["the fastest"],
-    ),
-    "unsupported checks": (
-        built(tasks=104, quants=("F16", "Q4_K_M"), unsupported={("Q4_K_M", 3)}),
-        ["where Q4_K_M did 103 of the 103 tasks that F16 did",
-         "Compared without 1 of 104 tasks: a check could not be run on some quant's"],
-        ["104 of the 104"],
-    ),
-    "latency unknown": (
-        built(quants=("F16", "Q4_K_M"), untimed=True,
-              policy=Policy(include_polluted="always", allow_unobserved=True)),
-        ["No recommendation for m: none of 2 quants passes (LATENCY_UNAVAILABLE 2)."],
-        ["latency ceiling", " s a task"],
-    ),
-    "loose canary": (
-        built(tasks=90, quants=("F16", "Q4_K_M"), repetitions=2,
-              policy=Policy(canary_max_latency_cv_ppm=1_000_000),
-              wall_ms=lambda quant, _: 600 if quant == "F16" else 200),
-        ["Nothing is said of speed: the canary did not show that times repeat here."],
-        [" s a task", "fastest"],
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", SITUATIONS)
-def test_each_situation_in_words(name, tmp_path):
-    sweep, said, unsaid = SITUATIONS[name]
-    row = ask(sweep, tmp_path)
-    text = row["recommendation"]
-    for words in said:
-        assert words in text, text
-    for words in unsaid:
-        assert words not in text, text
-    assert row["recommendation_lines"]
-    assert text == " ".join(row["recommendation_lines"])
-
-
 def test_few_kinds_of_tasks_prove_little(tmp_path):
     def score(quant, task):
         return int(quant == "F16" or task > 0)
@@ -324,7 +197,7 @@ def test_few_kinds_of_tasks_prove_little(tmp_path):
     assert row["confidence"] == "NEEDS_MORE_TASKS"
     assert row["evidence_families"] == 13
     assert row["families_needed"] >= 90
-    assert "The 140 tasks are of only 13 kinds" in row["recommendation"]
+    assert "the 140 tasks are of only 13 families" in row["recommendation"]
 
 
 def test_runs_that_stood_still_do_not_count(tmp_path):
@@ -386,30 +259,3 @@ def test_foreign_load_weighs_by_where_the_model_lies(
         (row,) = session.rows("SELECT * FROM v1.run_quality")
     assert row["foreign_cpu_limit_ppm"] == limit
     assert row["run_quality_status"] == status
-
-
-@pytest.mark.parametrize(
-    ("score", "polluted", "said"),
-    [
-        # Q2_K loses a third: the one that stands in is not compared with itself.
-        (
-            lambda quant, task: int(quant != "Q2_K" or task % 3 > 0),
-            {("F16", number) for number in range(4)},
-            "no other quant judged does at least 95 % of the work",
-        ),
-        (
-            lambda quant, task: 1,
-            {(quant, number) for quant in ("F16", "Q2_K") for number in range(4)},
-            "no quant but Q4_K_M could be judged",
-        ),
-    ],
-    ids=["the other loses", "no other is judged"],
-)
-def test_a_first_impression_compares_no_quant_with_itself(
-    tmp_path, score, polluted, said
-):
-    row = ask(built(score, polluted=polluted), tmp_path)
-    assert row["confidence"] == "PROVISIONAL"
-    assert row["minimum_viable_quant"] == row["baseline_quant_tag"] == "Q4_K_M"
-    assert f"m: not shown yet, a first impression only: {said}" in row["recommendation"]
-    assert "between Q4_K_M and Q4_K_M" not in row["recommendation"]
