@@ -804,6 +804,10 @@ class QuantEntry(Record, frozen=True, kw_only=True):
         Size | None,
         _about("KV cache at its context, by the metadata of its file", "bytes", "file"),
     ] = None
+    serve_command: Annotated[
+        str | None,
+        _about("What Orket started its server by, without secrets; the port is open"),
+    ] = None
 
 
 class TaskEntry(Record, frozen=True, kw_only=True):

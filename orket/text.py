@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -41,6 +42,11 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(map(_spell_out, text))
+
+
+def file_stem(name: str) -> str:
+    """A name as it may stand in the name of a file on any system."""
+    return re.sub(r"[^A-Za-z0-9._=-]+", "-", name).strip(".-")[:100] or "unnamed"
 
 
 def is_active(character: str) -> bool:

@@ -83,6 +83,7 @@ def server_options(keys: Sequence[OptionKey]) -> Callable[[_Command], _Command]:
                 key.flag,
                 key.name,
                 is_flag=key.is_switch,
+                type=click.IntRange(min=1) if key.is_number else None,
                 default=None,
                 metavar=key.metavar,
                 help=key.about,

@@ -25,6 +25,7 @@ from orket.cli.sweep_options import (
     bend_preset,
     budget_options,
     load_chosen_preset,
+    names_itself,
     sweep_options,
     with_budget,
 )
@@ -109,15 +110,19 @@ def run(
     sweep_id = store.resolve(resume) if resume else None
     if preset is None and sweep_id is not None:
         started = read_started(store, sweep_id)
-        if started.password_removed and not chosen.urls:
+        command = chosen.server.get("serve_cmd")
+        if started.password_removed and not (chosen.urls or command):
             raise UsageError(
-                f"the URL of sweep {sweep_id} had a password, which is not kept",
-                "give it again with --url",
+                f"the URL or command of sweep {sweep_id} had a secret, which is not "
+                "kept",
+                "give it again with --url or --serve-cmd",
             )
         resolved = bend_preset(started.preset, chosen)
         no_canary = no_canary or not started.canary_planned
     elif preset is not None:
         resolved = load_chosen_preset(preset, chosen)
+    elif names_itself(chosen):
+        resolved = load_chosen_preset(None, chosen)
     else:
         print_choices()
         return

@@ -76,6 +76,8 @@ def sweep_options(command: _Command) -> _Command:
         for name in ("models", "buckets", "tasks"):
             values[name] = _split(values[name])
         values["quants"] = _split_quants(values["quants"])
+        if server.get("serve_cmd") and values["provider"] is None:
+            values["provider"] = _served_provider(server["serve_cmd"])
         return command(*args, chosen=SweepOptions(server=server, **values), **options)
 
     for option in reversed(_OPTIONS):
@@ -127,15 +129,23 @@ def with_budget(
     return preset
 
 
-def load_chosen_preset(name: str, chosen: SweepOptions) -> Preset:
+def names_itself(chosen: SweepOptions) -> bool:
+    """Whether the options alone say what is to be measured."""
+    return bool(chosen.server.get("serve_cmd"))
+
+
+def load_chosen_preset(name: str | None, chosen: SweepOptions) -> Preset:
     """The preset that the argument means, with the options over it.
 
     Raises UsageError, and ServerError where a server has to be asked and is not there.
     """
     from orket.planning.preset import load_preset, override
     from orket.planning.served import fill_subject
-    from orket.planning.subject import NEUTRAL_PRESET, find_subject
+    from orket.planning.subject import NEUTRAL_PRESET, find_subject, is_model_name
 
+    if chosen.server.get("serve_cmd") and (name is None or is_model_name(name)):
+        return _served_model(name, chosen)
+    assert name is not None
     subject = find_subject(name, _server_options(chosen), chosen.provider)
     if subject is None:
         return bend_preset(load_preset(name), chosen)
@@ -157,6 +167,35 @@ def load_chosen_preset(name: str, chosen: SweepOptions) -> Preset:
         ) from failure
     _tell(left_out)
     return override(filled, _changes(filled, chosen))
+
+
+def _served_provider(command: str) -> str:
+    from orket.providers.serving.command import provider_of, read_command
+
+    return provider_of(read_command(command))
+
+
+def _served_model(name: str | None, chosen: SweepOptions) -> Preset:
+    """A model that a command serves, by the quants that the options name."""
+    from orket.planning.preset import Change, load_preset, override
+    from orket.planning.subject import NEUTRAL_PRESET
+
+    model = name or _one_model(chosen)
+    if model is None:
+        raise UsageError(
+            "which model the command serves is not said",
+            "name it: orket run MODEL --quants ... --serve-cmd ...",
+        )
+    if not chosen.quants:
+        raise UsageError(
+            f"which quants of {model} the command serves is not said",
+            "name them: --quants BF16,FP8,AWQ",
+        )
+    preset = override(load_preset(NEUTRAL_PRESET), _server_changes(chosen))
+    table = {**preset.content["models"][0], "id": model, "quants": list(chosen.quants)}
+    table["names"] = {str(chosen.provider): {"name": ""}}
+    change = Change("models", [table], shown=[model], shown_before=["any-model"])
+    return override(override(preset, [change]), _changes(preset, chosen))
 
 
 def _meant_preset(name: str, subject: Subject) -> str | None:

@@ -263,6 +263,8 @@ class PerQuant(Part):
     """Context that was asked for, tokens; since 1.1."""
     kv_cache_bytes: int | None = None
     """KV cache at its context, by the file's metadata; since 1.1."""
+    serve_command: str | None = None
+    """What Orket started its server by, without secrets; since 1.1."""
     model_digest: str | None = None
     """Identity of the weights: other weights under the same tag are another quant."""
     tensor_types: dict[str, int] | None = None

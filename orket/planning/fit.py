@@ -136,7 +136,12 @@ def context_of(plan: Plan, model: PlannedModel, target: Target) -> int | None:
 def _read_need(target: Target, path: Path, controls: Controls) -> Need:
     from orket.providers.llamacpp.embedded import DEFAULT_CONTEXT_TOKENS
 
-    tokens = controls.context_tokens or DEFAULT_CONTEXT_TOKENS
+    tokens = controls.context_tokens
+    if tokens is None:
+        if target.command is not None:
+            # The server's own; nothing is known of it before it is asked.
+            return Need(target.model_bytes, None, None)
+        tokens = DEFAULT_CONTEXT_TOKENS
     try:
         metadata = read_header(path).metadata
     except (BadGguf, OSError):

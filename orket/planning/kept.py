@@ -11,8 +11,11 @@ from typing import Any
 from orket.errors import UsageError
 from orket.planning.preset import Preset
 from orket.planning.preset_file import PresetTable, check_table
+from orket.providers.serving.command import shown_command
 from orket.urls import without_secret
 
+COMMAND_KEY = "serve_cmd"
+"""Key of a preset's provider that holds a command."""
 URL_KEYS = ("url", "urls")
 """Keys of a preset, in its tables of providers and names, that hold URLs."""
 
@@ -23,7 +26,7 @@ class KeptPreset:
 
     preset: Preset
     password_removed: bool
-    """A URL of it had a password, which is not kept."""
+    """A URL of it had a password, or its command a key, which is not kept."""
 
 
 def keep_preset(preset: Preset) -> str:
@@ -77,10 +80,15 @@ def _spoken(value: Any) -> Any:
 
 
 def _without_passwords(value: Any, is_url: bool = False) -> Any:
-    """The content with the password of each URL hidden; a label may have an `@`."""
+    """The content without passwords of URLs and secrets of a command.
+
+    A label may have an `@`.
+    """
     if isinstance(value, dict):
         return {
-            key: _without_passwords(item, is_url or key in URL_KEYS)
+            key: shown_command(item)
+            if key == COMMAND_KEY and isinstance(item, str)
+            else _without_passwords(item, is_url or key in URL_KEYS)
             for key, item in value.items()
         }
     if isinstance(value, list):

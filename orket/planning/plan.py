@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -33,7 +33,14 @@ from orket.planning.schedule import (
 from orket.planning.targets import Target, resolve_target
 from orket.policy import build_policy, policy_facts
 from orket.providers.options import ServerOptions
-from orket.providers.registry import EMBEDDED, require_provider
+from orket.providers.registry import EMBEDDED, LLAMA_SERVER, require_provider
+from orket.providers.serving.command import (
+    ServeCommand,
+    find_untold,
+    join_words,
+    read_command,
+    told_of,
+)
 from orket.records import (
     Controls,
     FidelityPlan,
@@ -65,6 +72,8 @@ class ServerPlan:
     provider: str
     options: ServerOptions
     timeout_seconds: float
+    command: ServeCommand | None = None
+    """What starts a server for each quant; None where they are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +197,8 @@ def build_plan(
     fidelity = plan_fidelity(table.fidelity, entries) if purpose == MATRIX else None
     if fidelity is not None:
         facts["fidelity"] = msgspec.to_builtins(fidelity)
+    if server.command is not None:
+        facts["serve_cmd"] = str(server.command.shown())
     if budget is not None:
         facts["adaptive"] = [rule_facts(model.policy, len(entries)) for model in models]
     return Plan(
@@ -263,14 +274,19 @@ def _plan_model(
     layers = (profile.table.controls, table.controls, model.controls)
     targets = tuple(
         resolve_target(
-            model, quant, server.provider, server.options.url, preset.path.parent
+            model,
+            quant,
+            server.provider,
+            server.options.url,
+            preset.path.parent,
+            is_served=server.command is not None,
         )
         for quant in model.quants
     )
     controls = _build_controls(layers)
     if any(target.level and target.level.kv for target in targets):
         controls = _with_plain_kv(controls, server)
-    return PlannedModel(
+    planned = PlannedModel(
         model_id=model.id,
         targets=targets,
         controls=controls,
@@ -279,6 +295,25 @@ def _plan_model(
         if model.parameters_billions is None
         else Decimal(model.parameters_billions),
     )
+    if server.command is None:
+        return planned
+    return replace(
+        planned,
+        targets=tuple(
+            _with_command(target, planned.controls_of(target), server.command)
+            for target in targets
+        ),
+    )
+
+
+def _with_command(target: Target, controls: Controls, command: ServeCommand) -> Target:
+    """A target with the command that serves it, or why it cannot be made."""
+    told = told_of(target.ref, controls)
+    missing = target.missing if "path" in command.placeholders else None
+    if missing is None and (untold := find_untold(command, told, target.ref.quant_tag)):
+        missing = f"{target.ref.model_id} {target.ref.quant_tag}: {untold}"
+    shown = join_words(command.shown().fill(told))
+    return replace(target, command=shown, missing=missing)
 
 
 def _with_plain_kv(controls: Controls, server: ServerPlan) -> Controls:
@@ -286,14 +321,17 @@ def _with_plain_kv(controls: Controls, server: ServerPlan) -> Controls:
 
     So all are started alike, and what each really has is verified.
     """
-    if controls.kv_cache is not None or not starts_llamacpp(server):
+    command = server.command
+    is_told = command is None or "kv_cache" in command.sets
+    if controls.kv_cache is not None or not starts_llamacpp(server) or not is_told:
         return controls
     return msgspec.structs.replace(controls, kv_cache=PLAIN_KV)
 
 
 def starts_llamacpp(server: ServerPlan) -> bool:
     """Whether Orket starts an engine of llama.cpp's for each quant."""
-    return server.provider == EMBEDDED
+    is_served = server.command is not None and server.provider == LLAMA_SERVER
+    return server.provider == EMBEDDED or is_served
 
 
 def _profile_limits(preset: Preset) -> tuple[ProfileLimit, ...]:
@@ -338,7 +376,9 @@ def _plan_server(preset: Preset) -> ServerPlan:
     assert table.name is not None
     require_provider(table.name)
     timeout = table.timeout_seconds
+    serve_cmd = table.serve_cmd  # type: ignore[attr-defined, unused-ignore]
     return ServerPlan(
+        command=None if serve_cmd is None else read_command(serve_cmd),
         provider=table.name,
         options=table.options(),
         timeout_seconds=float(DEFAULT_TIMEOUT_SECONDS if timeout is None else timeout),

@@ -23,6 +23,7 @@ from orket.planning.preset_file import (
     check_table,
     read_preset_toml,
 )
+from orket.providers.serving.command import shown_command
 from orket.quants import same_quant
 from orket.records import Override
 from orket.resources import shipped
@@ -239,6 +240,8 @@ def _set(content: Any, path: Sequence[str | int], value: Any) -> None:
 
 
 def _record(key: str, value: Any, preset_value: Any) -> Override:
+    if key == "provider.serve_cmd":
+        value, preset_value = map(_shown_command, (value, preset_value))
     if key in URL_KEYS:
         value, preset_value = _shown(value), _shown(preset_value)
     return Override(
@@ -246,6 +249,10 @@ def _record(key: str, value: Any, preset_value: Any) -> Override:
         value=_json(value),
         preset_value=None if preset_value is None else _json(preset_value),
     )
+
+
+def _shown_command(command: Any) -> Any:
+    return shown_command(command) if isinstance(command, str) else command
 
 
 def _shown(urls: Any) -> Any:

@@ -31,6 +31,7 @@ from orket.levels import read_kv, spell_level, split_level
 from orket.planning.budget import read_budget
 from orket.policy import POLICY_KEYS, policy_value
 from orket.providers.options import OPTION_KEYS, ServerOptions, build_options
+from orket.providers.serving.command import read_command
 from orket.tasks.sandboxes import NAMES as SANDBOXES
 from orket.tasks.task import BUCKETS
 from orket.text import nearest
@@ -69,7 +70,14 @@ else:
         "_OptionsTable",
         __base__=Table,
         **{
-            key.name: (bool | None if key.is_switch else Word | None, None)
+            key.name: (
+                bool | None
+                if key.is_switch
+                else Positive | None
+                if key.is_number
+                else Word | None,
+                None,
+            )
             for key in OPTION_KEYS
         },
     )
@@ -313,6 +321,7 @@ def _word_problems(
         except UsageError as error:
             problems.append((("budget",), str(error)))
     problems += _level_problems(content)
+    problems += _command_problems(content)
     for key, kind, known in (
         ("buckets", "bucket", BUCKETS),
         ("sandbox", "sandbox", SANDBOXES),
@@ -324,6 +333,20 @@ def _word_problems(
             if isinstance(name, str) and name not in known
         ]
     return problems
+
+
+def _command_problems(
+    content: Mapping[str, Any],
+) -> list[tuple[tuple[str | int, ...], str]]:
+    """What is wrong with the command that serves a quant."""
+    provider = content.get("provider")
+    command = provider.get("serve_cmd") if isinstance(provider, dict) else None
+    try:
+        if isinstance(command, str):
+            read_command(command)
+    except UsageError as error:
+        return [(("provider", "serve_cmd"), str(error))]
+    return []
 
 
 def _level_problems(

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 
-from orket.errors import UsageError
+from orket.errors import OrketError, UsageError
 from orket.levels import Level
 from orket.planning.fit import context_of
 from orket.planning.plan import Plan
 from orket.planning.targets import Target, say_shared
-from orket.providers.registry import EMBEDDED, SETS_CONTEXT, SETS_KV_CACHE
+from orket.providers.registry import (
+    EMBEDDED,
+    SETS_CONTEXT,
+    SETS_KV_CACHE,
+    create_adapter,
+)
 from orket.tasks.bank import Task
 
 
 def list_missing(plan: Plan) -> list[str]:
     """Why the plan, or a quant of it, cannot be run on this machine; one line each."""
-    lines = [*_missing_files(plan), *_levels_not_set(plan)]
+    lines = [*_missing_files(plan), *_levels_not_set(plan), *_missing_program(plan)]
     if plan.server.provider != EMBEDDED:
         return lines
     return [*_missing_engine(plan), *lines, *_excess_threads(plan)]
@@ -97,23 +102,49 @@ def _missing_files(plan: Plan) -> list[str]:
 def _levels_not_set(plan: Plan) -> list[str]:
     """Quants at a level that their server cannot be told: it would be a wrong name."""
     lines = []
+    command = plan.server.command
+    sets_kv = plan.server.provider in SETS_KV_CACHE
+    sets_context = plan.server.provider in SETS_CONTEXT
+    if command is not None:
+        sets_kv = "kv_cache" in command.sets
+        sets_context = "context_tokens" in command.sets
     for model in plan.models:
         for target in model.targets:
             level = target.level or Level()
             lines += _beyond_engine(plan, target, level)
             place = f"{model.model_id} {target.ref.quant_tag}"
             provider = plan.server.provider
-            if level.kv is not None and provider not in SETS_KV_CACHE:
+            if command is not None and (
+                (level.kv is not None and not sets_kv)
+                or (level.context_tokens is not None and not sets_context)
+            ):
+                lines.append(
+                    f"{place}: the command does not say {{kv}} or {{ctx}}: add it "
+                    "where the server takes it, or leave the level out"
+                )
+                continue
+            if level.kv is not None and not sets_kv:
                 lines.append(
                     f"{place}: {_KV_ELSEWHERE.get(provider, _KV_NOT_SET)}: leave the "
                     "level out, or let Orket start the engine (embedded, --serve-cmd)"
                 )
-            if level.context_tokens is not None and provider not in SETS_CONTEXT:
+            if level.context_tokens is not None and not sets_context:
                 lines.append(
                     f"{place}: the context of a {provider} server is set where it is "
                     "started: leave the level out, or let Orket start it (--serve-cmd)"
                 )
     return lines
+
+
+def _missing_program(plan: Plan) -> list[str]:
+    """A command that is not there, or that cannot say where it listens."""
+    if plan.server.command is None:
+        return []
+    try:
+        create_adapter(plan.server.provider, plan.server.options).describe()
+    except OrketError as error:
+        return [str(error)]
+    return []
 
 
 def _beyond_engine(plan: Plan, target: Target, level: Level) -> list[str]:

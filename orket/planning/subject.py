@@ -70,6 +70,14 @@ def find_subject(
     return Subject(provider or OLLAMA, url=options.url or ollama_url(), model=word)
 
 
+def is_model_name(word: str) -> bool:
+    """Whether a word names no preset, no file and no server, and so a model."""
+    if word in known_presets() or word.endswith((".toml", ".gguf")):
+        return False
+    is_place = word.startswith(("http://", "https://")) or _looks_like_a_path(word)
+    return not is_place and not Path(word).expanduser().exists()
+
+
 def ollama_url(environment: str | None = None) -> str:
     """Where the user's Ollama listens, as $OLLAMA_HOST says it.
 

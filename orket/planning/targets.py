@@ -6,12 +6,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orket.errors import UsageError
 from orket.levels import Level, split_level, without_level
 from orket.planning.preset_file import ModelTable, NameTable
 from orket.planning.weights import read_weights
 from orket.providers.contract import ModelRef
+from orket.providers.registry import EMBEDDED
 from orket.quants import ollama_spelling, same_quant
 from orket.resources import shipped
 
@@ -33,18 +35,26 @@ class Target:
     publisher: str | None = None
     level: Level | None = None
     """What it asks for beside its weights: an entry of the ladder of its own."""
+    command: str | None = None
+    """What Orket starts its server by, without secrets; the port stays open."""
     missing: str | None = None
     """Why it cannot be run here, where that is known before the server is asked."""
 
 
 def resolve_target(
-    model: ModelTable, quant: str, provider: str, url: str | None, folder: Path
+    model: ModelTable,
+    quant: str,
+    provider: str,
+    url: str | None,
+    folder: Path,
+    is_served: bool = False,
 ) -> Target:
     """The target of one quant. Raises UsageError for a name that cannot be made.
 
-    A file that is not there is told by `missing`: a plan needs no files.
+    A file that is not there is told by `missing`: a plan needs no files. Where a
+    command serves each quant alone, it needs no name at its server.
     """
-    names = _names_for(model, provider)
+    names = _names_for(model, provider, is_served)
     base, level = split_level(quant)
     words = _words(model.id, base)
     server_url = _fill_url(_own(names.urls, quant) or names.url or url, words)
@@ -56,9 +66,9 @@ def resolve_target(
     pattern = _fill(called or names.file, words) or ""
     place = f"{model.id} {quant}"
     given = _fill(names.name or names.tag or names.key, words)
-    found = _find_files(pattern, folder)
+    found, stem = _find_files(pattern, folder), Path(pattern).stem
     if len(found) != 1:
-        ref = ModelRef(model.id, quant, given or Path(pattern).stem)
+        ref = ModelRef(model.id, quant, given or ("" if is_served else stem))
         said = f"{place}: {_say_missing(pattern, found, folder)}"
         return Target(ref, server_url, level=level, missing=said)
     path = found[0]
@@ -67,7 +77,7 @@ def resolve_target(
     except UsageError as error:
         raise UsageError(f"{place}: {error.message}", error.hint) from error
     return Target(
-        ModelRef(model.id, quant, given or path.stem, path),
+        ModelRef(model.id, quant, given or ("" if is_served else path.stem), path),
         server_url,
         weights.digest,
         weights.model_bytes,
@@ -80,13 +90,16 @@ def resolve_target(
 
 def say_shared(targets: Sequence[Target]) -> list[str]:
     """Which quants are one and the same thing: a figure of it would have two names."""
-    seen: dict[tuple[str | None, str, Path | None, Level | None], ModelRef] = {}
+    seen: dict[tuple[Any, ...], ModelRef] = {}
     said = []
     for target in targets:
         ref = target.ref
-        other = seen.setdefault((target.url, ref.name, ref.path, target.level), ref)
+        key = target.url, ref.name, ref.path, target.level, target.command
+        other = seen.setdefault(key, ref)
         if other != ref:
-            place = str(ref.path or ref.name or "what one server holds")
+            place = str(
+                ref.path or ref.name or target.command or "what one server holds"
+            )
             said.append(
                 f"model {ref.model_id}: {other.quant_tag} and {ref.quant_tag} are both"
                 f" {place}: give each its own name, or its own server with --url"
@@ -95,9 +108,12 @@ def say_shared(targets: Sequence[Target]) -> list[str]:
     return said
 
 
-def _names_for(model: ModelTable, provider: str) -> NameTable:
+def _names_for(model: ModelTable, provider: str, is_served: bool) -> NameTable:
     if provider in model.names:
         return model.names[provider]
+    if is_served:
+        # A file is a file, whoever serves it.
+        return model.names.get(EMBEDDED, NameTable())
     raise UsageError(
         f"model {model.id} has no name for the provider {provider}",
         f"it has names for {', '.join(sorted(model.names))}; add "

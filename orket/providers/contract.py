@@ -216,6 +216,32 @@ class Fetches(Protocol):
 
 
 @runtime_checkable
+class SaysReady(Protocol):
+    """An adapter that can find out cheaply whether its server takes calls."""
+
+    def is_ready(self) -> bool:
+        """Whether the server answers, and has loaded what it serves."""
+        ...
+
+
+@runtime_checkable
+class ReadsLog(Protocol):
+    """An adapter that finds controls in what its server wrote when it started."""
+
+    def read_log(self, log: str) -> Controls:
+        """The controls that a log tells; None in a field that it does not."""
+        ...
+
+
+@runtime_checkable
+class StartsServers(Protocol):
+    """An adapter whose server is there only while a model is loaded."""
+
+    info: ServerInfo | None
+    """What the server that was loaded last said of itself; None before the first."""
+
+
+@runtime_checkable
 class ScoresPath(Protocol):
     """An adapter whose server tells the likeliest tokens at each place of an answer.
 

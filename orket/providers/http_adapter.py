@@ -11,6 +11,8 @@ from orket.providers.http.transport import Transport
 from orket.providers.registry import DEFAULT_URLS
 from orket.records import Capabilities
 
+READY_SECONDS = 5.0
+
 
 class HttpAdapter:
     """Base of an adapter: one address, one connection, and nothing known of it.
@@ -21,6 +23,8 @@ class HttpAdapter:
 
     name: str
     default_url: ClassVar[str | None] = None
+    ready_route: ClassVar[str] = "/v1/models"
+    """What answers once the server takes calls."""
 
     def __init__(self, options: ServerOptions) -> None:
         url = options.url or self.default_url or DEFAULT_URLS[self.name]
@@ -29,6 +33,11 @@ class HttpAdapter:
         )
         self._options = options
         self._http = Transport(endpoint, options.insecure, options.clock)
+
+    def is_ready(self) -> bool:
+        """Whether the server answers, be it to refuse a key."""
+        status = self._http.get(self.ready_route, READY_SECONDS).status
+        return status is not None and status < 500
 
     def other_models(self) -> list[str] | None:
         """Unknown."""

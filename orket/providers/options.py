@@ -23,7 +23,8 @@ def option(
     """A key of `[provider]`.
 
     `flag` is its option on the command line, `asks` whether it is needed already to
-    ask a server what it is. A default of True or False makes it a switch.
+    ask a server what it is. A default of True or False makes it a switch, a number one
+    that takes a whole number from 1.
     """
     about_it = {"flag": flag, "about": about, "metavar": metavar, "asks": asks}
     return field(default=default, metadata=about_it)
@@ -39,6 +40,18 @@ class ServerOptions:
         "--engine",
         "A llama-server binary to start instead of the embedded one.",
         metavar="FILE",
+    )
+    serve_cmd: str | None = option(
+        "--serve-cmd",
+        "Start this command for each quant, and end it: {quant}, {path}, {port}, ...",
+        metavar="COMMAND",
+    )
+    """May hold a key: shown by `shown_command` of `serving.command` alone."""
+    serve_timeout_seconds: int = option(
+        "--serve-timeout",
+        "Time that a server so started may take until it answers.",
+        1800,
+        metavar="SECONDS",
     )
     streaming: bool = option("--stream/--no-stream", "Streamed or whole answers.", True)
     unload_others: bool = option(
@@ -61,6 +74,8 @@ class ServerOptions:
         False,
         asks=True,
     )
+    log_folder: Path | None = None
+    """Where the output of servers that are started is kept; None keeps none."""
     clock: Any = None
     """A clock in place of the machine's (`orket.providers.http.wire.WallClock`)."""
 
@@ -75,10 +90,16 @@ class OptionKey:
     about: str
     metavar: str | None
     asks: bool
+    is_number: bool = False
 
 
 OPTION_KEYS = tuple(
-    OptionKey(each.name, isinstance(each.default, bool), **each.metadata)
+    OptionKey(
+        each.name,
+        isinstance(each.default, bool),
+        is_number=type(each.default) is int,
+        **each.metadata,
+    )
     for each in fields(ServerOptions)
     if each.metadata
 )

@@ -18,9 +18,10 @@ from orket.text import nearest
 GROUP = "orket.providers"
 
 EMBEDDED = "embedded"
+LLAMA_SERVER = "llama-server"
 BUILT_IN = {
     EMBEDDED: "orket.providers.llamacpp.embedded:EmbeddedAdapter",
-    "llama-server": "orket.providers.llamacpp.server:LlamaServerAdapter",
+    LLAMA_SERVER: "orket.providers.llamacpp.server:LlamaServerAdapter",
     "ollama": "orket.providers.ollama.adapter:OllamaAdapter",
     "lmstudio": "orket.providers.lmstudio.adapter:LmStudioAdapter",
     "vllm": "orket.providers.vllm:VllmAdapter",
@@ -56,11 +57,21 @@ def require_provider(name: str) -> None:
 
 
 def create_adapter(name: str, options: ServerOptions | None = None) -> Adapter:
-    """The adapter of that name, not yet connected.
+    """The adapter of that name, not yet connected; with a command, to be started.
 
     Raises UsageError naming the known ones, or what is wrong with the options.
     """
-    return _find(name)(options or ServerOptions())
+    options = options or ServerOptions()
+    if options.serve_cmd is None:
+        return _find(name)(options)
+    if name == EMBEDDED:
+        raise UsageError(
+            "the embedded engine is no server that a command starts",
+            "name what the command serves: --provider llama-server, vllm, openai, ...",
+        )
+    from orket.providers.serving.adapter import serve
+
+    return serve(name, _find(name), options)
 
 
 def _find(name: str) -> Callable[[ServerOptions], Adapter]:

@@ -53,6 +53,7 @@ class VllmAdapter(HttpAdapter):
     """One vLLM server. It was started for one model and holds it until it ends."""
 
     name = "vllm"
+    ready_route = "/health"
 
     def __init__(self, options: ServerOptions) -> None:
         super().__init__(options)

@@ -165,8 +165,9 @@ class BlockRunner:
         context.reporter.loading(target.ref.model_id, target.ref.quant_tag)
         began_ns = context.clock.monotonic_ns()
         with context.interrupts.allowed():
-            info = context.servers.info(target)
+            context.servers.info(target)
             loaded = context.servers.load(target, controls)
+            info = context.servers.info(target)
         context.forecast.saw_load((context.clock.monotonic_ns() - began_ns) / 10**9)
         _check_identity(target, loaded)
         adapter = context.servers.adapter(target)

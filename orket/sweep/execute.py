@@ -50,6 +50,8 @@ __all__ = [
     "run_sweep",
 ]
 
+LOGS = "logs"
+"""Folder of the warehouse with the output of servers that sweeps started."""
 NO_LOCKS = (
     "the warehouse's file system has no locks: see to it yourself that no other "
     "process runs this sweep"
@@ -76,6 +78,7 @@ def run_sweep(
         raise UsageError(missing[0] + more)
     if plan.sidecar is not None:
         check_sidecar(plan.sidecar)
+    logs = warehouse.path / LOGS / f"sweep_id={plan.sweep_id}"
     reporter, clock = reporter or Silence(), clock or SystemClock()
     fingerprint = read_fingerprint()
     with ExitStack() as held:
@@ -84,7 +87,7 @@ def run_sweep(
             if is_complete(warehouse, plan, fingerprint.id):
                 return Outcome(plan.sweep_id, COMPLETED, 0, was_complete=True)
         interrupts = held.enter_context(Interrupts())
-        servers = held.enter_context(Servers(plan, clock))
+        servers = held.enter_context(Servers(plan, clock, logs))
         observer = held.enter_context(Observer())
         context = Context(
             plan,
@@ -96,7 +99,7 @@ def run_sweep(
             reporter,
             clock.now(),
         )
-        infos = meet_servers(context)
+        meet_servers(context)
         if not resume:
             # Nobody else can know its id before the manifest is there.
             _claim(plan, warehouse, reporter, held)
@@ -104,7 +107,7 @@ def run_sweep(
         if resume:
             progress = read_progress(warehouse, plan, fingerprint.id)
             progress.hand_to(context)
-        manifest = open_sweep(context, RESUME if resume else START, fingerprint, infos)
+        manifest = open_sweep(context, RESUME if resume else START, fingerprint)
         warehouse.append("sweeps", [manifest], plan.sweep_id)
         return _Executor(context, warehouse, progress).run()
 

@@ -123,6 +123,7 @@ def quant_entry(
         kv_cache=controls.kv_cache,
         kv_bits_milli=kv_bits_milli(controls.kv_cache),
         kv_cache_bytes=need.kv_bytes if need else None,
+        serve_command=target.command,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orket.errors import OrketError
 from orket.machine.fingerprint import Fingerprint
-from orket.providers.contract import LoadedModel, ServerInfo
+from orket.providers.contract import LoadedModel, ServerInfo, StartsServers
 from orket.records import SweepRow
 from orket.sweep.context import Context
 from orket.sweep.manifest import build_manifest
@@ -23,10 +23,11 @@ def open_sweep(
     context: Context,
     kind: str,
     fingerprint: Fingerprint,
-    infos: dict[str, list[ServerInfo]],
 ) -> SweepRow:
     """The manifest of the sweep, with what its servers tell before the first call."""
     loaded = _load_first(context)
+    # What Orket starts can tell of itself only now.
+    infos = meet_servers(context)
     return build_manifest(
         context.plan,
         kind,
@@ -46,8 +47,9 @@ def _load_first(context: Context) -> dict[str, LoadedModel]:
     """
     plan = context.plan
     loaded: dict[str, LoadedModel] = {}
+    tried: set[tuple[str, str]] = set()
     for run in plan.runs:
-        if run.model_id in loaded:
+        if run.model_id in loaded or (run.model_id, run.quant_tag) in tried:
             continue
         target = plan.target(run.model_id, run.quant_tag)
         controls = plan.controls_of(target)
@@ -55,7 +57,9 @@ def _load_first(context: Context) -> dict[str, LoadedModel]:
             with context.interrupts.allowed():
                 loaded[run.model_id] = context.servers.load(target, controls)
         except OrketError:
-            break
+            if not isinstance(context.servers.adapter(target), StartsServers):
+                break
+            tried.add((run.model_id, run.quant_tag))
     return loaded
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from orket.errors import OrketError, ServerError
 from orket.machine.clock import Clock
@@ -14,6 +15,7 @@ from orket.providers.contract import (
     LoadedModel,
     ModelRef,
     ServerInfo,
+    StartsServers,
 )
 from orket.providers.http.problems import IdentityMismatch
 from orket.providers.registry import create_adapter
@@ -24,7 +26,9 @@ from orket.sweep.failures import GONE_SERVER, error_class
 class Servers:
     """Adapters by URL, and what is resident at each."""
 
-    def __init__(self, plan: Plan, clock: Clock) -> None:
+    def __init__(self, plan: Plan, clock: Clock, logs: Path | None = None) -> None:
+        """`logs` is where the output of servers that Orket starts is kept."""
+        self._logs = logs
         self._plan = plan.server
         self._clock = clock
         self._adapters: dict[str | None, Adapter] = {}
@@ -43,14 +47,23 @@ class Servers:
         if target.url not in self._adapters:
             self._adapters[target.url] = create_adapter(
                 self._plan.provider,
-                replace(self._plan.options, url=target.url, clock=self._clock),
+                replace(
+                    self._plan.options,
+                    url=target.url,
+                    clock=self._clock,
+                    log_folder=self._logs,
+                ),
             )
         return self._adapters[target.url]
 
     def info(self, target: Target) -> ServerInfo:
         """What the target's server says of itself. Raises ServerError."""
+        adapter = self.adapter(target)
+        if isinstance(adapter, StartsServers) and adapter.info is not None:
+            # Each quant has a server of its own.
+            return adapter.info
         if target.url not in self._infos:
-            self._infos[target.url] = self.adapter(target).describe()
+            self._infos[target.url] = adapter.describe()
         return self._infos[target.url]
 
     def identify(self, target: Target) -> LoadedModel | None:

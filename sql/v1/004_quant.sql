@@ -28,6 +28,7 @@ WITH entries AS (
         quant.entry.kv_bits_milli AS kv_bits_milli,
         quant.entry.context_tokens AS context_tokens,
         quant.entry.kv_cache_bytes AS kv_cache_bytes,
+        quant.entry.serve_command AS serve_command,
         quant.entry.model_bytes + quant.entry.kv_cache_bytes AS planned_bytes,
         v1.micro(
             CAST(quant.entry.model_bytes AS HUGEINT) * 8, quant.entry.parameters
@@ -103,6 +104,7 @@ SELECT
     kv_cache_bytes,
     planned_bytes,
     has_levels,
+    serve_command,
     rank_bpw_micro IS NOT NULL AS rank_known,
     quant_rank,
     CASE
@@ -138,5 +140,6 @@ COMMENT ON COLUMN v1.quant.context_tokens IS 'Context asked for, tokens, NULL wh
 COMMENT ON COLUMN v1.quant.kv_cache_bytes IS 'KV cache at its context, by the file''s metadata, bytes';
 COMMENT ON COLUMN v1.quant.planned_bytes IS 'Weights and KV cache, bytes';
 COMMENT ON COLUMN v1.quant.has_levels IS 'Quants of this session differ in KV cache or context';
+COMMENT ON COLUMN v1.quant.serve_command IS 'What Orket started its server by, without secrets; the port is open';
 COMMENT ON COLUMN v1.quant.size_rank IS 'Place by memory in the session, 1 = smallest: the precision rank unless levels differ';
 COMMENT ON COLUMN v1.quant.quant_rank IS 'Precision rank in the session, 1 = least precise, NULL if not known';

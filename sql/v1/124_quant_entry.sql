@@ -20,6 +20,7 @@ SELECT
         'kv_cache': weights.kv_cache,
         'context_tokens': weights.context_tokens,
         'kv_cache_bytes': weights.kv_cache_bytes,
+        'serve_command': weights.serve_command,
         'model_digest': weights.model_digest,
         'tensor_types': list_transform(
             weights.tensor_types, lambda entry: {'key': entry.type, 'value': entry.tensors}

@@ -57,7 +57,8 @@ SIDEWAYS = {
 WINGS = {
     "http": set(),
     "reading": {"http"},
-    "llamacpp": {"http", "reading"},
+    "serving": {"http", "reading"},
+    "llamacpp": {"http", "reading", "serving"},
     "ollama": {"http", "reading"},
     "lmstudio": {"http", "reading"},
     "tgi": {"http", "reading"},

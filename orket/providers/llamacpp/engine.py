@@ -8,32 +8,33 @@ way and not the server under it.
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
-import tempfile
-import threading
 import time
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from orket.errors import MissingExtra, UsageError
-from orket.levels import read_kv
+from orket.levels import kv_types, read_kv
+from orket.providers.http.endpoint import read_endpoint
 from orket.providers.http.problems import EngineFailure, one_line
-from orket.providers.reading.figures import mapping, nanoseconds, sequence, text
+from orket.providers.http.transport import Transport
+from orket.providers.reading.figures import nanoseconds, sequence, text
+from orket.providers.serving.child import STOP_SECONDS, ChildProcess, quiet
+from orket.providers.serving.ports import KEEPER, LOOPBACK, find_free_port
 
 START_SECONDS = 1800.0
 """A very large model on a slow disk loads for many minutes."""
-STOP_SECONDS = 8.0
+HEALTH_SECONDS = 2.0
+HEALTH_POLL_SECONDS = 0.05
 LOG_SECONDS = 1.0
 LOG_POLL_SECONDS = 0.01
-LOG_BYTES = 65_536
+LOG_OF_CACHE = "4"
+"""Verbosity at which the KV cache is logged when it is made."""
 BINARY = "llama-server"
 
 _LOG_ERROR = re.compile(r"^\d[\d.]* E \s*(.*)$", re.MULTILINE)
@@ -84,7 +85,7 @@ def read_version(binary: str | None) -> str | None:
     """The engine's version: the wheel's, or what the binary says of itself."""
     if binary is None:
         return f"xllamacpp {version('xllamacpp')}"
-    with _quiet():
+    with quiet():
         said = subprocess.run(
             [binary, "--version"], capture_output=True, timeout=30, check=False
         )
@@ -94,40 +95,29 @@ def read_version(binary: str | None) -> str | None:
     return None
 
 
-class EngineProcess:
+class EngineProcess(ChildProcess):
     """One running server process and what it told about itself."""
 
     def __init__(self, settings: EngineSettings) -> None:
         """Start the server and wait until it answers. Raises EngineFailure."""
+        super().__init__(_CHILD if settings.binary is None else KEEPER)
         self.settings = settings
-        handle, name = tempfile.mkstemp(prefix="orket-engine-", suffix=".log")
-        self._log_path, self._log = Path(name), os.fdopen(handle, "rb")
-        # Opened anew, to append: reading it must not move where the engine writes.
-        with self._log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", str(_CHILD)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                **_own_session(),
-            )
-        with _quiet():
-            # Gone with the last process that holds it; Windows refuses until then.
-            self._log_path.unlink()
+        began_ns = time.perf_counter_ns()
         try:
-            said = self._hear()
+            if settings.binary is None:
+                said = self.hear(asdict(settings), START_SECONDS)
+                self.address = text(said.get("address")) or ""
+                self.load_ns = nanoseconds(said.get("load_ns"))
+            else:
+                said = self._serve_binary(settings.binary)
+                self.load_ns = time.perf_counter_ns() - began_ns
+            if not self.address:
+                self._refuse()
         except BaseException:
             self.stop()
             raise
-        self.address = str(said["address"])
-        self.load_ns = nanoseconds(said.get("load_ns"))
         devices = said.get("devices")
         self.cpu_only = None if devices is None else _is_cpu_only(sequence(devices))
-
-    @property
-    def pid(self) -> int:
-        """The process that owns the server."""
-        return self._process.pid
 
     def pids(self) -> list[int]:
         """The processes the engine computes in: this one, or the binary below it."""
@@ -141,22 +131,6 @@ class EngineProcess:
             return []
         return [process.pid for process in below]
 
-    def is_alive(self, wait_seconds: float = 0.0) -> bool:
-        """Whether the process still runs, waiting a moment for a dying one."""
-        try:
-            self._process.wait(wait_seconds)
-        except subprocess.TimeoutExpired:
-            return True
-        return False
-
-    def explain_death(self) -> str:
-        """How the process ended, in a line."""
-        code = self._process.returncode
-        if code is not None and code < 0:
-            return f"killed by {_signal_name(-code)}"
-        cause = self._cause()
-        return f"exit code {code}: {cause}" if cause else f"exit code {code}"
-
     def threads(self) -> int | None:
         """The threads it computes with, as its log says.
 
@@ -165,86 +139,96 @@ class EngineProcess:
         """
         deadline = time.monotonic() + LOG_SECONDS
         while True:
-            if found := _LOG_THREADS.search(self._read_log()):
-                return int(found.group(1))
+            if (found := read_threads_log(self.read_log())) is not None:
+                return found
             if time.monotonic() > deadline or not self.is_alive():
                 return None
             time.sleep(LOG_POLL_SECONDS)
 
     def kv_cache(self) -> str | None:
         """The type of its KV cache, as its log says; None where it does not."""
-        return read_kv_log(self._read_log())
+        return read_kv_log(self.read_log())
 
-    def stop(self) -> None:
-        """End the process. Raises EngineFailure when it cannot be ended."""
-        if self._process.stdin is not None:
-            with _quiet():
-                self._process.stdin.close()
-        if self.is_alive(STOP_SECONDS):
-            self._end_session()
-        gone = not self.is_alive(STOP_SECONDS)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        self._log.close()
-        with _quiet():
-            self._log_path.unlink(missing_ok=True)
-        if not gone:
-            raise EngineFailure(
-                f"the engine process {self.pid} does not end", "end it by hand"
-            )
-
-    def _hear(self) -> dict[str, Any]:
-        """The line by which the child says that it is ready."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        line = json.dumps(asdict(self.settings)).encode() + b"\n"
-        late = threading.Timer(START_SECONDS, self._process.kill)
-        late.daemon = True
-        late.start()
-        try:
-            with _quiet():
-                self._process.stdin.write(line)
-                self._process.stdin.flush()
-            said = self._process.stdout.readline()
-        finally:
-            late.cancel()
-        try:
-            document = mapping(json.loads(said))
-        except ValueError:
-            document = {}
-        if text(document.get("address")) is None:
-            self.is_alive(STOP_SECONDS)
-            raise EngineFailure(
-                f"the engine did not start with {self.settings.model}: "
-                f"{self._cause() or self.explain_death()}",
-                "check the file and the controls, or try another one",
-                "ENGINE_NOT_STARTED",
-            )
-        return dict(document)
-
-    def _cause(self) -> str | None:
+    def cause(self) -> str | None:
         """The first error in the engine's log, else its last line."""
-        log = self._read_log()
-        found = _LOG_ERROR.search(log)
-        if found:
-            return one_line(found.group(1))
-        lines = [line for line in log.splitlines() if line.strip()]
-        return one_line(lines[-1]) if lines else None
+        found = _LOG_ERROR.search(self.read_log())
+        return one_line(found.group(1)) if found else super().cause()
 
-    def _read_log(self) -> str:
-        """The beginning and the end of the engine's log."""
-        with _quiet():
-            self._log.seek(0)
-            head = self._log.read(LOG_BYTES)
-            self._log.seek(max(len(head), self._log.seek(0, os.SEEK_END) - LOG_BYTES))
-            return (head + self._log.read(LOG_BYTES)).decode("utf-8", "replace")
-        return ""
+    def _serve_binary(self, binary: str) -> dict[str, Any]:
+        """Start the binary and wait until it has loaded its model."""
+        port = self.settings.port or find_free_port()
+        self.address = ""
+        argv = binary_command(self.settings, binary, port)
+        keep = {"argv": argv, "cpus": self.settings.cpus, "secrets": []}
+        if not self.hear(keep, START_SECONDS):
+            return {}
+        address = f"http://{LOOPBACK}:{port}"
+        deadline = time.monotonic() + START_SECONDS
+        with closing(Transport(read_endpoint(address))) as transport:
+            while self.is_alive() and time.monotonic() < deadline:
+                if transport.get("/health", HEALTH_SECONDS).ok:
+                    self.address = address
+                    return {}
+                time.sleep(HEALTH_POLL_SECONDS)
+        return {}
 
-    def _end_session(self) -> None:
-        with _quiet():
-            if sys.platform == "win32":
-                self._process.kill()
-            else:
-                os.killpg(self._process.pid, signal.SIGKILL)
+    def _refuse(self) -> NoReturn:
+        self.is_alive(STOP_SECONDS)
+        raise EngineFailure(
+            f"the engine did not start with {self.settings.model}: "
+            f"{self.cause() or self.explain_death()}",
+            "check the file and the controls, or try another one",
+            "ENGINE_NOT_STARTED",
+        )
+
+
+def binary_command(settings: EngineSettings, binary: str, port: int) -> list[str]:
+    """The command line of a llama-server; what its build does not know is left out.
+
+    But for the type of the KV cache: another one would be measured under this name.
+    """
+    listed = subprocess.run(
+        [binary, "--help"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    known = listed.stdout + listed.stderr
+    wanted: list[list[str]] = [
+        ["--model", settings.model],
+        ["--alias", settings.alias],
+        ["--host", LOOPBACK],
+        ["--port", str(port)],
+        ["--parallel", "1"],
+        ["--ctx-size", str(settings.context_tokens)],
+        ["--metrics"],
+        ["--slots"],
+        ["--cache-ram", "0"],
+        ["--fit", "off"],
+        ["--no-webui"],
+    ]
+    if settings.threads is not None:
+        threads = str(settings.threads)
+        wanted += [["--threads", threads], ["--threads-batch", threads]]
+    if settings.batch_tokens is not None:
+        batch = settings.batch_tokens
+        wanted += [
+            ["--batch-size", str(batch)],
+            ["--ubatch-size", str(min(batch, 512))],
+        ]
+    flags = [flag for flag in wanted if flag[0] in known]
+    if settings.kv_cache is not None:
+        keys, values = kv_types(settings.kv_cache)
+        flags += [["--cache-type-k", keys], ["--cache-type-v", values]]
+        flags += [["--verbosity", LOG_OF_CACHE]] if "--verbosity" in known else []
+    return [binary, *(word for flag in flags for word in flag)]
+
+
+def read_threads_log(log: str) -> int | None:
+    """The threads that a log of llama.cpp's names; None where it names none."""
+    found = _LOG_THREADS.search(log)
+    return int(found.group(1)) if found else None
 
 
 def read_kv_log(log: str) -> str | None:
@@ -256,30 +240,5 @@ def read_kv_log(log: str) -> str | None:
     return read_kv(told.pop()) if len(told) == 1 else None
 
 
-def _own_session() -> dict[str, Any]:
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"start_new_session": True}
-
-
 def _is_cpu_only(devices: list[Any]) -> bool:
     return all(str(device).endswith(("_CPU", "_ACCEL")) for device in devices)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-class _quiet:  # noqa: N801
-    """A process or a file that is gone already is as good as ended."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> bool:
-        return kind is not None and issubclass(
-            kind, (OSError, ValueError, subprocess.SubprocessError)
-        )

@@ -18,6 +18,7 @@ from orket.providers.contract import (
 from orket.providers.http_adapter import HttpAdapter
 from orket.providers.identity import listed_model, require_bits
 from orket.providers.kinds import refuse_other_kind
+from orket.providers.llamacpp.engine import read_kv_log, read_threads_log
 from orket.providers.llamacpp.protocol import (
     HeldModel,
     LlamaCppServer,
@@ -40,6 +41,7 @@ class LlamaServerAdapter(HttpAdapter):
     """A llama-server that somebody else started."""
 
     name = "llama-server"
+    ready_route = "/health"
 
     def __init__(self, options: ServerOptions) -> None:
         super().__init__(options)
@@ -144,6 +146,14 @@ class LlamaServerAdapter(HttpAdapter):
         shown = file_name(name) if "/" in name or "\\" in name else name
         ref = listed_model(shown, quant_of_words(held.ftype) or held_quant(held))
         return [replace(ref, name=name)]
+
+    def read_log(self, log: str) -> Controls:
+        """What its log tells that its routes do not: threads and KV cache."""
+        threads = read_threads_log(log)
+        return Controls(
+            threads=None if threads is None else str(threads),
+            kv_cache=read_kv_log(log),
+        )
 
     def server_load(self) -> ServerLoad | None:
         """The server's counters; None when it shows none."""

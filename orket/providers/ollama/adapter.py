@@ -63,6 +63,7 @@ class OllamaAdapter(HttpAdapter):
     """One Ollama server at `/api`."""
 
     name = "ollama"
+    ready_route = "/api/version"
 
     def __init__(self, options: ServerOptions) -> None:
         super().__init__(options)

@@ -55,6 +55,7 @@ class TgiAdapter(HttpAdapter):
     """One TGI server. It was started for one model and holds it until it ends."""
 
     name = "tgi"
+    ready_route = "/health"
 
     def __init__(self, options: ServerOptions) -> None:
         super().__init__(options)
