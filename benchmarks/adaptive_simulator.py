@@ -13,22 +13,22 @@ the minimum viable quant truly is.
 from __future__ import annotations
 
 import argparse
-import random
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
-from benchmarks.advice_simulator import (
+from benchmarks.advice_simulator import make_manifest, make_run
+from benchmarks.advice_worlds import (
     MS,
     PASS_RATE,
     THRESHOLD,
     Profile,
+    dice_of,
     draw_answers,
-    make_manifest,
-    make_run,
     true_rates,
 )
 from orket.evidence import retention_table
@@ -73,7 +73,7 @@ class _World:
     profile: Profile
     tags: list[str]
     blocks: dict[int, list[PlannedRun]]
-    passes: Callable[[int, int, int], bool]
+    passes: Callable[[int, int, int], int]
     kept: list[float]
     wall_ns: Callable[[int, int], int]
     clock: int = 0
@@ -106,9 +106,7 @@ def simulate(
     for profile in profiles:
         for number in range(sweeps):
             name = f"{profile.name.replace(' ', '-')}-{number}"
-            worlds[name] = _begin(
-                warehouse, name, profile, random.Random(f"{seed}/{name}")
-            )
+            worlds[name] = _begin(warehouse, name, profile, dice_of(f"{seed}/{name}"))
     for _ in range(MOST_ROUNDS):
         with warehouse.session() as session:
             looks = session.rows("SELECT * FROM v1.next_round ORDER BY sweep_id")
@@ -127,16 +125,17 @@ def simulate(
 
 
 def _begin(
-    warehouse: Warehouse, name: str, profile: Profile, dice: random.Random
+    warehouse: Warehouse, name: str, profile: Profile, dice: np.random.Generator
 ) -> _World:
     tags = [f"Q{number}" for number in range(profile.quants)]
     lost, gained = true_rates(profile, dice)
-    passes = draw_answers(profile, lost, gained, dice)
-    # Drawn now, so that the truth does not hang on who is asked first.
-    for quant in range(profile.quants):
-        for task in range(profile.tasks):
-            passes(quant, task, 1)
-    lengths = [dice.lognormvariate(0, 0.5) for _ in range(profile.tasks)]
+    # All are drawn now: the truth does not hang on who is asked first.
+    answers = draw_answers(profile, lost, gained, dice)
+    lengths = dice.lognormal(0, 0.5, profile.tasks).tolist()
+
+    def passes(quant: int, task: int, repetition: int) -> int:
+        return int(answers[repetition - 1, quant, task])
+
     tasks = [f"t{number:03}" for number in range(profile.tasks)]
     manifest = make_manifest(name, profile, tags, tasks, [])
     planned: list[PlannedRun] = []

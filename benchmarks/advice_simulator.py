@@ -1,23 +1,38 @@
 """Sweeps whose truth is known, judged by the product's own views.
 
-    python benchmarks/advice_simulator.py --sweeps 100 --seed 1
+    python -m benchmarks.advice_simulator --sweeps 100 --seed 1
+    python -m benchmarks.advice_simulator --mirror --sweeps 10000 --seed 1
+    python -m benchmarks.advice_simulator --check --sweeps 20 --seed 1
 
 Each profile draws sweeps: how much each quant really loses, what it answers, how long
 it takes, and what disturbs the machine. They are written as raw rows into one
-warehouse and judged in one session. Printed per profile: how often a smaller quant was
-proven, how many of these truly keep the threshold, how often the best value was CLEAR.
+warehouse and judged in one session; with --mirror they are judged by
+benchmarks/advice_mirror.py, which says the same a hundred times faster, and --check
+asks both and stops where they differ. Printed per profile: how often a smaller quant
+was proven, how many claims truly hold, how often the best value was CLEAR, each with
+the 95 % interval of Clopper and Pearson.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
+import math
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from benchmarks.advice_mirror import judge_by_mirror
+from benchmarks.advice_worlds import (
+    MS,
+    PROFILES,
+    Advice,
+    Profile,
+    Truth,
+    World,
+    draw_world,
+)
 from orket.records import (
     CallFacts,
     Capabilities,
@@ -36,68 +51,11 @@ from orket.records import (
 from orket.warehouse import Warehouse
 
 START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
-MS = 1_000_000
-THRESHOLD = 0.95
-PASS_RATE = 0.9
 CONTROLS = Controls(
     seed=7, temperature_milli=0, threads="2", affinity="none", warmup="1"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """One kind of world."""
-
-    name: str
-    losses: str
-    """How loss grows down the ladder: flat, steep, ladder, jagged, margin or below."""
-    tasks: int = 216
-    quants: int = 9
-    repetitions: int = 3
-    gains: bool = False
-    families: int = 0
-    """Families whose tasks fail together; 0: each task by itself."""
-    are_declared: bool = True
-    is_random: bool = False
-    """Answers are drawn anew in each repetition: temperature above 0."""
-    equal_speed: bool = False
-    same_file: bool = False
-    """The last two quants are one file under two names."""
-    block_noise: float = 0.02
-    drift: float = 0.0
-    polluted: float = 0.0
-    """Share of runs during which another model was loaded."""
-
-
-PROFILES = (
-    Profile("steep", "steep"),
-    Profile("ladder", "ladder"),
-    Profile("ladder with gains", "ladder", gains=True),
-    Profile("flat", "flat", quants=4),
-    Profile("jagged", "jagged"),
-    Profile("few tasks", "ladder", tasks=12, quants=4),
-    Profile("96 tasks, two quants", "ladder", tasks=96, quants=2),
-    Profile("at the margin", "margin", quants=4),
-    Profile("one point below", "below", quants=4),
-    Profile("declared families", "below", quants=4, families=13),
-    Profile("families nobody declared", "ladder", families=13, are_declared=False),
-    Profile("temperature", "ladder", tasks=136, quants=4, is_random=True),
-    Profile("equal speed", "flat", tasks=48, quants=4, equal_speed=True),
-    Profile("one file twice", "flat", tasks=48, quants=2, equal_speed=True,
-            same_file=True),
-    Profile("drift", "flat", tasks=48, quants=4, equal_speed=True, drift=0.1,
-            repetitions=2),
-    Profile("polluted", "ladder", tasks=136, quants=4, polluted=0.01),
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """What a sweep should find."""
-
-    profile: str
-    viable: dict[str, bool]
-    utility: dict[str, float]
+BATCH = 25
+"""Sweeps that are written into one warehouse."""
 
 
 @dataclass(slots=True)
@@ -108,9 +66,18 @@ class Tally:
     smaller_proven: int = 0
     """Sweeps in which something smaller than the baseline is proven."""
     falsely_proven: int = 0
+    """Of these, those in which something is proven that is not so."""
     supported: int = 0
     """Recommendations of a smaller quant that are SUPPORTED."""
     supported_viable: int = 0
+    minimum: int = 0
+    minimum_viable: int = 0
+    best: int = 0
+    best_viable: int = 0
+    smallest: int = 0
+    smallest_viable: int = 0
+    baseline: int = 0
+    """Recommendations of the baseline quant itself, counted apart."""
     clear: int = 0
     clear_wrong: int = 0
 
@@ -120,186 +87,142 @@ class Tally:
         return self
 
 
+Judge = Callable[[list[World]], list[Advice]]
+
+
 def simulate(
-    folder: Path, profiles: Iterable[Profile], sweeps: int, seed: int
+    profiles: Iterable[Profile], sweeps: int, seed: int, judge: Judge
 ) -> dict[str, Tally]:
-    """Draw, write and judge: a tally per profile."""
-    warehouse = Warehouse.open(folder)
-    truths: dict[str, Truth] = {}
-    for profile in profiles:
-        for number in range(sweeps):
-            sweep_id = f"{profile.name.replace(' ', '-').replace(',', '')}-{number}"
-            dice = random.Random(f"{seed}/{sweep_id}")
-            truths[sweep_id] = _write(warehouse, sweep_id, profile, dice)
-    with warehouse.session() as session:
-        choices = session.rows("SELECT * FROM v1.choice ORDER BY sweep_id")
-        eligible = session.rows(
-            "SELECT sweep_id, quant_tag FROM v1.frontier WHERE is_eligible"
-        )
-    admitted: dict[str, set[str]] = {}
-    for row in eligible:
-        admitted.setdefault(row["sweep_id"], set()).add(row["quant_tag"])
+    """Draw and judge so many sweeps of each profile: a tally per profile."""
     tallies: dict[str, Tally] = {}
-    for row in choices:
-        truth = truths[row["sweep_id"]]
-        tally = tallies.setdefault(truth.profile, Tally())
-        tally += _score(row, truth, admitted.get(row["sweep_id"], set()))
+    for profile in profiles:
+        tally = tallies[profile.name] = Tally()
+        for first in range(0, sweeps, BATCH):
+            numbers = range(first, min(first + BATCH, sweeps))
+            worlds = [draw_world(profile, n, seed) for n in numbers]
+            for world, advice in zip(worlds, judge(worlds), strict=True):
+                tally += score(advice, world.truth)
     return tallies
 
 
-def _score(row: dict[str, object], truth: Truth, eligible: set[str]) -> Tally:
+def judge_by_views(worlds: list[World]) -> list[Advice]:
+    """Write the sweeps into a warehouse of their own and ask the views."""
+    with tempfile.TemporaryDirectory() as folder:
+        warehouse = Warehouse.open(Path(folder))
+        for number, world in enumerate(worlds):
+            _write(warehouse, f"s{number:04}", world)
+        with warehouse.session() as session:
+            choices = session.rows("SELECT * FROM v1.choice ORDER BY sweep_id")
+            quants = session.rows(
+                "SELECT sweep_id, quant_tag, is_eligible, is_proven "
+                "FROM v1.frontier INNER JOIN v1.support "
+                "USING (sweep_id, model_id, quant_tag)"
+            )
+    found: dict[str, tuple[set[str], set[str]]] = {}
+    for row in quants:
+        proven, eligible = found.setdefault(row["sweep_id"], (set(), set()))
+        if row["is_proven"]:
+            proven.add(row["quant_tag"])
+        if row["is_eligible"]:
+            eligible.add(row["quant_tag"])
+    return [
+        Advice(
+            baseline=row["baseline_quant_tag"],
+            minimum_viable=row["minimum_viable_quant"],
+            confidence=row["confidence"],
+            smallest_supported=row["smallest_supported_quant"],
+            best_value=row["best_value_quant"],
+            best_confidence=row["best_value_confidence"],
+            best_status=row["best_value_status"],
+            proven=frozenset(found[row["sweep_id"]][0]),
+            eligible=frozenset(found[row["sweep_id"]][1]),
+        )
+        for row in choices
+    ]
+
+
+def score(advice: Advice, truth: Truth) -> Tally:
+    """What one sweep was told, against its truth."""
     tally = Tally(sweeps=1)
-    baseline, proven = row["baseline_quant_tag"], row["smallest_supported_quant"]
-    if proven is not None and proven != baseline:
-        tally.smaller_proven = 1
-        tally.falsely_proven = int(not truth.viable[str(proven)])
-    for quant, confidence in (
-        (row["minimum_viable_quant"], row["confidence"]),
-        (row["best_value_quant"], row["best_value_confidence"]),
-        (proven, "SUPPORTED"),
+    smaller = advice.proven - {advice.baseline}
+    tally.smaller_proven = int(advice.smallest_supported not in (None, advice.baseline))
+    tally.falsely_proven = int(
+        tally.smaller_proven and not all(truth.viable[quant] for quant in smaller)
+    )
+    for name, quant, confidence in (
+        ("minimum", advice.minimum_viable, advice.confidence),
+        ("best", advice.best_value, advice.best_confidence),
+        ("smallest", advice.smallest_supported, "SUPPORTED"),
     ):
-        if quant is not None and confidence == "SUPPORTED" and quant != baseline:
-            tally.supported += 1
-            tally.supported_viable += int(truth.viable[str(quant)])
-    if row["best_value_status"] == "CLEAR" and len(eligible) > 1:
+        if quant is None or confidence != "SUPPORTED":
+            continue
+        if quant == advice.baseline:
+            tally.baseline += 1
+            continue
+        holds = int(truth.viable[quant])
+        setattr(tally, name, 1)
+        setattr(tally, f"{name}_viable", holds)
+        tally.supported += 1
+        tally.supported_viable += holds
+    if advice.best_status == "CLEAR" and len(advice.eligible) > 1:
         tally.clear = 1
-        best = max(truth.utility[quant] for quant in eligible)
-        own = truth.utility[str(row["best_value_quant"])]
-        others = [truth.utility[q] for q in eligible if q != row["best_value_quant"]]
+        utility = truth.utility
+        own = utility[str(advice.best_value)]
+        rivals = [utility[q] for q in advice.eligible if q != advice.best_value]
         # To be CLEAR among equals is as wrong as to be CLEAR and worse.
-        tally.clear_wrong = int(own < best or own <= max(others) * (1 + 1e-9))
+        tally.clear_wrong = int(own <= max(rivals) * (1 + 1e-9))
     return tally
 
 
-def _write(
-    warehouse: Warehouse, sweep_id: str, profile: Profile, dice: random.Random
-) -> Truth:
-    tags = [f"Q{number}" for number in range(profile.quants)]
-    lost, gained = true_rates(profile, dice)
-    speeds = [
-        1.0 if profile.equal_speed else 1 / (1 + 0.12 * number)
-        for number in range(profile.quants)
-    ]
+def _write(warehouse: Warehouse, sweep_id: str, world: World) -> None:
+    profile = world.profile
     tasks = [f"t{number:03}" for number in range(profile.tasks)]
-    passes = draw_answers(profile, lost, gained, dice)
     rows: list[RunRecord] = []
     planned: list[PlannedRun] = []
     clock, block = 0, 0
-    lengths = [dice.lognormvariate(0, 0.5) for _ in tasks]
-    for repetition in range(1, profile.repetitions + 1):
+    for repetition in range(profile.repetitions):
         order = list(range(profile.quants))
-        for quant in order if repetition % 2 else order[::-1]:
-            shared = dice.gauss(1, profile.block_noise)
-            place = block / max(profile.repetitions * profile.quants - 1, 1)
-            shared *= 1 + profile.drift * place
-            for task, length in zip(tasks, lengths, strict=True):
-                alone = dice.gauss(1, 0.03) * (1.6 if dice.random() < 0.05 else 1)
-                wall_ns = max(int(600 * MS * length * speeds[quant] * shared * alone),
-                              20 * MS)  # fmt: skip
-                passed = passes(quant, tasks.index(task), repetition)
+        for quant in order[::-1] if repetition % 2 else order:
+            for number, task in enumerate(tasks):
                 entry = PlannedRun(
-                    run_id=f"{sweep_id}:{tags[quant]}:{task}:{repetition}",
+                    run_id=f"{sweep_id}:{world.tags[quant]}:{task}:{repetition + 1}",
                     order_index=len(planned),
                     phase="matrix",
                     model_id="m",
-                    quant_tag=tags[quant],
+                    quant_tag=world.tags[quant],
                     test_id=f"bank/{task}",
-                    repetition=repetition,
+                    repetition=repetition + 1,
                     block_index=block,
                 )
                 planned.append(entry)
-                polluted = dice.random() < profile.polluted
-                rows.append(make_run(sweep_id, entry, passed, wall_ns, clock, polluted))
+                cell = repetition, quant, number
+                if not world.is_made[cell]:
+                    continue
+                wall_ns = int(world.wall_ns[cell])
+                rows.append(
+                    make_run(
+                        sweep_id, entry, int(world.passed[cell]), wall_ns, clock,
+                        bool(world.is_polluted[cell]), profile.checks,
+                    )
+                )  # fmt: skip
                 clock += wall_ns
             block += 1
     warehouse.append(
-        "sweeps", [make_manifest(sweep_id, profile, tags, tasks, planned)], sweep_id
+        "sweeps",
+        [make_manifest(sweep_id, profile, world.tags, tasks, planned)],
+        sweep_id,
     )
     warehouse.append("runs", rows, sweep_id)
-    kept = [PASS_RATE - lost[n] + gained[n] for n in range(profile.quants)]
-    return Truth(
-        profile.name,
-        {tags[n]: kept[n] >= THRESHOLD * PASS_RATE - 1e-12 for n in range(len(tags))},
-        {tags[n]: kept[n] / speeds[n] for n in range(len(tags))},
-    )
-
-
-def true_rates(
-    profile: Profile, dice: random.Random
-) -> tuple[list[float], list[float]]:
-    """How many of all tasks each quant loses and gains, the baseline first."""
-    margin = (1 - THRESHOLD) * PASS_RATE
-    number, kind = profile.quants, profile.losses
-    if kind == "flat":
-        lost = [0.0] * number
-    elif kind == "steep":
-        scale, cliff = dice.uniform(0, 0.1), dice.randint(min(3, number), number)
-        lost = [
-            margin * (scale * 2.0**n + (dice.uniform(1.5, 6) if n >= cliff else 0))
-            for n in range(number)
-        ]
-    elif kind == "ladder":
-        scale = dice.uniform(0.05, 0.5)
-        lost = [margin * scale * 2.2 ** (n - 1) for n in range(number)]
-    elif kind == "jagged":
-        lost = [margin * dice.choice((0, 0.1, 0.3, 1.5, 3)) for _ in range(number)]
-    else:
-        lost = [margin + (0.01 if kind == "below" else 1e-9)] * number
-    lost = [min(rate, 0.95 * PASS_RATE) for rate in lost]
-    lost[0] = 0.0
-    gained = [min(0.6 * rate, 0.02) if profile.gains else 0.0 for rate in lost]
-    return lost, gained
-
-
-def draw_answers(
-    profile: Profile,
-    lost: Sequence[float],
-    gained: Sequence[float],
-    dice: random.Random,
-) -> Callable[[int, int, int], bool]:
-    """Whether a quant passes a task in a repetition, as it will ever be asked."""
-    base = [dice.random() < PASS_RATE for _ in range(profile.tasks)]
-    correlation = 0.3 if profile.families else 0.0
-    shared = {
-        (quant, family): dice.gauss(0, 1)
-        for quant in range(profile.quants)
-        for family in range(profile.families or 1)
-    }
-    drawn: dict[tuple[int, int, int], bool] = {}
-
-    def passes(quant: int, task: int, repetition: int) -> bool:
-        key = (quant, task, repetition if profile.is_random else 1)
-        if key in drawn:
-            return drawn[key]
-        if profile.is_random:
-            rate = (1.0 if base[task] else 0.1) * (1 - lost[quant] / PASS_RATE)
-            drawn[key] = dice.random() < rate
-        elif quant == 0:
-            drawn[key] = base[task]
-        else:
-            family = shared[quant, task % profile.families if profile.families else 0]
-            own = (1 - correlation) ** 0.5 * dice.gauss(0, 1)
-            place = _normal(own + correlation**0.5 * family)
-            kept = place >= lost[quant] / PASS_RATE
-            drawn[key] = kept if base[task] else place < gained[quant] / (1 - PASS_RATE)
-        return drawn[key]
-
-    return passes
-
-
-def _normal(value: float) -> float:
-    from math import erf
-
-    return 0.5 * (1 + erf(value / 2**0.5))
 
 
 def make_run(
     sweep_id: str,
     entry: PlannedRun,
-    passed: bool,
+    passed: int,
     wall_ns: int,
     clock: int,
     polluted: bool,
+    checks: int = 1,
 ) -> RunRecord:
     """A row of a planned run at that place of the clock, in ns."""
     inner = wall_ns - 5 * MS
@@ -328,7 +251,7 @@ def make_run(
         effective=CONTROLS,
         call=CallFacts(
             outcome="OK",
-            answer_text="yes" if passed else "no",
+            answer_text=str(passed),
             stop_reason="stop",
             prompt_tokens=40,
             cached_prompt_tokens=0,
@@ -344,7 +267,7 @@ def make_run(
             realtime_ns=wall_ns,
             ttft_ns=inner // 5 + MS,
         ),
-        checks=CheckFacts(checks_passed=int(passed), checks_total=1),
+        checks=CheckFacts(checks_passed=int(passed), checks_total=checks),
         locality="child",
         before=_counters(clock),
         after=_counters(clock + wall_ns),
@@ -428,7 +351,7 @@ def make_manifest(
                 bucket="logic",
                 family=family(place),
                 task_revision="r1",
-                checks_total=1,
+                checks_total=profile.checks,
                 max_tokens=64,
             )
             for place, task in enumerate(tasks)
@@ -437,38 +360,103 @@ def make_manifest(
     )
 
 
+def compare(worlds: list[World]) -> list[Advice]:
+    """By the views and by the mirror; ValueError where they differ."""
+    told = judge_by_views(worlds)
+    for world, by_views, by_mirror in zip(worlds, told, mirror(worlds), strict=True):
+        if by_views != by_mirror:
+            name = world.profile.name
+            raise ValueError(f"{name}: {by_views} by the views, not {by_mirror}")
+    return told
+
+
 def main() -> None:
     """Print a line per profile, and the totals."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sweeps", type=int, default=20, help="of each profile")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--profile", action="append", help="only profiles so named")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--mirror", action="store_true", help="judge by the mirror")
+    how.add_argument("--check", action="store_true", help="judge by both")
     options = parser.parse_args()
-    chosen = [
-        profile
-        for profile in PROFILES
-        if not options.profile or profile.name in options.profile
-    ]
+    judge = judge_by_views
+    if options.mirror or options.check:
+        judge = mirror if options.mirror else compare
     total = Tally()
-    print(
-        f"{'profile':26} {'smaller proven':>14} {'falsely':>8} "
-        f"{'viable | SUPPORTED':>19} {'CLEAR':>7} {'wrong':>6}"
-    )
-    for profile in chosen:
-        with tempfile.TemporaryDirectory() as folder:
-            found = simulate(Path(folder), [profile], options.sweeps, options.seed)
+    print(f"{'profile':26} {HEADINGS}")
+    for profile in PROFILES:
+        if options.profile and profile.name not in options.profile:
+            continue
+        found = simulate([profile], options.sweeps, options.seed, judge)
         total += found[profile.name]
         print(_line(profile.name, found[profile.name]), flush=True)
     print(_line("all", total))
 
 
+HEADINGS = (
+    f"{'smaller proven':>14} {'falsely':>20} {'minimum viable':>16} {'best':>13} "
+    f"{'smallest':>13} {'not viable | SUPPORTED':>30} {'CLEAR':>7} {'wrong':>20}"
+)
+
+
 def _line(name: str, tally: Tally) -> str:
-    viable = f"{tally.supported_viable}/{tally.supported}"
+    wrong = tally.supported - tally.supported_viable
     return (
-        f"{name:26} {tally.smaller_proven:>6} of {tally.sweeps:>4} "
-        f"{tally.falsely_proven:>8} {viable:>19} {tally.clear:>7} "
-        f"{tally.clear_wrong:>6}"
+        f"{name:26} {tally.smaller_proven:>6} of {tally.sweeps:>5}"
+        f" {_share(tally.falsely_proven, tally.sweeps):>20}"
+        f" {tally.minimum_viable:>8}/{tally.minimum:<7}"
+        f" {tally.best_viable:>6}/{tally.best:<6}"
+        f" {tally.smallest_viable:>6}/{tally.smallest:<6}"
+        f" {wrong:>8} {_share(wrong, tally.supported):>21}"
+        f" {tally.clear:>7} {_share(tally.clear_wrong, tally.clear):>20}"
     )
+
+
+def _share(hits: int, trials: int) -> str:
+    """A share in percent with its 95 % interval."""
+    if not trials:
+        return "-"
+    low, high = clopper_pearson(hits, trials)
+    return f"{100 * hits / trials:.2f} ({100 * low:.2f}-{100 * high:.2f})"
+
+
+def clopper_pearson(hits: int, trials: int, level: float = 0.05) -> tuple[float, float]:
+    """The exact interval of a share: outside it, so many hits would be too rare."""
+
+    def bound(most: int, target: float) -> float:
+        low, high = 0.0, 1.0
+        for _ in range(50):
+            middle = (low + high) / 2
+            is_below = _binomial_tail(trials, most, middle) > target
+            low, high = (middle, high) if is_below else (low, middle)
+        return low
+
+    low = bound(hits - 1, 1 - level / 2) if hits else 0.0
+    return low, bound(hits, level / 2) if hits < trials else 1.0
+
+
+def _binomial_tail(trials: int, most: int, rate: float) -> float:
+    """P(X <= most)."""
+    if rate <= 0 or rate >= 1:
+        return float(rate <= 0 or most >= trials)
+    won, missed = math.log(rate), math.log1p(-rate)
+    ways = math.lgamma(trials + 1)
+    return math.fsum(
+        math.exp(
+            ways
+            - math.lgamma(hit + 1)
+            - math.lgamma(trials - hit + 1)
+            + hit * won
+            + (trials - hit) * missed
+        )
+        for hit in range(most + 1)
+    )
+
+
+def mirror(worlds: list[World]) -> list[Advice]:
+    """Judge by the mirror of the rules."""
+    return [judge_by_mirror(world) for world in worlds]
 
 
 if __name__ == "__main__":

@@ -226,6 +226,30 @@ def least_without_loss(threshold_ppm: int, alpha_ppm: int) -> int | None:
 
 
 @lru_cache(maxsize=64)
+def family_table(
+    threshold_ppm: int, correlation_ppm: int, most_tasks: int = MOST_TASKS
+) -> tuple[int, ...]:
+    """What 1, 2, ... tasks of one family are worth, in millionths of single tasks.
+
+    If a family's rate of loss is drawn from a beta distribution whose mean is just not
+    allowed, so that two of its tasks are lost together with this correlation, so many
+    of its tasks are all kept as often as so many single tasks are. Rounded down.
+    """
+    if not 0 < threshold_ppm < _PPM:
+        return ()
+    kept, shared = threshold_ppm / _PPM, correlation_ppm / _PPM
+    single, worth = math.log(kept), 1.0
+    rows = [_PPM]
+    for before in range(1, most_tasks):
+        # The chance that one more is kept where all before it are.
+        apart, together = 1 - shared, before * shared
+        worth += math.log((kept * apart + together) / (apart + together)) / single
+        # A whole number stays one.
+        rows.append(math.floor(_PPM * worth + 1e-3))
+    return tuple(rows)
+
+
+@lru_cache(maxsize=64)
 def bet_table(threshold_ppm: int) -> tuple[Bet, ...]:
     """What each payoff, own score - threshold x the baseline's, is worth by stake.
 

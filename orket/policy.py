@@ -606,6 +606,18 @@ class Policy(Record, frozen=True, kw_only=True):
             since="1.1",
         ),
     ] = "count"
+    family_correlation_ppm: Annotated[
+        Count,
+        _threshold(
+            "family_correlation",
+            RATIO,
+            Group.THRESHOLDS,
+            "Correlation of the losses of two tasks of one family, for which a proof "
+            "allows; 0: each task fails by itself, 1: a family is one task",
+            is_share=True,
+            since="1.1",
+        ),
+    ] = 100_000
     min_pair_ppm: Annotated[
         Count,
         _threshold(

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
-from orket.evidence import MOST_TASKS, least_without_loss
+from orket.evidence import (
+    MOST_TASKS,
+    family_table,
+    least_without_loss,
+    retention_table,
+)
 from orket.planning.schedule import PlannedModel
-from orket.records import TaskEntry
+from orket.records import Policy, TaskEntry
 
 
 def count_families(tasks: Sequence[TaskEntry]) -> int:
     """Families among the tasks; a task without one is its own."""
-    return len(
-        {
-            (task.bank, task.test_id if task.family is None else task.family)
-            for task in tasks
-        }
-    )
+    return len(_sizes(tasks))
 
 
 def warn_of_few(
@@ -24,31 +25,60 @@ def warn_of_few(
 ) -> list[str]:
     """A line for each threshold that the tasks are too few, or too alike, to show.
 
-    Few families of tasks halve the chance of error (docs/advice.md).
+    Tasks of one family are worth fewer tasks of their own (docs/advice.md).
     """
     families = count_families(tasks)
-    is_alike = families < len(tasks)
     lines = []
-    for threshold, level in sorted({_asked(model) for model in models}):
-        loss_free = least_without_loss(threshold, level // 2 if is_alike else level)
-        by_families = least_without_loss(threshold, level)
+    for threshold, level, correlation in sorted({_asked(m.policy) for m in models}):
+        worth = _worth(tasks, threshold, correlation)
+        loss_free = least_without_loss(threshold, level)
         share = f"a quant keeps {threshold / 10**4:g} % of the work"
+        number = f"more than {MOST_TASKS}" if loss_free is None else str(loss_free)
+        number += "" if loss_free is None else " or more"
+        alike = f"{len(tasks)} tasks in {families} families say as much as {worth}"
         if loss_free is None or len(tasks) < loss_free:
-            number = f"more than {MOST_TASKS}"
-            number = number if loss_free is None else f"{loss_free} or more"
             lines.append(
                 f"{len(tasks)} tasks are few to show that {share}: it takes {number} "
                 "that the most precise quant passes, and no loss"
             )
-        elif is_alike and by_families is not None and families < by_families:
+        elif worth < loss_free:
             lines.append(
-                f"{len(tasks)} tasks in {families} families can show that {share} only "
-                "where it loses none of them (tasks of one family tend to fail "
-                "together)"
+                f"{alike} that fail by themselves, too few to show that {share}: it "
+                f"takes {number} that the most precise quant passes, and no loss"
+            )
+        elif families < len(tasks) and worth < _least_with_a_loss(threshold, level):
+            lines.append(
+                f"{alike} that fail by themselves: they can show that {share} only "
+                "where it loses none of them"
             )
     return lines
 
 
-def _asked(model: PlannedModel) -> tuple[int, int]:
-    """Threshold and chance of error."""
-    return model.policy.adherence_threshold_ppm, model.policy.evidence_level_ppm
+def _sizes(tasks: Sequence[TaskEntry]) -> Counter[tuple[str, str]]:
+    """Tasks by family."""
+    return Counter(
+        (task.bank, task.test_id if task.family is None else task.family)
+        for task in tasks
+    )
+
+
+def _worth(tasks: Sequence[TaskEntry], threshold: int, correlation: int) -> int:
+    """How many tasks that fail by themselves say as much, if all are passed."""
+    table = family_table(threshold, correlation, max(MOST_TASKS, len(tasks)))
+    if not table:
+        return len(tasks)
+    return sum(table[size - 1] for size in _sizes(tasks).values()) // 10**6
+
+
+def _least_with_a_loss(threshold: int, level: int) -> int:
+    table = retention_table(threshold, level)
+    return table[1].least_passes if len(table) > 1 else 0
+
+
+def _asked(policy: Policy) -> tuple[int, int, int]:
+    """Threshold, chance of error and correlation within a family."""
+    return (
+        policy.adherence_threshold_ppm,
+        policy.evidence_level_ppm,
+        policy.family_correlation_ppm,
+    )

@@ -19,6 +19,10 @@ _CLAIMS = (
     "max(len(manifest.quants)) FROM v1.policy INNER JOIN v1.manifest AS manifest "
     "USING (sweep_id) GROUP BY ALL ORDER BY ALL"
 )
+_FAMILIES = (
+    "SELECT DISTINCT adherence_threshold_ppm, family_correlation_ppm FROM v1.policy "
+    "ORDER BY ALL"
+)
 _ADAPTIVE = (
     "SELECT DISTINCT adherence_threshold_ppm, evidence_level_ppm, len(manifest.tasks) "
     "FROM v1.policy INNER JOIN v1.manifest AS manifest USING (sweep_id) "
@@ -58,6 +62,18 @@ def _fill_retention(connection: Connection) -> None:
                 for row in table
             ]
     _insert(connection, "retention", rows)
+
+
+def _fill_families(connection: Connection) -> None:
+    most = max(evidence.MOST_TASKS, _number(connection, _MOST_TASKS))
+    rows = [
+        (threshold, correlation, tasks, worth)
+        for threshold, correlation in connection.execute(_FAMILIES).fetchall()
+        for tasks, worth in enumerate(
+            evidence.family_table(threshold, correlation, most), start=1
+        )
+    ]
+    _insert(connection, "family", rows)
 
 
 def _fill_bets(connection: Connection) -> None:
@@ -143,6 +159,12 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "least_passes",
             "powered_loss_ppm",
         ),
+        "family": (
+            "adherence_threshold_ppm",
+            "family_correlation_ppm",
+            "tasks",
+            "worth_micro",
+        ),
         "bet": (
             "adherence_threshold_ppm",
             "stake_ppm",
@@ -177,6 +199,7 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 FILLERS: Mapping[str, Callable[[Connection], None]] = MappingProxyType(
     {
         "retention_table": _fill_retention,
+        "family_table": _fill_families,
         "bet_table": _fill_bets,
         "evidence_level": _fill_levels,
         "proof_table": _fill_proofs,
@@ -201,12 +224,8 @@ def clear_table(connection: Connection, view: str) -> None:
 
 
 def _shares(quants: int) -> Iterable[int]:
-    """By how many claims the chance of error is divided: 1, and 2, 4, ... of Holm.
-
-    Twice these over few families.
-    """
-    holm = range(2, 2 * max(quants - 1, 1) + 1, 2)
-    return sorted({1, *holm, *(2 * claims for claims in holm)})
+    """By how many claims the chance of error is divided: 1, and 2, 4, ... of Holm."""
+    return [1, *range(2, 2 * max(quants - 1, 1) + 1, 2)]
 
 
 def _number(connection: Connection, query: str) -> int:

@@ -1,32 +1,39 @@
 -- Grain: sweep x model x quant.
 -- Inputs: v1.task_evidence, v1.quant_comparison, v1.quant, v1.policy, v1.proof,
--- v1.retention_table, v1.evidence_level, v1.bet_table, v1.sign_table.
+-- v1.retention_table, v1.family_table, v1.evidence_level, v1.bet_table, v1.sign_table.
 -- Rules: how far tasks, never repetitions, prove that a quant keeps the threshold. Of the
 -- tasks that the baseline quant passes some are lost; a task that one of the two has no
--- verdict on counts as lost. The same is asked over families, where a family is lost when
--- more of its tasks are than the threshold allows, and the weaker answer counts; but a quant
--- that loses no task at all is proven over tasks, at half the chance of error, however few
--- their families are. Under evidence_rule = bet the proof is a bet that may be looked at
--- any number of times. is_proven holds for all quants of a session at once: a walk from the
--- most precise quant down stops at the first without proof; beside it half the chance of
--- error goes to the quants in the order of their evidence (Holm), for ladders that are not
--- monotone. The
--- baseline quant keeps its own score by definition. What an adaptive sweep proves, which
--- is looked at after every round, v1.proof says.
+-- verdict on counts as lost. The same is asked of their adherence, which is partial where
+-- some checks or some repetitions fail: the sum that the baseline quant reaches, and the sum
+-- of what is lost of it, task by task. The fewer passes and the more losses count. Tasks of
+-- one family are worth fewer tasks of their own (v1.family_table), and these are the passes.
+-- Under evidence_rule = bet the proof is a bet that may be looked at any number of times,
+-- over tasks and over the means of families, and the weaker answer counts. is_proven holds
+-- for all quants of a session at once: a walk from the most precise quant down stops at the
+-- first without proof; beside it half the chance of error goes to the quants in the order of
+-- their evidence (Holm), for ladders that are not monotone. The baseline quant keeps its own
+-- score by definition. What an adaptive sweep proves, which is looked at after every round,
+-- v1.proof says.
 
 CREATE VIEW v1.support AS
 WITH tasks AS (
     SELECT
         evidence.*,
         policy.adherence_threshold_ppm,
-        policy.evidence_level_ppm,
+        policy.family_correlation_ppm,
         if(
             is_paired,
             own_adherence_nano
             - (CAST(baseline_adherence_nano AS HUGEINT) * policy.adherence_threshold_ppm + 999999)
             // 1000000,
             -CAST(policy.adherence_threshold_ppm AS HUGEINT) * 1000
-        ) AS payoff_nano
+        ) AS payoff_nano,
+        coalesce(baseline_adherence_nano, 1000000000) AS reached_nano,
+        if(
+            is_paired,
+            greatest(0, baseline_adherence_nano - own_adherence_nano),
+            coalesce(baseline_adherence_nano, 1000000000)
+        ) AS lost_nano
     FROM v1.task_evidence AS evidence
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
 ),
@@ -38,6 +45,7 @@ families AS (
         quant_tag,
         family,
         any_value(adherence_threshold_ppm) AS adherence_threshold_ppm,
+        any_value(family_correlation_ppm) AS family_correlation_ppm,
         count(*) FILTER (WHERE counts) AS passes,
         count(*) FILTER (WHERE is_lost) AS losses,
         v1.exceeds_ppm(
@@ -52,15 +60,13 @@ families AS (
 ),
 
 units AS (
-    -- Tasks, and families of tasks: the same question at two sizes.
+    -- Tasks, and families of tasks: the same bet at two sizes.
     SELECT
-        sweep_id, model_id, quant_tag, 'task' AS unit, test_id AS name,
-        adherence_threshold_ppm, counts, is_lost, payoff_nano
+        sweep_id, model_id, quant_tag, 'task' AS unit, adherence_threshold_ppm, payoff_nano
     FROM tasks
     UNION ALL
     SELECT
-        sweep_id, model_id, quant_tag, 'family' AS unit, family AS name,
-        adherence_threshold_ppm, passes > 0 AS counts, is_lost, payoff_nano
+        sweep_id, model_id, quant_tag, 'family' AS unit, adherence_threshold_ppm, payoff_nano
     FROM families
 ),
 
@@ -89,7 +95,15 @@ stakes AS (
 ),
 
 bets AS (
-    SELECT sweep_id, model_id, quant_tag, unit, max(log_nano) AS bet_log_nano
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        max(log_nano) FILTER (WHERE unit = 'task') AS bet_log_nano,
+        least(
+            max(log_nano) FILTER (WHERE unit = 'task'),
+            max(log_nano) FILTER (WHERE unit = 'family')
+        ) AS weaker_log_nano
     FROM stakes
     GROUP BY ALL
 ),
@@ -119,17 +133,47 @@ clusters AS (
     GROUP BY ALL
 ),
 
-counted AS (
+worths AS (
+    SELECT
+        families.sweep_id,
+        families.model_id,
+        families.quant_tag,
+        count(*) AS families,
+        count(*) FILTER (WHERE families.passes > 0) AS family_passes,
+        count(*) FILTER (WHERE families.is_lost) AS family_losses,
+        CAST(coalesce(sum(worth.worth_micro), 0) AS BIGINT) AS worth_micro
+    FROM families
+    LEFT JOIN v1.family_table AS worth
+        ON worth.adherence_threshold_ppm = families.adherence_threshold_ppm
+        AND worth.family_correlation_ppm = families.family_correlation_ppm
+        AND worth.tasks = families.passes
+    GROUP BY ALL
+),
+
+sums AS (
     SELECT
         sweep_id,
         model_id,
         quant_tag,
-        unit,
-        count(*) AS units,
+        count(*) AS tasks,
         count(*) FILTER (WHERE counts) AS passes,
-        count(*) FILTER (WHERE is_lost) AS losses
-    FROM units
+        count(*) FILTER (WHERE is_lost) AS losses,
+        sum(CAST(reached_nano AS HUGEINT)) AS reached_nano,
+        sum(CAST(lost_nano AS HUGEINT)) AS lost_nano
+    FROM tasks
     GROUP BY ALL
+),
+
+counted AS (
+    -- Whole tasks that prove, and that are lost: rounded against the claim.
+    SELECT
+        *,
+        CAST(least(worth_micro // 1000000, reached_nano // 1000000000) AS BIGINT)
+            AS proof_passes,
+        CAST(greatest(losses, (lost_nano + 999999999) // 1000000000) AS BIGINT)
+            AS proof_losses
+    FROM sums
+    INNER JOIN worths USING (sweep_id, model_id, quant_tag)
 ),
 
 strengths AS (
@@ -141,8 +185,8 @@ strengths AS (
             max(level.claims) FILTER (
                 WHERE
                 CASE policy.evidence_rule
-                    WHEN 'bet' THEN bets.bet_log_nano >= level.bet_needed_nano
-                    ELSE counted.passes >= proof.least_passes
+                    WHEN 'bet' THEN bets.weaker_log_nano >= level.bet_needed_nano
+                    ELSE counted.proof_passes >= proof.least_passes
                 END
             ),
             0
@@ -154,12 +198,8 @@ strengths AS (
         ON proof.adherence_threshold_ppm = policy.adherence_threshold_ppm
         AND proof.evidence_level_ppm = policy.evidence_level_ppm
         AND proof.claims = level.claims
-        AND proof.losses = counted.losses
-    LEFT JOIN bets
-        ON bets.sweep_id = counted.sweep_id
-        AND bets.model_id = counted.model_id
-        AND bets.quant_tag = counted.quant_tag
-        AND bets.unit = counted.unit
+        AND proof.losses = counted.proof_losses
+    LEFT JOIN bets USING (sweep_id, model_id, quant_tag)
     GROUP BY ALL
 ),
 
@@ -172,9 +212,17 @@ joined AS (
         coalesce(comparison.is_baseline_quant, false) AS is_baseline_quant,
         policy.adherence_threshold_ppm,
         policy.evidence_level_ppm,
-        own.units AS evidence_tasks,
+        policy.family_correlation_ppm,
+        own.tasks AS evidence_tasks,
         own.passes,
         own.losses,
+        own.proof_passes,
+        own.proof_losses,
+        own.worth_micro,
+        own.families,
+        own.family_passes,
+        own.family_losses,
+        own.bet_log_nano,
         comparison.flips_gained AS gains,
         CASE
             WHEN NOT comparison.is_baseline_quant
@@ -184,21 +232,7 @@ joined AS (
                     false
                 )
         END AS is_separable,
-        family.units AS families,
-        family.passes AS family_passes,
-        family.losses AS family_losses,
-        own.bet_log_nano,
-        if(
-            comparison.is_judged AND quant.rank_known,
-            least(
-                own.strength,
-                greatest(
-                    family.strength,
-                    if(own.losses = 0 AND policy.evidence_rule = 'count', own.strength // 2, 0)
-                )
-            ),
-            0
-        ) AS strength,
+        if(comparison.is_judged AND quant.rank_known, own.strength, 0) AS strength,
         v1.scaled(comparison.loss_sum_nano, comparison.pairs, 1) AS mean_loss_nano,
         v1.scaled(
             (1000000 - policy.adherence_threshold_ppm)
@@ -212,16 +246,7 @@ joined AS (
     LEFT JOIN v1.sign_table AS signs
         ON signs.evidence_level_ppm = policy.evidence_level_ppm
         AND signs.pairs = comparison.flips_lost + comparison.flips_gained
-    LEFT JOIN strengths AS own
-        ON own.sweep_id = quant.sweep_id
-        AND own.model_id = quant.model_id
-        AND own.quant_tag = quant.quant_tag
-        AND own.unit = 'task'
-    LEFT JOIN strengths AS family
-        ON family.sweep_id = quant.sweep_id
-        AND family.model_id = quant.model_id
-        AND family.quant_tag = quant.quant_tag
-        AND family.unit = 'family'
+    LEFT JOIN strengths AS own USING (sweep_id, model_id, quant_tag)
 ),
 
 contested AS (
@@ -251,30 +276,92 @@ contested AS (
 ),
 
 -- What more evidence would do: a quant below one without proof has to be as strong as all
--- claims at once ask for. Over few families a quant that loses no task needs twice that; for
--- one that does, more tasks of the same families are no help.
-ahead AS (
+-- claims at once ask for.
+asked AS (
     SELECT
         joined.sweep_id,
         joined.model_id,
         joined.quant_tag,
-        min(proof.least_passes) FILTER (WHERE proof.losses = joined.losses) AS proving_passes,
-        min(proof.least_passes) FILTER (WHERE proof.losses = joined.family_losses)
-            AS proving_families,
+        min(proof.least_passes) FILTER (WHERE proof.losses = joined.proof_losses)
+            AS proving_passes,
         min(proof.least_passes) FILTER (
             WHERE
-            CAST(joined.losses AS HUGEINT) * 1000000
-            <= CAST(joined.passes AS HUGEINT) * proof.powered_loss_ppm
+            CAST(joined.proof_losses AS HUGEINT) * 1000000
+            <= CAST(joined.proof_passes AS HUGEINT) * proof.powered_loss_ppm
         ) AS powered_passes
     FROM joined
     INNER JOIN contested USING (sweep_id, model_id, quant_tag)
     INNER JOIN v1.retention_table AS proof
         ON proof.adherence_threshold_ppm = joined.adherence_threshold_ppm
         AND proof.evidence_level_ppm = joined.evidence_level_ppm
-        AND proof.claims
-        = if(joined.strength > 0, 2 * contested.rivals, 1)
-        * if(joined.families < joined.evidence_tasks AND joined.losses = 0, 2, 1)
+        AND proof.claims = if(joined.strength > 0, 2 * contested.rivals, 1)
     GROUP BY ALL
+),
+
+-- Of the same families, if they grow alike: where they do not, it takes more.
+grown AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        min(worth.tasks * joined.family_passes) FILTER (
+            WHERE
+            CAST(worth.worth_micro AS HUGEINT) * joined.family_passes
+            >= CAST(asked.proving_passes AS HUGEINT) * 1000000
+        ) AS proving_passes,
+        min(worth.tasks * joined.family_passes) FILTER (
+            WHERE
+            CAST(worth.worth_micro AS HUGEINT) * joined.family_passes
+            >= CAST(asked.powered_passes AS HUGEINT) * 1000000
+        ) AS powered_passes
+    FROM asked
+    INNER JOIN joined USING (sweep_id, model_id, quant_tag)
+    INNER JOIN v1.family_table AS worth
+        USING (adherence_threshold_ppm, family_correlation_ppm)
+    WHERE worth.tasks * joined.family_passes <= (SELECT max(tasks) FROM v1.family_table)
+    GROUP BY ALL
+),
+
+ahead AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        if(
+            joined.families = joined.evidence_tasks,
+            greatest(asked.proving_passes - joined.proof_passes, 0),
+            if(
+                asked.proving_passes > joined.proof_passes,
+                greatest(grown.proving_passes - joined.passes, 1),
+                0
+            )
+        ) AS missing_tasks,
+        if(
+            joined.families = joined.evidence_tasks,
+            greatest(asked.powered_passes - joined.proof_passes, 0),
+            if(
+                asked.powered_passes > joined.proof_passes,
+                greatest(grown.powered_passes - joined.passes, 1),
+                0
+            )
+        ) AS likely_missing_tasks,
+        -- Further families of the size that they have.
+        if(
+            joined.families = joined.evidence_tasks OR joined.worth_micro = 0,
+            NULL,
+            greatest(
+                CAST(
+                    (
+                        CAST(asked.proving_passes AS HUGEINT) * 1000000 * joined.family_passes
+                        + joined.worth_micro - 1
+                    ) // joined.worth_micro AS BIGINT
+                ) - joined.family_passes,
+                0
+            )
+        ) AS missing_families
+    FROM joined
+    INNER JOIN asked USING (sweep_id, model_id, quant_tag)
+    LEFT JOIN grown USING (sweep_id, model_id, quant_tag)
 ),
 
 proven AS (
@@ -297,6 +384,8 @@ SELECT
     joined.passes,
     joined.losses,
     joined.gains,
+    joined.proof_passes,
+    joined.proof_losses,
     joined.families,
     joined.family_passes,
     joined.family_losses,
@@ -319,21 +408,20 @@ SELECT
                 joined.evidence_tasks + greatest(adaptive.least_passes - joined.passes, 0),
                 NULL
             ),
-            joined.evidence_tasks + if(ahead.proving_passes > joined.passes, ahead.proving_passes - joined.passes, if(ahead.proving_passes IS NULL, NULL, 0))
+            joined.evidence_tasks + ahead.missing_tasks
         )
     ) AS tasks_needed,
     if(
         joined.is_baseline_quant OR coalesce(adaptive.is_proven, proven.is_proven, false)
         OR adaptive.state IS NOT NULL,
         NULL,
-        joined.evidence_tasks + if(ahead.powered_passes > joined.passes, ahead.powered_passes - joined.passes, if(ahead.powered_passes IS NULL, NULL, 0))
+        joined.evidence_tasks + ahead.likely_missing_tasks
     ) AS tasks_likely,
     if(
         joined.is_baseline_quant OR coalesce(adaptive.is_proven, proven.is_proven, false)
-        OR joined.families = joined.evidence_tasks OR joined.losses = 0
         OR adaptive.state IS NOT NULL,
         NULL,
-        joined.families + if(ahead.proving_families > joined.family_passes, ahead.proving_families - joined.family_passes, if(ahead.proving_families IS NULL, NULL, 0))
+        joined.families + ahead.missing_families
     ) AS families_needed
 FROM joined
 LEFT JOIN ahead USING (sweep_id, model_id, quant_tag)
@@ -345,6 +433,8 @@ COMMENT ON VIEW v1.support IS 'How far the tasks prove that a quant keeps the th
 COMMENT ON COLUMN v1.support.evidence_tasks IS 'Distinct tasks behind it';
 COMMENT ON COLUMN v1.support.passes IS 'Of these, passed by the baseline quant or without its verdict';
 COMMENT ON COLUMN v1.support.losses IS 'Of these, lost by this quant or without a verdict on both sides';
+COMMENT ON COLUMN v1.support.proof_passes IS 'Passes that the proof counts: no more than the adherence of the baseline quant sums up to, nor than these tasks of few families are worth';
+COMMENT ON COLUMN v1.support.proof_losses IS 'Losses that the proof counts: no fewer than the adherence lost sums up to';
 COMMENT ON COLUMN v1.support.gains IS 'Tasks that only this quant passes';
 COMMENT ON COLUMN v1.support.families IS 'Families of tasks';
 COMMENT ON COLUMN v1.support.family_passes IS 'Of these, with a task that the baseline quant passes';

@@ -320,10 +320,11 @@ phrases AS (
                 )
             WHEN evidence_families < evidence_tasks AND families_needed > evidence_families
                 THEN format(
-                    'the {} tasks are of only {} families, and tasks of one family fail together: at least {} families would be needed, if {} loses none of the further ones.',
+                    'the {} tasks are of only {} families, and tasks of one family fail together: at least {} families would be needed{}, if {} loses none of the further ones.',
                     evidence_tasks,
                     evidence_families,
                     families_needed,
+                    coalesce(format(', or {} tasks of these', tasks_needed), ''),
                     minimum_viable_quant
                 )
             WHEN tasks_needed IS NULL

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import comb, log
+from itertools import pairwise
+from math import comb, isclose, log
 
 import pytest
 
@@ -180,3 +181,29 @@ def test_what_a_task_is_worth_in_a_bet_against_a_quant(threshold_ppm, both, lost
     gain = [105360516, 356674944, 916290732, 2995732274]
     assert [stake.gain_nano for stake in table] == gain
     assert evidence.bet_needed_nano(10_000) == 5991464548
+
+
+@pytest.mark.parametrize("correlation", [0, 100_000, 300_000, 1_000_000])
+def test_tasks_of_a_family_are_worth_between_one_and_all_of_them(correlation):
+    table = evidence.family_table(950_000, correlation, 60)
+    assert table[0] == 1_000_000
+    steps = [after - before for before, after in pairwise(table)]
+    assert all(0 <= step <= 1_000_000 for step in steps)
+    assert all(after <= before + 1 for before, after in pairwise(steps))
+    if correlation == 0:
+        assert table[-1] == 60_000_000
+    if correlation == 1_000_000:
+        assert table[-1] == 1_000_000
+
+
+def test_the_worth_of_a_family_is_that_of_tasks_all_kept_as_often():
+    kept, shared = Fraction(95, 100), Fraction(1, 10)
+    # Beta-binomial: each that is kept makes the next likelier, by Polya's urn.
+    chance = Fraction(1)
+    for before in range(10):
+        chance *= (kept * (1 - shared) + before * shared) / (
+            1 - shared + before * shared
+        )
+    worth = evidence.family_table(950_000, 100_000, 10)[-1]
+    assert isclose(0.95 ** (worth / 1e6), chance, rel_tol=1e-6)
+    assert evidence.family_table(1_000_000, 100_000) == ()

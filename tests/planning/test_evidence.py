@@ -62,20 +62,33 @@ def test_a_task_without_a_family_is_its_own() -> None:
     assert count_families(entries(["a", "a", None, None, "b"])) == 4
 
 
-def test_many_tasks_of_few_families_show_only_what_loses_none() -> None:
-    (said,) = warn_of_few(entries(["a", "b"] * 100), models(950_000, 950_000))
-
+def test_tasks_of_few_families_say_less() -> None:
+    (said,) = warn_of_few(entries(list("ab") * 100), models(950_000, 950_000))
     assert said == (
-        "200 tasks in 2 families can show that a quant keeps 95 % of the work only "
-        "where it loses none of them (tasks of one family tend to fail together)"
+        "200 tasks in 2 families say as much as 45 that fail by themselves, too few to "
+        "show that a quant keeps 95 % of the work: it takes 90 or more that the most "
+        "precise quant passes, and no loss"
+    )
+    (said,) = warn_of_few(entries(list("abcdefghijklm") * 16), models(950_000))
+    assert said == (
+        "208 tasks in 13 families say as much as 121 that fail by themselves: they can "
+        "show that a quant keeps 95 % of the work only where it loses none of them"
+    )
+    assert (
+        warn_of_few(entries(list("abcdefghijklmnopqrst") * 10), models(950_000)) == []
     )
 
 
-def test_few_families_ask_for_more_tasks_than_many() -> None:
-    # 90 and 104: the least numbers at 1 % and at half of it.
-    assert warn_of_few(entries([None] * 100), models(950_000)) == []
-    (said,) = warn_of_few(entries(["a", "b"] * 50), models(950_000))
-    assert "it takes 104 or more that" in said
+def test_a_family_that_hangs_together_no_more_is_no_family() -> None:
+    alike = entries(["a", "b"] * 50)
+    policy = Policy(family_correlation_ppm=0)
+    assert warn_of_few(alike, [PlannedModel("m", (), Controls(), policy)]) != []
+    assert (
+        warn_of_few(
+            entries(["a", "b"] * 65), [PlannedModel("m", (), Controls(), policy)]
+        )
+        == []
+    )
 
 
 def test_each_threshold_has_its_own_number() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.adaptive_simulator import simulate
-from benchmarks.advice_simulator import Profile
+from benchmarks.advice_worlds import Profile
 from tests.adaptive_sweep import ask, drive, look, losing, make
 
 LADDER = ("F16", "Q8_0", "Q4_K_M", "Q2_K")
