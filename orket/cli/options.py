@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeVar, cast
 
@@ -120,6 +121,39 @@ def rejudge_options(command: _Command) -> _Command:
     return cast(_Command, gather)
 
 
+def scope_options(command: _Command) -> _Command:
+    """The what-if options and the tasks to judge by, together as `rejudge: Rejudge`."""
+
+    @functools.wraps(command)
+    def gather(
+        *args: Any,
+        rejudge: Rejudge,
+        bucket: tuple[str, ...],
+        family: tuple[str, ...],
+        **options: Any,
+    ) -> Any:
+        scoped = replace(rejudge, buckets=bucket, families=family)
+        return command(*args, rejudge=scoped, **options)
+
+    for option in reversed(_SCOPE):
+        gather = option(gather)
+    return rejudge_options(cast(_Command, gather))
+
+
+_SCOPE = (
+    click.option(
+        "--bucket",
+        multiple=True,
+        metavar="NAME",
+        help="Judge by the tasks of this bucket alone; may be repeated.",
+    ),
+    click.option(
+        "--family",
+        multiple=True,
+        metavar="NAME",
+        help="... or of this family; both may be given, and repeated.",
+    ),
+)
 _REJUDGE = (
     click.option(
         "--adherence-threshold",

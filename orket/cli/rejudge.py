@@ -39,6 +39,9 @@ class Rejudge:
     include_polluted: str | None = None
     allow_unobserved: bool | None = None
     quality_only: bool | None = None
+    buckets: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+    """Only the tasks of these buckets and families are judged; empty: all are."""
 
     def policy_overrides(self) -> dict[str, object]:
         """Policy fields by name, as the views take them. Raises UsageError."""
@@ -52,6 +55,8 @@ class Rejudge:
             "include_polluted": self.include_polluted,
             "allow_unobserved": self.allow_unobserved,
             "quality_only": self.quality_only,
+            "buckets": self.buckets or None,
+            "families": self.families or None,
         }
         return {name: value for name, value in given.items() if value is not None}
 

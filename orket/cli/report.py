@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orket.cli import messages
-from orket.cli.options import output_option, rejudge_options, store_option
+from orket.cli.options import output_option, scope_options, store_option
 from orket.cli.rejudge import Rejudge
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     "that ends so, else html]",
 )
 @store_option
-@rejudge_options
+@scope_options
 def report(
     sweep: str,
     output: str | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orket.cli import messages
-from orket.cli.options import reading_store_option, rejudge_options
+from orket.cli.options import reading_store_option, scope_options
 from orket.cli.rejudge import Rejudge
 from orket.cli.running import resume_line
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("sweep", default="latest")
 @reading_store_option
-@rejudge_options
+@scope_options
 def show(sweep: str, store: Warehouse, rejudge: Rejudge) -> None:
     """Show one sweep: its quants, the recommendation, and how far to trust it.
 
     SWEEP is an id, the start of one, or `latest`.
     """
+    from orket.cli.bucket_table import print_buckets
     from orket.cli.sweep_table import print_sweep
     from orket.exports.load import load_summary
     from orket.sweep.resume import can_go_on
@@ -35,5 +36,6 @@ def show(sweep: str, store: Warehouse, rejudge: Rejudge) -> None:
         summary,
         lambda: load_summary(store, sweep_id, {**given, "include_polluted": "fill"}),
     )
+    print_buckets(summary, store, given)
     if summary["status"] == "INTERRUPTED" and can_go_on(store, sweep_id):
         messages.note(f"go on with: {resume_line(sweep_id, store)}")

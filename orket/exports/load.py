@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orket.errors import OrketError, WarehouseError
+from orket.errors import OrketError, UsageError, WarehouseError
 from orket.exports.summary import summary_document
+from orket.text import nearest
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
+    from orket.warehouse.session import Session
 
 
 def load_summary_row(
@@ -24,6 +26,7 @@ def load_summary_row(
     """
     query = "SELECT summary FROM v1.summary WHERE sweep_id = ?"
     with warehouse.session(sweep_id, overrides) as session:
+        check_scope(session, sweep_id, overrides or {})
         rows = session.rows(query, [sweep_id])
     if not rows:
         raise WarehouseError(
@@ -39,6 +42,57 @@ def load_summary(
 ) -> dict[str, Any]:
     """One sweep's summary as plain values, the content of `sweep_summary.json`."""
     return summary_document(load_summary_row(warehouse, sweep_id, overrides))
+
+
+def read_scope(path: Path) -> Any:
+    """The scope of the summary in a file: None for one of a whole sweep, or for no
+    summary at all."""
+    import json
+
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return document.get("scope") if isinstance(document, dict) else None
+
+
+def load_answers(
+    warehouse: Warehouse, sweep_id: str, overrides: Mapping[str, object]
+) -> list[dict[str, Any]]:
+    """What is advised of each model, without the rest of the summary."""
+    with warehouse.session(sweep_id, overrides) as session:
+        return session.rows(
+            "SELECT * FROM v1.recommendation WHERE sweep_id = ? ORDER BY model_id",
+            [sweep_id],
+        )
+
+
+def check_scope(
+    session: Session, sweep_id: str, overrides: Mapping[str, object]
+) -> None:
+    """Raise UsageError for a bucket or family that no task of the sweep has."""
+    from orket.warehouse.raw import TASK_SCOPE
+
+    for key, kind in TASK_SCOPE.items():
+        wanted = overrides.get(key)
+        if not isinstance(wanted, Sequence):
+            continue
+        known = {
+            row["name"]
+            for row in session.rows(
+                f"SELECT DISTINCT task.entry.{kind} AS name FROM raw.sweeps "
+                "CROSS JOIN unnest(tasks) AS task (entry) WHERE sweep_id = ?",
+                [sweep_id],
+            )
+        } - {None}
+        for name in wanted:
+            if name not in known:
+                raise UsageError(
+                    f"no task of sweep {sweep_id} is of {kind} {name!r}",
+                    nearest(name, sorted(known), list_all=True)
+                    if known
+                    else f"its tasks have no {kind}",
+                )
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -234,6 +234,19 @@ class StabilityKpis(Part):
     """Objectives, sorted by name."""
 
 
+class Scope(Part):
+    """The tasks that a what-if is limited to: this is no summary of the whole sweep."""
+
+    buckets: list[str]
+    """Buckets."""
+    families: list[str]
+    """Families."""
+    tasks: int
+    """Tasks of these."""
+    of_tasks: int
+    """Tasks of the whole sweep."""
+
+
 class SweepSummary(Part):
     """One sweep: what was run, how far it can be trusted, and which quant to use."""
 
@@ -265,6 +278,8 @@ class SweepSummary(Part):
     """The machine."""
     overrides: dict[str, Any]
     """What the command line or a what-if changed against the preset."""
+    scope: Scope | None = None
+    """Judged by some buckets or families alone; null: by all tasks; since 1.1."""
     include_polluted: str | None
     """Whether polluted runs may count: never, fill or always; null where models differ.
     """

@@ -20,6 +20,9 @@ from orket.records import DATASETS
 from orket.warehouse.connection import literal
 from orket.warehouse.schema import duckdb_columns, required_columns
 
+TASK_SCOPE = {"buckets": "bucket", "families": "family"}
+"""What-if of names: only the tasks of these are judged. Key -> what it names."""
+
 
 def bind_dataset(
     connection: duckdb.DuckDBPyConnection,
@@ -75,7 +78,7 @@ def bind_policy(
 ) -> None:
     """One row of what-if values, and one row of the defaults of the policy."""
     kinds = duckdb_columns(Policy)
-    unknown = sorted(set(overrides) - set(kinds) - {"as_of"})
+    unknown = sorted(set(overrides) - set(kinds) - {"as_of", *TASK_SCOPE})
     if unknown:
         raise UsageError(
             f"no policy value {unknown[0]!r}", f"there are: {', '.join(kinds)}"
@@ -94,6 +97,19 @@ def bind_policy(
             f"CREATE TABLE raw.{table} AS "
             f"SELECT {columns}, CAST({as_of} AS TIMESTAMP) AS as_of"
         )
+
+
+def bind_task_scope(
+    connection: duckdb.DuckDBPyConnection, overrides: Mapping[str, object]
+) -> None:
+    """A row for each bucket and family that a what-if is limited to; else none."""
+    run = connection.execute
+    run("CREATE TABLE raw.task_scope (kind VARCHAR, name VARCHAR)")
+    for key, kind in TASK_SCOPE.items():
+        names = overrides.get(key) or ()
+        assert isinstance(names, Sequence) and not isinstance(names, str)
+        for name in sorted(set(names)):
+            run("INSERT INTO raw.task_scope VALUES (?, ?)", [kind, name])
 
 
 def bind_policy_groups(connection: duckdb.DuckDBPyConnection) -> None:

@@ -160,7 +160,8 @@ class Warehouse:
     ) -> Session:
         """DuckDB with all views, bound to one sweep's own parts when it is given.
 
-        `overrides` are a what-if: policy fields by name, and `as_of` (a datetime) for
+        `overrides` are a what-if: policy fields by name, `buckets` and
+        `families` (the tasks to judge by), and `as_of` (a datetime) for
         the events that count.
         """
         from orket.warehouse.session import Session

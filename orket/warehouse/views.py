@@ -15,6 +15,7 @@ from orket.warehouse.raw import (
     bind_dataset,
     bind_policy,
     bind_policy_groups,
+    bind_task_scope,
     bind_what_if,
 )
 from orket.warehouse.view_files import (
@@ -109,6 +110,7 @@ class Views:
             run("CREATE OR REPLACE VIEW raw.runs AS SELECT * FROM staged.some_runs")
         bind_policy(self.connection, self._overrides)
         bind_policy_groups(self.connection)
+        bind_task_scope(self.connection, self._overrides)
         bind_what_if(self.connection, self._overrides)
         create_tables(self.connection)
         run(macro_file().read_text(encoding="utf-8"))

@@ -1,9 +1,42 @@
 -- Grain: sweep.
--- Inputs: raw.sweeps.
+-- Inputs: raw.sweeps, raw.task_scope (a what-if, usually empty).
 -- Rules: the first manifest row of a sweep (by started_at, then id) rules it; later rows
--- are resumes, which may not change the plan. Rows appended twice count once.
+-- are resumes, which may not change the plan. Rows appended twice count once. A what-if
+-- may ask for the tasks of some buckets or families: then these alone are planned for all
+-- that follows, so that everything is judged by them.
 
 CREATE VIEW v1.manifest AS
+WITH scope AS (
+    SELECT
+        list_sort(coalesce(list(name) FILTER (WHERE kind = 'bucket'), [])) AS buckets,
+        list_sort(coalesce(list(name) FILTER (WHERE kind = 'family'), [])) AS families
+    FROM raw.task_scope
+),
+
+ruling AS (
+    SELECT
+        * EXCLUDE (buckets, families, tasks),
+        tasks AS planned_tasks,
+        if(len(buckets) + len(families) > 0, buckets, NULL) AS scope_buckets,
+        if(len(buckets) + len(families) > 0, families, NULL) AS scope_families,
+        if(
+            len(buckets) + len(families) > 0,
+            list_filter(
+                tasks,
+                lambda task: list_contains(buckets, task.bucket)
+                OR coalesce(list_contains(families, task.family), false)
+            ),
+            tasks
+        ) AS tasks
+    FROM raw.sweeps
+    CROSS JOIN scope
+    QUALIFY row_number() OVER (PARTITION BY sweep_id ORDER BY started_at, manifest_id) = 1
+),
+
+named AS (
+    SELECT *, list_transform(tasks, lambda task: task.test_id) AS test_ids FROM ruling
+)
+
 SELECT
     sweep_id,
     manifest_id,
@@ -32,10 +65,19 @@ SELECT
     control_profiles,
     models,
     quants,
+    scope_buckets,
+    scope_families,
+    len(planned_tasks) AS planned_tasks,
     tasks,
-    plan
-FROM raw.sweeps
-QUALIFY row_number() OVER (PARTITION BY sweep_id ORDER BY started_at, manifest_id) = 1;
+    if(
+        scope_buckets IS NULL,
+        plan,
+        list_filter(
+            plan,
+            lambda entry: entry.phase <> 'matrix' OR list_contains(test_ids, entry.test_id)
+        )
+    ) AS plan
+FROM named;
 
 COMMENT ON VIEW v1.manifest IS 'The manifest that rules each sweep. One row per sweep.';
 COMMENT ON COLUMN v1.manifest.sweep_id IS 'Sweep';
@@ -65,5 +107,8 @@ COMMENT ON COLUMN v1.manifest.checker_version IS 'Version of the checkers';
 COMMENT ON COLUMN v1.manifest.control_profiles IS 'Control profiles known at the start, with the variation they allow';
 COMMENT ON COLUMN v1.manifest.models IS 'Models with their server, controls and policy';
 COMMENT ON COLUMN v1.manifest.quants IS 'Quants with their identity';
+COMMENT ON COLUMN v1.manifest.scope_buckets IS 'Buckets that a what-if is limited to; NULL without such a what-if';
+COMMENT ON COLUMN v1.manifest.scope_families IS 'Families that it is limited to';
+COMMENT ON COLUMN v1.manifest.planned_tasks IS 'Tasks of the whole sweep';
 COMMENT ON COLUMN v1.manifest.tasks IS 'Tasks';
 COMMENT ON COLUMN v1.manifest.plan IS 'Planned runs in order';

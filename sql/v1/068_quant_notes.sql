@@ -110,6 +110,7 @@ repeats AS (
         count(is_deterministic) AS repeated_groups,
         count(*) FILTER (WHERE is_deterministic) AS deterministic_groups
     FROM v1.determinism
+    SEMI JOIN v1.planned_run USING (sweep_id, model_id, quant_tag, test_id)
     GROUP BY ALL
 )
 

@@ -7,7 +7,7 @@
 -- yet. Figures of speed are left out where the canary bounds nothing. What was not judged,
 -- not run or not comparable could have changed the answer, so it is named with the reason.
 -- Of an adaptive sweep it is said by how many tasks each quant was judged, and why no more
--- were asked.
+-- were asked. Where a what-if asks for some buckets or families, these are named first.
 
 CREATE VIEW v1.recommendation AS
 WITH judged_by AS (
@@ -135,7 +135,20 @@ facts AS (
         outs.unjudged_text,
         shifts.missing_quants,
         baseline_lacks.why AS base_why,
-        choice.model_id AS subject,
+        manifest.scope_buckets IS NOT NULL AS is_scoped,
+        if(
+            manifest.scope_buckets IS NULL,
+            choice.model_id,
+            format(
+                '{}, for {} ({} of {} tasks)',
+                choice.model_id,
+                array_to_string(
+                    list_concat(manifest.scope_buckets, manifest.scope_families), ', '
+                ),
+                len(manifest.tasks),
+                manifest.planned_tasks
+            )
+        ) AS subject,
         regexp_replace(v1.exact_text(policy.adherence_threshold_ppm, 4), '\.0$', '')
             AS share_text,
         v1.exact_text(policy.latency_ceiling_ns, 9) AS ceiling_text,
@@ -640,6 +653,8 @@ sentences AS (
                 ),
                 asked_text
                 || CASE
+                    -- Why it stopped was judged by all its tasks.
+                    WHEN is_scoped THEN ''
                     WHEN answer = 'ASK' THEN ' Not decided yet: more time would tell more.'
                     WHEN answer = 'DECIDED' AND minimum_viable_quant <> baseline_quant_tag
                         THEN ' Stopped: the smallest that passes is proven.'

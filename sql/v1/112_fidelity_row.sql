@@ -1,8 +1,8 @@
 -- Grain: sweep x model x quant x test x role.
--- Inputs: raw.fidelity.
+-- Inputs: raw.fidelity, v1.manifest.
 -- Rules: rows that were appended twice count once, and of several tries at one prompt the
 -- one that gave lists, else the newest. The reference of a model is the quant that was
--- the first to give an answer.
+-- the first to give an answer. A what-if of buckets or families leaves out the others.
 
 CREATE VIEW v1.fidelity_row AS
 SELECT
@@ -12,6 +12,17 @@ SELECT
         ORDER BY role = 'REFERENCE' DESC, outcome = 'OK' DESC, recorded_at, quant_tag
     ) AS reference_quant_tag
 FROM raw.fidelity AS row_values
+WHERE
+    NOT EXISTS (
+        SELECT 1 FROM v1.manifest AS manifest
+        WHERE
+            manifest.sweep_id = row_values.sweep_id
+            AND manifest.scope_buckets IS NOT NULL
+            AND NOT list_contains(
+                list_transform(manifest.tasks, lambda task: task.test_id),
+                row_values.test_id
+            )
+    )
 QUALIFY
     row_number() OVER (
         PARTITION BY sweep_id, model_id, quant_tag, test_id, role

@@ -94,6 +94,16 @@ SELECT
             ),
             what_ifs.overrides
         ),
+        'scope': if(
+            manifest.scope_buckets IS NULL,
+            NULL,
+            {
+                'buckets': manifest.scope_buckets,
+                'families': manifest.scope_families,
+                'tasks': len(manifest.tasks),
+                'of_tasks': manifest.planned_tasks
+            }
+        ),
         'include_polluted': sessions.include_polluted,
         'allow_unobserved': sessions.allow_unobserved,
         'matrix': {

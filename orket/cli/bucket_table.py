@@ -1,0 +1,77 @@
+"""Which quant does for each bucket of tasks: one line a bucket, judged by it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from orket.cli.output import print_prose, print_rows
+
+if TYPE_CHECKING:
+    from orket.warehouse import Warehouse
+
+Document = Mapping[str, Any]
+
+_COLUMNS = (
+    "for",
+    "tasks",
+    "use",
+    ("passes", "smallest that passes"),
+    ("best", "best value"),
+    ("sure", "how sure"),
+)
+
+
+def print_buckets(
+    summary: Document, store: Warehouse, overrides: Mapping[str, object]
+) -> None:
+    """Print a line for each bucket, where the sweep has several and is whole."""
+    from orket.exports.load import load_answers
+
+    buckets = summary["matrix"]["buckets"]
+    if summary["scope"] is not None or len(buckets) < 2:
+        return
+    several = len(summary["sessions"]) > 1
+    rows = []
+    for bucket in buckets:
+        scope = {**overrides, "buckets": (bucket,)}
+        for answer in load_answers(store, summary["sweep_id"], scope):
+            model = f"{answer['model_id']}: " if several else ""
+            rows.append(_row(f"{model}{bucket}", answer))
+    print_prose()
+    print_prose("By bucket of tasks, each judged by its own tasks alone (--bucket):")
+    print_rows(rows, _COLUMNS, "table", layout="fit")
+
+
+def _row(name: str, answer: Document) -> dict[str, Any]:
+    clear = answer["best_value_status"] == "CLEAR"
+    best = answer["best_value_quant"]
+    return {
+        "for": name,
+        "tasks": answer["reference_tasks"],
+        "use": _use(answer),
+        "passes": answer["minimum_viable_quant"],
+        "best": best if clear or best is None else f"{best}?",
+        "sure": _how_sure(answer),
+    }
+
+
+def _use(answer: Document) -> str | None:
+    advised = answer["advised_quant"]
+    is_safe = advised is not None and advised == answer["baseline_quant_tag"]
+    return f"{advised} (safe choice)" if is_safe else advised
+
+
+def _how_sure(answer: Document) -> str:
+    smallest, advised = answer["minimum_viable_quant"], answer["advised_quant"]
+    if smallest is None:
+        return "no quant passes"
+    if answer["confidence"] == "SUPPORTED":
+        return "shown"
+    if answer["confidence"] == "PROVISIONAL":
+        return "a first impression only"
+    needed = answer["tasks_needed"]
+    further = f", at least {needed} tasks needed" if needed else ""
+    is_shown = advised not in (None, answer["baseline_quant_tag"])
+    shown = f"{advised} shown; " if is_shown else ""
+    return f"{shown}{smallest} not shown yet{further}"
