@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from orket.cli import messages
-from orket.cli.output import print_line, print_rows
+from orket.cli.output import print_prose, print_rows
 from orket.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
@@ -17,15 +17,9 @@ if TYPE_CHECKING:
 
 def print_choices() -> None:
     """List what answers and what lies here, each with the line that measures it."""
-    from orket.planning.nearby import FOLDERS, find_choices
+    from orket.planning.nearby import find_choices
 
     choices = find_choices()
-    if not choices:
-        places = ", ".join(FOLDERS)
-        messages.note(
-            "no model server answers here, and no GGUF file lies in the usual folders "
-            f"({places})"
-        )
     rows = [
         {
             "to measure": choice.what,
@@ -41,7 +35,26 @@ def print_choices() -> None:
         "type": "orket run quickstart",
     }
     print_rows([*rows, shipped], ["to measure", "type"], "table")
-    print_line("Any other: orket run FOLDER, orket run URL, a preset (orket presets)")
+    if not choices:
+        _say_how_to_begin()
+    print_prose("Any other: orket run FOLDER, orket run URL, a preset (orket presets)")
+
+
+def _say_how_to_begin() -> None:
+    from orket.planning.nearby import model_folders
+
+    places = ", ".join(map(str, model_folders()))
+    print_prose(
+        "No model server answers here, and no GGUF file lies in the usual folders "
+        f"({places})."
+    )
+    print_prose("To measure a model of your own, have at least two quants of it:")
+    print_prose("  with Ollama: ollama pull llama3.2:3b-instruct-q8_0")
+    print_prose("               ollama pull llama3.2:3b-instruct-q4_K_M")
+    print_prose("               orket run llama3.2:3b-instruct")
+    print_prose("  with files:  put the GGUF files of a model into ./models")
+    print_prose("               orket run ./models")
+    print_prose()
 
 
 def fit_preset(preset: Preset, ask: bool = True) -> Preset:

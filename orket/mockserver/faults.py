@@ -45,6 +45,7 @@ FAULTS: dict[str, str] = {
     "truncated-logprobs": "the places end in the middle of the answer",
     "nan-logprobs": "the log-probabilities are NaN",
     "distorted-logprobs": "probabilities that add up to more than 1",
+    "sampled-logprobs": "probabilities after sampling: 1 for the token, 0 for others",
     "retokenised": "the last token of the answer is told as another one",
     "other-tokenizer": "the ids of a text are other ones",
     "no-token-grammar": "a grammar of token ids is refused",

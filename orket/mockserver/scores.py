@@ -154,6 +154,8 @@ def damage_places(
         found = [_scaled(place, math.nan) for place in found]
     if "distorted-logprobs" in struck:
         found = [_scaled(place, 0.1) for place in found]
+    if "sampled-logprobs" in struck:
+        found = [_sampled(place) for place in found]
     if "retokenised" in struck and found:
         other = found[-1].said.text + "~"
         said = replace(found[-1].said, text=other, id=vocabulary.number(other))
@@ -193,3 +195,11 @@ def _scaled(place: Place, factor: float) -> Place:
         return replace(said, logprob=said.logprob * factor)
 
     return Place(scaled(place.said), tuple(map(scaled, place.top)))
+
+
+def _sampled(place: Place) -> Place:
+    """As after a sampler that keeps one token and leaves the others no chance."""
+    kept = replace(place.said, logprob=0.0)
+    others = [said for said in place.top if said.text != kept.text]
+    lost = [replace(said, logprob=-9999.0) for said in others]
+    return Place(kept, (kept, *lost)[: len(place.top)])

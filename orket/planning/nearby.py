@@ -22,9 +22,24 @@ FOLDERS = (
     "~/.lmstudio/models",
     "~/.cache/lm-studio/models",
     "~/.cache/llama.cpp",
+    "~/Library/Caches/llama.cpp",
     "~/.cache/huggingface/hub",
 )
 """Where LM Studio, llama.cpp, the hub's client and people keep GGUF files."""
+CACHES = {"LLAMA_CACHE": "", "HF_HUB_CACHE": "", "HF_HOME": "hub"}
+"""Variables that move such a folder, and what stands behind their value."""
+
+
+def model_folders() -> list[Path]:
+    """The folders that are looked into, those of the user's own variables first."""
+    said = os.environ.get(MODELS_VARIABLE, "").split(os.pathsep)
+    moved = [
+        str(Path(os.environ[name], rest))
+        for name, rest in CACHES.items()
+        if os.environ.get(name)
+    ]
+    words = [*filter(None, said), *moved, *FOLDERS]
+    return list(dict.fromkeys(Path(word).expanduser() for word in words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +113,8 @@ def _installed(provider: str, url: str) -> list[ModelRef]:
 
 
 def _lying() -> Iterator[Choice]:
-    said = os.environ.get(MODELS_VARIABLE, "")
     seen: set[Path] = set()
-    for word in (*filter(None, said.split(os.pathsep)), *FOLDERS):
-        folder = Path(word).expanduser()
+    for folder in model_folders():
         if not folder.is_dir() or folder.resolve() in seen:
             continue
         seen.add(folder.resolve())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from orket.providers.discover import (
 )
 from orket.providers.gguf_folder import read_folder
 from orket.providers.registry import create_adapter
-from orket.quants import UNKNOWN_QUANT
+from orket.quants import UNKNOWN_QUANT, find_quant
 from orket.urls import without_secret
 
 SERVED = "served"
@@ -102,7 +103,7 @@ def _discover_place(place: Path, model: str | None) -> Ladder:
 def _fill(
     preset: Preset, found: Ladder, is_folder: bool, context: int | None = None
 ) -> Preset:
-    ladder = found.refs
+    ladder = found.refs if is_folder else _by_rank(found.refs)
     provider = preset.table.provider.name
     assert provider is not None
     quants = {ref.quant_tag: _as_text(ref) for ref in ladder}
@@ -128,6 +129,16 @@ def _as_text(ref: ModelRef) -> str:
     """Where a quant lies, as a template of a name that has nothing to fill in."""
     place = str(ref.path.absolute()) if ref.path else ref.name
     return place.replace("{", "{{").replace("}", "}}")
+
+
+def _by_rank(refs: Sequence[ModelRef]) -> list[ModelRef]:
+    """The most precise first, as a folder's files are by their size."""
+
+    def rank(ref: ModelRef) -> int:
+        entry = find_quant(ref.quant_tag)
+        return entry.order if entry else -1
+
+    return sorted(refs, key=rank, reverse=True)
 
 
 def _discover_server(preset: Preset, model: str | None) -> Ladder:

@@ -87,7 +87,7 @@ def run_sweep(
             if is_complete(warehouse, plan, fingerprint.id):
                 return Outcome(plan.sweep_id, COMPLETED, 0, was_complete=True)
         interrupts = held.enter_context(Interrupts())
-        servers = held.enter_context(Servers(plan, clock, logs))
+        servers = held.enter_context(Servers(plan, clock, logs, reporter.note))
         observer = held.enter_context(Observer())
         context = Context(
             plan,

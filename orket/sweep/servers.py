@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,9 +27,17 @@ from orket.sweep.failures import GONE_SERVER, error_class
 class Servers:
     """Adapters by URL, and what is resident at each."""
 
-    def __init__(self, plan: Plan, clock: Clock, logs: Path | None = None) -> None:
-        """`logs` is where the output of servers that Orket starts is kept."""
+    def __init__(
+        self,
+        plan: Plan,
+        clock: Clock,
+        logs: Path | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`logs` is where the output of servers that Orket starts is kept; `tell`
+        hears of what a server refused when it was let go of."""
         self._logs = logs
+        self._tell = tell
         self._plan = plan.server
         self._clock = clock
         self._adapters: dict[str | None, Adapter] = {}
@@ -118,9 +127,10 @@ class Servers:
             try:
                 adapter.close()
             except OrketError as error:
-                # What is gone holds no model any more.
+                # What is gone holds no model any more. What was measured stays measured
+                # whatever a server does afterwards.
                 if error_class(error) not in GONE_SERVER:
-                    failure = error
+                    self._tell(str(error))
             except Exception as error:
                 failure = error
         if failure:

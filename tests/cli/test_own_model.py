@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ from orket.mockserver import MockModel, MockServer, Profile
 from orket.planning.kept import keep_preset, restore_preset
 from orket.planning.plan import build_plan
 from orket.planning.preset import Change, load_preset, override
-from orket.planning.subject import NEUTRAL_PRESET
+from orket.planning.served import fill_subject
+from orket.planning.subject import NEUTRAL_PRESET, Subject
+from orket.providers.options import ServerOptions
+from orket.providers.recognise import recognise
+from orket.records import RunRecord
+from orket.sweep.context import Silence
+from orket.sweep.execute import run_sweep
 from orket.warehouse import Warehouse
 from tests.live import demo_gguf
 from tests.raw_rows import make_manifest, make_run
@@ -35,7 +42,8 @@ def own_place(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
-    monkeypatch.delenv("ORKET_MODELS", raising=False)
+    for name in ("ORKET_MODELS", "LLAMA_CACHE", "HF_HUB_CACHE", "HF_HOME"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("orket.planning.nearby.scan_default_ports", list, raising=True)
     monkeypatch.chdir(tmp_path)
 
@@ -120,9 +128,10 @@ def test_a_server_that_does_not_say_its_quant_is_no_quant(capsys):
 
 def test_alone_it_lists_what_is_here_and_what_to_type(tmp_path, monkeypatch, capsys):
     assert run_command(["run"]) == 0
-    said = capsys.readouterr()
-    assert "no model server answers here" in said.err
-    assert "orket run quickstart" in said.out
+    said = capsys.readouterr().out
+    assert "No model server answers here" in said
+    assert "ollama pull llama3.2:3b-instruct-q8_0" in said
+    assert "orket run quickstart" in said
     link(tmp_path / "models", "F16", "Q2_K")
     with MockServer("ollama", INSTALLED) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
@@ -131,6 +140,40 @@ def test_alone_it_lists_what_is_here_and_what_to_type(tmp_path, monkeypatch, cap
     assert "orket run llama3.1:8b-instruct" in listed
     assert "orket run ./models" in listed
     assert not (tmp_path / "warehouse").exists()
+
+
+def test_the_caches_of_other_programs_are_looked_into_where_they_were_moved(
+    tmp_path, monkeypatch, capsys
+):
+    snapshot = tmp_path / "hf" / "hub" / "models--o--own-GGUF" / "snapshots" / "1"
+    link(snapshot, "F16", "Q2_K")
+    link(tmp_path / "cache of llama" / "x", "Q8_0")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("LLAMA_CACHE", str(tmp_path / "cache of llama"))
+    assert run_command(["run"]) == 0
+    listed = capsys.readouterr().out
+    assert "own in F16, Q2_K, GGUF files" in listed
+    assert f"orket run {tmp_path}/hf/hub" in listed
+    assert f"orket run '{tmp_path}/cache of llama'" in listed
+
+
+def test_every_server_that_answers_is_listed_with_its_line(monkeypatch, capsys):
+    one = MockModel("m-Q8_0", "Q8_0")
+    with (
+        MockServer("ollama", INSTALLED) as ollama,
+        MockServer("lmstudio", Profile(models=(one,))) as studio,
+        MockServer("llama-server", Profile(models=(one,))) as llama,
+        MockServer("vllm", Profile(models=(one,))) as vllm,
+    ):
+        monkeypatch.setenv("OLLAMA_HOST", ollama.url)
+        found = [recognise(ServerOptions(url=s.url)) for s in (studio, llama, vllm)]
+        monkeypatch.setattr("orket.planning.nearby.scan_default_ports", lambda: found)
+        assert run_command(["run"]) == 0
+    listed = capsys.readouterr().out
+    assert "llama3.1:8b-instruct in Q4_K_M, Q8_0, at ollama" in listed
+    for server, kind in ((studio, "lmstudio"), (llama, "llama-server"), (vllm, "vllm")):
+        assert f"m in Q8_0, at {kind} {server.url}" in listed
+        assert f"orket run {server.url}" in listed
 
 
 def test_what_does_not_fit_is_left_out_and_said(tmp_path, monkeypatch, capsys):
@@ -371,3 +414,59 @@ def test_a_written_preset_leaves_out_what_does_not_fit(tmp_path, monkeypatch, ca
     assert quants_of(one) == quants_of(other) == ["Q8_0", "Q2_K"]
     assert one["models"][0]["reference"] == "Q8_0"
     assert one["plan_hash"] == other["plan_hash"]
+
+
+class Emptied(Silence):
+    """Removes a model from its server once so many calls are recorded."""
+
+    def __init__(self, server: MockServer, quant: str, calls: int) -> None:
+        self._server, self._quant, self._left = server, quant, calls
+
+    def recorded(self, row: RunRecord) -> None:
+        self._left -= 1
+        if self._left == 0:
+            profile = self._server.engine.profile
+            kept = tuple(m for m in profile.models if m.quant != self._quant)
+            self._server.engine.profile = replace(profile, models=kept)
+
+
+@pytest.mark.parametrize(("removed", "reference"), [("Q8_0", "Q4_K_M"), ("Q2_K", None)])
+def test_a_model_removed_between_rounds_costs_only_itself(tmp_path, removed, reference):
+    model = MockModel("m:8b-instruct-q2_K", "Q2_K", decode_rate=1e5)
+    profile = Profile(
+        models=(
+            MockModel("m:8b-instruct-q8_0", "Q8_0", decode_rate=1e5),
+            MockModel("m:8b-instruct-q4_K_M", "Q4_K_M", decode_rate=1e5),
+            model,
+        ),
+        prefill_rate=1e6,
+        load_seconds=0.0,
+        context_tokens=8192,
+    )
+    store = Warehouse(tmp_path / "warehouse")
+    with MockServer("ollama", profile) as server:
+        subject = Subject("ollama", url=server.url, model="m")
+        changes = [
+            Change("budget", "1h"),
+            Change("tasks.limit", 30),
+            Change("policy.quality_only", True),
+            Change("polluted_retries", 0),
+        ]
+        preset, _ = fill_subject(load_preset(NEUTRAL_PRESET), subject, None)
+        plan = build_plan(override(preset, changes), "s", skip_canary=True)
+        outcome = run_sweep(plan, store, Emptied(server, removed, calls=22))
+    assert outcome.status == "COMPLETED"
+    with store.session("s") as session:
+        rows = session.rows(
+            "SELECT quant_tag, count(*) FILTER (WHERE outcome = 'OK') AS answered, "
+            "any_value(error_class) AS failure FROM v1.runs "
+            "WHERE phase = 'matrix' GROUP BY ALL"
+        )
+        (choice,) = session.rows("SELECT baseline_quant_tag FROM v1.choice")
+    answered = {row["quant_tag"]: (row["answered"], row["failure"]) for row in rows}
+    others = {quant for quant in ("Q8_0", "Q4_K_M", "Q2_K") if quant != removed}
+    assert {answered[quant] for quant in others} == {(30, None)}
+    # Refused when it is to be loaded, or when it is asked.
+    assert answered[removed][1] in ("MODEL_NOT_FOUND", "HTTP_404")
+    assert 0 < answered[removed][0] < 30
+    assert choice["baseline_quant_tag"] == (reference or "Q8_0")

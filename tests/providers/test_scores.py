@@ -323,6 +323,7 @@ FAULTY = {
     "truncated-logprobs": (None, "FAILED", "TOO_FEW_LOGPROBS"),
     "nan-logprobs": (None, "FAILED", "BAD_LOGPROBS"),
     "distorted-logprobs": (None, "FAILED", "BAD_LOGPROBS"),
+    "sampled-logprobs": ("DIVERGENCE", "UNSUPPORTED", "OLD_LOGPROBS"),
     "http-500": (None, "FAILED", "HTTP_500"),
     "http-404": ("DIVERGENCE", "UNSUPPORTED", "NO_LOGPROBS"),
     "not-json": (None, "FAILED", "PROTOCOL_ERROR"),
@@ -336,7 +337,8 @@ def test_a_faulty_list_is_unknown_never_a_zero(served, fault):
     adapter.score_along(REQUEST, K, answer)
     mock.set_faults(fault)
     level, outcome, error_class = FAULTY[fault]
-    if mock.dialect.name == "tgi" and fault in ("few-logprobs", "distorted-logprobs"):
+    of_lists = ("few-logprobs", "distorted-logprobs", "sampled-logprobs")
+    if mock.dialect.name == "tgi" and fault in of_lists:
         assert adapter.score_answer(REQUEST, K).outcome == "OK"  # it lists none
         return
     for facts in (

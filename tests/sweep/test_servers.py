@@ -9,7 +9,7 @@ import pytest
 
 from orket.cli.main import run_command
 from orket.machine.clock import SystemClock
-from orket.mockserver import MockModel, MockServer, Profile
+from orket.mockserver import MockModel, MockServer, Profile, parse_fault
 from orket.planning.plan import Plan, build_plan
 from orket.planning.preset import load_preset
 from orket.providers.http.problems import IdentityMismatch
@@ -71,3 +71,27 @@ def test_a_resume_remembers_the_weights_of_each_quant(tmp_path, capsys):
     assert progress.digests == {
         ("m", model.quant): f"sha256:{model.digest}" for model in TWO.models
     }
+
+
+def test_what_a_server_refuses_at_the_end_is_told_and_costs_nothing(tmp_path):
+    heard: list[str] = []
+    with MockServer("ollama", TWO) as mock:
+        plan = plan_at(mock.url, tmp_path)
+        with Servers(plan, SystemClock(), tell=heard.append) as servers:
+            servers.load(plan.target("m", "Q8_0"), Controls())
+            mock.set_faults(parse_fault("http-500:on=all"))
+    (said,) = heard
+    assert "unloading m:q8_0" in said
+
+
+def test_a_model_that_was_removed_is_let_go_of(tmp_path):
+    heard: list[str] = []
+    with MockServer("ollama", TWO) as mock:
+        plan = plan_at(mock.url, tmp_path)
+        first, second = (plan.target("m", quant) for quant in ("Q8_0", "Q4_0"))
+        with Servers(plan, SystemClock(), tell=heard.append) as servers:
+            servers.load(first, Controls())
+            mock.engine.profile = replace(TWO, models=TWO.models[1:])
+            # The one that is left is measured; what nobody can name is not waited for.
+            assert servers.load(second, Controls()).digest
+    assert heard == []

@@ -399,6 +399,10 @@ class OllamaAdapter(HttpAdapter):
             {"model": name, "keep_alive": 0, "stream": False},
             UNLOAD_SECONDS,
         )
+        if reply.status == 404:
+            # Removed from the library meanwhile: what is left of it cannot be named any
+            # more, and is told as another model beside the one that is measured.
+            return
         self._http.require(reply, f"unloading {name}")
         deadline = time.monotonic() + UNLOAD_SECONDS
         while any(same_name(name, _name_of(row)) for row in self._resident()):

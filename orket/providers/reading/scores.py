@@ -21,7 +21,7 @@ BAD_LOGPROBS = "BAD_LOGPROBS"
 TOO_FEW_LOGPROBS = "TOO_FEW_LOGPROBS"
 """A list is shorter than asked, or a place of the answer has none."""
 OLD_LOGPROBS = "OLD_LOGPROBS"
-"""Figures of an earlier meaning: probabilities after sampling."""
+"""Figures of another meaning: probabilities after sampling."""
 
 NANO = 1_000_000_000
 IMPOSSIBLE_NATS = -1000.0
@@ -64,7 +64,7 @@ def read_llamacpp(reply: Any, k: int) -> list[Place]:
     entries = _entries(figures.mapping(reply).get("completion_probabilities"))
     if "probs" in figures.mapping(entries[0]):
         raise NoScores(OLD_LOGPROBS, "this build tells probabilities after sampling")
-    return [_read_entry(entry, k, by_id=True) for entry in entries]
+    return _unsampled([_read_entry(entry, k, by_id=True) for entry in entries], k)
 
 
 def read_chat(choice: Any, k: int) -> list[Place]:
@@ -91,7 +91,7 @@ def read_tokens(value: Any, k: int, answer: Any = None) -> list[Place]:
         for token in (entry, *figures.sequence(entry.get("top_logprobs")))
     ]
     by_id = all(figures.count(token.get("id")) is not None for token in tokens)
-    return [_read_entry(entry, k, by_id) for entry in entries]
+    return _unsampled([_read_entry(entry, k, by_id) for entry in entries], k)
 
 
 def read_prompt(value: Any, path: Sequence[int], k: int) -> list[Place]:
@@ -106,10 +106,11 @@ def read_prompt(value: Any, path: Sequence[int], k: int) -> list[Place]:
         raise NoScores(
             TOO_FEW_LOGPROBS, f"{len(entries)} entries for a path of {len(path)} tokens"
         )
-    return [
+    ranked = [
         _read_ranked(figures.mapping(entry), token, k)
         for entry, token in zip(entries[-len(path) :], path, strict=True)
     ]
+    return _unsampled(ranked, k)
 
 
 def read_prefill(value: Any, path: Sequence[int]) -> list[Place]:
@@ -141,6 +142,24 @@ def score_columns(places: Sequence[Place]) -> dict[str, Any]:
             [getattr(token, kind) for token in top] for top in listed
         ]
     return columns
+
+
+def _unsampled(places: list[Place], k: int) -> list[Place]:
+    """The places, where they are the model's own. Raises NoScores.
+
+    A sampler that picks the likeliest token leaves nothing to the others: all of the
+    probability on one token, at every place, is its doing and no model's.
+    """
+    if k > 1 and all(_is_certain(place) for place in places):
+        raise NoScores(
+            OLD_LOGPROBS, "the server tells probabilities after sampling: 1 or 0"
+        )
+    return places
+
+
+def _is_certain(place: Place) -> bool:
+    possible = [token for token in place.top if token.nnats is not None]
+    return len(place.top) > 1 and len(possible) == 1
 
 
 def _entries(value: Any) -> list[Any]:
