@@ -79,8 +79,9 @@ def plan_fitting(
     from orket.planning.survey import say_unfit, survey_plan
 
     asked_for = preset.table.models[0].quants
-    is_found = preset.name == NEUTRAL_PRESET and SERVED not in asked_for
     plan = build_plan(preset, sweep_id, skip_canary=skip_canary)
+    is_named = SERVED in asked_for or plan.server.command is not None
+    is_found = preset.name == NEUTRAL_PRESET and not is_named
     survey = survey_plan(plan, ask or is_found)
     _require_any(plan, survey)
     unfit = say_unfit(survey)

@@ -145,7 +145,7 @@ class _Told:
 def survey_plan(plan: Plan, ask: bool = True) -> Survey:
     """What is known of a plan's quants; without `ask` no server is spoken to."""
     told = _Told()
-    if ask and not starts_llamacpp(plan.server):
+    if ask and not _is_started(plan):
         for url, targets in _by_url(plan).items():
             _ask_server(plan, url, targets, told)
     free = _with(read_free_memory(), told.evictable)
@@ -225,11 +225,16 @@ def _ask_resident(adapter: Adapter, local: bool, told: _Told) -> None:
         )
 
 
+def _is_started(plan: Plan) -> bool:
+    """Whether Orket starts the servers itself: there is nobody to ask before."""
+    return starts_llamacpp(plan.server) or plan.server.command is not None
+
+
 def is_local(plan: Plan, url: str | None) -> bool:
     """Whether a server of the plan has this machine's memory."""
     place = url or DEFAULT_URLS.get(plan.server.provider)
-    if place is None:
-        return starts_llamacpp(plan.server)
+    if place is None or _is_started(plan):
+        return _is_started(plan)
     return read_endpoint(without_version(place)).locality == "loopback"
 
 
