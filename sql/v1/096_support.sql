@@ -327,38 +327,35 @@ ahead AS (
         sweep_id,
         model_id,
         quant_tag,
-        if(
-            joined.families = joined.evidence_tasks,
-            greatest(asked.proving_passes - joined.proof_passes, 0),
-            if(
-                asked.proving_passes > joined.proof_passes,
-                greatest(grown.proving_passes - joined.passes, 1),
-                0
-            )
-        ) AS missing_tasks,
-        if(
-            joined.families = joined.evidence_tasks,
-            greatest(asked.powered_passes - joined.proof_passes, 0),
-            if(
-                asked.powered_passes > joined.proof_passes,
-                greatest(grown.powered_passes - joined.passes, 1),
-                0
-            )
-        ) AS likely_missing_tasks,
+        -- NULL where no practicable number would do.
+        CASE
+            WHEN asked.proving_passes <= joined.proof_passes THEN 0
+            WHEN joined.families = joined.evidence_tasks
+                THEN asked.proving_passes - joined.proof_passes
+            WHEN grown.proving_passes IS NOT NULL
+                THEN greatest(grown.proving_passes - joined.passes, 1)
+        END AS missing_tasks,
+        CASE
+            WHEN asked.powered_passes <= joined.proof_passes THEN 0
+            WHEN joined.families = joined.evidence_tasks
+                THEN asked.powered_passes - joined.proof_passes
+            WHEN grown.powered_passes IS NOT NULL
+                THEN greatest(grown.powered_passes - joined.passes, 1)
+        END AS likely_missing_tasks,
         -- Further families of the size that they have.
-        if(
-            joined.families = joined.evidence_tasks OR joined.worth_micro = 0,
-            NULL,
-            greatest(
-                CAST(
-                    (
-                        CAST(asked.proving_passes AS HUGEINT) * 1000000 * joined.family_passes
-                        + joined.worth_micro - 1
-                    ) // joined.worth_micro AS BIGINT
-                ) - joined.family_passes,
-                0
-            )
-        ) AS missing_families
+        CASE
+            WHEN joined.families = joined.evidence_tasks OR joined.worth_micro = 0 THEN NULL
+            WHEN asked.proving_passes IS NOT NULL
+                THEN greatest(
+                    CAST(
+                        (
+                            CAST(asked.proving_passes AS HUGEINT) * 1000000
+                            * joined.family_passes + joined.worth_micro - 1
+                        ) // joined.worth_micro AS BIGINT
+                    ) - joined.family_passes,
+                    0
+                )
+        END AS missing_families
     FROM joined
     INNER JOIN asked USING (sweep_id, model_id, quant_tag)
     LEFT JOIN grown USING (sweep_id, model_id, quant_tag)

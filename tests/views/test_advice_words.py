@@ -251,8 +251,8 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
             "If memory is tight: Q4_K_M may do, which is not shown yet: Q4_K_M did "
             "139 of the 140 tasks that F16 did.",
             "How sure: not yet; the 140 tasks are of only 13 families, and tasks of "
-            "one family fail together: at least 130 families would be needed, if "
-            "Q4_K_M loses none of the further ones.",
+            "one family fail together: at least 18 families would be needed, or 234 "
+            "tasks of these, if Q4_K_M loses none of the further ones.",
             "Speed: F16 looks best so far with 0.600 s a task, but it cannot be told "
             "for sure from Q4_K_M; one repetition cannot tell speed from chance.",
         ],
