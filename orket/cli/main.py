@@ -37,6 +37,14 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Read": {
         "show": ("orket.cli.show:show", "Show one sweep and its recommendation."),
         "sweeps": ("orket.cli.sweeps:sweeps", "List the sweeps in the warehouse."),
+        "why": (
+            "orket.cli.why:why",
+            "Why a quant is recommended or not, with its numbers.",
+        ),
+        "explain": (
+            "orket.cli.explain:explain",
+            "Raw figures, formulas and evidence of one run.",
+        ),
         "report": ("orket.cli.report:report", "Write a sweep as a page of its own."),
         "export": ("orket.cli.export:export", "Write sweep_summary.json; re-judge."),
         "kpi": ("orket.cli.kpi:kpi", "Show stability KPIs; check them against SLOs."),

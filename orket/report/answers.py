@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from orket.exports.answers import failed_checks, visible
 from orket.exports.figures import words
-from orket.text import printable
 
 Row = Mapping[str, Any]
 
@@ -179,24 +178,3 @@ def _problems(row: Row) -> Iterator[str]:
     if row["format_damage"]:
         yield f"form: {words(row['format_damage'])}"
     yield from failed_checks(row["check_details"])
-
-
-def failed_checks(details: str | None) -> Iterator[str]:
-    """What each check that did not pass says, in words: `exact: different text`.
-
-    Details that an import wrote in another shape say nothing.
-    """
-    try:
-        entries = json.loads(details or "[]")
-    except ValueError:
-        return
-    for entry in entries if isinstance(entries, list) else []:
-        if not isinstance(entry, dict) or entry.get("status") in (None, "passed"):
-            continue
-        reason = entry.get("reason") or entry["status"]
-        yield printable(f"{entry.get('kind', 'check')}: {words(str(reason))}")
-
-
-def visible(text: str) -> str:
-    """A text of several lines in which nothing acts: it may be anybody's."""
-    return "\n".join(printable(line) for line in text.split("\n"))

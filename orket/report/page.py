@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orket.exports import figures
+from orket.exports.answers import visible
 from orket.exports.json_text import moment_text, plain_decimal, render_json
 from orket.policy import POLICY_KEYS
 from orket.report import charts
-from orket.report.answers import MOST_BYTES, AnswerMap, build_map, visible
+from orket.report.answers import MOST_BYTES, AnswerMap, build_map
 from orket.report.drawing import draw
 from orket.report.gather import Gathered
 from orket.report.libraries import require_libraries

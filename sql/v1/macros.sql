@@ -52,11 +52,13 @@ CREATE MACRO v1.cv_micro(n, s, q) AS
 -- A scaled integer as plain decimal text: decimal_text(1234567, 6, 3) is 1.235. The
 -- rounded integer is padded with zeros, so that there is always a digit before the point.
 CREATE MACRO v1.decimal_text(units, unit_digits, shown_digits) AS
-    regexp_replace(
+    -- What rounds to nothing has no sign.
+    if(v1.scaled(units, pow(10, unit_digits), pow(10, shown_digits)) < 0, '-', '')
+    || regexp_replace(
         lpad(
             TRY_CAST(
                 v1.scaled(
-                    units,
+                    abs(units),
                     CAST(pow(10, unit_digits) AS HUGEINT),
                     CAST(pow(10, shown_digits) AS HUGEINT)
                 ) AS VARCHAR
@@ -178,3 +180,35 @@ CREATE MACRO v1.clustered_half_width(squares, prompts, positions) AS
             ) AS BIGINT
         )
     END;
+
+-- A share in ppm as percent, to its last digit: 950000 is `95 %`. A limit is shown so.
+CREATE MACRO v1.percent_text(ppm) AS
+    regexp_replace(v1.exact_text(ppm, 4), '\.0$', '') || ' %';
+
+-- The same cut to tenths, never rounded up to the limit that it misses.
+CREATE MACRO v1.cut_percent_text(ppm) AS v1.decimal_text(ppm // 1000, 1, 1) || ' %';
+
+-- A duration in the unit that reads best: `9.1 ms`, `1.25 s`.
+CREATE MACRO v1.time_text(ns) AS
+    CASE
+        WHEN ns < 1000000000 THEN v1.decimal_text(ns, 6, 1) || ' ms'
+        ELSE v1.decimal_text(ns, 9, 2) || ' s'
+    END;
+
+-- A limit of time, to its last digit: `1 s`, `250 ms`.
+CREATE MACRO v1.time_limit_text(ns) AS
+    CASE
+        WHEN ns < 1000000000 THEN regexp_replace(v1.exact_text(ns, 6), '\.0$', '') || ' ms'
+        ELSE regexp_replace(v1.exact_text(ns, 9), '\.0$', '') || ' s'
+    END;
+
+-- Bytes in the unit that reads best: `46.5 MiB`, `4.37 GiB`.
+CREATE MACRO v1.size_text(bytes) AS
+    CASE
+        WHEN bytes < 1073741824
+            THEN v1.decimal_text(v1.scaled(bytes, 1048576, 10), 1, 1) || ' MiB'
+        ELSE v1.decimal_text(v1.scaled(bytes, 1073741824, 100), 2, 2) || ' GiB'
+    END;
+
+-- A count with its word: `1 task`, `2 tasks`.
+CREATE MACRO v1.count_text(n, word) AS n || ' ' || word || if(n = 1, '', 's');

@@ -29,7 +29,10 @@ def hostile_sweep(folder: Path) -> Warehouse:
         repetitions=2,
         buckets={"t00": "refactor"},
         families={"t01": "</h3><script>alert(4)</script>"},
-        quant_facts={QUANT: {"nominal_bpw_milli": 4500, "publisher": SCRIPT}},
+        quant_facts={
+            "F16": {"nominal_bpw_milli": 16_000},
+            QUANT: {"nominal_bpw_milli": 4500, "publisher": SCRIPT},
+        },
         manifest={"preset": f"p{SCRIPT}", "labels": [Label(key=SCRIPT, value=SCRIPT)]},
     )
     for planned in sweep.plan():

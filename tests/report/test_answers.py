@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from orket.report.answers import build_map, failed_checks
+from orket.exports.answers import failed_checks
+from orket.report.answers import build_map
 
 TAGS = ["F16", "Q4", "Q2"]
 
