@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -32,7 +33,7 @@ from benchmarks.advice_worlds import (
     true_rates,
 )
 from orket.evidence import retention_table
-from orket.planning.rounds import ADAPTIVE, cut_rounds
+from orket.planning.rounds import ADAPTIVE, PROOF, cut_rounds
 from orket.records import PlannedRun
 from orket.warehouse import Warehouse
 
@@ -157,7 +158,9 @@ def _begin(
                 for place, task in enumerate(portion)
             ]
             planned += blocks[block]
-    row = msgspec.structs.replace(manifest, order=ADAPTIVE, repetitions=1, plan=planned)
+    row = msgspec.structs.replace(
+        manifest, order=ADAPTIVE, until=PROOF, repetitions=1, plan=planned
+    )
     warehouse.append("sweeps", [row], name)
 
     def wall_ns(quant: int, task: int) -> int:
@@ -168,10 +171,12 @@ def _begin(
 
 
 def _answer(
-    warehouse: Warehouse, name: str, world: _World, blocks: list[dict[str, int]]
+    warehouse: Warehouse, name: str, world: _World, blocks: list[dict[str, Any]]
 ) -> None:
     rows = []
     for entry in blocks:
+        if entry["is_further"]:
+            continue  # For servers where a load is dear.
         for run in world.blocks[entry["block_index"]]:
             quant = world.tags.index(run.quant_tag)
             task = int(run.test_id.removeprefix("bank/t"))

@@ -29,7 +29,7 @@ from orket.text import storable
 OUTCOMES = frozenset({"OK", "FAILED", "TIMEOUT", "CANCELLED"})
 ROLES = frozenset({"REFERENCE", "QUANT"})
 LEVELS = frozenset({"PATH", "PREFIX", "DIVERGENCE"})
-PHASES = frozenset({"warmup", "canary", "matrix", "anchor"})
+PHASES = frozenset({"warmup", "canary", "matrix", "repeat", "anchor"})
 MOMENTS: dict[type[Record], tuple[str, ...]] = {
     RunRecord: ("executor_started_at", "recorded_at", "started_at"),
     SidecarRow: ("recorded_at",),

@@ -703,6 +703,16 @@ class Policy(Record, frozen=True, kw_only=True):
             "Times that divergence within which a quant's is noise",
         ),
     ] = 10
+    fidelity_start_ppm: Annotated[
+        Count,
+        _threshold(
+            "fidelity_start",
+            RATIO,
+            Group.ANALYSIS,
+            "Share of places in which the quant that is first to be proven may differ",
+            is_share=True,
+        ),
+    ] = 1_000
     confidence_z_milli: Annotated[
         Count,
         _threshold(

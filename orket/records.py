@@ -574,7 +574,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     attempt_number: Annotated[Count, _about("1 for the first attempt", "count")]
     executor_started_at: Annotated[Moment, _about("Start of the executor", "UTC")]
     recorded_at: Annotated[Moment, _about("When this row was written", "UTC")]
-    phase: Annotated[Name, _about("warmup, canary, matrix or anchor")]
+    phase: Annotated[Name, _about("warmup, canary, matrix, repeat or anchor")]
     model_id: Annotated[Name, _about("Model, as the preset names it")]
     model_digest: Annotated[
         str | None, _about("Identity of the weights, where known", source="server")
@@ -836,7 +836,7 @@ class PlannedRun(Record, frozen=True, kw_only=True):
 
     run_id: Annotated[Name, _about("Hash of the planned run's identity")]
     order_index: Annotated[Count, _about("Place in the order", "count")]
-    phase: Annotated[Name, _about("warmup, canary or matrix")]
+    phase: Annotated[Name, _about("warmup, canary, matrix or repeat")]
     model_id: Annotated[Name, _about("Model")]
     quant_tag: Annotated[Name, _about("Quant")]
     test_id: Annotated[Name, _about("bank/task")]
@@ -850,6 +850,10 @@ class FidelityPlan(Record, frozen=True, kw_only=True):
     k: Annotated[Count, _about("Likeliest tokens at each place", "count")]
     max_tokens: Annotated[Count, _about("Longest answer that is followed", "tokens")]
     test_ids: Annotated[list[str], _about("bank/task whose prompts are asked")]
+    seconds: Annotated[
+        Count | None,
+        _about("As many of them, from the first, as take about so long; NULL: all"),
+    ] = None
 
 
 class SweepRow(Record, frozen=True, kw_only=True):
@@ -881,6 +885,12 @@ class SweepRow(Record, frozen=True, kw_only=True):
     ] = None
     hardware: Annotated[Hardware, _about("What the fingerprint is made of")]
     order: Annotated[Name, _about("reversed, rotated, grouped or adaptive")] = "rotated"
+    until: Annotated[
+        str | None,
+        _about(
+            "How far an adaptive sweep goes: proof, clear or point; the newest rules"
+        ),
+    ] = None
     repetitions: Annotated[Count, _about("Repetitions of the matrix", "count")] = 1
     polluted_retries: Annotated[Count, _about("Retry passes allowed", "count")] = 1
     canary_planned: Annotated[bool, _about("The canary gate is in the plan")] = False
@@ -1062,8 +1072,9 @@ class EventRow(Record, frozen=True, kw_only=True):
     event: Annotated[
         Name,
         _about(
-            "SWEEP_FINISHED, SWEEP_ABORTED, ROUND_JUDGED, BASELINE_APPEND, "
-            "BASELINE_PIN, BASELINE_UNPIN, BASELINE_PRUNE or BASELINE_PRUNE_UNDONE"
+            "SWEEP_FINISHED, SWEEP_ABORTED, START_FIXED, ROUND_JUDGED, "
+            "BASELINE_APPEND, BASELINE_PIN, BASELINE_UNPIN, BASELINE_PRUNE or "
+            "BASELINE_PRUNE_UNDONE"
         ),
     ]
     sweep_id: Annotated[str | None, _about("Sweep it speaks of")] = None

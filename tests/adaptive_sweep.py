@@ -8,9 +8,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from orket.planning.rounds import ADAPTIVE, cut_rounds
-from orket.records import PlannedRun
+from orket.planning.rounds import ADAPTIVE, PROOF, REPEAT, cut_repeats, cut_rounds
+from orket.records import PlannedRun, TaskEntry
 from orket.warehouse import Warehouse
+from orket.warehouse.followed import FollowedSweep
 from tests.built_sweep import Sweep
 
 Passes = Callable[[str, int], bool]
@@ -21,7 +22,11 @@ Passes = Callable[[str, int], bool]
 class AdaptiveSweep(Sweep):
     """A sweep whose plan is cut into rounds; tasks are named t000, t001, ..."""
 
-    manifest: dict[str, Any] = field(default_factory=lambda: {"order": ADAPTIVE})
+    manifest: dict[str, Any] = field(
+        default_factory=lambda: {"order": ADAPTIVE, "until": PROOF}
+    )
+    repeats: bool = False
+    """Whether what may be repeated is planned too."""
     planned: list[PlannedRun] = field(default_factory=list)
 
     def plan(self) -> list[PlannedRun]:
@@ -49,7 +54,27 @@ class AdaptiveSweep(Sweep):
                         )
                     )
                 block += 1
+        for repetition, repeated in self._repeats():
+            for quant in self.quants:
+                for task in repeated:
+                    planned.append(
+                        PlannedRun(
+                            run_id=self.run_id(quant, task.task_id, repetition) + "r",
+                            order_index=len(planned),
+                            phase=REPEAT,
+                            model_id=self.model_id,
+                            quant_tag=quant,
+                            test_id=task.test_id,
+                            repetition=repetition,
+                            block_index=block,
+                        )
+                    )
+                block += 1
         return planned
+
+    def _repeats(self) -> list[tuple[int, tuple[TaskEntry, ...]]]:
+        entries = [self.task_entry(task) for task in self.tasks]
+        return cut_repeats(entries) if self.repeats else []
 
     def blocks(self) -> dict[int, list[PlannedRun]]:
         """The plan by its blocks."""
@@ -90,15 +115,25 @@ def ask(
     """Make the runs of a round, each clean."""
     blocks = sweep.blocks()
     made = {run.run_id for run in sweep.runs}
+    loads: dict[str, int] = {}
     for entry in answer["blocks"]:
+        if entry.get("is_further"):
+            continue
         for run in blocks[entry["block_index"]]:
             if run.run_id not in made:
                 task = run.test_id.removeprefix("bank/")
                 sweep.add(
                     run.quant_tag,
                     task,
+                    run.repetition,
                     passed=int(passes(run.quant_tag, int(task[1:]))),
                     wall_ms=wall_ms,
+                    phase=run.phase,
+                    run_id=run.run_id,
+                    # All that a quant is asked in a round goes into one load.
+                    block_index=loads.setdefault(
+                        run.quant_tag, 10_000 + len(sweep.runs)
+                    ),
                 )
 
 
@@ -110,9 +145,20 @@ def drive(
     Gives the rounds (quant and purpose of each block), and the last look.
     """
     asked: list[list[tuple[str, str]]] = []
-    while True:
-        answer, proofs = look(sweep, folder / str(len(sweep.runs)))
-        if answer["answer"] != "ASK" or len(asked) == rounds:
-            return asked, answer, proofs
-        asked.append([(b["quant_tag"], b["purpose"]) for b in answer["blocks"]])
-        ask(sweep, answer, passes)
+    warehouse = Warehouse(folder / "driven")
+    warehouse.append("sweeps", [sweep.sweep_row()], sweep.sweep_id)
+    written = 0
+    with FollowedSweep(warehouse, sweep.sweep_id) as followed:
+        while True:
+            if fresh := sweep.runs[written:]:
+                warehouse.append("runs", fresh, sweep.sweep_id)
+                written = len(sweep.runs)
+            followed.refresh()
+            (answer,) = followed.rows("SELECT * FROM v1.next_round")
+            if answer["answer"] != "ASK" or len(asked) == rounds:
+                proofs = followed.rows("SELECT * FROM v1.proof")
+                return asked, answer, {row["quant_tag"]: row for row in proofs}
+            blocks = [b for b in answer["blocks"] if not b["is_further"]]
+            named = dict.fromkeys((b["quant_tag"], b["purpose"]) for b in blocks)
+            asked.append(list(named))
+            ask(sweep, answer, passes)

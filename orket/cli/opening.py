@@ -39,7 +39,7 @@ def open_screen(plan: Plan, survey: Survey, store: Warehouse) -> None:
                 estimate.seconds,
                 estimate.warehouse_bytes,
                 estimate.basis,
-                plan.budget_seconds is not None,
+                plan.is_adaptive,
             )
         )
         print_prose()
@@ -165,5 +165,5 @@ def _work(plan: Plan) -> str:
     banks = ", ".join(sorted({entry.bank for entry in plan.task_entries}))
     calls = sum(run.phase == "matrix" for run in plan.runs)
     times = "" if plan.repetitions == 1 else f", each {plan.repetitions} times"
-    most = "at most " if plan.budget_seconds is not None else ""
+    most = "at most " if plan.is_adaptive else ""
     return f"{len(plan.tasks)} tasks of {banks}{times}: {most}{calls} calls."

@@ -39,6 +39,7 @@ def plan(
     preset: str,
     chosen: SweepOptions,
     budget: str | None,
+    until: str | None,
     grid: bool,
     no_canary: bool,
     output_format: str,
@@ -51,7 +52,7 @@ def plan(
     from orket.cli.plan_table import plan_document, print_plan
     from orket.exports.json_text import render_json
 
-    bent = with_budget(load_chosen_preset(preset, chosen), chosen, budget, grid)
+    bent = with_budget(load_chosen_preset(preset, chosen), chosen, budget, until, grid)
     resolved, _, seen = plan_fitting(bent, PLACEHOLDER, no_canary, ask=False)
     if output_format == "json":
         document = plan_document(resolved, store, "sweep_summary.json", seen)

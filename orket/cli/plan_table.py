@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orket.cli.opening import estimate_line, print_seen
 from orket.cli.output import print_prose
 from orket.exports.figures import duration
+from orket.planning.rounds import REPEAT
 from orket.urls import without_secret
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def plan_document(
         "control_profile": ", ".join(plan.control_profiles),
         "commit": str(checkout) if checkout else None,
         "order": plan.order,
+        "until": plan.until,
         "budget_seconds": plan.budget_seconds,
         "repetitions": plan.repetitions,
         "polluted_retries": plan.polluted_retries,
@@ -57,6 +59,7 @@ def plan_document(
             "warmup": phases.count("warmup"),
             "canary": phases.count("canary"),
             "matrix": phases.count("matrix"),
+            "repeat": phases.count(REPEAT),
             "total": len(phases),
         },
         "canary": [
@@ -129,7 +132,7 @@ def print_plan(plan: Plan, store: Warehouse, summary: str, survey: Survey) -> No
         _print_model(model)
         print_seen(seen, survey, in_full=True)
         print_prose()
-    _print_order(document["blocks"], document["budget_seconds"] is not None)
+    _print_order(document["blocks"], document["until"] is not None)
     print_prose()
     print_prose("Will write:")
     for path in document["artifacts"]:
@@ -141,7 +144,7 @@ def print_plan(plan: Plan, store: Warehouse, summary: str, survey: Survey) -> No
             estimate["seconds"],
             estimate["warehouse_bytes"],
             estimate["basis"],
-            document["budget_seconds"] is not None,
+            document["until"] is not None,
         )
     )
     for warning in document["warnings"]:
@@ -172,7 +175,8 @@ def _headlines(document: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "calls",
             f"{calls['total']}: {calls['warmup']} warm-up, {calls['canary']} canary, "
-            f"{calls['matrix']} matrix",
+            f"{calls['matrix']} matrix"
+            + (f", up to {calls['repeat']} repeated" if calls["repeat"] else ""),
         ),
         ("commit", document["commit"] or "none: not started from a checkout"),
         ("plan hash", document["plan_hash"]),
@@ -212,9 +216,10 @@ def _fidelity_lines(fidelity: dict[str, Any] | None) -> list[tuple[str, str]]:
 
 def _order_words(document: dict[str, Any]) -> str:
     budget = document["budget_seconds"]
-    if budget is None:
+    if document["until"] is None:
         return f"{document['order']}, {document['repetitions']} repetitions"
-    return f"{document['order']}: rounds within {duration(budget)}"
+    within = "" if budget is None else f" within {duration(budget)}"
+    return f"{document['order']}: rounds until {document['until']}{within}"
 
 
 def _print_model(model: dict[str, Any]) -> None:
@@ -238,10 +243,12 @@ def _print_order(blocks: list[dict[str, Any]], is_adaptive: bool) -> None:
         key = (block["phase"], block["model"], block["repetition"])
         passes.setdefault(key, []).append(block["quant"])
     for (phase, model, repetition), quants in passes.items():
+        if phase == REPEAT:
+            continue  # Told with the rounds: only what is needed is repeated.
         if phase == "matrix" and is_adaptive:
             asked = list(dict.fromkeys(quants))
             print_prose(
-                f"  {model}  rounds, as far as the budget and the evidence ask: "
+                f"  {model}  rounds, as far as the evidence and any budget ask: "
                 f"{', '.join(asked)}"
             )
             continue

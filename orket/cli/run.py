@@ -72,6 +72,7 @@ def run(
     preset: str | None,
     chosen: SweepOptions,
     budget: str | None,
+    until: str | None,
     grid: bool,
     no_canary: bool,
     sidecar: str | None,
@@ -127,7 +128,7 @@ def run(
     else:
         print_choices()
         return
-    resolved = with_budget(resolved, chosen, budget, grid)
+    resolved = with_budget(resolved, chosen, budget, until, grid)
     resolved = _with_sidecar(resolved, sidecar)
     if not dry_run:
         resolved = fill_served(resolved)

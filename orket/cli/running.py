@@ -113,10 +113,16 @@ def explain_interrupt(
 
 
 def explain_budget(outcome: Outcome, plan: Plan, store: Warehouse) -> None:
-    """Say what more time would bring, where a budget ended before the sweep did."""
+    """Say what more time would bring, where the sweep ended before it was decided."""
     from orket.exports.figures import duration
-    from orket.sweep.resume import BUDGET_ENDED
+    from orket.sweep.resume import BUDGET_ENDED, MACHINE_BUSY
 
+    if outcome.stop_reason == MACHINE_BUSY:
+        messages.note(
+            "the machine was too busy for anything more to count; when it is quieter: "
+            f"{resume_line(plan.sweep_id, store)}, or judge the answers alone in a new "
+            "sweep: --quality-only"
+        )
     budget = plan.budget_seconds
     if outcome.stop_reason != BUDGET_ENDED or budget is None:
         return

@@ -86,8 +86,14 @@ def sweep_options(command: _Command) -> _Command:
 
 
 def budget_options(command: _Command) -> _Command:
-    """The options of `with_budget`, as `budget` and `grid`."""
+    """The options of `with_budget`, as `budget`, `until` and `grid`."""
     for option in (
+        click.option(
+            "--until",
+            type=click.Choice(("proof", "clear", "point")),
+            help="Ask by rounds: until all is proven that can be; until the best "
+            "value is clear too; or until all that may pass were asked all tasks.",
+        ),
         click.option(
             "--grid",
             is_flag=True,
@@ -96,7 +102,7 @@ def budget_options(command: _Command) -> _Command:
         click.option(
             "--budget",
             metavar="TIME",
-            help="Take so long at most, e.g. 20m, and ask what is evidence first.",
+            help="Ask by rounds, what is evidence first, so long at most: 20m; none.",
         ),
     ):
         command = option(command)
@@ -104,29 +110,35 @@ def budget_options(command: _Command) -> _Command:
 
 
 def with_budget(
-    preset: Preset, chosen: SweepOptions, budget: str | None, grid: bool
+    preset: Preset,
+    chosen: SweepOptions,
+    budget: str | None,
+    until: str | None,
+    grid: bool,
 ) -> Preset:
-    """The preset with a budget of time over its own, or with none: the full grid.
+    """The preset asked by rounds, as far and as long as told, or as the full grid.
 
-    Raises UsageError for both at once, and for repetitions within a budget.
+    Raises UsageError for both at once, and for repetitions of rounds.
     """
+    from orket.planning.budget import read_budget
     from orket.planning.preset import Change, override
 
-    if budget is not None and grid:
-        raise UsageError("--budget and --grid exclude each other", "leave out one")
-    if grid:
-        return override(preset, [Change("budget", None)])
-    if budget is not None:
-        from orket.planning.budget import read_budget
-
-        read_budget(budget)
-        preset = override(preset, [Change("budget", budget)])
-    if preset.table.budget is not None and chosen.runs is not None:
+    asked = "--budget" if budget is not None else "--until" if until else None
+    if asked and grid:
+        raise UsageError(f"{asked} and --grid exclude each other", "leave out one")
+    if asked and chosen.runs is not None:
         raise UsageError(
-            "--runs repeats tasks, and a budget has no time for answers that repeat",
+            f"--runs repeats tasks, and {asked} has no time for answers that repeat",
             "leave it out, or add --grid",
         )
-    return preset
+    if grid or chosen.runs is not None:
+        # Repetitions are a wish for the grid, whatever the preset says.
+        keys = [key for key in ("budget", "until") if getattr(preset.table, key)]
+        return override(preset, [Change(key, None) for key in keys])
+    if budget is not None:
+        read_budget(budget)
+    changes = [("budget", budget), ("until", until)]
+    return override(preset, [Change(k, value) for k, value in changes if value])
 
 
 def names_itself(chosen: SweepOptions) -> bool:

@@ -56,6 +56,8 @@ class SweepProgress:
         """Open the display, where stderr is a terminal."""
         self._total = total
         calls = f"{total} calls"
+        if plan.is_adaptive:
+            calls = f"at most {total} calls, as many as it takes"
         if plan.budget_seconds is not None:
             calls = f"at most {total} calls within {duration(plan.budget_seconds)}"
         messages.note(

@@ -138,6 +138,24 @@ class RecommendationDetail(Part):
     """What the answer would be, where pollution alone keeps a quant out."""
 
 
+class Rounds(Part):
+    """How far an adaptive sweep got with one model."""
+
+    until: str
+    """How far it was to go: proof, clear or point."""
+    stop_reason: str | None
+    """DECIDED, BANK_EXHAUSTED or CANNOT_BE_PROVEN; BUDGET_ENDED or MACHINE_BUSY where
+    more could be asked; null where it did not come to an end."""
+    start_quant_tag: str | None
+    """Where the first chain of proofs starts."""
+    start_named_by: str | None
+    """FIDELITY, USUAL (it is Q4_K_M) or MIDDLE; null where it was not recorded."""
+    proven_quant_tag: str | None
+    """The smallest that its chain has proven."""
+    next_proof_quant_tag: str | None
+    """The next of its chain that can be proven."""
+
+
 class Answers(Part):
     """How answers came, warm-ups and the canary included."""
 
@@ -172,6 +190,8 @@ class Session(Part):
     """How the answers came."""
     per_quant: list[PerQuant]
     """Quants, most precise first."""
+    rounds: Rounds | None = None
+    """How far it got; null of a grid; since 1.1."""
     efficiency_frontier: EfficiencyFrontier
     """What is worth choosing from."""
     recommendation_detail: RecommendationDetail

@@ -244,6 +244,29 @@ class Fidelity(Part):
     """Formula of the KL divergence."""
 
 
+class Proof(Part):
+    """What the rounds of an adaptive sweep have shown of one quant, by counts alone."""
+
+    state: str
+    """BASELINE, PROVEN, SHOWN_NOT_VIABLE, CANNOT_BE_PROVEN, OPEN, NOT_ASKED or
+    NOT_ANSWERING."""
+    planned_tasks: int
+    """Tasks that could be asked."""
+    asked_tasks: int
+    """Tasks that were."""
+    baseline_passes: int
+    """Of these, passed by the baseline quant."""
+    losses: int
+    """Of these, not known to be passed by this one."""
+    gains: int
+    """Tasks that only this one passes."""
+    disturbed_tasks: int
+    """Tasks without a verdict, only for what disturbed their run."""
+    passes_needed: int | None
+    """Passes of the baseline quant that prove it with these losses, disturbed tasks
+    left out; null where no number does."""
+
+
 class PerQuant(Part):
     """One quant of a session. The list has the most precise quant first."""
 
@@ -333,6 +356,8 @@ class PerQuant(Part):
     """Against the stored baselines."""
     fidelity: Fidelity | None = None
     """Against the reference's own answers; since 1.1."""
+    proof: Proof | None = None
+    """What rounds have shown of it; null of a grid; since 1.1."""
     eligible: bool
     """May be recommended."""
     ineligible_reasons: list[str]

@@ -1,4 +1,4 @@
-"""How long a sweep may take: 90s, 20m, 1.5h, or 0."""
+"""How long a sweep may take: 90s, 20m, 1h30m, 0, or none."""
 
 from __future__ import annotations
 
@@ -7,18 +7,28 @@ from fractions import Fraction
 
 from orket.errors import UsageError
 
+NO_LIMIT = "none"
+MOST_SECONDS = 366 * 86_400
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "y": 365 * 86_400}
-_BUDGET = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([a-z]+)")
+_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([a-z]+)\s*")
 
 
-def read_budget(text: str) -> int:
-    """A time in whole seconds. Raises UsageError for what is no time."""
+def read_budget(text: str) -> int | None:
+    """A time in whole seconds; None for no limit. Raises UsageError."""
     word = text.strip().lower()
+    if word == NO_LIMIT:
+        return None
     if word == "0":
         return 0
-    found = _BUDGET.fullmatch(word)
-    if found is None or found[2] not in _UNITS:
+    parts = _PART.findall(word)
+    if _PART.sub("", word) or not parts or any(unit not in _UNITS for _, unit in parts):
         raise UsageError(
-            f"{text!r} is no budget of time", "write it as 90s, 20m, 1.5h or 0"
+            f"{text!r} is no budget of time",
+            "write it as 90s, 20m, 1h30m, 0, or none for no limit",
         )
-    return int(Fraction(found[1]) * _UNITS[found[2]])
+    seconds = int(sum(Fraction(number) * _UNITS[unit] for number, unit in parts))
+    if seconds > MOST_SECONDS:
+        raise UsageError(
+            f"a budget of {text} is longer than a year", "for no limit write: none"
+        )
+    return seconds

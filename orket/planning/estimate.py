@@ -145,9 +145,19 @@ class Forecast:
             prompt = self._prompt.get(run.test_id, 0) / PROMPT_SPEEDUP
             tokens = self._expected_tokens(run.test_id) + prompt
             total += SECONDS_PER_CALL + tokens * token
-        return total + sum(map(self._load_seconds, blocks.values()))
+        return total + sum(map(self.load_seconds, blocks.values()))
 
-    def _load_seconds(self, key: Key) -> float:
+    def answer_seconds(self, key: Key, test_id: str, most_tokens: int) -> float | None:
+        """Time one prompt with an answer of at most so many tokens will take."""
+        token = self._token_seconds(key)
+        if token is None:
+            return None
+        prompt = self._prompt.get(test_id, 0) / PROMPT_SPEEDUP
+        tokens = min(self._expected_tokens(test_id), most_tokens) + prompt
+        return SECONDS_PER_CALL + tokens * token
+
+    def load_seconds(self, key: Key) -> float:
+        """Time it takes to make a quant resident."""
         if self._loads:
             return sum(self._loads) / len(self._loads)
         return LOAD_SECONDS + (self._bytes.get(key) or 0) / LOAD_BYTES_PER_SECOND

@@ -13,19 +13,30 @@ from orket.records import FidelityPlan, TaskEntry
 PROMPTS = 40
 """A KL divergence to within a tenth takes 34 to 72 prompts."""
 MAX_TOKENS = 64
+SHORT_SECONDS = 60
+"""What the phase may take before an adaptive sweep, unless few prompts take longer."""
 LIKELIEST = 20
 """The most that Ollama, OpenAI routes and vLLM give unless told otherwise."""
 
 
 def plan_fidelity(
-    table: FidelityTable, tasks: Sequence[TaskEntry]
+    table: FidelityTable, tasks: Sequence[TaskEntry], is_adaptive: bool = False
 ) -> FidelityPlan | None:
-    """The prompts, spread evenly over the tasks; None where the phase is not wanted."""
-    if not table.enabled:
+    """The prompts, spread evenly over the tasks; None where the phase is not wanted.
+
+    An adaptive sweep begins with it unless told otherwise. Its tasks come in an order
+    of which any beginning is a fair sample: as many are asked as take a minute, where
+    no number was named.
+    """
+    if not (is_adaptive if table.enabled is None else table.enabled):
         return None
     count = min(table.prompts or PROMPTS, len(tasks))
     chosen = [tasks[place * len(tasks) // count] for place in range(count)]
+    is_timed = is_adaptive and table.prompts is None
+    if is_timed:
+        chosen = list(tasks[:count])
     return FidelityPlan(
+        seconds=SHORT_SECONDS if is_timed else None,
         k=table.k or LIKELIEST,
         max_tokens=table.max_tokens or MAX_TOKENS,
         test_ids=[task.test_id for task in chosen],

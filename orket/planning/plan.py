@@ -23,7 +23,7 @@ from orket.planning.preset import (
     load_profile,
 )
 from orket.planning.preset_file import ControlsTable, ModelTable
-from orket.planning.rounds import ADAPTIVE, order_tasks, rule_facts
+from orket.planning.rounds import ADAPTIVE, CLEAR, order_tasks, rule_facts
 from orket.planning.schedule import (
     CanaryCell,
     PlannedModel,
@@ -104,8 +104,10 @@ class Plan:
     task_entries: tuple[TaskEntry, ...]
     repetitions: int
     order: str
+    until: str | None
+    """How far an adaptive sweep goes, of `rounds.UNTIL`; None: the full grid."""
     budget_seconds: int | None
-    """How long an adaptive sweep may take; None: the full grid."""
+    """How long an adaptive sweep may take; None: until it is decided."""
     polluted_retries: int
     nonce_rule: str
     canary: tuple[CanaryCell, ...]
@@ -124,6 +126,11 @@ class Plan:
     runs: tuple[PlannedRun, ...]
     plan_hash: str
     policy_hash: str
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether the rows so far tell who is asked next."""
+        return self.until is not None
 
     @property
     def control_profiles(self) -> tuple[str, ...]:
@@ -162,14 +169,15 @@ def build_plan(
     )
     prove_samples(bank, tasks, table.tasks.sandbox)
     entries = tuple(_task_entry(task) for task in tasks)
-    budget = _plan_budget(preset, purpose)
+    until = _plan_until(preset, purpose)
+    is_adaptive = until is not None
     profiles = {model.id: _profile_of(preset, model) for model in table.models}
     models = tuple(
         _plan_model(preset, model, profiles[model.id], server) for model in table.models
     )
     repetitions = 0 if purpose == CANARY_ONLY else table.repetitions or 1
     order: str = table.order or "reversed"
-    if budget is not None:
+    if is_adaptive:
         # Repeated answers are no evidence, and who is asked when is told by the rows.
         repetitions, order = 1, ADAPTIVE
     gate = purpose == CANARY_ONLY or (
@@ -194,12 +202,17 @@ def build_plan(
         "order": order,
         "nonce_rule": rule,
     }
-    fidelity = plan_fidelity(table.fidelity, entries) if purpose == MATRIX else None
+    ordered = order_tasks(entries) if is_adaptive else entries
+    fidelity = (
+        plan_fidelity(table.fidelity, ordered, is_adaptive)
+        if purpose == MATRIX
+        else None
+    )
     if fidelity is not None:
         facts["fidelity"] = msgspec.to_builtins(fidelity)
     if server.command is not None:
         facts["serve_cmd"] = str(server.command.shown())
-    if budget is not None:
+    if is_adaptive:
         facts["adaptive"] = [rule_facts(model.policy, len(entries)) for model in models]
     return Plan(
         sweep_id=sweep_id,
@@ -214,7 +227,8 @@ def build_plan(
         task_entries=entries,
         repetitions=repetitions,
         order=order,
-        budget_seconds=budget,
+        until=until,
+        budget_seconds=read_budget(table.budget or "none") if is_adaptive else None,
         polluted_retries=_or(table.polluted_retries, 1),
         nonce_rule=rule,
         canary=canary,
@@ -236,7 +250,7 @@ def build_plan(
         runs=build_schedule(
             sweep_id,
             models,
-            entries if budget is None else order_tasks(entries),
+            ordered,
             repetitions,
             order,
             canary,
@@ -248,18 +262,18 @@ def build_plan(
     )
 
 
-def _plan_budget(preset: Preset, purpose: str) -> int | None:
-    """The seconds an adaptive sweep may take; None for the grid. Raises UsageError."""
+def _plan_until(preset: Preset, purpose: str) -> str | None:
+    """How far an adaptive sweep goes; None for the grid. Raises UsageError."""
     table = preset.table
-    if table.budget is None or purpose != MATRIX:
+    if (table.budget is None and table.until is None) or purpose != MATRIX:
         return None
     policies = [table.policy, *(model.policy for model in table.models)]
     if any(policy.get("evidence_rule") == "bet" for policy in policies):
         raise UsageError(
-            "a sweep with a budget proves by counting tasks, not by a bet",
+            "a sweep in rounds proves by counting tasks, not by a bet",
             "leave out evidence_rule, or run the full grid with --grid",
         )
-    return read_budget(table.budget)
+    return table.until or CLEAR
 
 
 def _profile_of(preset: Preset, model: ModelTable) -> Profile:

@@ -177,6 +177,7 @@ class PresetTable(Table):
     repetitions: Positive | None = None
     order: Literal["reversed", "rotated", "grouped"] | None = None
     budget: Word | None = None
+    until: Literal["proof", "clear", "point"] | None = None
     polluted_retries: Natural | None = None
     runtime_target: Word | None = None
     execution_mode: Word | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orket.planning import identity
+from orket.planning.rounds import ANSWERS_REPETITION, REPEAT
 from orket.records import Capabilities
 from orket.tasks.bank import Task
 
@@ -50,4 +51,6 @@ def nonce_ordinal(phase: str, repetition: int, nonce_rule: str) -> int | str:
         return f"warmup-{repetition}"
     if phase in ("canary", "anchor") or nonce_rule == identity.SHARED_NONCE_RULE:
         return 0
+    if phase == REPEAT and repetition == ANSWERS_REPETITION:
+        return 1  # The same prompt again: that is what it is for.
     return repetition

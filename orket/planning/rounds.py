@@ -19,10 +19,21 @@ ADAPTIVE = "adaptive"
 RULE = "adaptive-1"
 ORDER_SEED = 1
 FIRST_SIZES = (6, 11, 17)
-"""Tasks of the first rounds, which ask every quant: the first answer comes soon."""
+"""Tasks of the first portions, which every quant is asked. The first two are one round;
+where the time is too short for it, each is a round of its own."""
 LATER_SIZE = 17
-START_RULE = "Q4_K_M-else-middle"
-"""Where the first chain of proofs starts; see v1.proof."""
+START_RULE = "fidelity-else-Q4_K_M-else-middle"
+"""Where the first chain of proofs starts; see v1.start_quant."""
+PROOF, CLEAR, POINT = "proof", "clear", "point"
+UNTIL = (PROOF, CLEAR, POINT)
+"""How far an adaptive sweep goes: what can be proven is settled; the best value is told
+from its rivals too; every quant that may pass by its score is asked to the end too."""
+REPEAT = "repeat"
+"""The phase in which tasks are asked again: no row of it is evidence of quality."""
+ANSWERS_REPETITION = 2
+"""That a few tasks are repeated in, to see whether answers repeat."""
+SPEED_ROUNDS = 4
+SPEED_TASKS = 12
 
 Stratum = tuple[str, int]
 """Bucket and tier."""
@@ -82,6 +93,29 @@ def cut_rounds(tasks: Sequence[TaskEntry]) -> list[tuple[TaskEntry, ...]]:
     return portions
 
 
+def cut_repeats(
+    tasks: Sequence[TaskEntry],
+) -> list[tuple[int, tuple[TaskEntry, ...]]]:
+    """What may be repeated, with the number of its repetition.
+
+    First a task of each bucket, to see whether answers repeat; then a dozen of the
+    tasks that every quant was asked, a few times over, to compare speed.
+    """
+    buckets: dict[str, TaskEntry] = {}
+    for task in tasks:
+        buckets.setdefault(task.bucket, task)
+    repeats = [(ANSWERS_REPETITION, tuple(buckets.values()))]
+    known = tasks[: sum(FIRST_SIZES)]
+    size = min(SPEED_TASKS, len(known))
+    for number in range(SPEED_ROUNDS):
+        places = (
+            place % len(known) for place in range(number * size, (number + 1) * size)
+        )
+        window = tuple(known[place] for place in places)
+        repeats.append((ANSWERS_REPETITION + 1 + number, window))
+    return repeats
+
+
 def rule_facts(policy: Policy, tasks: int) -> dict[str, object]:
     """What of the rules decides who is asked, for the hash of the plan."""
     threshold, level = policy.adherence_threshold_ppm, policy.evidence_level_ppm
@@ -89,7 +123,9 @@ def rule_facts(policy: Policy, tasks: int) -> dict[str, object]:
         "rule": RULE,
         "order_seed": ORDER_SEED,
         "sizes": [*FIRST_SIZES, LATER_SIZE],
+        "speed": [SPEED_ROUNDS, SPEED_TASKS],
         "start": START_RULE,
+        "start_ppm": policy.fidelity_start_ppm,
         "threshold_ppm": threshold,
         "proofs": [
             list(proof_min_passes(threshold, level, tasks, shares, looks))

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from orket.planning import identity
-from orket.planning.rounds import ADAPTIVE, cut_rounds
+from orket.planning.rounds import ADAPTIVE, REPEAT, cut_repeats, cut_rounds
 from orket.planning.targets import Target
 from orket.records import Controls, PlannedRun, Policy, TaskEntry
 
@@ -120,6 +120,11 @@ class _Builder:
                     self._block += 1
                     for task in portion:
                         self._add("matrix", target, task, 1)
+            for repetition, repeated in cut_repeats(self._tasks):
+                for target in model.targets:
+                    self._block += 1
+                    for task in repeated:
+                        self._add(REPEAT, target, task, repetition)
 
     def _open_block(self, model: PlannedModel, target: Target, task: TaskEntry) -> None:
         self._block += 1

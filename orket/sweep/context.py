@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -10,6 +11,7 @@ from orket.machine.clock import Clock
 from orket.machine.observer import Observer
 from orket.planning.estimate import Forecast
 from orket.planning.plan import Plan
+from orket.planning.rounds import REPEAT
 from orket.records import PlannedRun, RunRecord
 from orket.sweep.health import Health
 from orket.sweep.interrupts import Interrupts
@@ -121,6 +123,8 @@ class Context:
     forecast: Forecast = field(init=False)
     began_ns: int = field(init=False)
     """When this executor began, by the monotonic clock."""
+    spent_seconds: float = 0.0
+    """Time that earlier executors of an adaptive sweep took."""
     next_order: int = 0
     next_block: int = 0
     warmups: dict[tuple[str, str, str], int] = field(default_factory=dict)
@@ -148,14 +152,26 @@ class Context:
 
         What an adaptive sweep was not told to ask does not count.
         """
-        is_grid = self.plan.budget_seconds is None
+        is_grid = not self.plan.is_adaptive
         return [
             run
             for run in self.plan.runs
             if run.phase != "warmup"
             and run.run_id not in self.measured
-            and (is_grid or run.phase != "matrix" or run.run_id in self.attempts)
+            and (
+                is_grid
+                or run.phase not in ("matrix", REPEAT)
+                or run.run_id in self.attempts
+            )
         ]
+
+    def budget_left(self) -> float:
+        """Seconds that are left of the budget; infinite without one."""
+        budget = self.plan.budget_seconds
+        if budget is None:
+            return math.inf
+        own = (self.clock.monotonic_ns() - self.began_ns) / 10**9
+        return budget - self.spent_seconds - own
 
     def take_block(self) -> int:
         """A block number that no block of the plan has."""

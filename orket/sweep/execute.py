@@ -165,7 +165,7 @@ class _Executor:
             return self._endings.abort(CANARY_FAILED, failed)
         run_fidelity(context, blocks, self._warehouse)
         retry = Retry(context, walk, anchors, pollution)
-        if context.plan.budget_seconds is not None:
+        if context.plan.is_adaptive:
             return self._run_rounds(judge, walk, anchors, pollution, retry)
         run_matrix(context, walk, anchors, pollution)
         retry.run(progress)

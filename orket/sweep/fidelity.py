@@ -25,6 +25,7 @@ from orket.records import FidelityPlan, FidelityRow, ScoreFacts
 from orket.sweep.blocks import MAX_RELOADS, BlockRunner
 from orket.sweep.context import Context
 from orket.sweep.failures import LOST_SERVER, error_class
+from orket.sweep.prompts_in_time import fit_prompts
 from orket.sweep.rows import Ready
 from orket.warehouse import Warehouse
 
@@ -69,6 +70,8 @@ class _Phase:
     def run(self, targets: Sequence[Target]) -> None:
         """The reference first; where it gives no answer, the next one is it."""
         self._take_up()
+        if not self._fit(targets):
+            return
         count, prompts = len(targets), len(self._plan.test_ids)
         self._context.reporter.note(
             f"fidelity: {prompts} prompts, {count} quants of {self._model_id}"
@@ -89,6 +92,20 @@ class _Phase:
                     f"{reference.ref.quant_tag} gave no answer: "
                     f"{targets[place + 1].ref.quant_tag} is the reference"
                 )
+
+    def _fit(self, targets: Sequence[Target]) -> bool:
+        """Leave the prompts that there is no time for; False: there is for none."""
+        if begun := {test for _, test, role in self._done if role == REFERENCE}:
+            kept = [test for test in self._plan.test_ids if test in begun]
+            self._plan = msgspec.structs.replace(self._plan, test_ids=kept)
+            return True
+        context = self._context
+        self._plan = fit_prompts(
+            context.forecast, targets, self._plan, context.budget_left()
+        )
+        if not self._plan.test_ids:
+            context.reporter.note("there is no time for fidelity")
+        return bool(self._plan.test_ids)
 
     def _ask_reference(self, reference: Target) -> None:
         """Have the reference answer every prompt that it has not answered yet."""

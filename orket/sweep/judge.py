@@ -26,13 +26,26 @@ ASK = "ASK"
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """A block of the plan that the view names."""
+
+    block_index: int
+    purpose: str
+    """BREADTH, PROOF, POINT, BASELINE, REPEAT or SPEED."""
+    is_further: bool
+    """Only where a load is dear."""
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """What the view says of one model of an adaptive sweep."""
 
     model_id: str
     answer: str
     """ASK, or why it stops."""
-    blocks: tuple[int, ...]
+    round: int | None
+    """The round of tasks; None where it stops."""
+    blocks: tuple[Named, ...]
     """Blocks of the plan to run, in order."""
     proof_quants: tuple[str, ...]
     """Those that the next proof asks: the quant, and the baseline quant."""
@@ -79,13 +92,22 @@ class Judge:
         )
         quants = self._ask(
             "SELECT model_id, quant_tag, state, asked_tasks, passes, losses, gains, "
-            "least_passes FROM v1.proof WHERE sweep_id = ? "
+            "disturbed_tasks, least_passes FROM v1.proof WHERE sweep_id = ? "
             "ORDER BY model_id, place NULLS LAST, quant_tag"
         )
         return [
             _look(row, [q for q in quants if q["model_id"] == row["model_id"]])
             for row in rounds
         ]
+
+    def read_starts(self) -> list[dict[str, Any]]:
+        """Where each model's first chain of proofs would start, by rows so far."""
+        return self._ask(
+            "SELECT model_id, quant_tag, named_by FROM v1.start_quant "
+            "WHERE sweep_id = ? AND model_id NOT IN ("
+            "SELECT model_id FROM raw.events "
+            "WHERE event = 'START_FIXED' AND model_id IS NOT NULL) ORDER BY model_id"
+        )
 
     def _ask(self, query: str) -> list[dict[str, Any]]:
         self._followed.refresh()
@@ -103,7 +125,11 @@ def _look(row: dict[str, Any], quants: list[dict[str, Any]]) -> Look:
     return Look(
         row["model_id"],
         row["answer"],
-        tuple(block["block_index"] for block in row["blocks"]),
+        row["round"],
+        tuple(
+            Named(block["block_index"], block["purpose"], block["is_further"])
+            for block in row["blocks"]
+        ),
         (wanted, quants[0]["quant_tag"]) if asked else (),
         further,
         {**row, "quants": quants},

@@ -63,6 +63,7 @@ def build_manifest(
         fingerprint_version=fingerprint.version,
         hardware=fingerprint.hardware,
         order=plan.order,
+        until=plan.until,
         repetitions=plan.repetitions,
         polluted_retries=plan.polluted_retries,
         canary_planned=bool(plan.canary),

@@ -14,7 +14,8 @@ from orket.sweep.failures import is_measured
 from orket.warehouse import Warehouse
 
 BUDGET_ENDED = "BUDGET_ENDED"
-"""Why a sweep finished that more time could tell more of."""
+MACHINE_BUSY = "MACHINE_BUSY"
+"""Why a sweep finished that more time, or a quieter machine, could tell more of."""
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ class Progress:
     def hand_to(self, context: Context) -> None:
         """Let an executor go on counting where the last one stopped."""
         context.attempts = dict(self.attempts)
+        context.spent_seconds = self.spent_seconds
         context.measured |= self.measured
         context.next_order = max(context.next_order, self.next_order)
         context.next_block = max(context.next_block, self.next_block)
@@ -174,7 +176,7 @@ def is_complete(
     Raises UsageError as `read_progress` does.
     """
     measured = read_progress(warehouse, plan, hardware_fingerprint).measured
-    if plan.budget_seconds is not None:
+    if plan.is_adaptive:
         return _is_decided(warehouse, plan.sweep_id)
     if any(run.run_id not in measured for run in plan.runs if run.phase != "warmup"):
         return False
@@ -196,7 +198,10 @@ def _is_decided(warehouse: Warehouse, sweep_id: str) -> bool:
             "ORDER BY recorded_at DESC, event_id DESC LIMIT 1",
             [sweep_id],
         )
-    return bool(finished) and finished[0]["reason"] != BUDGET_ENDED
+    return bool(finished) and finished[0]["reason"] not in (
+        BUDGET_ENDED,
+        MACHINE_BUSY,
+    )
 
 
 def _refuse_other(

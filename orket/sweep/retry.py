@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from orket.planning.plan import MATRIX
 from orket.planning.targets import Target
@@ -18,6 +18,7 @@ WAIT_SECONDS = 2.0
 """Before a retry pass: what disturbed a run of milliseconds has often gone by then."""
 COOL_DOWN_SECONDS = 60.0
 """Before a retry pass after drift: a machine that got hot needs longer."""
+BARREN_PASSES = 2
 TRIAL_BLOCKS = 2
 """A retry pass whose first blocks gain no clean run is not worth going on with."""
 
@@ -32,30 +33,44 @@ class Retry:
         self._walk = walk
         self._anchors = anchors
         self._pollution = pollution
+        self._barren_passes = 0
+
+    @property
+    def is_barren(self) -> bool:
+        """Whether the last passes have gained nothing: the machine stays as it is."""
+        return self._barren_passes >= BARREN_PASSES
 
     def run(self, progress: Progress) -> None:
         """Make the retry passes that are left. Raises ServersGone, Doomed."""
         if self._context.plan.purpose == MATRIX:
             self.make_passes(progress.retried, max(1, progress.retry_pass))
 
-    def make_passes(self, retried: set[tuple[str, int]], first: int = 1) -> None:
+    def make_passes(
+        self,
+        retried: set[tuple[str, int]],
+        first: int = 1,
+        fits: Callable[[Sequence[PlannedRun]], bool] | None = None,
+    ) -> None:
         """Make passes from `first` on over what was not `retried` in them, and add it.
 
-        Raises ServersGone, Doomed.
+        `fits` says whether there is time for so many runs. Raises ServersGone, Doomed.
         """
         plan = self._context.plan
+        by_id = {run.run_id: run for run in plan.runs}
+        found = self._pollution.list_curable()
         for number in range(first, plan.polluted_retries + 1):
-            curable = [
-                run
-                for run in self._pollution.list_curable()
-                if (run.run_id, number) not in retried
-            ]
-            if not curable:
+            curable = [run for run in found if (run.run_id, number) not in retried]
+            runs = [by_id[run.run_id] for run in curable]
+            if not runs or (fits is not None and not fits(runs)):
                 return
             self._wait(curable)
             self._run_pass(number, [run.run_id for run in curable])
             retried.update((run.run_id, number) for run in curable)
             self._anchors.close()
+            found = self._pollution.list_curable()
+            left = {run.run_id for run in found}
+            has_gained = any(run.run_id not in left for run in curable)
+            self._barren_passes = 0 if has_gained else self._barren_passes + 1
 
     def _wait(self, polluted: Sequence[PollutedRun]) -> None:
         drifted = any(run.has_drifted for run in polluted)

@@ -12,19 +12,24 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from orket.planning.identity import canonical_json
+from orket.planning.rounds import REPEAT
 from orket.records import EventRow, PlannedRun
 from orket.sweep.anchors import Anchors
 from orket.sweep.context import Context
 from orket.sweep.interrupts import Interrupted
 from orket.sweep.judge import ASK, Judge, Look
+from orket.sweep.pacing import Pacing
 from orket.sweep.pollution import Pollution
-from orket.sweep.resume import BUDGET_ENDED, Progress
+from orket.sweep.resume import BUDGET_ENDED, MACHINE_BUSY, Progress
 from orket.sweep.retry import Retry
+from orket.sweep.start import fix_starts
 from orket.sweep.walk import Walk
 from orket.warehouse import Warehouse
 from orket.warehouse.parts import time_ordered_id
 
 ROUND_JUDGED = "ROUND_JUDGED"
+QUIET_SECONDS = 60.0
+"""How long a machine that is too busy for anything to count is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class Ending:
     """Why the rounds ended, and what more of them would bring."""
 
     reason: str
-    """BUDGET_ENDED, or what the view said of each model that it stops."""
+    """BUDGET_ENDED, MACHINE_BUSY, or what the view said of each model that it stops."""
     further_tasks: int | None = None
     """Tasks that the next proof takes at least; None where none is in reach."""
     further_seconds: float | None = None
@@ -61,49 +66,62 @@ class Rounds:
         self._pollution = pollution
         self._retry = retry
         self._asked = set(progress.tried)
-        self._retried = set(progress.retried)
-        self._spent_before = progress.spent_seconds
+        # What was disturbed before may be quiet by now: it gets its passes anew.
+        self._retried: set[tuple[str, int]] = set()
+        self._progress = progress
+        self._has_said_busy = False
         self._owed = progress.tried - progress.measured
         self._has_rows = bool(progress.tried)
         self._blocks = {
             index: list(runs)
             for index, runs in groupby(
-                (run for run in context.plan.runs if run.phase == "matrix"),
+                (run for run in context.plan.runs if run.phase in ("matrix", REPEAT)),
                 key=lambda run: run.block_index,
             )
         }
+        self._pacing = Pacing(context.forecast, context.budget_left, self._waiting)
 
     def run(self) -> Ending:
         """Run rounds to the end. Raises ServersGone, Doomed, Interrupted."""
         self._anchors.start()
+        fix_starts(self._context, self._warehouse, self._judge, self._progress)
         if self._has_rows:
             self._make_owed()
             self._mend()
         looks = self._look()
         self._announce(looks)
         while any(look.answer == ASK for look in looks):
+            before = looks
             if not self._run_round(looks):
                 self._anchors.close()
                 return self._end_by_budget()
             self._mend()
             looks = self._look()
+            if _is_lost_time(before, looks):
+                looks = self._wait_for_quiet()
+                if _is_lost_time(before, looks):
+                    self._anchors.close()
+                    return Ending(MACHINE_BUSY)
         self._anchors.close()
+        if self._retry.is_barren and self._mend(is_last=True):
+            looks = self._look()
         return Ending(_join(looks))
 
     def _run_round(self, looks: Sequence[Look]) -> bool:
         """Run the blocks of a round, each model's in turn; False: the budget ended."""
-        for look in looks:
-            for index in look.blocks:
-                block = self._waiting(index)
-                if not self._fits(block):
-                    return False
-                first = block[0]
-                target = self._context.plan.target(first.model_id, first.quant_tag)
-                self._asked.update(run.run_id for run in block)
-                self._context.reporter.left(self._seconds_left())
-                self._walk.run_again(target, block, retry_pass=0)
-                self._anchors.run_if_due(first.model_id)
-                self._pollution.show()
+        for block in self._pacing.blocks(looks):
+            fitting = self._pacing.beginning(block)
+            if not fitting:
+                return False
+            first = fitting[0]
+            target = self._context.plan.target(first.model_id, first.quant_tag)
+            self._asked.update(run.run_id for run in fitting)
+            self._context.reporter.left(self._seconds_left())
+            self._walk.run_again(target, fitting, retry_pass=0)
+            self._anchors.run_if_due(first.model_id)
+            self._pollution.show()
+            if len(fitting) < len(block):
+                return False
         return True
 
     def _waiting(self, index: int) -> list[PlannedRun]:
@@ -118,20 +136,48 @@ class Rounds:
                 if run.run_id in self._owed:
                     owed.setdefault((run.model_id, run.quant_tag), []).append(run)
         for key, runs in owed.items():
-            if self._fits(runs):
+            if self._pacing.beginning(runs) == runs:
                 target = self._context.plan.target(*key)
                 self._walk.run_again(target, runs, retry_pass=0)
 
-    def _mend(self) -> None:
-        """Runs that were disturbed or failed again, or their pairs count as lost."""
-        if self._budget_left() > 0:
-            self._retry.make_passes(self._retried)
+    def _mend(self, is_last: bool = False) -> bool:
+        """Runs that were disturbed or failed again, or their pairs count as lost.
+
+        Where disturbed runs count and repeating them gains nothing, they wait for the
+        end. Says whether anything was tried.
+        """
+        models = self._context.plan.models
+        counts = all(model.policy.include_polluted != "never" for model in models)
+        if counts and self._retry.is_barren and not is_last:
+            if not self._has_said_busy:
+                self._has_said_busy = True
+                self._context.reporter.note(
+                    "the machine stays busy: disturbed runs are repeated at the end"
+                )
+            return False
+        self._retry.make_passes(self._retried, fits=self._fits)
+        return True
+
+    def _wait_for_quiet(self) -> list[Look]:
+        """Nothing of a round counts, so busy is the machine: wait, try once more."""
+        context = self._context
+        seconds = min(QUIET_SECONDS, max(context.budget_left(), 0.0))
+        context.reporter.note(
+            f"nothing of this round counts, so busy is the machine; waiting "
+            f"{seconds:.0f} s for it"
+        )
+        with context.interrupts.allowed():
+            context.clock.sleep(seconds)
+        self._retried.clear()
+        self._mend()
+        return self._look()
 
     def _look(self) -> list[Look]:
         """What the view says of each model by now; kept as an event."""
         context = self._context
         looks = self._judge.read_rounds()
         said = {
+            "until": context.plan.until,
             "before_block": context.next_block,
             "rounds": [look.answer_row for look in looks],
         }
@@ -145,16 +191,9 @@ class Rounds:
         self._warehouse.append("events", [row])
         return looks
 
-    def _budget_left(self) -> float:
-        context = self._context
-        budget = context.plan.budget_seconds
-        assert budget is not None
-        spent = (context.clock.monotonic_ns() - context.began_ns) / 10**9
-        return budget - self._spent_before - spent
-
     def _fits(self, block: Sequence[PlannedRun]) -> bool:
         """Whether a block would end within the budget; one of unknown length may."""
-        left = self._budget_left()
+        left = self._context.budget_left()
         return left > 0 and (self._context.forecast.seconds(block) or 0.0) <= left
 
     def _seconds_left(self) -> float | None:
@@ -166,13 +205,13 @@ class Rounds:
             if run.run_id not in self._asked
         ]
         seconds = self._context.forecast.seconds(waiting)
-        left = max(self._budget_left(), 0.0)
+        left = max(self._context.budget_left(), 0.0)
         return left if seconds is None else min(seconds, left)
 
     def _announce(self, looks: Sequence[Look]) -> None:
         """Say how long it may take, and when the budget is too short for a round."""
         context = self._context
-        blocks = [self._waiting(index) for look in looks for index in look.blocks]
+        blocks = self._pacing.blocks(looks)
         if not blocks:
             return
         with context.interrupts.allowed():
@@ -181,7 +220,7 @@ class Rounds:
             raise Interrupted
         runs = [run for block in blocks for run in block]
         seconds = context.forecast.seconds(runs)
-        if seconds is not None and seconds > self._budget_left():
+        if seconds is not None and seconds > self._context.budget_left():
             fitting = self._count_fitting(blocks)
             had = (
                 f"{fitting} of its {len(blocks)} blocks can be had"
@@ -194,7 +233,7 @@ class Rounds:
             )
 
     def _count_fitting(self, blocks: Sequence[Sequence[PlannedRun]]) -> int:
-        left = self._budget_left()
+        left = self._context.budget_left()
         for number, block in enumerate(blocks):
             left -= self._context.forecast.seconds(block) or 0.0
             if left < 0:
@@ -205,12 +244,7 @@ class Rounds:
         """What more time would bring: the next proof, else the next round."""
         looks = self._look()
         tasks = [look.further_tasks for look in looks if look.further_tasks is not None]
-        runs = [
-            run
-            for look in looks
-            for index in look.blocks
-            for run in self._waiting(index)
-        ]
+        runs = [run for block in self._pacing.blocks(looks) for run in block]
         seconds = self._context.forecast.seconds(runs)
         asked = {run.run_id for run in runs}
         proofs = [
@@ -231,8 +265,24 @@ class Rounds:
             for block in self._blocks.values()
             for run in block
             if run.run_id not in self._asked
+            and run.phase == "matrix"
             and (run.model_id, run.quant_tag) == (model_id, quant_tag)
         ]
+
+
+def _is_lost_time(before: Sequence[Look], after: Sequence[Look]) -> bool:
+    """Whether tasks were asked in between, and none of them has a verdict or failed."""
+    return _count(before, "asked_tasks") < _count(after, "asked_tasks") and (
+        _settled(before) >= _settled(after)
+    )
+
+
+def _settled(looks: Sequence[Look]) -> int:
+    return _count(looks, "asked_tasks") - _count(looks, "disturbed_tasks")
+
+
+def _count(looks: Sequence[Look], what: str) -> int:
+    return sum(quant[what] for look in looks for quant in look.answer_row["quants"])
 
 
 def _join(looks: Sequence[Look]) -> str:

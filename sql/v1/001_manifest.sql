@@ -1,9 +1,10 @@
 -- Grain: sweep.
 -- Inputs: raw.sweeps, raw.task_scope (a what-if, usually empty).
 -- Rules: the first manifest row of a sweep (by started_at, then id) rules it; later rows
--- are resumes, which may not change the plan. Rows appended twice count once. A what-if
--- may ask for the tasks of some buckets or families: then these alone are planned for all
--- that follows, so that everything is judged by them.
+-- are resumes, which may not change the plan, but how far an adaptive sweep goes: there
+-- the last row rules. Rows appended twice count once. A what-if may ask for the tasks of
+-- some buckets or families: then these alone are planned for all that follows, so that
+-- everything is judged by them.
 
 CREATE VIEW v1.manifest AS
 WITH scope AS (
@@ -15,7 +16,10 @@ WITH scope AS (
 
 ruling AS (
     SELECT
-        * EXCLUDE (buckets, families, tasks),
+        * EXCLUDE (buckets, families, tasks, until),
+        first_value(until) OVER (
+            PARTITION BY sweep_id ORDER BY started_at DESC, manifest_id DESC
+        ) AS until,
         tasks AS planned_tasks,
         if(len(buckets) + len(families) > 0, buckets, NULL) AS scope_buckets,
         if(len(buckets) + len(families) > 0, families, NULL) AS scope_families,
@@ -55,6 +59,7 @@ SELECT
     fingerprint_version,
     hardware,
     "order",
+    until,
     repetitions,
     polluted_retries,
     canary_planned,
@@ -97,6 +102,7 @@ COMMENT ON COLUMN v1.manifest.hardware_fingerprint IS 'Stable id of the hardware
 COMMENT ON COLUMN v1.manifest.fingerprint_version IS 'Version of the fingerprint''s recipe';
 COMMENT ON COLUMN v1.manifest.hardware IS 'What the fingerprint is made of';
 COMMENT ON COLUMN v1.manifest."order" IS 'reversed, rotated, grouped or adaptive';
+COMMENT ON COLUMN v1.manifest.until IS 'How far an adaptive sweep goes: proof, clear or point';
 COMMENT ON COLUMN v1.manifest.repetitions IS 'Repetitions of the matrix';
 COMMENT ON COLUMN v1.manifest.polluted_retries IS 'Retry passes allowed';
 COMMENT ON COLUMN v1.manifest.canary_planned IS 'Whether the canary gate is in the plan';

@@ -42,7 +42,7 @@ LEFT JOIN tasks
 COMMENT ON VIEW v1.planned_run IS 'The plan of each sweep. One row per planned run.';
 COMMENT ON COLUMN v1.planned_run.run_id IS 'Hash of the planned run''s identity';
 COMMENT ON COLUMN v1.planned_run.order_index IS 'Place in the order of execution';
-COMMENT ON COLUMN v1.planned_run.phase IS 'warmup, canary or matrix';
+COMMENT ON COLUMN v1.planned_run.phase IS 'warmup, canary, matrix or repeat';
 COMMENT ON COLUMN v1.planned_run.model_id IS 'Model';
 COMMENT ON COLUMN v1.planned_run.quant_tag IS 'Quant';
 COMMENT ON COLUMN v1.planned_run.test_id IS 'bank/task';

@@ -106,7 +106,7 @@ COMMENT ON COLUMN v1.attempts.attempt_id IS 'Hash of run, attempt number and exe
 COMMENT ON COLUMN v1.attempts.attempt_number IS '1 for the first attempt';
 COMMENT ON COLUMN v1.attempts.executor_started_at IS 'Start of the executor, UTC';
 COMMENT ON COLUMN v1.attempts.recorded_at IS 'When the row was written, UTC';
-COMMENT ON COLUMN v1.attempts.phase IS 'warmup, canary, matrix or anchor';
+COMMENT ON COLUMN v1.attempts.phase IS 'warmup, canary, matrix, repeat or anchor';
 COMMENT ON COLUMN v1.attempts.model_id IS 'Model';
 COMMENT ON COLUMN v1.attempts.model_digest IS 'Identity of the weights';
 COMMENT ON COLUMN v1.attempts.quant_tag IS 'Quant';

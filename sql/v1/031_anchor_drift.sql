@@ -69,7 +69,7 @@ nexts AS (
         ON anchors.sweep_id = attempts.sweep_id
         AND anchors.model_id = attempts.model_id
         AND anchors.anchored_at >= attempts.started_at
-    WHERE attempts.phase = 'matrix'
+    WHERE attempts.phase IN ('matrix', 'repeat')
     GROUP BY attempts.sweep_id, attempts.attempt_id
 )
 
@@ -80,6 +80,6 @@ SELECT
     drift_micro
 FROM nexts;
 
-COMMENT ON VIEW v1.anchor_drift IS 'What the next anchor says of a run. One row per matrix attempt that lies before an anchor.';
+COMMENT ON VIEW v1.anchor_drift IS 'What the next anchor says of a run. One row per attempt of matrix or repeat that lies before an anchor.';
 COMMENT ON COLUMN v1.anchor_drift.has_drifted IS 'The next anchor is beyond the bound';
 COMMENT ON COLUMN v1.anchor_drift.drift_micro IS 'Its time against the canary''s, 1e-6';

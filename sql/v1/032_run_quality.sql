@@ -371,7 +371,11 @@ signals AS (
             {'signal': 'gpu_throttled', 'holds': gpu_throttled, 'noted': false},
             {
                 'signal': 'has_drifted',
-                'holds': if(phase = 'matrix', has_drifted, coalesce(has_drifted, false)),
+                'holds': if(
+                    phase IN ('matrix', 'repeat'),
+                    has_drifted,
+                    coalesce(has_drifted, false)
+                ),
                 'noted': false
             },
             {'signal': 'high_foreign_cpu', 'holds': high_foreign_cpu, 'noted': false},

@@ -1,7 +1,7 @@
 -- Grain: planned run.
 -- Inputs: v1.planned_run, v1.attempts, v1.telemetry, v1.run_quality, v1.policy.
 -- Rules: the attempt that counts is the first CLEAN one, else the first that may count
--- where polluted runs may, else the first OK one, else the last. A planned run without any attempt is a row too. A matrix run is valid when its
+-- where polluted runs may, else the first OK one, else the last. A planned run without any attempt is a row too. A run of the matrix or the phase repeat is valid when its
 -- counting attempt is CLEAN. include_polluted admits polluted ones: `fill` where no
 -- attempt is CLEAN, `always` takes the first OK attempt as if pollution did not exist;
 -- neither ever admits a run that is wrong rather than disturbed.
@@ -76,7 +76,7 @@ SELECT
     quality.advisories,
     quality.unobserved_reasons,
     coalesce(
-        planned.phase = 'matrix'
+        planned.phase IN ('matrix', 'repeat')
         AND (
             quality.run_quality_status = 'CLEAN'
             OR (
@@ -87,14 +87,14 @@ SELECT
         false
     ) AS is_valid,
     coalesce(
-        planned.phase = 'matrix'
+        planned.phase IN ('matrix', 'repeat')
         AND quality.run_quality_status = 'POLLUTED'
         AND counting.include_polluted IN ('fill', 'always')
         AND counting.is_admissible,
         false
     ) AS is_polluted_used,
     coalesce(
-        planned.phase = 'matrix'
+        planned.phase IN ('matrix', 'repeat')
         AND quality.run_quality_status = 'POLLUTED'
         AND counting.is_admissible,
         false
@@ -134,7 +134,7 @@ LEFT JOIN v1.telemetry AS telemetry USING (sweep_id, attempt_id)
 LEFT JOIN v1.run_quality AS quality USING (sweep_id, attempt_id);
 
 COMMENT ON VIEW v1.runs IS 'The plan with the attempt that counts. One row per planned run.';
-COMMENT ON COLUMN v1.runs.phase IS 'warmup, canary or matrix';
+COMMENT ON COLUMN v1.runs.phase IS 'warmup, canary, matrix or repeat';
 COMMENT ON COLUMN v1.runs.attempts IS 'Attempts made';
 COMMENT ON COLUMN v1.runs.attempt_id IS 'The attempt that counts, NULL if there is none';
 COMMENT ON COLUMN v1.runs.outcome IS 'Its outcome';

@@ -1,6 +1,6 @@
 -- Grain: cell x seed x prompt hash.
 -- Inputs: v1.attempts.
--- Rules: over all OK attempts of the phases canary and matrix whose answer is known, by
+-- Rules: over all OK attempts of the phases canary, matrix and repeat whose answer is known, by
 -- its text or, in an import, by its hash. Deterministic = one distinct answer; fewer than
 -- two attempts say nothing: NULL. The first divergence is the
 -- length of the prefix that all answers share, plus one: the smallest and the largest
@@ -14,7 +14,7 @@ WITH answers AS (
         -- No text and no hash is an unknown answer, but for a completion of no tokens.
         coalesce(answer_text, if(completion_tokens = 0, '', NULL)) AS answer
     FROM v1.attempts
-    WHERE outcome = 'OK' AND phase IN ('canary', 'matrix')
+    WHERE outcome = 'OK' AND phase IN ('canary', 'matrix', 'repeat')
 ),
 
 groups AS (

@@ -9,7 +9,8 @@
 -- the ratio of wall times over the tasks of both in one repetition, its variance pooled
 -- over all quants of the session; the adherences add their own. (3) The gap exceeds the
 -- variation that the canary has bounded. In an adaptive sweep the blocks are those of the
--- first three rounds, in which all quants are asked side by side. Two names of one file are never told apart.
+-- rounds in which quants are asked side by side: the first two, and those that repeat a
+-- dozen tasks for speed. Two names of one file are never told apart.
 
 CREATE VIEW v1.duel AS
 WITH best AS (
@@ -22,22 +23,32 @@ placed AS (
         model_id,
         quant_tag,
         test_id,
+        phase,
         repetition,
         wall_ns,
         is_valid,
         manifest."order" = 'adaptive' AS is_adaptive,
         dense_rank() OVER (
-            PARTITION BY sweep_id, model_id, quant_tag ORDER BY block_index
+            PARTITION BY sweep_id, model_id, quant_tag, phase ORDER BY block_index
         ) AS portion
     FROM v1.runs
     INNER JOIN v1.manifest AS manifest USING (sweep_id)
-    WHERE phase = 'matrix'
+    WHERE phase IN ('matrix', 'repeat')
 ),
 
 timed AS (
-    SELECT *, if(is_adaptive, portion, repetition) AS occasion
+    SELECT
+        *,
+        -- The first two portions are one round. Repetition 2 only tells whether answers
+        -- repeat: its prompts may be cached.
+        CASE
+            WHEN NOT is_adaptive OR phase = 'repeat' THEN repetition
+            ELSE greatest(portion - 1, 1)
+        END AS occasion
     FROM placed
-    WHERE is_valid AND wall_ns > 0 AND (NOT is_adaptive OR portion <= 3)
+    WHERE
+        is_valid AND wall_ns > 0
+        AND (NOT is_adaptive OR if(phase = 'repeat', repetition > 2, portion <= 3))
 ),
 
 blocks AS (
@@ -267,6 +278,15 @@ judged AS (
     LEFT JOIN v1.sign_table AS answer
         ON answer.evidence_level_ppm = gaps.evidence_level_ppm
         AND answer.pairs = gaps.differing
+),
+
+hoped AS (
+    -- All holds but that the gap exceeds the noise of so few blocks.
+    SELECT
+        *,
+        NOT quality_only AND is_bounded AND NOT coalesce(is_same_file, false)
+        AND (is_faster OR is_better) AND NOT exceeds_noise AND exceeds_bound AS is_open
+    FROM judged
 )
 
 SELECT
@@ -284,13 +304,10 @@ SELECT
         AND (is_faster OR is_better) AND exceeds_noise AND exceeds_bound,
         false
     ) AS is_clear,
-    if(
-        manifest."order" <> 'adaptive' AND is_bounded AND NOT coalesce(is_same_file, false)
-        AND (is_faster OR is_better) AND NOT exceeds_noise AND exceeds_bound,
-        blocks_needed,
-        NULL
-    ) AS repetitions_needed
-FROM judged
+    if(is_open, blocks_needed, NULL) AS blocks_needed,
+    if(is_open AND manifest."order" <> 'adaptive', blocks_needed, NULL)
+        AS repetitions_needed
+FROM hoped
 INNER JOIN v1.manifest AS manifest USING (sweep_id);
 
 COMMENT ON VIEW v1.duel IS 'The best value against each other eligible quant. One row per sweep, model and rival.';
@@ -298,7 +315,8 @@ COMMENT ON COLUMN v1.duel.best_value_quant IS 'The eligible quant of the highest
 COMMENT ON COLUMN v1.duel.quant_tag IS 'Its rival';
 COMMENT ON COLUMN v1.duel.pairs IS 'Valid runs of both with different wall times, paired by task and repetition';
 COMMENT ON COLUMN v1.duel.wins IS 'Of these, where the best value was faster';
-COMMENT ON COLUMN v1.duel.blocks IS 'Repetitions that have both: the observations of speed';
+COMMENT ON COLUMN v1.duel.blocks IS 'Repetitions, or rounds of an adaptive sweep, that have both: the observations of speed';
 COMMENT ON COLUMN v1.duel.gap_ppm IS 'By how much the best value''s utility exceeds the rival''s, ppm of the rival''s';
 COMMENT ON COLUMN v1.duel.is_clear IS 'The best value is better beyond chance and beyond what the canary bounds';
-COMMENT ON COLUMN v1.duel.repetitions_needed IS 'Repetitions that would do, where only these are missing; NULL if it is clear, or if none of up to 30 would, and in an adaptive sweep, which repeats nothing';
+COMMENT ON COLUMN v1.duel.blocks_needed IS 'Observations of speed that would do, where only these are missing; NULL if it is clear, or if none of up to 30 would';
+COMMENT ON COLUMN v1.duel.repetitions_needed IS 'The same as repetitions; NULL in an adaptive sweep, which repeats no whole bank';

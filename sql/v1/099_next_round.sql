@@ -1,13 +1,19 @@
 -- Grain: sweep x model, of adaptive sweeps.
--- Inputs: v1.proof, v1.frontier, v1.planned_run.
+-- Inputs: v1.proof, v1.manifest, v1.frontier, v1.duel, v1.planned_run, v1.runs, v1.attempts.
 -- Rules: who is asked next, by the rows so far; the executor obeys. First every quant is
--- asked the first three portions of the tasks. Then (1) the next quant of the first chain
--- of proofs, while it can still be proven; if that chain ended without any proof, of the
--- second. (2) The minimum viable quant by its score, where that is smaller than the
--- smallest proven one, until it has answered all. What can be neither is not asked again. A
--- quant that is behind catches up by two blocks; the baseline quant is asked whenever
--- another goes beyond it. Most precise first, the other way in every second round. With
--- nothing left to ask the round says why: DECIDED, CANNOT_BE_PROVEN, or BANK_EXHAUSTED.
+-- asked the first two rounds (portions 1 and 2 of the tasks, then 3; the executor halves
+-- the first where the time is short). Then (1) the next quant of the first chain of proofs,
+-- while it can still be proven; if that chain ended without any proof, of the second. (2)
+-- The minimum viable quant by its score, where that is smaller than the smallest proven
+-- one, until it has answered all; under until = point every smaller quant that is near its
+-- margin. What can be neither is not asked again. A quant that is behind catches up by two
+-- portions; the baseline quant is asked whenever another goes beyond it, and where it does
+-- not answer, the next one that does takes its part. With the second round the baseline and the
+-- start quant repeat three tasks, to see whether answers repeat. (3) With nothing left, a
+-- dozen tasks are repeated for speed, up to four times, where that alone is missing to tell
+-- the best value from its rivals; not under until = proof. Most precise first, the other
+-- way in every second round. With nothing left to ask the round says why: DECIDED,
+-- CANNOT_BE_PROVEN, or BANK_EXHAUSTED.
 
 CREATE VIEW v1.next_round AS
 WITH blocks AS (
@@ -15,23 +21,62 @@ WITH blocks AS (
         sweep_id,
         model_id,
         quant_tag,
+        phase,
         block_index,
+        -- Of the tasks from 0; of the repetitions for speed from 1, 0 for answers.
         row_number() OVER (
-            PARTITION BY sweep_id, model_id, quant_tag ORDER BY block_index
-        ) - 1 AS portion
-    FROM v1.planned_run
+            PARTITION BY sweep_id, model_id, quant_tag, phase ORDER BY block_index
+        ) - 1 AS portion,
+        bool_and(attempt_id IS NOT NULL AND outcome <> 'CANCELLED') AS is_asked,
+        bool_or(attempt_id IS NOT NULL AND outcome <> 'CANCELLED') AS is_begun
+    FROM v1.runs
     SEMI JOIN v1.proof USING (sweep_id)
-    WHERE phase = 'matrix'
-    GROUP BY sweep_id, model_id, quant_tag, block_index
+    WHERE phase IN ('matrix', 'repeat')
+    GROUP BY sweep_id, model_id, quant_tag, phase, block_index
+),
+
+repeats AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        bool_or(NOT is_asked AND portion = 0) AS lacks_repetition,
+        max(portion) FILTER (WHERE is_begun AND portion > 0) AS speed_round,
+        max(portion) FILTER (WHERE is_asked AND portion > 0) AS done_speed_round
+    FROM blocks
+    WHERE phase = 'repeat'
+    GROUP BY ALL
 ),
 
 quants AS (
     SELECT
         proof.*,
+        proof.state <> 'NOT_ANSWERING' AS is_answering,
         proof.state <> 'NOT_ANSWERING' AND proof.next_portion IS NOT NULL AS can_be_asked,
-        coalesce(frontier.is_eligible, false) AS is_eligible
+        coalesce(frontier.is_eligible, false) AS is_eligible,
+        coalesce(repeats.lacks_repetition, false) AS lacks_repetition,
+        coalesce(repeats.speed_round, 0) AS speed_round,
+        coalesce(repeats.done_speed_round, 0) AS done_speed_round
     FROM v1.proof AS proof
     LEFT JOIN v1.frontier AS frontier USING (sweep_id, model_id, quant_tag)
+    LEFT JOIN repeats USING (sweep_id, model_id, quant_tag)
+),
+
+-- Who is there to be held against: the most precise that answers.
+bases AS (
+    SELECT
+        sweep_id,
+        model_id,
+        coalesce(min(place) FILTER (WHERE is_answering), 0) AS base_place
+    FROM quants
+    GROUP BY ALL
+),
+
+ends AS (
+    SELECT sweep_id, model_id, max(portion) AS last_portion
+    FROM blocks
+    WHERE phase = 'matrix'
+    GROUP BY ALL
 ),
 
 standing AS (
@@ -39,9 +84,15 @@ standing AS (
         sweep_id,
         model_id,
         any_value(start_place) AS start_place,
-        min(next_portion) FILTER (WHERE can_be_asked AND next_portion < 3) AS first_portion,
-        min(next_portion) FILTER (WHERE place = 0) AS baseline_portion,
-        coalesce(bool_or(can_be_asked) FILTER (WHERE place = 0), false) AS baseline_goes_on,
+        any_value(base_place) AS base_place,
+        -- The first two portions are one round, the third is another.
+        CASE
+            WHEN min(next_portion) FILTER (WHERE can_be_asked) <= 1 THEN 1
+            WHEN min(next_portion) FILTER (WHERE can_be_asked) = 2 THEN 2
+        END AS breadth_portion,
+        min(next_portion) FILTER (WHERE place = base_place) AS baseline_portion,
+        coalesce(bool_or(can_be_asked) FILTER (WHERE place = base_place), false)
+            AS baseline_goes_on,
         coalesce(max(place) FILTER (WHERE is_proven), 0) AS proven_place,
         coalesce(bool_or(is_proven) FILTER (WHERE place >= start_place), false)
             AS has_first_proof,
@@ -49,14 +100,16 @@ standing AS (
         min(place) FILTER (WHERE place BETWEEN 1 AND start_place - 1 AND NOT is_proven)
             AS next_from_top,
         max(place) FILTER (
-            WHERE is_eligible AND NOT is_shown_not_viable AND state <> 'NOT_ANSWERING'
+            WHERE is_eligible AND NOT is_shown_not_viable AND is_answering
         ) AS viable_place,
         coalesce(
             bool_or(most_passes >= least_lossless AND NOT is_shifted)
                 FILTER (WHERE place > 0),
             false
-        ) AS could_prove
+        ) AS could_prove,
+        max(speed_round) AS speed_round
     FROM quants
+    INNER JOIN bases USING (sweep_id, model_id)
     GROUP BY ALL
 ),
 
@@ -69,6 +122,8 @@ open_quants AS (
 targets AS (
     SELECT
         standing.*,
+        ends.last_portion,
+        manifest.until,
         coalesce(
             down.place,
             if(has_first_proof, NULL, from_top.place)
@@ -77,6 +132,8 @@ targets AS (
             AS point_place,
         viable.next_portion IS NULL AS viable_is_done
     FROM standing
+    INNER JOIN ends USING (sweep_id, model_id)
+    INNER JOIN v1.manifest AS manifest USING (sweep_id)
     LEFT JOIN open_quants AS down
         ON down.sweep_id = standing.sweep_id
         AND down.model_id = standing.model_id
@@ -99,8 +156,9 @@ asked AS (
         quants.place,
         quants.next_portion AS from_portion,
         CASE
-            WHEN targets.first_portion IS NOT NULL THEN targets.first_portion
-            -- Behind the baseline quant: two blocks, but not beyond it.
+            WHEN targets.breadth_portion IS NOT NULL
+                THEN least(targets.breadth_portion, targets.last_portion)
+            -- Behind the baseline quant: two portions, but not beyond it.
             WHEN NOT targets.baseline_goes_on AND targets.baseline_portion IS NULL
                 THEN quants.next_portion + 1
             WHEN quants.next_portion < targets.baseline_portion
@@ -108,10 +166,12 @@ asked AS (
             ELSE quants.next_portion
         END AS to_portion,
         CASE
-            WHEN targets.first_portion IS NOT NULL THEN 'BREADTH'
+            WHEN targets.breadth_portion IS NOT NULL THEN 'BREADTH'
             WHEN quants.place = targets.proof_place THEN 'PROOF'
+            WHEN quants.place = targets.base_place THEN 'BASELINE'
             ELSE 'POINT'
         END AS purpose,
+        targets.base_place,
         targets.baseline_portion,
         targets.baseline_goes_on
     FROM targets
@@ -119,10 +179,17 @@ asked AS (
     WHERE
         quants.can_be_asked
         AND (
-            quants.next_portion = targets.first_portion
+            quants.next_portion <= targets.breadth_portion
             OR (
-                targets.first_portion IS NULL
-                AND quants.place IN (targets.proof_place, targets.point_place)
+                targets.breadth_portion IS NULL
+                AND (
+                    quants.place IN (targets.proof_place, targets.point_place)
+                    OR (
+                        targets.until = 'point'
+                        AND quants.place > greatest(targets.proven_place, targets.base_place)
+                        AND quants.is_near_margin AND NOT quants.is_shown_not_viable
+                    )
+                )
                 -- Nobody is asked what the baseline quant cannot be.
                 AND (
                     targets.baseline_goes_on
@@ -132,26 +199,132 @@ asked AS (
         )
 ),
 
-round_blocks AS (
-    SELECT sweep_id, model_id, quant_tag, place, from_portion, to_portion, purpose
+task_blocks AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        place,
+        from_portion,
+        to_portion,
+        -- Where a load is dear, one portion more at once; not to one that catches up.
+        to_portion + if(
+            purpose <> 'BREADTH' AND baseline_goes_on AND to_portion >= baseline_portion, 1, 0
+        ) AS further_portion,
+        purpose
     FROM asked
     UNION ALL
     SELECT DISTINCT
         asked.sweep_id,
         asked.model_id,
         base.quant_tag,
-        0 AS place,
+        base.place,
         asked.baseline_portion AS from_portion,
         asked.baseline_portion AS to_portion,
+        asked.baseline_portion + 1 AS further_portion,
         'BASELINE' AS purpose
     FROM asked
     INNER JOIN quants AS base
         ON base.sweep_id = asked.sweep_id
         AND base.model_id = asked.model_id
-        AND base.place = 0
+        AND base.place = asked.base_place
     WHERE
-        asked.purpose <> 'BREADTH' AND asked.place > 0
+        asked.purpose <> 'BREADTH' AND asked.place IS DISTINCT FROM asked.base_place
         AND asked.baseline_goes_on AND asked.to_portion >= asked.baseline_portion
+),
+
+-- What is missing to tell the best value from all its rivals.
+doubts AS (
+    SELECT
+        sweep_id,
+        model_id,
+        any_value(best_value_quant) AS best_value_quant,
+        list(quant_tag) AS rivals,
+        -- Only where further observations are all that is missing, against every rival.
+        if(
+            count(blocks_needed) = count(*), max(blocks_needed - blocks), NULL
+        ) AS rounds_needed
+    FROM v1.duel
+    WHERE NOT is_clear
+    GROUP BY ALL
+),
+
+speed AS (
+    SELECT
+        targets.sweep_id,
+        targets.model_id,
+        quants.quant_tag,
+        quants.place,
+        -- The round that was begun is finished first.
+        if(
+            bool_or(quants.done_speed_round < targets.speed_round) OVER (
+                PARTITION BY targets.sweep_id, targets.model_id
+            ),
+            targets.speed_round,
+            targets.speed_round + 1
+        ) AS portion,
+        quants.done_speed_round
+    FROM targets
+    INNER JOIN doubts USING (sweep_id, model_id)
+    INNER JOIN quants USING (sweep_id, model_id)
+    WHERE
+        targets.until IN ('clear', 'point') AND quants.is_answering
+        AND (
+            list_contains(doubts.rivals, quants.quant_tag)
+            OR quants.quant_tag = doubts.best_value_quant
+            OR quants.place = targets.base_place
+        )
+        AND doubts.rounds_needed <= 5 - greatest(targets.speed_round, 1)
+        AND (targets.sweep_id, targets.model_id) NOT IN (
+            SELECT (task_blocks.sweep_id, task_blocks.model_id) FROM task_blocks
+        )
+),
+
+chosen AS (
+    SELECT
+        task_blocks.*,
+        'matrix' AS phase
+    FROM task_blocks
+    UNION ALL
+    SELECT
+        sweep_id, model_id, quants.quant_tag, quants.place,
+        0 AS from_portion, 0 AS to_portion, 0 AS further_portion,
+        'REPEAT' AS purpose,
+        'repeat' AS phase
+    FROM targets
+    INNER JOIN quants USING (sweep_id, model_id)
+    WHERE
+        quants.place IN (targets.base_place, targets.start_place)
+        AND quants.lacks_repetition AND quants.is_answering
+        AND coalesce(targets.breadth_portion >= least(2, targets.last_portion), true)
+    UNION ALL
+    SELECT
+        sweep_id, model_id, quant_tag, place,
+        portion AS from_portion, portion AS to_portion, portion AS further_portion,
+        'SPEED' AS purpose,
+        'repeat' AS phase
+    FROM speed
+    WHERE done_speed_round < portion
+),
+
+-- How often the baseline quant was asked so far: every second time the other way.
+turns AS (
+    SELECT
+        targets.sweep_id,
+        targets.model_id,
+        count(DISTINCT attempts.block_index) AS turns
+    FROM targets
+    LEFT JOIN quants AS base
+        ON base.sweep_id = targets.sweep_id
+        AND base.model_id = targets.model_id
+        AND base.place = targets.base_place
+    LEFT JOIN v1.attempts AS attempts
+        ON attempts.sweep_id = base.sweep_id
+        AND attempts.model_id = base.model_id
+        AND attempts.quant_tag = base.quant_tag
+        AND attempts.phase IN ('matrix', 'repeat')
+        AND attempts.retry_pass = 0
+    GROUP BY ALL
 ),
 
 listed AS (
@@ -160,22 +333,30 @@ listed AS (
         model_id,
         list(
             {
-                'quant_tag': quant_tag,
+                'quant_tag': chosen.quant_tag,
                 'block_index': blocks.block_index,
-                'purpose': purpose
+                'purpose': purpose,
+                'is_further': blocks.portion > to_portion
             }
             ORDER BY
-                if(last_portion % 2 = 0, place, -place) NULLS LAST, quant_tag, blocks.portion
+                if(turns.turns % 2 = 0, place, -place) NULLS LAST,
+                chosen.quant_tag,
+                chosen.phase,
+                blocks.portion
         ) AS blocks,
-        any_value(last_portion) + 1 AS round
-    FROM (
-        SELECT
-            *,
-            max(to_portion) OVER (PARTITION BY sweep_id, model_id) AS last_portion
-        FROM round_blocks
-    )
-    INNER JOIN blocks USING (sweep_id, model_id, quant_tag)
-    WHERE blocks.portion BETWEEN from_portion AND to_portion
+        -- Portions 1 and 2 are round 1; what is repeated belongs to the round before.
+        greatest(
+            coalesce(
+                max(blocks.portion)
+                    FILTER (WHERE chosen.phase = 'matrix' AND blocks.portion <= to_portion),
+                0
+            ),
+            1
+        ) AS round
+    FROM chosen
+    INNER JOIN blocks USING (sweep_id, model_id, quant_tag, phase)
+    INNER JOIN turns USING (sweep_id, model_id)
+    WHERE blocks.portion BETWEEN from_portion AND further_portion AND NOT blocks.is_asked
     GROUP BY ALL
 )
 
@@ -217,8 +398,8 @@ LEFT JOIN quants AS viable
 
 COMMENT ON VIEW v1.next_round IS 'What an adaptive sweep asks next, or why nothing. One row per sweep and model.';
 COMMENT ON COLUMN v1.next_round.answer IS 'ASK, or why it stops: DECIDED, CANNOT_BE_PROVEN or BANK_EXHAUSTED';
-COMMENT ON COLUMN v1.next_round.round IS 'Number of the portion of tasks that the foremost quant is asked, from 1; NULL if it stops';
-COMMENT ON COLUMN v1.next_round.blocks IS 'Blocks of the plan to ask, in order, with what each is for: BREADTH, PROOF, POINT or BASELINE';
+COMMENT ON COLUMN v1.next_round.round IS 'The round of tasks that the foremost quant is asked, from 1; NULL if it stops';
+COMMENT ON COLUMN v1.next_round.blocks IS 'Blocks of the plan to ask, in order, with what each is for: BREADTH, PROOF, POINT, BASELINE, REPEAT or SPEED; the further ones only where a load is dear';
 COMMENT ON COLUMN v1.next_round.start_quant IS 'Where the first chain of proofs starts';
 COMMENT ON COLUMN v1.next_round.proof_quant IS 'The next of its chain that can be proven, NULL if none can';
 COMMENT ON COLUMN v1.next_round.proven_quant IS 'The smallest that is proven to keep the threshold, NULL if none is';

@@ -1,7 +1,7 @@
 -- Grain: sweep.
 -- Inputs: v1.manifest, v1.attempts, v1.telemetry, v1.run_quality, v1.determinism,
 -- v1.recommendation, v1.policy.
--- Rules: over attempts of the phases canary and matrix, each rate with its counts. The
+-- Rules: over attempts of the phases canary, matrix and repeat, each rate with its counts. The
 -- determinism objective reads bucket logic under a fixed seed. A denominator of 0 gives
 -- NULL, and NULL never meets an objective. With several models the strictest policy rules.
 
@@ -17,7 +17,7 @@ WITH calls AS (
     FROM v1.attempts AS attempts
     INNER JOIN v1.telemetry AS telemetry USING (sweep_id, attempt_id)
     INNER JOIN v1.run_quality AS quality USING (sweep_id, attempt_id)
-    WHERE attempts.phase IN ('canary', 'matrix')
+    WHERE attempts.phase IN ('canary', 'matrix', 'repeat')
     GROUP BY attempts.sweep_id
 ),
 

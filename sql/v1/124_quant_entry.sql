@@ -1,6 +1,6 @@
 -- Grain: sweep x model x quant.
 -- Inputs: v1.quant, v1.quant_aggregate, v1.frontier, v1.quant_comparison, v1.support,
--- v1.quant_sidecar, v1.fidelity, v1.baseline_comparison, v1.policy.
+-- v1.quant_sidecar, v1.fidelity, v1.proof, v1.baseline_comparison, v1.policy.
 -- Rules: all that the summary says of one quant, as the struct it is written from.
 
 CREATE VIEW v1.quant_entry AS
@@ -136,6 +136,19 @@ SELECT
         },
         'baseline_comparison': baseline,
         'fidelity': fidelity,
+        'proof': CASE
+            WHEN proof.quant_tag IS NOT NULL
+                THEN {
+                    'state': proof.state,
+                    'planned_tasks': proof.planned_tasks,
+                    'asked_tasks': proof.asked_tasks,
+                    'baseline_passes': proof.passes,
+                    'losses': proof.losses,
+                    'gains': proof.gains,
+                    'disturbed_tasks': proof.disturbed_tasks,
+                    'passes_needed': proof.least_passes
+                }
+        END,
         'eligible': frontier.is_eligible,
         'ineligible_reasons': frontier.ineligible_reasons,
         'pareto_optimal': frontier.is_pareto_optimal,
@@ -150,6 +163,7 @@ INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_ta
 INNER JOIN v1.support AS support USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.quant_sidecar AS sidecar USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.fidelity AS fidelity USING (sweep_id, model_id, quant_tag)
+LEFT JOIN v1.proof AS proof USING (sweep_id, model_id, quant_tag)
 LEFT JOIN v1.baseline_comparison AS baseline USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.quant_entry IS 'One quant as the summary shows it. One row per sweep, model and quant.';

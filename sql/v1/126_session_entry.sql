@@ -1,6 +1,6 @@
 -- Grain: sweep x model.
 -- Inputs: v1.session, v1.policy, v1.canary, v1.frontier, v1.recommendation, v1.quant_entry,
--- v1.attempts, raw.recommendation_if_polluted.
+-- v1.attempts, v1.manifest, v1.next_round, raw.events, raw.recommendation_if_polluted.
 -- Rules: all that the summary says of one model, as the struct it is written from. A
 -- control is effective when every answered run of the model verified the same value.
 
@@ -50,6 +50,26 @@ yardsticks AS (
         any_value(baseline_quant_tag) AS baseline_quant,
         any_value(pareto_axes) AS pareto_axes
     FROM v1.frontier
+    GROUP BY ALL
+),
+
+-- What stopped the rounds of an adaptive sweep that the view would go on with.
+ends AS (
+    SELECT
+        sweep_id,
+        first(reason ORDER BY recorded_at DESC, event_id DESC) AS reason
+    FROM raw.events
+    WHERE event = 'SWEEP_FINISHED'
+    GROUP BY sweep_id
+),
+
+starts AS (
+    SELECT
+        sweep_id,
+        model_id,
+        first(reason ORDER BY recorded_at, event_id) AS named_by
+    FROM raw.events
+    WHERE event = 'START_FIXED'
     GROUP BY ALL
 ),
 
@@ -109,6 +129,17 @@ SELECT
             'whole': coalesce(answers.whole, 0)
         },
         'per_quant': coalesce(quants.per_quant, []),
+        'rounds': CASE
+            WHEN round.sweep_id IS NOT NULL
+                THEN {
+                    'until': coalesce(manifest.until, 'proof'),
+                    'stop_reason': if(round.answer = 'ASK', ends.reason, round.answer),
+                    'start_quant_tag': round.start_quant,
+                    'start_named_by': starts.named_by,
+                    'proven_quant_tag': round.proven_quant,
+                    'next_proof_quant_tag': round.proof_quant
+                }
+        END,
         'efficiency_frontier': {
             'minimum_viable_quant_tag': recommendation.minimum_viable_quant,
             'best_value_quant_tag': recommendation.best_value_quant,
@@ -161,6 +192,10 @@ FROM v1.session AS session
 INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
 INNER JOIN v1.canary AS canary USING (sweep_id, model_id)
 INNER JOIN v1.recommendation AS recommendation USING (sweep_id, model_id)
+INNER JOIN v1.manifest AS manifest USING (sweep_id)
+LEFT JOIN v1.next_round AS round USING (sweep_id, model_id)
+LEFT JOIN ends USING (sweep_id)
+LEFT JOIN starts USING (sweep_id, model_id)
 LEFT JOIN effective USING (sweep_id, model_id)
 LEFT JOIN answers USING (sweep_id, model_id)
 LEFT JOIN quants USING (sweep_id, model_id)

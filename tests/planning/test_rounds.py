@@ -11,7 +11,7 @@ from orket.errors import UsageError
 from orket.planning.budget import read_budget
 from orket.planning.plan import build_plan
 from orket.planning.preset import Change, load_preset, override
-from orket.planning.rounds import cut_rounds, order_tasks
+from orket.planning.rounds import cut_repeats, cut_rounds, order_tasks
 from orket.records import TaskEntry
 from orket.tasks.bank import load_bank
 
@@ -78,6 +78,9 @@ def test_rounds_begin_small():
         ("1.5h", 5400),
         ("0", 0),
         ("0s", 0),
+        ("1h30m", 5400),
+        ("1h 30m", 5400),
+        ("none", None),
         ("365d", 31_536_000),
         ("1y", 31_536_000),
     ],
@@ -88,8 +91,61 @@ def test_budgets(text, seconds):
 
 @pytest.mark.parametrize("text", ["soon", "", "20", "-5m", "m", "1e3s", "20m5", "٢m"])
 def test_what_is_no_budget(text):
-    with pytest.raises(UsageError, match="write it as 90s, 20m, 1.5h or 0"):
+    with pytest.raises(UsageError, match="write it as 90s, 20m, 1h30m, 0"):
         read_budget(text)
+
+
+@pytest.mark.parametrize("text", ["2y", "400d", "999999999h"])
+def test_a_budget_is_no_longer_than_a_year(text):
+    with pytest.raises(UsageError, match="longer than a year: for no limit write"):
+        read_budget(text)
+
+
+def test_what_may_be_repeated_is_a_task_of_each_bucket_and_a_dozen_four_times():
+    ordered = order_tasks(entries("core"))
+    answers, *speed = cut_repeats(ordered)
+    assert answers[0] == 2
+    assert sorted(task.bucket for task in answers[1]) == ["logic", "mixed", "refactor"]
+    assert [repetition for repetition, _ in speed] == [3, 4, 5, 6]
+    known = set(ordered[:34])
+    for _, tasks in speed:
+        assert len(set(tasks)) == 12 and set(tasks) <= known
+        assert {task.bucket for task in tasks} == {"logic", "mixed", "refactor"}
+    few = cut_repeats(ordered[:5])
+    assert [len(tasks) for _, tasks in few[1:]] == [5, 5, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("changes", "until", "seconds", "is_faithful"),
+    [
+        ([], None, None, False),
+        ([("until", "point")], "point", None, True),
+        ([("budget", "5m")], "clear", 300, True),
+        ([("budget", "none")], "clear", None, True),
+        ([("until", "proof"), ("budget", "0")], "proof", 0, True),
+        ([("until", "proof"), ("fidelity.enabled", False)], "proof", None, False),
+    ],
+)
+def test_rounds_are_asked_for_by_until_or_by_a_budget(
+    changes, until, seconds, is_faithful
+):
+    preset = load_preset("quickstart")
+    bent = override(preset, [Change(key, value) for key, value in changes])
+    plan = build_plan(bent, "s")
+    assert (plan.until, plan.budget_seconds) == (until, seconds)
+    assert plan.is_adaptive is (until is not None)
+    assert (plan.fidelity is not None) is is_faithful
+
+
+def test_the_neutral_preset_goes_by_rounds_and_how_far_is_no_part_of_its_identity():
+    preset = load_preset("any-model")
+    assert preset.table.until == "clear"
+    quickstart = load_preset("quickstart")
+    hashes = {
+        build_plan(override(quickstart, [Change("until", until)]), "s").plan_hash
+        for until in ("proof", "clear", "point")
+    }
+    assert len(hashes) == 1
 
 
 def test_a_budget_is_no_part_of_the_plans_identity_but_its_rules_are():

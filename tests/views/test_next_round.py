@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from benchmarks.adaptive_simulator import simulate
 from benchmarks.advice_worlds import Profile
+from orket.records import EventRow, FidelityPlan
+from orket.warehouse import Warehouse
 from tests.adaptive_sweep import ask, drive, look, losing, make
 
 LADDER = ("F16", "Q8_0", "Q4_K_M", "Q2_K")
@@ -17,16 +20,17 @@ def states(proofs):
 
 
 def test_the_first_rounds_ask_all_the_other_way_round_in_every_second(tmp_path):
-    asked, _, proofs = drive(make(LADDER), losing({"Q2_K": HALF}), tmp_path, 3)
+    asked, answer, proofs = drive(make(LADDER), losing({"Q2_K": HALF}), tmp_path, 2)
     everybody = [(quant, "BREADTH") for quant in LADDER]
-    assert asked == [everybody, everybody[::-1], everybody]
+    assert asked == [everybody, everybody[::-1]]
+    assert [entry["quant_tag"] for entry in answer["blocks"]][:1] == ["F16"]
     assert {row["asked_tasks"] for row in proofs.values()} == {34}
 
 
 def test_the_first_chain_is_asked_beside_the_baseline_until_it_is_proven(tmp_path):
     """Two chains: 104 passes without a loss; 102 are reached with the seventh round."""
     asked, answer, proofs = drive(make(LADDER), losing({"Q2_K": HALF}), tmp_path)
-    assert {frozenset(blocks) for blocks in asked[3:]} == {
+    assert {frozenset(blocks) for blocks in asked[2:]} == {
         frozenset({("F16", "BASELINE"), ("Q4_K_M", "PROOF")})
     }
     assert states(proofs) == {
@@ -47,7 +51,7 @@ def test_the_chain_goes_on_below_its_start_and_the_next_one_catches_up(tmp_path)
     # Without a loss Q3_K_M passes by its score, and is asked for that from the start.
     assert states(proofs)["Q3_K_M"] == "PROVEN"
     assert answer["answer"] == "DECIDED"
-    assert ("Q3_K_M", "POINT") in asked[3]
+    assert ("Q3_K_M", "POINT") in asked[2]
 
 
 def test_a_quant_that_was_left_behind_catches_up_by_two_blocks(tmp_path):
@@ -55,10 +59,10 @@ def test_a_quant_that_was_left_behind_catches_up_by_two_blocks(tmp_path):
     ladder = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
     lost = {"Q4_K_M": {1, 3, 5, 7}, "Q5_K_M": {2, 4, 6, 8}, "Q6_K": {40}}
     asked, _, _ = drive(make(ladder), losing(lost), tmp_path)
-    purposes = [dict(blocks).get("Q6_K") for blocks in asked[3:]]
+    purposes = [dict(blocks).get("Q6_K") for blocks in asked[2:]]
     assert "POINT" in purposes
     behind = make(ladder)
-    drive(behind, losing({}), tmp_path / "behind", 3)
+    drive(behind, losing({}), tmp_path / "behind", 2)
     # The baseline quant is five portions ahead of Q8_0 by now.
     answer, _ = look(behind, tmp_path / "before")
     for portion in range(3, 7):
@@ -93,7 +97,7 @@ def test_a_lost_task_ends_the_hope_but_not_the_point_estimate(tmp_path):
     assert proofs["Q8_0"]["asked_tasks"] == 136
     assert answer["answer"] == "BANK_EXHAUSTED"
     assert answer["proven_quant"] is None
-    assert all(dict(blocks).get("Q8_0") == "POINT" for blocks in asked[3:])
+    assert all(dict(blocks).get("Q8_0") == "POINT" for blocks in asked[2:])
 
 
 def test_what_no_task_could_prove_is_said_at_once(tmp_path):
@@ -119,7 +123,7 @@ def test_tasks_in_families_are_looked_at_once_at_half_the_chance(tmp_path):
         assert proofs["Q4_K_M"]["least_passes"] == least
         one_lost = make(quants, tasks=400, families=families)
         _, _, proofs = drive(
-            one_lost, losing({"Q4_K_M": {0}}), tmp_path / f"lost-{least}", 3
+            one_lost, losing({"Q4_K_M": {0}}), tmp_path / f"lost-{least}", 2
         )
         assert states(proofs)["Q4_K_M"] == "CANNOT_BE_PROVEN"
 
@@ -144,11 +148,11 @@ def test_a_round_that_was_cut_goes_on_with_what_is_missing(tmp_path):
     sweep = make(LADDER)
     answer, _ = look(sweep, tmp_path / "first")
     ask(sweep, answer, losing({}))
-    del sweep.runs[-8:]  # Q2_K was not reached, Q4_K_M was cut behind four tasks.
+    del sweep.runs[-21:]  # Q2_K was not reached, Q4_K_M was cut behind 13 tasks.
     answer, proofs = look(sweep, tmp_path / "cut")
-    assert [b["quant_tag"] for b in answer["blocks"]] == ["Q4_K_M", "Q2_K"]
-    assert {b["block_index"] for b in answer["blocks"]} == {2, 3}
-    assert proofs["Q4_K_M"]["asked_tasks"] == 4
+    asked = [(b["quant_tag"], b["block_index"] // 4) for b in answer["blocks"]]
+    assert sorted(asked) == [("Q2_K", 0), ("Q2_K", 1), ("Q4_K_M", 1)]
+    assert proofs["Q4_K_M"]["asked_tasks"] == 13
 
 
 def test_a_quant_that_does_not_answer_is_not_asked_again(tmp_path):
@@ -172,6 +176,194 @@ def test_a_quant_that_does_not_answer_is_not_asked_again(tmp_path):
     assert "Q4_K_M" not in [b["quant_tag"] for b in answer["blocks"]]
     assert not proofs["Q4_K_M"]["is_shown_not_viable"]
     assert answer["answer"] == "ASK"
+
+
+def test_a_load_that_is_dear_may_take_one_portion_more(tmp_path):
+    sweep = make(LADDER)
+    _, answer, _ = drive(sweep, losing({"Q2_K": HALF}), tmp_path, 2)
+    places = [
+        (b["quant_tag"], b["block_index"] // 4, b["is_further"])
+        for b in answer["blocks"]
+    ]
+    assert places == [
+        ("F16", 3, False),
+        ("F16", 4, True),
+        ("Q4_K_M", 3, False),
+        ("Q4_K_M", 4, True),
+    ]
+
+
+def test_the_start_that_was_fixed_before_the_first_task_is_in_force(tmp_path):
+    """The event, not the rows of a later day; without one it is Q4_K_M."""
+    sweep = make(("F16", "Q8_0", "Q6_K", "Q4_K_M"))
+    answer, _ = look(sweep, tmp_path / "without")
+    assert answer["start_quant"] == "Q4_K_M"
+    warehouse = Warehouse(tmp_path / "with")
+    for number, tag in enumerate(("Q6_K", "Q8_0")):
+        event = EventRow(
+            event_id=f"e{number}",
+            recorded_at=sweep.started_at,
+            event="START_FIXED",
+            sweep_id="s",
+            model_id=sweep.model_id,
+            quant_tag=tag,
+        )
+        warehouse.append("events", [event])
+    answer, _ = look(sweep, tmp_path / "with")
+    assert answer["start_quant"] == "Q6_K"
+
+
+@pytest.mark.parametrize(
+    ("differing", "named"),
+    [
+        ({"Q8_0": 0, "Q4_K_M": 0, "Q2_K": 1}, ("Q4_K_M", "FIDELITY")),
+        ({"Q8_0": 0, "Q4_K_M": 1, "Q2_K": 5}, ("Q8_0", "FIDELITY")),
+        ({"Q8_0": 3, "Q4_K_M": 3, "Q2_K": 5}, ("Q4_K_M", "USUAL")),
+        ({}, ("Q4_K_M", "USUAL")),
+    ],
+)
+def test_the_start_is_the_smallest_that_picks_the_same_tokens(
+    tmp_path, differing, named
+):
+    """Eight prompts of ten places: one that differs is more than 1 in 1000."""
+    sweep = make(LADDER)
+    rows = []
+    for task in sweep.tasks[:8] if differing else ():
+        places = [{1: 0.9, 2: 0.1}] * 10
+        rows.append(sweep.score("F16", task, places, "REFERENCE"))
+        for quant in LADDER:
+            wrong = differing.get(quant, 0) if task == "t000" else 0
+            own = [{2: 0.9, 1: 0.1}] * wrong + places[wrong:]
+            rows.append(sweep.score(quant, task, own, path_ids=[1] * 10))
+    warehouse = Warehouse(tmp_path)
+    plan = FidelityPlan(k=2, max_tokens=10, test_ids=[f"bank/{t}" for t in sweep.tasks])
+    if rows:
+        timed = msgspec.structs.replace(plan, seconds=60)
+        sweep.manifest = {**sweep.manifest, "fidelity": timed}
+        warehouse.append("fidelity", rows, "s")
+    warehouse.append("sweeps", [sweep.sweep_row()], "s")
+    with warehouse.session("s") as session:
+        (start,) = session.rows("SELECT * FROM v1.start_quant")
+    assert (start["quant_tag"], start["named_by"]) == named
+
+
+def test_three_tasks_are_repeated_by_the_baseline_and_the_start_quant(tmp_path):
+    buckets = {f"t{n:03}": ("logic", "mixed", "refactor")[n % 3] for n in range(136)}
+    sweep = make(LADDER, buckets=buckets, repeats=True)
+    asked, _, proofs = drive(sweep, losing({"Q2_K": HALF}), tmp_path, 2)
+    assert not [block for block in asked[0] if block[1] == "REPEAT"]
+    repeated = [quant for quant, purpose in asked[1] if purpose == "REPEAT"]
+    assert sorted(repeated) == ["F16", "Q4_K_M"]
+    again = [run for run in sweep.runs if run.phase == "repeat"]
+    assert len(again) == 6 and {run.bucket for run in again} == set(buckets.values())
+    # They are no evidence of quality, and tell that answers repeat.
+    assert proofs["Q4_K_M"]["asked_tasks"] == 34
+    with Warehouse(tmp_path / "driven").session("s") as session:
+        groups = session.rows(
+            "SELECT quant_tag, test_id FROM v1.determinism WHERE attempts = 2"
+        )
+    assert len(groups) == 6
+
+
+def test_speed_is_measured_again_only_where_that_is_all_that_is_missing(tmp_path):
+    """Q4_K_M is a little faster; the noise of the rounds hides it at first."""
+    ladder = ("F16", "Q4_K_M")
+    noise = {"F16": (0, 9), "Q4_K_M": (0, -9)}
+
+    def ask_all(sweep, until):
+        sweep.manifest = {**sweep.manifest, "until": until}
+        for place in range(10):
+            sweep.add(
+                "F16",
+                "t000",
+                phase="canary",
+                run_id=f"canary-{place}",
+                wall_ms=600 + place % 2,
+            )
+        asked: list[set[str]] = []
+        for number in range(30):
+            answer, _ = look(sweep, tmp_path / f"{until}{number}")
+            if answer["answer"] != "ASK":
+                return asked, answer
+            asked.append({b["purpose"] for b in answer["blocks"]})
+            before = len(sweep.runs)
+            ask(sweep, answer, losing({}))
+            for place in range(before, len(sweep.runs)):
+                run = sweep.runs[place]
+                swing = noise[run.quant_tag][number % 2] + place % 3
+                wall = (600 if run.quant_tag == "F16" else 540) + swing
+                call = msgspec.structs.replace(run.call, wall_ns=wall * 1_000_000)
+                sweep.runs[place] = msgspec.structs.replace(run, call=call)
+        raise AssertionError("it never stops")
+
+    asked, answer = ask_all(make(ladder, repeats=True), "clear")
+    assert {"SPEED"} in asked and asked.count({"SPEED"}) <= 4
+    assert answer["answer"] == "DECIDED"
+    asked, answer = ask_all(make(ladder, repeats=True), "proof")
+    assert {"SPEED"} not in asked and answer["answer"] == "DECIDED"
+
+
+def test_until_point_asks_all_that_are_near_their_margin(tmp_path):
+    """Q3_K_M lost three of 34, within two errors of 1.7; Q2_K lost half."""
+    ladder = ("F16", "Q8_0", "Q4_K_M", "Q3_K_M", "Q2_K")
+    lost = {"Q3_K_M": {1, 8, 20}, "Q2_K": HALF}
+    far = make(ladder, manifest={"order": "adaptive", "until": "point"})
+    asked, _, proofs = drive(far, losing(lost), tmp_path / "point", 4)
+    assert all(("Q3_K_M", "POINT") in blocks for blocks in asked[2:])
+    assert not any("Q2_K" in dict(blocks) for blocks in asked[2:])
+    assert proofs["Q3_K_M"]["asked_tasks"] == 68
+    near = make(ladder)
+    asked, _, _ = drive(near, losing(lost), tmp_path / "proof", 4)
+    assert not any("Q3_K_M" in dict(blocks) for blocks in asked[2:])
+
+
+def test_a_disturbed_task_is_lost_only_until_it_is_run_again(tmp_path):
+    sweep = make(("F16", "Q4_K_M"))
+    _, answer, _ = drive(sweep, losing({}), tmp_path)
+    (place,) = [
+        place
+        for place, run in enumerate(sweep.runs)
+        if (run.quant_tag, run.test_id) == ("Q4_K_M", "bank/t003")
+    ]
+    assert answer["proven_quant"] == "Q4_K_M"
+    clean = sweep.runs[place]
+    assert clean.before and clean.after and clean.before.host_busy_ns is not None
+    busy = msgspec.structs.replace(
+        clean.after, host_busy_ns=clean.before.host_busy_ns + 1_200_000_000
+    )
+    sweep.runs[place] = msgspec.structs.replace(clean, after=busy)
+    answer, proofs = look(sweep, tmp_path / "busy")
+    found = proofs["Q4_K_M"]
+    assert (found["disturbed_tasks"], found["losses"], found["state"]) == (1, 1, "OPEN")
+    assert answer["proven_quant"] is None
+    again = msgspec.structs.replace(
+        clean, attempt_id="again", attempt_number=2, retry_pass=1
+    )
+    sweep.runs.append(again)
+    answer, proofs = look(sweep, tmp_path / "again")
+    assert proofs["Q4_K_M"]["disturbed_tasks"] == 0
+    assert answer["proven_quant"] == "Q4_K_M"
+
+
+def test_where_the_most_precise_does_not_answer_the_next_one_takes_its_part(tmp_path):
+    sweep = make(LADDER)
+    for _ in range(40):
+        answer, proofs = look(sweep, tmp_path / str(len(sweep.runs)))
+        if answer["answer"] != "ASK":
+            break
+        before = len(sweep.runs)
+        ask(sweep, answer, losing({"Q2_K": HALF}))
+        for place in range(before, len(sweep.runs)):
+            run = sweep.runs[place]
+            if run.quant_tag == "F16":
+                call = msgspec.structs.replace(
+                    run.call, outcome="FAILED", error_class="LOAD_FAILED"
+                )
+                sweep.runs[place] = msgspec.structs.replace(run, call=call, checks=None)
+    assert states(proofs)["F16"] == "NOT_ANSWERING"
+    assert answer["proven_quant"] is None, "nothing is proven against a stand-in"
+    assert answer["viable_quant"] == "Q4_K_M"
+    assert proofs["Q4_K_M"]["asked_tasks"] == proofs["Q8_0"]["asked_tasks"] == 136
 
 
 def test_over_drawn_sweeps_little_is_asked_and_what_is_proven_is_true(tmp_path):

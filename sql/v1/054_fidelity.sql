@@ -200,7 +200,12 @@ joined AS (
         policy,
         session.cpu_only,
         -- Of a sweep that stopped, the plan knows how many there would have been.
-        greatest(asked.prompts, len(manifest.fidelity.test_ids)) AS asked_prompts,
+        -- Where time sets their number, it is those that were asked.
+        if(
+            manifest.fidelity.seconds IS NOT NULL AND asked.prompts > 0,
+            asked.prompts,
+            greatest(asked.prompts, len(manifest.fidelity.test_ids))
+        ) AS asked_prompts,
         coalesce(asked.has_reference, false) AS has_reference,
         asked.reference_quant_tag AS asked_reference,
         weights.has_changed,

@@ -1,0 +1,58 @@
+"""How many prompts the phase `fidelity` asks where time sets their number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import accumulate, takewhile
+
+import msgspec
+
+from orket.planning.estimate import Forecast
+from orket.planning.targets import Target
+from orket.records import FidelityPlan
+
+FEWEST_PROMPTS = 8
+"""Fewer than the policy asks for tell little: these are worth a longer while."""
+LONGEST_SECONDS = 300
+"""What they may take all the same."""
+
+
+def fit_prompts(
+    forecast: Forecast,
+    targets: Sequence[Target],
+    plan: FidelityPlan,
+    budget_left: float,
+) -> FidelityPlan:
+    """The plan with the first of its prompts, as many as there is time for.
+
+    Everybody answers every prompt, the reference, who is the first of the targets,
+    twice. What is left of a budget (seconds) cuts any plan.
+    """
+    seconds = _seconds_until(forecast, targets, plan)
+    wanted = len(plan.test_ids)
+    if plan.seconds is not None:
+        wanted = _count(seconds, plan.seconds)
+        if wanted < FEWEST_PROMPTS:
+            wanted = min(FEWEST_PROMPTS, _count(seconds, LONGEST_SECONDS))
+    wanted = min(wanted, _count(seconds, budget_left))
+    return msgspec.structs.replace(plan, test_ids=plan.test_ids[:wanted])
+
+
+def _count(seconds: Sequence[float], limit: float) -> int:
+    """How many prompts are done by then."""
+    return sum(1 for _ in takewhile(lambda passed: passed <= limit, seconds))
+
+
+def _seconds_until(
+    forecast: Forecast, targets: Sequence[Target], plan: FidelityPlan
+) -> list[float]:
+    """When each prompt would be done, with loads; a quant of unknown speed is free."""
+    keys = [(target.ref.model_id, target.ref.quant_tag) for target in targets]
+    asked = [*keys[:1], *keys]
+    costs = [
+        sum(forecast.answer_seconds(key, test, plan.max_tokens) or 0.0 for key in asked)
+        for test in plan.test_ids
+    ]
+    loads = math.fsum(forecast.load_seconds(key) for key in keys)
+    return [loads + passed for passed in accumulate(costs)]
