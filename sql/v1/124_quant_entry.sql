@@ -146,7 +146,7 @@ SELECT
                     'losses': proof.losses,
                     'gains': proof.gains,
                     'disturbed_tasks': proof.disturbed_tasks,
-                    'passes_needed': proof.least_passes
+                    'passes_needed': if(proof.place > 0, proof.least_passes, NULL)
                 }
         END,
         'eligible': frontier.is_eligible,

@@ -133,7 +133,7 @@ def test_rounds_alternate_and_every_answer_can_be_made_again(
     assert [look["rounds"][0]["round"] for look in judged] == [1, 2, None]
     assert {look["until"] for look in judged} == {"clear"}
     starts = [reason for event, reason in events if event == "START_FIXED"]
-    assert starts == ["MIDDLE"] and events[0][0] == "START_FIXED"
+    assert starts == ["FIDELITY"] and events[0][0] == "START_FIXED"
     for number, look in enumerate(judged):
         assert again(warehouse, look["before_block"], tmp_path / f"{number}") == [
             {key: value for key, value in row.items() if key != "quants"}
@@ -175,6 +175,61 @@ def test_a_budget_of_nothing_asks_nothing_and_more_of_it_goes_on(make_plan, ware
         third = execute(make_plan(server.url), warehouse, None, resume=True)
     assert third.was_complete
     assert len(matrix_of(warehouse)) == 60
+
+
+class Listener(Silence):
+    """Keeps what a person is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_where_nothing_counts_the_sweep_waits_and_then_stops_and_goes_on_later(
+    make_plan, warehouse
+):
+    """Every run is disturbed: no time outside the model is allowed at all."""
+    busy = PRESET.replace('include_polluted = "fill"', 'include_polluted = "never"')
+    told = Listener()
+    with MockServer("ollama", fast()) as server:
+        strict = busy + "max_overhead_ratio = 0\noverhead_floor_seconds = 0\n"
+        strict_plan = make_plan(server.url, preset=strict)
+        outcome = execute(strict_plan, warehouse, told)
+        assert (outcome.status, outcome.stop_reason) == ("COMPLETED", "MACHINE_BUSY")
+        assert sum("so busy is the machine" in note for note in told.notes) == 1
+        rows = matrix_of(warehouse)
+        assert len({row["run_id"] for row in rows}) == 34, "one round, no more"
+        again = execute(strict_plan, warehouse, None, resume=True)
+        assert not again.was_complete
+
+
+def test_two_runs_of_a_few_tasks_tell_whether_answers_repeat(make_plan, warehouse):
+    with MockServer("ollama", fast()) as server:
+        execute(make_plan(server.url), warehouse)
+    with warehouse.session("s") as session:
+        rows = session.rows(
+            "SELECT quant_tag, repetition, outcome FROM v1.attempts "
+            "WHERE phase = 'repeat' AND repetition = 2"
+        )
+        (summary,) = session.rows("SELECT summary FROM v1.summary")
+    assert Counter(row["quant_tag"] for row in rows) == {"Q8_0": 3, "Q2_K": 3}
+    (entry,) = summary["summary"]["sessions"]
+    assert entry["rounds"]["start_named_by"] == "FIDELITY"
+    assert entry["rounds"]["stop_reason"] in ("DECIDED", "CANNOT_BE_PROVEN")
+    assert [quant["proof"]["asked_tasks"] for quant in entry["per_quant"]] == [30, 30]
+
+
+def test_more_may_be_asked_for_when_a_sweep_goes_on(make_plan, warehouse):
+    """How far it goes is no part of the plan: the last wish rules."""
+    with MockServer("ollama", fast()) as server:
+        first = make_plan(server.url, Change("budget", "0"), Change("until", "proof"))
+        execute(first, warehouse)
+        execute(make_plan(server.url, Change("until", "point")), warehouse, resume=True)
+    with warehouse.session("s") as session:
+        (manifest,) = session.rows("SELECT until FROM v1.manifest")
+    assert manifest["until"] == "point"
 
 
 def test_a_budget_shorter_than_a_round_is_said(make_plan, warehouse):
