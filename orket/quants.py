@@ -96,7 +96,7 @@ def find_named(asked: str, tags: Sequence[str]) -> list[str]:
     """
     if asked in tags:
         return [asked]
-    for shorten in (str, without_level, _without_any_label):
+    for shorten in (str, without_level, without_any_label):
         if found := [tag for tag in tags if same_quant(shorten(tag), asked)]:
             return found
     return []
@@ -414,7 +414,8 @@ def _with_separators(name: str) -> str:
     return _SEPARATOR.join(parts)
 
 
-def _without_any_label(tag: str) -> str:
+def without_any_label(tag: str) -> str:
+    """The bare quant of a tag: no label, no level."""
     return tag.partition(MARK)[0]
 
 

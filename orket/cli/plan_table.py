@@ -27,7 +27,12 @@ def plan_document(
     from orket.planning.estimate import estimate_plan
     from orket.planning.evidence import count_families, warn_of_few
     from orket.planning.past import forecast_from
-    from orket.planning.readiness import list_missing, warn_of_context, warn_of_copies
+    from orket.planning.readiness import (
+        list_missing,
+        warn_of_context,
+        warn_of_copies,
+        warn_of_unknown,
+    )
     from orket.policy import changed_policy
     from orket.records import Controls
 
@@ -44,6 +49,9 @@ def plan_document(
             "url": _shown(plan.server.options.url),
             "streaming": plan.server.options.streaming,
         },
+        "serve_command": str(plan.server.command.shown())
+        if plan.server.command
+        else None,
         "control_profile": ", ".join(plan.control_profiles),
         "commit": str(checkout) if checkout else None,
         "order": plan.order,
@@ -115,6 +123,7 @@ def plan_document(
             *warn_of_few(plan.task_entries, plan.models),
             *warn_of_context(plan),
             *warn_of_copies(plan),
+            *warn_of_unknown(plan),
         ],
         "missing": list_missing(plan),
     }
@@ -182,6 +191,8 @@ def _headlines(document: dict[str, Any]) -> list[tuple[str, str]]:
         ("plan hash", document["plan_hash"]),
         ("policy hash", document["policy_hash"]),
     ]
+    if document["serve_command"]:
+        lines.insert(1, ("command", document["serve_command"]))
     for key, value in document["overrides"].items():
         lines.append(("overridden", f"{key} = {value}"))
     return lines

@@ -90,6 +90,7 @@ def run(
     orket run llama3.1:8b        a model that Ollama has installed, or a family
     orket run ./models           a folder of GGUF files, or one file
     orket run http://host:8000   whatever server answers there
+    orket run --url AWQ=http://a:8000 --url FP8=http://b:8000   a server for each quant
     orket run quickstart         a preset: its name (orket presets) or a TOML file
     orket run                    lists what there is to measure here
 
@@ -104,6 +105,7 @@ def run(
         list_missing,
         warn_of_context,
         warn_of_copies,
+        warn_of_unknown,
     )
     from orket.planning.served import fill_served
     from orket.sweep.resume import read_started
@@ -147,8 +149,9 @@ def run(
     else:
         plan = build_plan(resolved, name, skip_canary=no_canary)
     note_absent(plan, messages.note)
-    for warning in (*warn_of_context(plan), *warn_of_copies(plan)):
-        messages.warn(warning)
+    for told in (warn_of_context, warn_of_copies, warn_of_unknown):
+        for warning in told(plan):
+            messages.warn(warning)
     outcome = run_plan(plan, store, resume is not None, yes)
     if outcome.status == "INTERRUPTED":
         line = resume_line(plan.sweep_id, store, output)

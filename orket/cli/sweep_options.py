@@ -143,7 +143,7 @@ def with_budget(
 
 def names_itself(chosen: SweepOptions) -> bool:
     """Whether the options alone say what is to be measured."""
-    return bool(chosen.server.get("serve_cmd"))
+    return bool(chosen.server.get("serve_cmd") or _read_urls(chosen.urls)[0])
 
 
 def load_chosen_preset(name: str | None, chosen: SweepOptions) -> Preset:
@@ -157,7 +157,8 @@ def load_chosen_preset(name: str | None, chosen: SweepOptions) -> Preset:
 
     if chosen.server.get("serve_cmd") and (name is None or is_model_name(name)):
         return _served_model(name, chosen)
-    assert name is not None
+    if name is None:
+        return _side_by_side(chosen)
     subject = find_subject(name, _server_options(chosen), chosen.provider)
     if subject is None:
         return bend_preset(load_preset(name), chosen)
@@ -208,6 +209,25 @@ def _served_model(name: str | None, chosen: SweepOptions) -> Preset:
     table["names"] = {str(chosen.provider): {"name": ""}}
     change = Change("models", [table], shown=[model], shown_before=["any-model"])
     return override(override(preset, [change]), _changes(preset, chosen))
+
+
+def _side_by_side(chosen: SweepOptions) -> Preset:
+    """One model at several servers, one for each quant, as --url names them."""
+    from orket.planning.preset import load_preset, override
+    from orket.planning.side_by_side import fill_servers
+    from orket.planning.subject import NEUTRAL_PRESET
+    from orket.quants import canonical_tag
+
+    pairs, _ = _read_urls(chosen.urls)
+    urls = {canonical_tag(quant) or quant: url for quant, url in pairs.items()}
+    if len(urls) < len(pairs):
+        raise UsageError(
+            f"{', '.join(pairs)} are one quant twice",
+            "tell them apart by labels: AWQ@one=URL, AWQ@two=URL",
+        )
+    preset = override(load_preset(NEUTRAL_PRESET), _server_changes(chosen))
+    filled = fill_servers(preset, urls, chosen.provider, _one_model(chosen))
+    return override(filled, _changes(filled, chosen))
 
 
 def _meant_preset(name: str, subject: Subject) -> str | None:

@@ -15,6 +15,7 @@ from orket.providers.registry import (
     SETS_KV_CACHE,
     create_adapter,
 )
+from orket.quants import find_quant
 from orket.tasks.bank import Task
 
 
@@ -64,6 +65,32 @@ def warn_of_copies(plan: Plan) -> list[str]:
             for names in tags.values()
             if len(names) > 1
         ]
+    return lines
+
+
+def warn_of_unknown(plan: Plan) -> list[str]:
+    """A line for quants whose precision nobody knows: who is the reference?
+
+    What a server tells of sizes later may still rank them.
+    """
+    lines = []
+    for model in plan.models:
+        unknown = [
+            target.ref.quant_tag
+            for target in model.targets
+            if find_quant(target.ref.quant_tag) is None
+            and not (target.model_bytes and target.parameters)
+        ]
+        if not unknown:
+            continue
+        if len(unknown) == len(model.targets):
+            what = "which is the most precise, and so the reference, is not known"
+        else:
+            what = "how precise they are is not known, and none is recommended"
+        lines.append(
+            f"{model.model_id}: no quant is called {', '.join(unknown)}: {what}, "
+            "unless the server tells their sizes"
+        )
     return lines
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from orket.errors import UsageError
 from orket.levels import Level, split_level, without_level
@@ -94,7 +95,7 @@ def say_shared(targets: Sequence[Target]) -> list[str]:
     said = []
     for target in targets:
         ref = target.ref
-        key = target.url, ref.name, ref.path, target.level, target.command
+        key = _place(target.url), ref.name, ref.path, target.level, target.command
         other = seen.setdefault(key, ref)
         if other != ref:
             place = str(
@@ -106,6 +107,16 @@ def say_shared(targets: Sequence[Target]) -> list[str]:
                 " QUANT=URL"
             )
     return said
+
+
+def _place(url: str | None) -> str | None:
+    """A server by its address: this machine has several names."""
+    parts = urlsplit(url) if url is not None else None
+    if parts is None or not parts.hostname:
+        return url
+    is_here = parts.hostname in ("localhost", "127.0.0.1", "::1", "0.0.0.0")
+    host = "localhost" if is_here else parts.hostname
+    return f"{host}:{parts.port}{parts.path.rstrip('/').removesuffix('/v1')}"
 
 
 def _names_for(model: ModelTable, provider: str, is_served: bool) -> NameTable:

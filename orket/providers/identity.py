@@ -6,12 +6,16 @@ from collections.abc import Iterable
 
 from orket.providers.contract import ModelRef
 from orket.providers.http.problems import IdentityMismatch, Problem
-from orket.quants import UNKNOWN_QUANT, find_quant, finer, split_name
+from orket.quants import UNKNOWN_QUANT, file_name, find_quant, finer, split_name
 from orket.records import Controls
 
 BITS_FACTOR = 2.0
 """Bits per weight off by more are another quant. Smaller models keep more of their
 tensors at high precision, so that nothing closer can be told from size alone."""
+
+
+BITS_ONLY = frozenset({"INT4", "INT8"})
+"""Quants that name a number of bits, however the weights were made."""
 
 
 def listed_model(
@@ -65,6 +69,35 @@ def require_bits(
             f"{model.name} at {server} has {bits:.1f} bits per weight, which is not"
             f" {model.quant_tag}",
             "correct the name or the quant in the preset",
+        )
+
+
+def named_quant(*names: str | None) -> str | None:
+    """The quant in what a server calls its weights: the first name that has one."""
+    found = (split_name(file_name(name))[1] for name in names if name)
+    return next((tag for tag in found if tag is not None), None)
+
+
+def is_other_quant(asked: str, said: str | None) -> bool:
+    """Whether what is said of weights contradicts the quant that is asked for.
+
+    A word that tells only how many bits there are (w4a16) contradicts none of as many.
+    """
+    if said is None or finer(asked, said) is not None:
+        return False
+    known = [quant for quant in (find_quant(asked), find_quant(said)) if quant]
+    bits = {quant.nominal_bpw_milli // 1000 for quant in known}
+    is_plain = any(quant.key in BITS_ONLY for quant in known)
+    return not (len(known) == 2 and is_plain and len(bits) == 1)
+
+
+def require_named(model: ModelRef, named: str | None, server: str) -> None:
+    """Refuse weights whose name says another quant. Raises IdentityMismatch."""
+    if is_other_quant(model.quant_tag, named):
+        raise IdentityMismatch(
+            f"{server} serves {named} by the name of its weights, not "
+            f"{model.quant_tag}",
+            "name the quant that it serves, or give the right server",
         )
 
 

@@ -16,7 +16,7 @@ from orket.providers.contract import (
 )
 from orket.providers.http.problems import IdentityMismatch
 from orket.providers.http_adapter import HttpAdapter, unswitched_cache
-from orket.providers.identity import listed_model
+from orket.providers.identity import listed_model, named_quant, require_named
 from orket.providers.reading import figures
 from orket.providers.reading.chat import (
     CHAT_PATH,
@@ -55,7 +55,7 @@ class OpenAiAdapter(HttpAdapter):
     def load(self, model: ModelRef, controls: Controls) -> LoadedModel:
         """Verify that the server lists the model. Raises ProviderError.
 
-        The protocol cannot say which quant it is: that stays unverified.
+        The protocol cannot say which quant it is: a name that has one is all there is.
         """
         names = self._list_models()
         if not model.name and len(names) == 1:
@@ -70,9 +70,12 @@ class OpenAiAdapter(HttpAdapter):
                 f"the server at {self._http.endpoint.url} has no model {model.name}",
                 f"name one of its own in the preset{_listing(names)}",
             )
+        named = named_quant(model.name)
+        require_named(model, named, f"the server at {self._http.endpoint.url}")
         asked = msgspec.structs.asdict(controls)
         return LoadedModel(
             model=model,
+            reported_quant=named,
             unsupported=tuple(
                 sorted(
                     name

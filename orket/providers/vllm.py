@@ -22,6 +22,8 @@ from orket.providers.identity import (
     find_unsupported,
     listed_model,
     model_mismatch,
+    named_quant,
+    require_named,
 )
 from orket.providers.kinds import refuse_other_kind
 from orket.providers.reading.chat import ask_chat, chat_payload, with_usage
@@ -67,7 +69,7 @@ class VllmAdapter(HttpAdapter):
         version = self._http.get("/version")
         exported = read_samples(self._http)
         has_sums = exported is not None and exported.total(f"{PREFILL}_sum") is not None
-        notes = ["the quant is not told by the server: it is the preset's word"]
+        notes = ["the quant is told by the name of the weights alone"]
         if has_sums:
             notes.append(
                 "without --enable-per-request-metrics, times are read as differences"
@@ -116,8 +118,13 @@ class VllmAdapter(HttpAdapter):
                 f"vLLM at {self._http.endpoint.url} serves {served}, not {model.name}",
                 "name the served model in the preset, or start vLLM for this one",
             )
+        # The path or repository that it was started with, then the name it goes by.
+        named = named_quant(text(card.get("root")), model.name)
+        require_named(model, named, f"vLLM at {self._http.endpoint.url}")
         context = count(card.get("max_model_len"))
-        return LoadedModel(model, effective=Controls(context_tokens=context))
+        return LoadedModel(
+            model, effective=Controls(context_tokens=context), reported_quant=named
+        )
 
     def generate(self, request: Generation) -> CallFacts:
         before = None if self._says_times else read_samples(self._http)
@@ -161,9 +168,12 @@ class VllmAdapter(HttpAdapter):
         return ServerLoad(requests_processing=busy, tokens_generated=generated)
 
     def installed_models(self) -> list[ModelRef]:
-        """The served model; a quant only where its name has one in it."""
-        names = [name for card in self._list() if (name := _id_of(card))]
-        return [listed_model(name) for name in names]
+        """The served model; a quant only where a name of its weights has one."""
+        return [
+            listed_model(name, named_quant(text(card.get("root"))))
+            for card in self._list()
+            if (name := _id_of(card))
+        ]
 
     def _payload(self, request: Generation, stream: bool) -> dict[str, Any]:
         payload = chat_payload(request, stream)

@@ -20,8 +20,13 @@ from orket.providers.contract import (
 )
 from orket.providers.http.problems import IdentityMismatch
 from orket.providers.registry import create_adapter
+from orket.quants import same_quant, without_any_label
 from orket.records import Controls
 from orket.sweep.failures import GONE_SERVER, error_class
+from orket.urls import without_secret
+
+REVISION = "revision:"
+"""Begins what names the revision of a repository in place of a digest."""
 
 
 class Servers:
@@ -43,6 +48,7 @@ class Servers:
         self._adapters: dict[str | None, Adapter] = {}
         self._infos: dict[str | None, ServerInfo] = {}
         self._digests: dict[ModelRef, str | None] = {}
+        self._served: dict[Target, str | None] = {}
         self._resident: dict[str | None, tuple[Target, Controls, LoadedModel]] = {}
 
     def __enter__(self) -> Servers:
@@ -97,6 +103,7 @@ class Servers:
         self.forget(target)
         loaded = self.adapter(target).load(target.ref, controls)
         self._require_same(target, loaded)
+        self.require_apart(target, loaded)
         self._resident[target.url] = target, controls, loaded
         return loaded
 
@@ -112,6 +119,22 @@ class Servers:
                 f"{target.ref.name} has other weights now than when the sweep began",
                 "measure the new ones in a sweep of their own",
             )
+
+    def require_apart(self, target: Target, loaded: LoadedModel) -> None:
+        """Refuse the same weights under two quants at two servers: one name lies.
+
+        A label may tell two servers of one file apart: `Q8_0@here`, `Q8_0@there`. A
+        revision of a repository is no digest: a server may quantize what it loads.
+        """
+        digest = loaded.digest
+        if digest is not None and not digest.startswith(REVISION):
+            for other in self._served:
+                if self._served[other] == digest and _is_other_quant(target, other):
+                    raise IdentityMismatch(
+                        f"{_place(other)} and {_place(target)} are the same weights",
+                        "give each quant the server that holds it",
+                    )
+        self._served[target] = digest
 
     def forget(self, target: Target) -> None:
         """Take nothing at the target's server for resident any more."""
@@ -135,3 +158,14 @@ class Servers:
                 failure = error
         if failure:
             raise failure
+
+
+def _is_other_quant(one: Target, other: Target) -> bool:
+    """Whether two targets are another quant of one model at another server."""
+    quants = [without_any_label(target.ref.quant_tag) for target in (one, other)]
+    same_model = one.ref.model_id == other.ref.model_id
+    return same_model and one.url != other.url and not same_quant(*quants)
+
+
+def _place(target: Target) -> str:
+    return f"{target.ref.quant_tag} at {without_secret(target.url or '')}"

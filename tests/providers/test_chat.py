@@ -250,7 +250,8 @@ def test_a_model_that_is_not_listed_is_another_one():
 
 def test_the_only_model_needs_no_name():
     with adapter(LISTED) as (opened, _):
-        assert opened.load(ModelRef("m", "Q8_0", ""), Controls()).model.name == "m-q4"
+        held = opened.load(ModelRef("m", "Q4_K_M", ""), Controls())
+        assert (held.model.name, held.reported_quant) == ("m-q4", "q4")
     with adapter(respond(404, {})) as (opened, _):
         with pytest.raises(UsageError):
             opened.load(ModelRef("m", "Q8_0", ""), Controls())

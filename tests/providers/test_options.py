@@ -21,7 +21,8 @@ NOT_OPTIONS = {"name", "timeout_seconds"}
 def test_every_key_of_the_preset_reaches_the_adapter():
     assert set(ProviderTable.model_fields) == KEYS | NOT_OPTIONS
     said: dict[str, Any] = {
-        key.name: True if key.is_switch else f"a-{key.name}" for key in OPTION_KEYS
+        key.name: True if key.is_switch else 7 if key.is_number else f"a-{key.name}"
+        for key in OPTION_KEYS
     }
     options = ProviderTable(name="ollama", **said).options()
     assert {name: getattr(options, name) for name in KEYS} == said

@@ -21,7 +21,13 @@ from orket.providers.contract import (
 )
 from orket.providers.http.problems import IdentityMismatch, Problem
 from orket.providers.http_adapter import HttpAdapter, unswitched_cache
-from orket.providers.identity import find_unsupported, listed_model, same_name
+from orket.providers.identity import (
+    find_unsupported,
+    listed_model,
+    named_quant,
+    require_named,
+    same_name,
+)
 from orket.providers.reading.facts import Figures
 from orket.providers.reading.figures import (
     count,
@@ -98,6 +104,8 @@ class TgiAdapter(HttpAdapter):
                 f" {model.name}",
                 "name the served model in the preset, or start TGI for this one",
             )
+        named = named_quant(served)
+        require_named(model, named, f"TGI at {self._http.endpoint.url}")
         self._bos = self._find_doubled_bos()
         revision = text(info.get("model_sha"))
         return LoadedModel(
@@ -108,6 +116,7 @@ class TgiAdapter(HttpAdapter):
                 ("affinity", "batch_tokens", "kv_cache", "thinking", "threads"),
             ),
             digest=f"revision:{revision}" if revision else None,
+            reported_quant=named,
         )
 
     def generate(self, request: Generation) -> CallFacts:
