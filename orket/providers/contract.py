@@ -224,12 +224,24 @@ class SaysReady(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the weights of a loaded model lie, in bytes."""
+
+    total_bytes: int
+    gpu_bytes: int
+
+
 @runtime_checkable
 class ReadsLog(Protocol):
     """An adapter that finds controls in what its server wrote when it started."""
 
     def read_log(self, log: str) -> Controls:
         """The controls that a log tells; None in a field that it does not."""
+        ...
+
+    def read_placement(self, log: str) -> Placement | None:
+        """Where the log says that the weights lie; None where it does not."""
         ...
 
 

@@ -1,6 +1,6 @@
 -- Grain: attempt.
 -- Inputs: v1.attempts, v1.telemetry, v1.environment_window, v1.anchor_drift, v1.session,
--- v1.manifest, v1.policy, v1.reason, raw.sweeps (each executor's load average).
+-- v1.quant, v1.manifest, v1.policy, v1.reason, raw.sweeps (each executor's load average).
 -- Rules: a run is POLLUTED when a polluting reason holds, else CLEAN. A reason whose input
 -- is NULL never holds: it is listed in unobserved_reasons. A failed call is RUN_FAILED and
 -- nothing else. A busy machine is polluted by others: the time of the server and of the
@@ -126,15 +126,26 @@ placed AS (
         medians.median_cpu_ppm,
         -- Where the model lies decides what foreign CPU time can do to it.
         CASE
-            WHEN cpu_only THEN 0
-            WHEN reported_model_bytes > 0
+            WHEN reported_model_bytes > 0 AND reported_gpu_bytes IS NOT NULL
                 THEN least(
                     1000000,
                     CAST(reported_gpu_bytes AS HUGEINT) * 1000000 // reported_model_bytes
                 )
-        END AS gpu_share_ppm
+            WHEN cpu_only THEN 0
+            -- Nobody says it, and its processes hold as much on GPUs.
+            WHEN peak_gpu_memory_bytes >= quant.model_bytes THEN 1000000
+        END AS gpu_share_ppm,
+        CASE
+            WHEN
+                cpu_only
+                OR (reported_model_bytes > 0 AND reported_gpu_bytes IS NOT NULL)
+                THEN 'server'
+            WHEN peak_gpu_memory_bytes >= quant.model_bytes THEN 'observer'
+            ELSE 'unknown'
+        END AS gpu_share_source
     FROM facts
     LEFT JOIN medians USING (sweep_id, model_id, quant_tag)
+    LEFT JOIN v1.quant AS quant USING (sweep_id, model_id, quant_tag)
 ),
 
 limited AS (
@@ -477,6 +488,7 @@ SELECT
     v1.micro(foreign_cpu_ns, host_total_ns) AS foreign_cpu_micro,
     CAST(foreign_cpu_limit_ppm AS BIGINT) AS foreign_cpu_limit_ppm,
     CAST(gpu_share_ppm AS BIGINT) AS gpu_share_ppm,
+    gpu_share_source,
     v1.micro(host_steal_ns, host_total_ns) AS steal_micro,
     v1.micro(server_cpu_ns, CAST(window_internal_ns AS HUGEINT) * compute_threads) AS server_cpu_micro,
     CAST(median_cpu_ppm AS BIGINT) AS median_server_cpu_ppm,
@@ -514,7 +526,8 @@ COMMENT ON COLUMN v1.run_quality.window_id IS 'The window that the environment w
 COMMENT ON COLUMN v1.run_quality.window_ns IS 'Length of the window, ns';
 COMMENT ON COLUMN v1.run_quality.foreign_cpu_micro IS 'CPU share of other processes, 1e-6';
 COMMENT ON COLUMN v1.run_quality.foreign_cpu_limit_ppm IS 'Its limit: wider as far as the model lies on a GPU, ppm';
-COMMENT ON COLUMN v1.run_quality.gpu_share_ppm IS 'Share of the model on a GPU by the server''s word, ppm; NULL counts as none';
+COMMENT ON COLUMN v1.run_quality.gpu_share_ppm IS 'Share of the model on a GPU, ppm; NULL counts as none';
+COMMENT ON COLUMN v1.run_quality.gpu_share_source IS 'Who says so: server, observer (the server''s processes hold all of it on GPUs) or unknown';
 COMMENT ON COLUMN v1.run_quality.median_server_cpu_ppm IS 'Median of it over the answered runs of the same quant, 1000000 at most, ppm';
 COMMENT ON COLUMN v1.run_quality.steal_micro IS 'CPU share stolen by the hypervisor, 1e-6';
 COMMENT ON COLUMN v1.run_quality.server_cpu_micro IS 'Server CPU time / (internal time x threads), 1e-6';

@@ -14,6 +14,8 @@ from orket.providers.contract import Generation, ModelRef, ServerLoad, ServerOpt
 from orket.providers.http.endpoint import read_endpoint
 from orket.providers.http.problems import IdentityMismatch, ProviderError
 from orket.providers.http.transport import Reply, Transport
+from orket.providers.llamacpp.engine import read_placement_log
+from orket.providers.llamacpp.engine_child import has_gpu
 from orket.providers.llamacpp.protocol import (
     HeldModel,
     LlamaCppServer,
@@ -487,3 +489,48 @@ def test_a_router_lists_what_it_has_loaded_with_what_each_says_of_itself():
         with pytest.raises(ProviderError, match="holds Q5_K_M"):
             adapter.load(ModelRef("m", "Q8_0", "b-Q8_0"), Controls())
         adapter.close()
+
+
+def load_log(*buffers: tuple[str, str]) -> str:
+    """What a load writes of its buffers."""
+    return "0.1 I llama_model_loader: loaded meta data with 30 pairs\n" + "".join(
+        f"0.2 I load_tensors: {name:>12} model buffer size = {size:>8} MiB\n"
+        for name, size in buffers
+    )
+
+
+DRAFT = load_log(("CUDA0", "20.00"))
+
+
+@pytest.mark.parametrize(
+    ("log", "placed"),
+    [
+        ("", None),
+        ("llama_kv_cache:      CUDA0 KV buffer size =    12.00 MiB", None),
+        (load_log(("CPU_Mapped", "3.50")), (3.5, 0)),
+        (load_log(("CPU_Mapped", "1.00"), ("CUDA0", "3.00")), (4, 3)),
+        (load_log(("CUDA_Host", "1.00"), ("CUDA0", "2.00"), ("CUDA1", "1.00")), (4, 3)),
+        (load_log(("CPU_REPACK", "1.00"), ("MTL0_Mapped", "1.00")), (2, 1)),
+        # A small model that drafts for the measured one, loaded after it or before.
+        (load_log(("CPU", "50.00"), ("Vulkan0", "50.00")) + DRAFT, (100, 50)),
+        (DRAFT + load_log(("CPU", "50.00"), ("Vulkan0", "50.00")), (100, 50)),
+        (load_log(("CUDA0", "9" * 400 + ".00")), None),
+    ],
+)
+def test_the_log_tells_where_the_weights_lie(log, placed):
+    found = read_placement_log(log)
+    told = found and (found.total_bytes / 2**20, found.gpu_bytes / 2**20)
+    assert told == placed
+
+
+@pytest.mark.parametrize(
+    ("devices", "is_there"),
+    [
+        (None, False),
+        (["DEVICE_TYPE_CPU", "DEVICE_TYPE_ACCEL"], False),
+        (["DEVICE_TYPE_CPU", "DEVICE_TYPE_GPU"], True),
+        (["DEVICE_TYPE_IGPU"], True),
+    ],
+)
+def test_a_device_that_a_layer_could_lie_on_is_known(devices, is_there):
+    assert has_gpu(devices) is is_there

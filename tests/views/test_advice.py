@@ -9,7 +9,7 @@ import pytest
 from benchmarks.advice_simulator import Tally, compare, simulate
 from benchmarks.advice_worlds import PROFILES, Profile
 from orket.policy import Policy
-from tests.built_sweep import MS, Sweep
+from tests.built_sweep import MODEL_BYTES, MS, Sweep
 
 SHORT = (
     Profile("flat", "flat", tasks=140, quants=3, repetitions=2),
@@ -274,12 +274,25 @@ def replaced(record, server_cpu_ns, wall_ms):
     return replace(record, after=after)
 
 
+ALL = MODEL_BYTES["F16"]
+
+
 @pytest.mark.parametrize(
-    ("gpu_bytes", "limit", "status"),
-    [(0, 100_000, "POLLUTED"), (500, 300_000, "CLEAN"), (1_000, 500_000, "CLEAN")],
+    ("said", "limit", "status", "source"),
+    [
+        ((1_000, 0, None), 100_000, "POLLUTED", "server"),
+        ((1_000, 500, None), 300_000, "CLEAN", "server"),
+        ((1_000, 1_000, None), 500_000, "CLEAN", "server"),
+        # Nobody says it: what its processes hold on GPUs shows it, or nothing does.
+        ((None, None, ALL), 500_000, "CLEAN", "observer"),
+        ((None, None, ALL - 1), 100_000, "POLLUTED", "unknown"),
+        ((None, None, None), 100_000, "POLLUTED", "unknown"),
+        # Its word goes before what is held: a cache is no layer.
+        ((1_000, 0, ALL), 100_000, "POLLUTED", "server"),
+    ],
 )
 def test_foreign_load_weighs_by_where_the_model_lies(
-    tmp_path, gpu_bytes, limit, status
+    tmp_path, said, limit, status, source
 ):
     from tests.built_sweep import quiet_counters
 
@@ -291,10 +304,12 @@ def test_foreign_load_weighs_by_where_the_model_lies(
         "F16",
         "t1",
         after=quiet_counters(stop, server_cpu_ns=stop * 130 // 100, host_busy_ns=busy),
-        reported_model_bytes=1_000,
-        reported_gpu_bytes=gpu_bytes,
+        reported_model_bytes=said[0],
+        reported_gpu_bytes=said[1],
+        peak_gpu_memory_bytes=said[2],
     )
     with sweep.finish().store(tmp_path).session() as session:
         (row,) = session.rows("SELECT * FROM v1.run_quality")
     assert row["foreign_cpu_limit_ppm"] == limit
+    assert row["gpu_share_source"] == source
     assert row["run_quality_status"] == status

@@ -185,6 +185,7 @@ class EmbeddedAdapter:
         threads = engine.threads()
         # Held against the CPUs it was started on: those follow the threads asked for.
         asked = _read_threads(controls.threads)
+        placed = engine.placement()
         affinity = describe_affinity(controls.affinity, engine.pids(), asked)
         return LoadedModel(
             model=model,
@@ -204,7 +205,9 @@ class EmbeddedAdapter:
             reported_quant=held.ftype,
             tensor_types=header.tensor_types,
             publisher=header.publisher,
-            cpu_only=engine.cpu_only,
+            reported_memory_bytes=placed.total_bytes if placed else None,
+            reported_gpu_bytes=placed.gpu_bytes if placed else None,
+            cpu_only=engine.cpu_only if placed is None else placed.gpu_bytes == 0,
             compute_threads=threads,
             pids=(engine.pid,),
         )

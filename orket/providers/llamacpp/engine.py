@@ -14,15 +14,18 @@ import subprocess
 import time
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
 from orket.errors import MissingExtra, UsageError
 from orket.levels import kv_types, read_kv
+from orket.providers.contract import Placement
 from orket.providers.http.endpoint import read_endpoint
 from orket.providers.http.problems import EngineFailure, one_line
 from orket.providers.http.transport import Transport
+from orket.providers.llamacpp.engine_child import has_gpu
 from orket.providers.reading.figures import nanoseconds, sequence, text
 from orket.providers.serving.child import STOP_SECONDS, ChildProcess, quiet
 from orket.providers.serving.ports import KEEPER, LOOPBACK, find_free_port
@@ -39,6 +42,10 @@ BINARY = "llama-server"
 
 _LOG_ERROR = re.compile(r"^\d[\d.]* E \s*(.*)$", re.MULTILINE)
 _LOG_THREADS = re.compile(r"n_threads = (\d+)")
+_LOG_BUFFER = re.compile(
+    r"load_tensors: +(\S+)(?: model)? buffer size = +(\d{1,9}\.\d\d) MiB"
+)
+_LOG_LOAD = "loaded meta data with"
 _LOG_KV = re.compile(r"kv_cache: size = .* K \((\w+)\): .* V \((\w+)\):")
 _CHILD = Path(__file__).with_name("engine_child.py")
 
@@ -117,7 +124,9 @@ class EngineProcess(ChildProcess):
             self.stop()
             raise
         devices = said.get("devices")
-        self.cpu_only = None if devices is None else _is_cpu_only(sequence(devices))
+        self.cpu_only = (
+            None if devices is None else not has_gpu(map(str, sequence(devices)))
+        )
 
     def pids(self) -> list[int]:
         """The processes the engine computes in: this one, or the binary below it."""
@@ -144,6 +153,10 @@ class EngineProcess(ChildProcess):
             if time.monotonic() > deadline or not self.is_alive():
                 return None
             time.sleep(LOG_POLL_SECONDS)
+
+    def placement(self) -> Placement | None:
+        """Where the weights lie, as its log says; None where it does not."""
+        return read_placement_log(self.read_log())
 
     def kv_cache(self) -> str | None:
         """The type of its KV cache, as its log says; None where it does not."""
@@ -240,5 +253,26 @@ def read_kv_log(log: str) -> str | None:
     return read_kv(told.pop()) if len(told) == 1 else None
 
 
-def _is_cpu_only(devices: list[Any]) -> bool:
-    return all(str(device).endswith(("_CPU", "_ACCEL")) for device in devices)
+def read_placement_log(log: str) -> Placement | None:
+    """Where the weights lie by a log of llama.cpp's; None where it does not tell.
+
+    It names a buffer for each device, load by load: the largest model is the one that
+    is measured, whatever drafts for it. A buffer of the host is called CPU or CPU_...,
+    or CUDA_Host and the like: memory of the host that a GPU can read.
+    """
+    loads = [_placed(load) for load in log.split(_LOG_LOAD)]
+    total, on_gpus = max(loads)
+    return Placement(total, on_gpus) if total else None
+
+
+def _placed(log: str) -> tuple[int, int]:
+    """Bytes of the weights that one load names, and of these on GPUs."""
+    sizes = [
+        (name, int(Decimal(size) * 2**20)) for name, size in _LOG_BUFFER.findall(log)
+    ]
+    total = sum(size for _, size in sizes)
+    return total, total - sum(size for name, size in sizes if _is_host(name))
+
+
+def _is_host(buffer: str) -> bool:
+    return buffer.split("_")[0] in ("CPU", "AMX", "BLAS") or buffer.endswith("_Host")

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 LOG_OF_CACHE = 4
@@ -76,6 +76,9 @@ def wheel_params(xllamacpp: Any, settings: dict[str, Any]) -> Any:
         )
         # Its log is where the server says what its cache became.
         params.verbosity = LOG_OF_CACHE
+    if has_gpu(list_devices(xllamacpp)):
+        # ... and how much of the model lies on a GPU.
+        params.verbosity = LOG_OF_CACHE
     if settings["batch_tokens"] is not None:
         params.n_batch = settings["batch_tokens"]
         params.n_ubatch = min(params.n_ubatch, settings["batch_tokens"])
@@ -94,6 +97,11 @@ def list_devices(xllamacpp: Any) -> list[str] | None:
         return [device["type"].name for device in xllamacpp.get_device_info()]
     except (AttributeError, KeyError, TypeError, RuntimeError):
         return None
+
+
+def has_gpu(devices: Iterable[str] | None) -> bool:
+    """Whether a layer of a model could lie on a GPU."""
+    return any(not name.endswith(("_CPU", "_ACCEL")) for name in devices or ())
 
 
 def announce(address: str, load_ns: int, devices: list[str] | None) -> None:

@@ -11,6 +11,7 @@ from orket.providers.contract import (
     Generation,
     LoadedModel,
     ModelRef,
+    Placement,
     ServerInfo,
     ServerLoad,
     ServerOptions,
@@ -18,7 +19,11 @@ from orket.providers.contract import (
 from orket.providers.http_adapter import HttpAdapter
 from orket.providers.identity import listed_model, require_bits
 from orket.providers.kinds import refuse_other_kind
-from orket.providers.llamacpp.engine import read_kv_log, read_threads_log
+from orket.providers.llamacpp.engine import (
+    read_kv_log,
+    read_placement_log,
+    read_threads_log,
+)
 from orket.providers.llamacpp.protocol import (
     HeldModel,
     LlamaCppServer,
@@ -154,6 +159,10 @@ class LlamaServerAdapter(HttpAdapter):
             threads=None if threads is None else str(threads),
             kv_cache=read_kv_log(log),
         )
+
+    def read_placement(self, log: str) -> Placement | None:
+        """Where the weights lie, by the buffers that its log names."""
+        return read_placement_log(log)
 
     def server_load(self) -> ServerLoad | None:
         """The server's counters; None when it shows none."""

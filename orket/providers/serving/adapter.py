@@ -212,7 +212,15 @@ class ServingAdapter:
         """What was loaded, with what the command was told and the log says."""
         effective = loaded.effective
         if isinstance(self._inner, ReadsLog):
-            said = self._inner.read_log(child.read_log())
+            log = child.read_log()
+            said = self._inner.read_log(log)
+            if placed := self._inner.read_placement(log):
+                loaded = replace(
+                    loaded,
+                    reported_memory_bytes=placed.total_bytes,
+                    reported_gpu_bytes=placed.gpu_bytes,
+                    cpu_only=placed.gpu_bytes == 0,
+                )
             effective = msgspec.structs.replace(
                 effective,
                 kv_cache=effective.kv_cache or said.kv_cache,
