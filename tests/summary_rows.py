@@ -27,6 +27,7 @@ def summary_row() -> dict[str, Any]:
     session["run_quality_policy"] |= {
         "include_polluted": "never",
         "allow_unobserved": False,
+        "quality_only": False,
     }
     session["thresholds"] |= {
         "adherence_threshold_ppm": 950_000,

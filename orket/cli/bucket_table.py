@@ -16,7 +16,7 @@ _COLUMNS = (
     "for",
     "tasks",
     "use",
-    ("passes", "smallest that passes"),
+    ("passes", "smallest"),
     ("best", "best value"),
     ("sure", "how sure"),
 )
@@ -39,8 +39,11 @@ def print_buckets(
             model = f"{answer['model_id']}: " if several else ""
             rows.append(_row(f"{model}{bucket}", answer))
     print_prose()
-    print_prose("By bucket of tasks, each judged by its own tasks alone (--bucket):")
-    print_rows(rows, _COLUMNS, "table", layout="fit")
+    print_prose(
+        "By bucket of tasks, each by its own alone (--bucket). How sure: of the "
+        "smallest that passes; with ? it is not told from others for sure."
+    )
+    print_rows(rows, _COLUMNS, "table", droppable=("tasks", "best"))
 
 
 def _row(name: str, answer: Document) -> dict[str, Any]:
@@ -49,29 +52,20 @@ def _row(name: str, answer: Document) -> dict[str, Any]:
     return {
         "for": name,
         "tasks": answer["reference_tasks"],
-        "use": _use(answer),
+        "use": answer["advised_quant"],
         "passes": answer["minimum_viable_quant"],
         "best": best if clear or best is None else f"{best}?",
         "sure": _how_sure(answer),
     }
 
 
-def _use(answer: Document) -> str | None:
-    advised = answer["advised_quant"]
-    is_safe = advised is not None and advised == answer["baseline_quant_tag"]
-    return f"{advised} (safe choice)" if is_safe else advised
-
-
 def _how_sure(answer: Document) -> str:
-    smallest, advised = answer["minimum_viable_quant"], answer["advised_quant"]
-    if smallest is None:
+    """Of the smallest that passes."""
+    if answer["minimum_viable_quant"] is None:
         return "no quant passes"
     if answer["confidence"] == "SUPPORTED":
         return "shown"
     if answer["confidence"] == "PROVISIONAL":
         return "a first impression only"
     needed = answer["tasks_needed"]
-    further = f", at least {needed} tasks needed" if needed else ""
-    is_shown = advised not in (None, answer["baseline_quant_tag"])
-    shown = f"{advised} shown; " if is_shown else ""
-    return f"{shown}{smallest} not shown yet{further}"
+    return f"not shown yet, needs {needed} tasks" if needed else "not shown yet"

@@ -90,10 +90,12 @@ def _session_line(session: Document) -> str:
     server = " ".join(filter(None, (provider["name"], provider["version"])))
     limits = session["thresholds"]
     baseline = session["baseline_quant"] or "the baseline quant"
+    within = f", at most {exact_seconds(limits['latency_ceiling'])} a run"
+    is_timed = not session["run_quality_policy"]["quality_only"]
     return (
         f"{session['model_id']} on {server}: keep at least "
-        f"{exact_percent(limits['adherence_threshold'])} of {baseline}'s adherence, "
-        f"at most {exact_seconds(limits['latency_ceiling'])} a run"
+        f"{exact_percent(limits['adherence_threshold'])} of {baseline}'s adherence"
+        f"{within if is_timed else ''}"
     )
 
 

@@ -183,6 +183,8 @@ scores AS (
         comparison.baseline_passes - comparison.flips_lost AS kept,
         comparison.flips_lost,
         comparison.flips_gained,
+        -- Tasks that are done in part count too.
+        comparison.adherence_delta_nano = 0 AND comparison.loss_sum_nano = 0 AS is_equal,
         -- Lost for want of a run that counts, under it or under the baseline quant.
         support.losses - comparison.flips_lost AS unpaired_losses,
         aggregate.determinism_micro,
@@ -227,6 +229,7 @@ figures AS (
         small.flips_gained AS small_gained,
         small.unpaired_losses AS small_unpaired,
         small.pairs AS small_pairs,
+        small.is_equal AS small_is_equal,
         small.passes AS small_counted,
         small.state AS small_state,
         small.least_passes AS small_least_passes,
@@ -293,7 +296,7 @@ phrases AS (
         ) AS best_words,
         -- Of the smallest: kept of those that the baseline quant did.
         if(
-            small_lost = 0 AND small_gained = 0,
+            small_lost = 0 AND small_gained = 0 AND small_is_equal,
             format(
                 'on {} tasks no difference between {} and {} was seen',
                 small_pairs,

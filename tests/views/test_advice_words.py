@@ -527,3 +527,40 @@ def test_a_first_impression_compares_no_quant_with_itself(
     assert row["minimum_viable_quant"] == row["baseline_quant_tag"] == "Q4_K_M"
     assert f"m: not shown yet, a first impression only: {said}" in row["recommendation"]
     assert "between Q4_K_M and Q4_K_M" not in row["recommendation"]
+
+
+def test_a_task_that_is_done_in_part_is_a_difference(tmp_path):
+    sweep = built(quants=PAIR, tasks=12)
+    half, *rest = [run for run in sweep.runs if run.quant_tag == "Q4_K_M"]
+    assert half.checks is not None
+    sweep.runs = [run for run in sweep.runs if run.quant_tag == "F16"] + rest
+    for run in list(sweep.runs):
+        if run.test_id == half.test_id:
+            sweep.runs.remove(run)
+    for quant, passed in (("F16", 2), ("Q4_K_M", 1)):
+        sweep.add(quant, half.test_id.removeprefix("bank/"), passed=passed, total=3)
+    said = ask(sweep, tmp_path)["recommendation"]
+    assert "no difference" not in said
+    assert "Q4_K_M did 11 of the 11 tasks that F16 did" in said
+
+
+def test_each_of_two_models_has_its_own_lines(tmp_path):
+    one = built(quants=PAIR, tasks=104)
+    other = built(lost_by(Q4_K_M=60), quants=PAIR, tasks=104, model_id="other")
+    own, theirs = one.sweep_row(), other.sweep_row()
+    assert own.plan is not None and theirs.plan is not None
+    one.manifest = {
+        "models": [*own.models, *theirs.models],
+        "quants": [*own.quants, *theirs.quants],
+        "plan": [*own.plan, *theirs.plan],
+    }
+    one.runs += other.runs
+    with one.finish().store(tmp_path).session() as session:
+        rows = session.rows("SELECT * FROM v1.recommendation ORDER BY model_id")
+    first = [row["recommendation_lines"][0] for row in rows]
+    assert first == [
+        "m: use Q4_K_M: the smallest that is shown to do at least 95 % of the work "
+        "that F16 does.",
+        "other: use F16: no other quant judged does at least 95 % of the work that "
+        "F16 does within 10.0 s a task.",
+    ]

@@ -126,7 +126,7 @@ def test_a_sweep_is_shown_with_a_line_for_each_bucket(warehouse, capsys):
     lines = {line.split()[0]: line for line in table if line.strip()}
     assert lines["coding"].split()[1:4] == ["100", "Q4_K_M", "Q4_K_M"]
     assert lines["coding"].rstrip().endswith("shown")
-    assert "F16 (safe choice)" in lines["prose"]
+    assert lines["prose"].split()[1:4] == ["30", "F16", "F16"]
     assert (
         run_command(["show", "s", "-w", str(warehouse.path), "--bucket", "prose"]) == 0
     )
