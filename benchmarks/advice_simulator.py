@@ -16,6 +16,7 @@ the 95 % interval of Clopper and Pearson.
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -95,13 +96,12 @@ def simulate(
 ) -> dict[str, Tally]:
     """Draw and judge so many sweeps of each profile: a tally per profile."""
     tallies: dict[str, Tally] = {}
-    for profile in profiles:
-        tally = tallies[profile.name] = Tally()
-        for first in range(0, sweeps, BATCH):
-            numbers = range(first, min(first + BATCH, sweeps))
-            worlds = [draw_world(profile, n, seed) for n in numbers]
-            for world, advice in zip(worlds, judge(worlds), strict=True):
-                tally += score(advice, world.truth)
+    cases = itertools.product(profiles, range(sweeps))
+    while batch := list(itertools.islice(cases, BATCH)):
+        worlds = [draw_world(profile, number, seed) for profile, number in batch]
+        for world, advice in zip(worlds, judge(worlds), strict=True):
+            tally = tallies.setdefault(world.profile.name, Tally())
+            tally += score(advice, world.truth)
     return tallies
 
 

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks.advice_simulator import Tally, compare, simulate
+from benchmarks.advice_simulator import (
+    Tally,
+    clopper_pearson,
+    compare,
+    mirror,
+    simulate,
+)
 from benchmarks.advice_worlds import PROFILES, Profile
 from orket.policy import Policy
 from tests.built_sweep import MODEL_BYTES, MS, Sweep
@@ -80,6 +86,29 @@ def test_what_is_proven_is_true_and_equals_are_never_told_apart():
     assert tallies["flat"].smaller_proven > 0
     assert tallies["families"].smaller_proven == 0
     assert tallies["one file twice"].clear == tallies["drift"].clear == 0
+
+
+def test_claims_hold_over_all_kinds_of_worlds():
+    """By the mirror, which the test above holds to the views."""
+    tallies = simulate(PROFILES, sweeps=12, seed=1, judge=mirror)
+    total = Tally()
+    for tally in tallies.values():
+        total += tally
+    assert total.supported > 100
+    assert 100 * (total.supported - total.supported_viable) <= total.supported
+    assert total.clear > 80
+    assert total.clear_wrong == 0
+    assert tallies["temperature, below"].supported == 0
+    for name in ("equal speed", "one file twice", "drift"):
+        assert tallies[name].clear == 0
+    for name in ("steep", "flat", "jagged"):
+        assert tallies[name].smaller_proven >= 8
+
+
+def test_the_interval_of_a_share_is_exact():
+    assert clopper_pearson(0, 100) == pytest.approx((0, 0.0362167), abs=1e-6)
+    assert clopper_pearson(2, 146) == pytest.approx((0.0016633, 0.0486066), abs=1e-6)
+    assert clopper_pearson(5, 5) == pytest.approx((0.4781762, 1), abs=1e-6)
 
 
 ALIKE = {f"t{number:03}": f"family {number % 13}" for number in range(140)}
