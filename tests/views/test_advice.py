@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from benchmarks.advice_simulator import (
     mirror,
     simulate,
 )
-from benchmarks.advice_worlds import PROFILES, Profile
+from benchmarks.advice_worlds import PROFILES, Profile, dice_of, draw_world
 from orket.policy import Policy
 from tests.built_sweep import MODEL_BYTES, MS, Sweep
 
@@ -103,6 +104,18 @@ def test_claims_hold_over_all_kinds_of_worlds():
         assert tallies[name].clear == 0
     for name in ("steep", "flat", "jagged"):
         assert tallies[name].smaller_proven >= 8
+
+
+def test_one_more_polluted_run_moves_no_claim():
+    """Of three repetitions; by the mirror."""
+    dice = dice_of("one more")
+    for profile in PROFILES[:4]:
+        for number in range(15):
+            world = draw_world(profile, number, seed=9)
+            polluted = world.is_polluted.copy()
+            polluted[tuple(dice.integers(polluted.shape))] = True
+            before, after = mirror([world, replace(world, is_polluted=polluted)])
+            assert replace(after, best_status=before.best_status) == before
 
 
 def test_the_interval_of_a_share_is_exact():
