@@ -25,7 +25,11 @@ from orket.records import FidelityPlan, FidelityRow, ScoreFacts
 from orket.sweep.blocks import MAX_RELOADS, BlockRunner
 from orket.sweep.context import Context
 from orket.sweep.failures import LOST_SERVER, error_class
-from orket.sweep.prompts_in_time import fit_prompts
+from orket.sweep.prompts_in_time import (
+    LONGEST_SECONDS,
+    fit_prompts,
+    reference_share,
+)
 from orket.sweep.rows import Ready
 from orket.warehouse import Warehouse
 
@@ -66,6 +70,7 @@ class _Phase:
         self._done: set[tuple[str, str, str]] = set()
         self._answers: dict[str, ScoreFacts] = {}
         self._unsupported = False
+        self._share = 1.0
 
     def run(self, targets: Sequence[Target]) -> None:
         """The reference first; where it gives no answer, the next one is it."""
@@ -100,6 +105,7 @@ class _Phase:
             self._plan = msgspec.structs.replace(self._plan, test_ids=kept)
             return True
         context = self._context
+        self._share = reference_share(context.forecast, targets, self._plan)
         self._plan = fit_prompts(
             context.forecast, targets, self._plan, context.budget_left()
         )
@@ -154,6 +160,7 @@ class _Phase:
         self, target: Target, role: str, waiting: list[str], ask: Ask
     ) -> None:
         context, reloads = self._context, 0
+        began_ns = context.clock.monotonic_ns()
         controls = context.plan.controls_of(target)
         try:
             ready = self._blocks.load(target, controls)
@@ -166,6 +173,8 @@ class _Phase:
                     ready = self._blocks.load(target, controls)
                     continue
                 self._keep(target, role, waiting.pop(0), facts, ready.loaded.digest)
+                if role == REFERENCE and self._is_too_slow(began_ns):
+                    break
         except (UsageError, WarehouseError):
             raise
         except OrketError as error:
@@ -174,6 +183,20 @@ class _Phase:
             facts = self._without_lists(error_class(error), error.message)
             for test in waiting:
                 self._keep(target, role, test, facts, None)
+
+    def _is_too_slow(self, began_ns: int) -> bool:
+        """Whether one more answer would make the phase too long, by those so far.
+
+        Estimates are of a quiet machine: where time sets the number of prompts, what
+        the reference takes tells better.
+        """
+        seconds = (self._context.clock.monotonic_ns() - began_ns) / 10**9
+        made = len(self._rows)
+        limit = min(LONGEST_SECONDS, self._context.budget_left())
+        return (
+            self._plan.seconds is not None
+            and seconds * (made + 1) > limit * self._share * made
+        )
 
     def _ask_one(self, ready: Ready, test: str, ask: Ask) -> ScoreFacts:
         adapter = ready.adapter

@@ -39,6 +39,22 @@ def fit_prompts(
     return msgspec.structs.replace(plan, test_ids=plan.test_ids[:wanted])
 
 
+def reference_share(
+    forecast: Forecast, targets: Sequence[Target], plan: FidelityPlan
+) -> float:
+    """The part of the phase's time that the reference's own answers take."""
+    test = plan.test_ids[0]
+    costs = [
+        forecast.answer_seconds(
+            (target.ref.model_id, target.ref.quant_tag), test, plan.max_tokens
+        )
+        or 0.0
+        for target in targets
+    ]
+    whole = costs[0] + math.fsum(costs)
+    return costs[0] / whole if whole else 1.0
+
+
 def _count(seconds: Sequence[float], limit: float) -> int:
     """How many prompts are done by then."""
     return sum(1 for _ in takewhile(lambda passed: passed <= limit, seconds))

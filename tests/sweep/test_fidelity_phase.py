@@ -69,14 +69,20 @@ allow_unobserved = true
 class Bench:
     """One mock server a quant, and the preset that names them."""
 
-    def __init__(self, folder, provider: str, models=(Q2_K, F16, Q8_0)) -> None:
+    def __init__(
+        self, folder, provider: str, models=(Q2_K, F16, Q8_0), decode_rate: float = 1e5
+    ) -> None:
         self.folder, self.provider, self.models = folder, provider, models
+        self.decode_rate = decode_rate
         self.mocks: dict[str, MockServer] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Bench:
         base = Profile(
-            prefill_rate=1e6, decode_rate=1e5, load_seconds=0.0, answers=ANSWERS
+            prefill_rate=1e6,
+            decode_rate=self.decode_rate,
+            load_seconds=0.0,
+            answers=ANSWERS,
         )
         for model in self.models:
             others = tuple(other for other in self.models if other is not model)
@@ -296,3 +302,24 @@ def test_prompts_are_spread_over_the_tasks(tmp_path):
     assert few.fidelity is not None
     names = [entry.test_id for entry in whole.task_entries]
     assert few.fidelity.test_ids == [names[0], names[3], names[6]]
+
+
+def test_before_rounds_a_slow_reference_answers_fewer_prompts(tmp_path, warehouse):
+    """Where time sets their number; the others follow those, and nothing is missing."""
+    with Bench(tmp_path, "llama-server", decode_rate=8) as bench:
+        bench.run(warehouse, bench.plan(Change("budget", "7s")))
+    rows = raw(warehouse, "role, quant_tag, test_id")
+    answered = {row["test_id"] for row in rows if row["role"] == "REFERENCE"}
+    assert 0 < len(answered) < TASKS
+    assert len(rows) == 4 * len(answered)
+    found = fidelity(warehouse)
+    assert {row["broken_prompts"] for row in found.values()} == {0}
+    assert {row["reason"] for row in found.values()} == {"TOO_FEW_PROMPTS"}
+
+
+def test_rounds_begin_with_the_phase_and_end_it_within_a_budget(tmp_path, warehouse):
+    with Bench(tmp_path, "openai") as bench:
+        plan = bench.plan(Change("budget", "0"))
+        outcome = bench.run(warehouse, plan)
+    assert outcome.stop_reason == "BUDGET_ENDED"
+    assert raw(warehouse) == []
