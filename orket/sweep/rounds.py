@@ -7,6 +7,7 @@ made again from the rows of the blocks before it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -206,7 +207,9 @@ class Rounds:
         ]
         seconds = self._context.forecast.seconds(waiting)
         left = max(self._context.budget_left(), 0.0)
-        return left if seconds is None else min(seconds, left)
+        if seconds is None:
+            return None if math.isinf(left) else left
+        return min(seconds, left)
 
     def _announce(self, looks: Sequence[Look]) -> None:
         """Say how long it may take, and when the budget is too short for a round."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from orket.cli.sweep_progress import SweepProgress
 from orket.machine.clock import SystemClock
 from orket.mockserver import MockModel, MockServer, Profile
 from orket.planning.plan import Plan, build_plan
@@ -219,6 +220,14 @@ def test_two_runs_of_a_few_tasks_tell_whether_answers_repeat(make_plan, warehous
     assert entry["rounds"]["start_named_by"] == "FIDELITY"
     assert entry["rounds"]["stop_reason"] in ("DECIDED", "CANNOT_BE_PROVEN")
     assert [quant["proof"]["asked_tasks"] for quant in entry["per_quant"]] == [30, 30]
+
+
+def test_without_a_budget_no_time_is_made_up(make_plan, warehouse, capsys):
+    with MockServer("ollama", fast()) as server, SweepProgress() as progress:
+        plan = make_plan(server.url, Change("budget", "none"), Change("tasks.limit", 6))
+        assert execute(plan, warehouse, progress).status == "COMPLETED"
+    told = capsys.readouterr().err
+    assert "as many as it takes" in told and "inf" not in told
 
 
 def test_more_may_be_asked_for_when_a_sweep_goes_on(make_plan, warehouse):
