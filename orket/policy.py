@@ -712,7 +712,7 @@ class Policy(Record, frozen=True, kw_only=True):
             "Share of places in which the quant that is first to be proven may differ",
             is_share=True,
         ),
-    ] = 1_000
+    ] = 2_000
     confidence_z_milli: Annotated[
         Count,
         _threshold(

@@ -2,8 +2,8 @@
 -- Inputs: v1.ladder, v1.fidelity, v1.policy.
 -- Rules: which quant the first chain of proofs would start at, by what is known before the
 -- first task is asked: the smallest that fidelity finds to choose another token in at most
--- fidelity_start of all places; where it names none, Q4_K_M if that is planned, else the
--- middle. Fidelity sets where to begin, never a verdict. What was in force is an event,
+-- fidelity_start of all places, the error of that included; where it names none, Q4_K_M if
+-- that is planned, else the middle. Fidelity sets where to begin, never a verdict. What was in force is an event,
 -- START_FIXED, from before the first matrix call; see v1.proof.
 
 CREATE VIEW v1.start_quant AS
@@ -13,7 +13,8 @@ WITH starts AS (
         model_id,
         max(place) FILTER (
             WHERE place > 0 AND fidelity.status = 'OK'
-            AND fidelity.same_top_ppm >= 1000000 - policy.fidelity_start_ppm
+            AND fidelity.same_top_ppm - fidelity.same_top_half_width_ppm
+            >= 1000000 - policy.fidelity_start_ppm
         ) AS faithful_place,
         min(place) FILTER (WHERE quant_key = 'Q4_K_M' AND place > 0) AS usual_place,
         greatest(count(place) // 2, 1) AS middle_place

@@ -134,7 +134,7 @@ def test_rounds_alternate_and_every_answer_can_be_made_again(
     assert [look["rounds"][0]["round"] for look in judged] == [1, 2, None]
     assert {look["until"] for look in judged} == {"clear"}
     starts = [reason for event, reason in events if event == "START_FIXED"]
-    assert starts == ["FIDELITY"] and events[0][0] == "START_FIXED"
+    assert starts == ["MIDDLE"] and events[0][0] == "START_FIXED"
     for number, look in enumerate(judged):
         assert again(warehouse, look["before_block"], tmp_path / f"{number}") == [
             {key: value for key, value in row.items() if key != "quants"}
@@ -217,7 +217,7 @@ def test_two_runs_of_a_few_tasks_tell_whether_answers_repeat(make_plan, warehous
         (summary,) = session.rows("SELECT summary FROM v1.summary")
     assert Counter(row["quant_tag"] for row in rows) == {"Q8_0": 3, "Q2_K": 3}
     (entry,) = summary["summary"]["sessions"]
-    assert entry["rounds"]["start_named_by"] == "FIDELITY"
+    assert entry["rounds"]["start_named_by"] == "MIDDLE"
     assert entry["rounds"]["stop_reason"] in ("DECIDED", "CANNOT_BE_PROVEN")
     assert [quant["proof"]["asked_tasks"] for quant in entry["per_quant"]] == [30, 30]
 
