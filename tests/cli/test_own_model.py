@@ -454,7 +454,7 @@ def test_a_model_removed_between_rounds_costs_only_itself(tmp_path, removed, ref
         ]
         preset, _ = fill_subject(load_preset(NEUTRAL_PRESET), subject, None)
         plan = build_plan(override(preset, changes), "s", skip_canary=True)
-        outcome = run_sweep(plan, store, Emptied(server, removed, calls=22))
+        outcome = run_sweep(plan, store, Emptied(server, removed, calls=56))
     assert outcome.status == "COMPLETED"
     with store.session("s") as session:
         rows = session.rows(
