@@ -26,8 +26,8 @@ from orket.sweep.blocks import MAX_RELOADS, BlockRunner
 from orket.sweep.context import Context
 from orket.sweep.failures import LOST_SERVER, error_class
 from orket.sweep.prompts_in_time import (
-    LONGEST_SECONDS,
     fit_prompts,
+    longest_seconds,
     reference_share,
 )
 from orket.sweep.rows import Ready
@@ -71,6 +71,7 @@ class _Phase:
         self._answers: dict[str, ScoreFacts] = {}
         self._unsupported = False
         self._share = 1.0
+        self._longest = 0.0
 
     def run(self, targets: Sequence[Target]) -> None:
         """The reference first; where it gives no answer, the next one is it."""
@@ -105,6 +106,7 @@ class _Phase:
             self._plan = msgspec.structs.replace(self._plan, test_ids=kept)
             return True
         context = self._context
+        self._longest = longest_seconds(context.budget_left())
         self._share = reference_share(context.forecast, targets, self._plan)
         self._plan = fit_prompts(
             context.forecast, targets, self._plan, context.budget_left()
@@ -192,10 +194,9 @@ class _Phase:
         """
         seconds = (self._context.clock.monotonic_ns() - began_ns) / 10**9
         made = len(self._rows)
-        limit = min(LONGEST_SECONDS, self._context.budget_left())
         return (
             self._plan.seconds is not None
-            and seconds * (made + 1) > limit * self._share * made
+            and seconds * (made + 1) > self._longest * self._share * made
         )
 
     def _ask_one(self, ready: Ready, test: str, ask: Ask) -> ScoreFacts:

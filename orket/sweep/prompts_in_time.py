@@ -27,16 +27,22 @@ def fit_prompts(
     """The plan with the first of its prompts, as many as there is time for.
 
     Everybody answers every prompt, the reference, who is the first of the targets,
-    twice. What is left of a budget (seconds) cuts any plan.
+    twice. What is left of a budget (seconds) cuts any plan; where time sets the number,
+    a quarter of it does.
     """
     seconds = _seconds_until(forecast, targets, plan)
     wanted = len(plan.test_ids)
     if plan.seconds is not None:
-        wanted = _count(seconds, plan.seconds)
+        wanted = _count(seconds, min(plan.seconds, budget_left / 4))
         if wanted < FEWEST_PROMPTS:
-            wanted = min(FEWEST_PROMPTS, _count(seconds, LONGEST_SECONDS))
+            wanted = min(FEWEST_PROMPTS, _count(seconds, longest_seconds(budget_left)))
     wanted = min(wanted, _count(seconds, budget_left))
     return msgspec.structs.replace(plan, test_ids=plan.test_ids[:wanted])
+
+
+def longest_seconds(budget_left: float) -> float:
+    """What a phase of few prompts may take: half of a budget is for the tasks."""
+    return min(LONGEST_SECONDS, budget_left / 2)
 
 
 def reference_share(

@@ -307,7 +307,7 @@ def test_prompts_are_spread_over_the_tasks(tmp_path):
 def test_before_rounds_a_slow_reference_answers_fewer_prompts(tmp_path, warehouse):
     """Where time sets their number; the others follow those, and nothing is missing."""
     with Bench(tmp_path, "llama-server", decode_rate=8) as bench:
-        bench.run(warehouse, bench.plan(Change("budget", "7s")))
+        bench.run(warehouse, bench.plan(Change("budget", "14s")))
     rows = raw(warehouse, "role, quant_tag, test_id")
     answered = {row["test_id"] for row in rows if row["role"] == "REFERENCE"}
     assert 0 < len(answered) < TASKS

@@ -117,7 +117,8 @@ def test_as_much_of_a_block_begins_as_ends_within_the_budget(plan):
         (0.3, math.inf, range(8, 9)),
         (3.0, math.inf, range(1, 8)),
         (0.01, 0.0, range(1)),
-        (0.01, 4.0, range(1, 8)),
+        (0.01, 8.0, range(1, 8)),
+        (0.01, 80.0, range(8, 40)),
     ],
 )
 def test_fidelity_asks_as_many_prompts_as_take_a_minute(
