@@ -17,6 +17,8 @@ from orket.errors import UsageError
 MARK = "@"
 """Stands in front of a label and of a level."""
 KV, CONTEXT = "kv", "ctx"
+PLAIN_KV = "f16"
+"""What llama.cpp keeps its KV cache in unless it is told otherwise."""
 KNOWN = f"a level is {KV}=TYPE or {KV}=KEYS/VALUES, {CONTEXT}=TOKENS, or both"
 
 _KV = re.compile(r"[a-z0-9_]+(?:/[a-z0-9_]+)?")

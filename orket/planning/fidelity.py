@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from orket.levels import PLAIN_KV, Level
 from orket.planning.preset_file import FidelityTable
 from orket.planning.targets import Target
-from orket.quants import find_quant
-from orket.records import FidelityPlan, TaskEntry
+from orket.quants import find_quant, kv_bits_milli
+from orket.records import Controls, FidelityPlan, TaskEntry
 
 PROMPTS = 40
 """A KL divergence to within a tenth takes 34 to 72 prompts."""
@@ -43,19 +44,32 @@ def plan_fidelity(
     )
 
 
-def by_precision(targets: Sequence[Target]) -> list[Target]:
+def by_precision(
+    targets: Sequence[Target], controls: Controls | None = None
+) -> list[Target]:
     """The targets, the most precise first; by their own bits where all have them.
 
-    One whose precision is not known is held for right by nobody: it comes last.
+    Of the same weights, the more precise has more bits in its KV cache, then the longer
+    context, as `controls` say where its level does not. One whose precision is not
+    known is held for right by nobody: it comes last.
     """
+    asked = controls or Controls()
+    has_kv = any(target.level and target.level.kv for target in targets)
+    plain = asked.kv_cache or (PLAIN_KV if has_kv else None)
     bits = [_bits(target) for target in targets]
     measured = all(value is not None for value in bits)
 
-    def precision(pair: tuple[Target, Fraction | None]) -> tuple[Fraction, int]:
+    def precision(
+        pair: tuple[Target, Fraction | None],
+    ) -> tuple[Fraction, int, int, int]:
+        level = pair[0].level or Level()
+        kv = kv_bits_milli(level.kv or plain)
+        context = level.context_tokens or asked.context_tokens
         entry = find_quant(pair[0].ref.quant_tag)
         nominal = Fraction(entry.nominal_bpw_milli, 1000) if entry else Fraction(-1)
         known = pair[1] if measured and pair[1] is not None else nominal
-        return known, entry.order if entry else -1
+        order = entry.order if entry else -1
+        return known, order, kv or -1, context or -1
 
     ranked = sorted(zip(targets, bits, strict=True), key=precision, reverse=True)
     return [target for target, _ in ranked]

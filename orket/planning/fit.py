@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from orket.gguf import BadGguf, read_header
-from orket.levels import kv_types
+from orket.levels import PLAIN_KV, kv_types
 from orket.machine.memory import FreeMemory
-from orket.planning.plan import PLAIN_KV, Plan, starts_llamacpp
+from orket.planning.plan import Plan, starts_llamacpp
 from orket.planning.schedule import PlannedModel
 from orket.planning.targets import Target
 from orket.providers.contract import ModelRef

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from orket.errors import UsageError
-from orket.levels import read_kv
+from orket.levels import PLAIN_KV, read_kv
 from orket.planning import identity
 from orket.planning.budget import read_budget
 from orket.planning.fidelity import plan_fidelity
@@ -61,8 +61,6 @@ CANARY_QUANT = "Q4_K_M"
 CANARY_BUCKET = "logic"
 ANCHOR_EVERY_SECONDS = 600
 DEFAULT_TIMEOUT_SECONDS = 300
-PLAIN_KV = "f16"
-"""What llama.cpp keeps its KV cache in unless it is told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from orket.errors import OrketError
+from orket.levels import PLAIN_KV
 from orket.machine.memory import FreeMemory, read_free_memory
 from orket.planning.fidelity import by_precision
 from orket.planning.fit import (
@@ -23,7 +24,7 @@ from orket.planning.fit import (
     judge_fit,
     kv_cache_bytes,
 )
-from orket.planning.plan import PLAIN_KV, Plan, starts_llamacpp
+from orket.planning.plan import Plan, starts_llamacpp
 from orket.planning.targets import Target
 from orket.providers.contract import (
     Adapter,

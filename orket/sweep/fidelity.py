@@ -47,7 +47,7 @@ def run_fidelity(context: Context, blocks: BlockRunner, warehouse: Warehouse) ->
         return
     for model in plan.models:
         phase = _Phase(context, blocks, warehouse, plan.fidelity, model.model_id)
-        phase.run(by_precision(model.targets))
+        phase.run(by_precision(model.targets, model.controls))
 
 
 class _Phase:

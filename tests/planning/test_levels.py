@@ -9,6 +9,7 @@ import pytest
 from orket.cli.main import run_command
 from orket.cli.sweep_options import SweepOptions, bend_preset
 from orket.errors import UsageError
+from orket.planning.fidelity import by_precision
 from orket.planning.fit import find_needs, kv_cache_bytes
 from orket.planning.kept import keep_preset, restore_preset
 from orket.planning.plan import build_plan, controls_facts
@@ -190,6 +191,18 @@ def test_the_memory_of_a_level(planned):
     assert (entry.kv_cache, entry.context_tokens) == ("q8_0", 256)
     assert (entry.kv_bits_milli, entry.kv_cache_bytes) == (8500, kv[1])
     assert entry.quant_key == "Q8_0"
+
+
+def test_the_most_precise_cache_of_the_most_precise_file_is_the_reference(planned):
+    ladder = ["Q4_K_M", "Q8_0@kv=q4_0", "Q8_0", "Q8_0@kv=q8_0", "Q8_0@ctx=512"]
+    plan = planned(ladder)
+    (model,) = plan.models
+    for controls in (None, model.controls):
+        ranked = by_precision(model.targets, controls)
+        tags = [target.ref.quant_tag for target in ranked]
+        assert tags[0].startswith("Q8_0") and "kv" not in tags[0]
+        assert tags[2:] == ["Q8_0@kv=q8_0", "Q8_0@kv=q4_0", "Q4_K_M"]
+    assert tags[0] == "Q8_0@ctx=512"
 
 
 def test_a_plan_without_a_cache_type_keeps_its_hash():
