@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from html import escape
 from itertools import groupby
 from typing import Any
 
@@ -12,14 +13,14 @@ from orket.exports.figures import words
 
 Row = Mapping[str, Any]
 
-MOST_BYTES = 1_200_000
-"""Of all answers together: a page that a browser opens at once."""
+MOST_BYTES = 1_600_000
+"""Of the whole map: a page that a browser opens at once, and a mail takes."""
 _CUTS = (4000, 2000, 1000, 500, 250, 120)
 """Characters of an answer that are shown, as many as there is room for."""
 _MOST_OPEN = 12
 """Tasks of a group that are shown before one asks for more."""
-_FRAME_BYTES = 260
-"""What stands around an answer."""
+_LINE_BYTES, _CELL_BYTES, _ANSWER_BYTES = 230, 62, 300
+"""What stands around a task, the sign of a quant and an answer."""
 
 SIGNS = {"PASSED": "✓", "FAILED": "✗", "NOT_JUDGED": "?", "LEFT_OUT": "–"}
 
@@ -74,26 +75,80 @@ class AnswerMap:
     groups: list[TaskGroup]
     shown_characters: int | None
     """Characters at which answers are cut; None where none is."""
+    unlisted: int
+    """Tasks for which there is no room."""
 
 
 def build_map(rows: Sequence[Row], quant_tags: Sequence[str], most: int) -> AnswerMap:
-    """The map of one model, its answers within `most` bytes."""
-    tasks = [
-        (key, list(group))
-        for key, group in groupby(rows, lambda r: (_group_of(r), r["test_id"]))
+    """The map of one model, within `most` bytes.
+
+    Where room is scarce, answers are cut; then those of tasks on which all stand alike
+    are left out, then these tasks, then the tasks that fewest quants fail.
+    """
+    lines: list[tuple[str, TaskLine]] = []
+    cut: int | None = None
+    for cut in (None, *_CUTS):
+        lines = list(_lines(rows, quant_tags, cut))
+        if sum(_weight(line) for _, line in lines) <= most:
+            return AnswerMap(list(quant_tags), _groups(lines), cut, 0)
+    kept = _keep(lines, most)
+    return AnswerMap(list(quant_tags), _groups(kept), cut, len(lines) - len(kept))
+
+
+def _lines(
+    rows: Sequence[Row], quant_tags: Sequence[str], cut: int | None
+) -> Iterator[tuple[str, TaskLine]]:
+    for (group, test_id), alike in groupby(
+        rows, lambda r: (_group_of(r), r["test_id"])
+    ):
+        yield group, _line(test_id, list(alike), quant_tags, cut)
+
+
+def _keep(lines: list[tuple[str, TaskLine]], most: int) -> list[tuple[str, TaskLine]]:
+    """As many tasks as there is room for, those that most quants fail first."""
+    bare = [
+        (group, replace(line, answers=[]) if _is_agreed(line) else line)
+        for group, line in lines
     ]
-    cut = _find_cut(rows, most)
+    order = sorted(
+        range(len(bare)),
+        key=lambda place: (
+            _is_agreed(bare[place][1]),
+            -_failures(bare[place][1]),
+            place,
+        ),
+    )
+    kept = set()
+    for place in order:
+        most -= _weight(bare[place][1])
+        if most < 0:
+            break
+        kept.add(place)
+    return [line for place, line in enumerate(bare) if place in kept]
+
+
+def _weight(line: TaskLine) -> int:
+    """Bytes of a task in the page, about."""
+    answers = sum(
+        _ANSWER_BYTES + len(escape(answer.same + answer.rest).encode())
+        for answer in line.answers
+    )
+    return _LINE_BYTES + len(line.said) + _CELL_BYTES * len(line.cells) + answers
+
+
+def _groups(lines: Sequence[tuple[str, TaskLine]]) -> list[TaskGroup]:
     groups = []
-    for name, lines in groupby(tasks, lambda task: task[0][0]):
-        drawn = [
-            _line(test_id, group, quant_tags, cut) for (_, test_id), group in lines
-        ]
-        agreeing = [line for line in drawn if len({c[1] for c in line.cells}) <= 1]
-        differing = [line for line in drawn if len({c[1] for c in line.cells}) > 1]
+    for name, members in groupby(lines, lambda entry: entry[0]):
+        drawn = [line for _, line in members]
+        differing = [line for line in drawn if not _is_agreed(line)]
         differing.sort(key=lambda line: (-_failures(line), line.name))
         first, more = differing[:_MOST_OPEN], differing[_MOST_OPEN:]
-        groups.append(TaskGroup(name, first, more, agreeing))
-    return AnswerMap(list(quant_tags), groups, cut)
+        groups.append(TaskGroup(name, first, more, list(filter(_is_agreed, drawn))))
+    return groups
+
+
+def _is_agreed(line: TaskLine) -> bool:
+    return len({standing for _, standing, _ in line.cells}) <= 1
 
 
 def _failures(line: TaskLine) -> int:
@@ -102,16 +157,6 @@ def _failures(line: TaskLine) -> int:
 
 def _group_of(row: Row) -> str:
     return str(row["family"] or row["bucket"] or "tasks")
-
-
-def _find_cut(rows: Sequence[Row], most: int) -> int | None:
-    lengths = [len((row["answer_text"] or "").encode()) for row in rows]
-    if sum(lengths) + _FRAME_BYTES * len(lengths) <= most:
-        return None
-    for cut in _CUTS:
-        if sum(min(size, cut) + _FRAME_BYTES for size in lengths) <= most:
-            return cut
-    return _CUTS[-1]
 
 
 def _line(

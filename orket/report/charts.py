@@ -279,6 +279,21 @@ def _share(name: str, what: str, at: float, low: float, high: float) -> dict[str
     return {"quant": name, "what": what, "at": at, "low": low, "high": high}
 
 
+def drawn_points(points: Sequence[Row], most: int) -> tuple[list[Row], int]:
+    """The runs that there is room for, and of how many clean ones each is one.
+
+    Polluted runs are all drawn, and clean ones evenly.
+    """
+    clean = [point for point in points if point["mark"] != "POLLUTED"]
+    room = max(most - (len(points) - len(clean)), 1)
+    step = -(-len(clean) // room) or 1
+    places = {id(point) for point in clean[::step]}
+    drawn = [
+        point for point in points if point["mark"] == "POLLUTED" or id(point) in places
+    ]
+    return drawn, step
+
+
 def trace_shapes(reasons: Sequence[str]) -> dict[str, str]:
     """The shape of each reason, most frequent first; the last shape serves the rest."""
     last = len(_TRACE_SHAPES) - 1

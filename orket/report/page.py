@@ -31,8 +31,8 @@ Document = Mapping[str, Any]
 _WIDE, _NARROW = 700, 265
 """Pixels of a drawing's plot on a screen or sheet, and on a telephone."""
 _TEMPLATES = Path(__file__).parent / "templates"
-_MOST_POINTS = 6000
-"""Runs that are drawn twice, for both widths; more are drawn once, in the wide one."""
+_MOST_TWICE, _MOST_POINTS = 20_000, 40_000
+"""Runs that are drawn for both widths, and for the wide one alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,8 @@ class ModelPart:
     unread: list[str]
     disturbances: list[Disturbance]
     points: Counter[str]
+    clean_step: int
+    """Of so many clean runs one is drawn."""
     answers: AnswerMap
     policy: list[tuple[str, str, str]]
     controls: list[tuple[str, str, str]]
@@ -128,10 +130,11 @@ def _model_part(gathered: Gathered, session: Document, voice: Voice) -> ModelPar
     tags = [quant["quant_tag"] for quant in session["per_quant"]]
     pictures = gathered.of(gathered.pictures, model)
     points = gathered.of(gathered.points, model)
+    models = len(gathered.summary["sessions"])
     slots = gathered.of(gathered.timeline, model)
+    drawn, step = charts.drawn_points(points, _MOST_POINTS // models)
     reasons = _by_frequency(point["leading_reason"] for point in points)
     still, unread = charts.gauges_at_rest(slots)
-    models = len(gathered.summary["sessions"])
     has_rates = any(row["rate_middle_milli"] is not None for row in pictures)
     speed = "rate" if has_rates else "wall"
     return ModelPart(
@@ -159,11 +162,11 @@ def _model_part(gathered: Gathered, session: Document, voice: Voice) -> ModelPar
             "Share of the answers kept and of the next tokens shared, with intervals.",
         ),
         runs_figure=_figure(
-            lambda width: charts.distribution_chart(points, tags, reasons, width),
+            lambda width: charts.distribution_chart(drawn, tags, reasons, width),
             f"{name}-runs",
             f"Wall time of every run of {model}",
             "A point for each run, a row for each quant; polluted runs are marked.",
-            is_heavy=len(points) > _MOST_POINTS,
+            is_heavy=len(drawn) > _MOST_TWICE // models,
         ),
         timeline_figure=_figure(
             lambda width: charts.timeline_chart(slots, tags, width),
@@ -174,6 +177,7 @@ def _model_part(gathered: Gathered, session: Document, voice: Voice) -> ModelPar
         still=still,
         unread=unread,
         disturbances=_disturbances(session, voice, reasons),
+        clean_step=step,
         points=Counter(point["mark"] for point in points),
         answers=build_map(
             gathered.of(gathered.answers, model), tags, MOST_BYTES // models

@@ -60,10 +60,38 @@ def test_tasks_that_most_fail_come_first_and_those_without_difference_last():
 
 def test_long_answers_are_cut_to_what_there_is_room_for():
     rows = [row("F16", f"t{n}", answer_text="x" * 10_000) for n in range(20)]
-    found = build_map(rows, ["F16"], 50_000)
-    assert found.shown_characters == 2000
+    found = build_map(rows, ["F16"], 55_000)
+    assert found.shown_characters == 2000 and found.unlisted == 0
     answer = found.groups[0].agreeing[0].answers[0]
     assert len(answer.rest) == 2000 and answer.cut == 8000
+
+
+def test_where_room_is_scarce_the_tasks_that_most_fail_are_kept():
+    rows = []
+    for n in range(100):
+        fails = n if n % 10 == 0 else 0
+        rows += [row("F16", f"t{n:02}", answer_text="y" * 500)]
+        standing = "FAILED" if fails else "PASSED"
+        rows += [row("Q2", f"t{n:02}", standing, answer_text=f"{n}" + "y" * 500)]
+    roomy = build_map(rows, ["F16", "Q2"], 90_000)
+    assert roomy.unlisted == 0
+    found = build_map(rows, ["F16", "Q2"], 20_000)
+    (group,) = found.groups
+    assert len(group.first) == 9 and all(line.answers for line in group.first)
+    assert all(not line.answers for line in group.agreeing)
+    assert found.unlisted == 100 - 9 - len(group.agreeing) > 0
+
+
+def test_polluted_runs_are_all_drawn_and_clean_ones_evenly():
+    from orket.report.charts import drawn_points
+
+    points = [{"mark": "POLLUTED" if n % 10 == 0 else "COUNTS"} for n in range(1000)]
+    drawn, step = drawn_points(points, 400)
+    assert step == 3
+    assert sum(point["mark"] == "POLLUTED" for point in drawn) == 100
+    assert sum(point["mark"] == "COUNTS" for point in drawn) == 300
+    assert drawn_points(points, 1000) == (points, 1)
+    assert drawn_points([], 10) == ([], 1)
 
 
 def test_a_difference_beyond_the_cut_is_told_by_its_place():
@@ -72,7 +100,7 @@ def test_a_difference_beyond_the_cut_is_told_by_its_place():
         row("F16", "t", answer_text=text + "a"),
         row("Q2", "t", "FAILED", answer_text=text + "b", first_difference=10_001),
     ]
-    (group,) = build_map(rows, TAGS, 1000).groups
+    (group,) = build_map(rows, TAGS, 1400).groups
     answer = group.first[0].answers[1]
     assert answer.difference == 10_001 and answer.rest == "" and answer.cut > 0
 
