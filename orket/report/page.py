@@ -15,6 +15,7 @@ from orket.exports.json_text import moment_text, plain_decimal, render_json
 from orket.policy import POLICY_KEYS
 from orket.report import charts
 from orket.report.answers import MOST_BYTES, AnswerMap, build_map
+from orket.report.command import command_of
 from orket.report.drawing import draw
 from orket.report.gather import Gathered
 from orket.report.libraries import require_libraries
@@ -91,12 +92,14 @@ def render_page(gathered: Gathered, voice: Voice) -> bytes:
     """The report as one HTML page. Raises MissingExtra."""
     require_libraries()
     environment = _environment(is_page=True)
+    command, overrides = command_of(gathered.summary)
     colours = {name: (light, DARK[light]) for name, light in NAMES.items()}
     text = environment.get_template("report.html").render(
         summary=gathered.summary,
         manifest=gathered.manifest,
         models=[_model_part(gathered, s, voice) for s in gathered.summary["sessions"]],
-        command=command_of(gathered),
+        command=command,
+        overrides=overrides,
         colours=colours,
         marks=charts.MARKS,
     )
@@ -107,6 +110,7 @@ def render_markdown(gathered: Gathered, voice: Voice) -> bytes:
     """The report as Markdown, for an issue or a model card. Raises MissingExtra."""
     require_libraries()
     environment = _environment(is_page=False)
+    command, overrides = command_of(gathered.summary)
     text = environment.get_template("report.md").render(
         summary=gathered.summary,
         manifest=gathered.manifest,
@@ -114,14 +118,10 @@ def render_markdown(gathered: Gathered, voice: Voice) -> bytes:
         disturbances=[
             _disturbances(s, voice, []) for s in gathered.summary["sessions"]
         ],
-        command=command_of(gathered),
+        command=command,
+        overrides=overrides,
     )
     return text.encode()
-
-
-def command_of(gathered: Gathered) -> str:
-    """The command that plans this sweep again, without what overrode its preset."""
-    return f"orket run {printable(gathered.summary['preset'])}"
 
 
 def _model_part(gathered: Gathered, session: Document, voice: Voice) -> ModelPart:

@@ -1,0 +1,78 @@
+"""The command that plans a sweep again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from orket.exports.json_text import plain_decimal
+from orket.planning.subject import NEUTRAL_PRESET
+from orket.text import printable
+
+OPTIONS = {
+    "repetitions": "--runs",
+    "tasks.limit": "--tasks",
+    "tasks.select": "--tasks",
+    "tasks.buckets": "--bucket",
+    "tasks.sandbox": "--sandbox",
+    "quants": "--quants",
+    "models": "--model",
+    "models.0.id": "--model",
+    "provider.name": "--provider",
+    "provider.url": "--url",
+    "control_profile": "--profile",
+    "controls.seed": "--seed",
+    "controls.threads": "--threads",
+    "controls.affinity": "--affinity",
+    "controls.warmup": "--warmup",
+    "controls.context": "--context",
+    "policy.adherence_threshold": "--adherence-threshold",
+    "policy.latency_ceiling_seconds": "--latency-ceiling",
+    "policy.include_polluted": "--include-polluted",
+    "runtime_target": "--runtime-target",
+    "execution_mode": "--execution-mode",
+}
+"""Key of an override -> the option of `orket run` that makes it."""
+SWITCHES = {
+    "fidelity.enabled": ("--fidelity", "--no-fidelity"),
+    "policy.allow_unobserved": ("--allow-unobserved", "--no-allow-unobserved"),
+    "policy.quality_only": ("--quality-only", "--no-quality-only"),
+}
+"""The same of those that are yes or no."""
+
+
+def command_of(summary: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The command of a sweep, and the overrides that no option of it makes.
+
+    A sweep without a preset is named by its model: that is what one asks for.
+    """
+    overrides = dict(summary["overrides"])
+    subject = summary["preset"]
+    models = overrides.get("models")
+    if subject == NEUTRAL_PRESET and isinstance(models, list) and len(models) == 1:
+        subject = str(overrides.pop("models")[0])
+    options = list(_options(overrides))
+    left = {
+        key: value
+        for key, value in overrides.items()
+        if key not in OPTIONS and key not in SWITCHES
+    }
+    words = ["orket", "run", subject, *options]
+    return " ".join(shlex.quote(printable(word)) for word in words), left
+
+
+def _options(overrides: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in overrides.items():
+        if option := OPTIONS.get(key):
+            yield from (option, _spell(value))
+        elif key in SWITCHES:
+            on, off = SWITCHES[key]
+            yield on if value else off
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_spell, value))
+    return plain_decimal(value) if isinstance(value, Decimal) else str(value)
