@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DIGEST_CHARACTERS = 19
 """`sha256:` and the twelve that tell weights apart."""
+LONG_SECONDS = 3600
 FIRST, LAST = ("quant", "bpw", "size"), ("memory", "publisher", "digest")
 
 
@@ -42,6 +43,10 @@ def open_screen(plan: Plan, survey: Survey, store: Warehouse) -> None:
                 plan.is_adaptive,
             )
         )
+        if plan.budget_seconds is None and (estimate.seconds or 0) > LONG_SECONDS:
+            print_prose(
+                "It may end sooner and say what is proven by then: --budget 20m"
+            )
         print_prose()
 
 

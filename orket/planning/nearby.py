@@ -11,6 +11,7 @@ from orket.errors import OrketError
 from orket.planning.subject import OLLAMA, ollama_url
 from orket.planning.targets import MODELS_VARIABLE
 from orket.providers.contract import ListsModels, ModelRef
+from orket.providers.discover import by_rank
 from orket.providers.gguf_folder import read_folder
 from orket.providers.options import ServerOptions
 from orket.providers.recognise import recognise, scan_default_ports
@@ -134,4 +135,4 @@ def _lying() -> Iterator[Choice]:
 
 
 def _list(quants: list[ModelRef]) -> str:
-    return ", ".join(dict.fromkeys(ref.quant_tag for ref in quants))
+    return ", ".join(dict.fromkeys(ref.quant_tag for ref in by_rank(quants)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,14 @@ from orket.planning.subject import Subject, match_names
 from orket.providers.contract import Adapter, Identifies, ListsModels, ModelRef
 from orket.providers.discover import (
     Ladder,
+    by_rank,
     discover,
     discover_server,
     pick_ladder,
 )
 from orket.providers.gguf_folder import read_folder
 from orket.providers.registry import create_adapter
-from orket.quants import UNKNOWN_QUANT, find_quant
+from orket.quants import UNKNOWN_QUANT
 from orket.urls import without_secret
 
 SERVED = "served"
@@ -103,7 +103,7 @@ def _discover_place(place: Path, model: str | None) -> Ladder:
 def _fill(
     preset: Preset, found: Ladder, is_folder: bool, context: int | None = None
 ) -> Preset:
-    ladder = found.refs if is_folder else _by_rank(found.refs)
+    ladder = found.refs if is_folder else by_rank(found.refs)
     provider = preset.table.provider.name
     assert provider is not None
     quants = {ref.quant_tag: _as_text(ref) for ref in ladder}
@@ -129,16 +129,6 @@ def _as_text(ref: ModelRef) -> str:
     """Where a quant lies, as a template of a name that has nothing to fill in."""
     place = str(ref.path.absolute()) if ref.path else ref.name
     return place.replace("{", "{{").replace("}", "}}")
-
-
-def _by_rank(refs: Sequence[ModelRef]) -> list[ModelRef]:
-    """The most precise first, as a folder's files are by their size."""
-
-    def rank(ref: ModelRef) -> int:
-        entry = find_quant(ref.quant_tag)
-        return entry.order if entry else -1
-
-    return sorted(refs, key=rank, reverse=True)
 
 
 def _discover_server(preset: Preset, model: str | None) -> Ladder:

@@ -86,6 +86,16 @@ def pick_ladder(
     return Ladder(tuple(tell_apart(by_model[chosen])), (*notes, *others))
 
 
+def by_rank(refs: Iterable[ModelRef]) -> list[ModelRef]:
+    """The most precise first, by the catalogue; what it does not know comes last."""
+
+    def rank(ref: ModelRef) -> int:
+        entry = find_quant(ref.quant_tag)
+        return entry.order if entry else -1
+
+    return sorted(refs, key=rank, reverse=True)
+
+
 def tell_apart(refs: Sequence[ModelRef]) -> list[ModelRef]:
     """The same models, each with a tag of its own.
 

@@ -170,7 +170,7 @@ def test_every_server_that_answers_is_listed_with_its_line(monkeypatch, capsys):
         monkeypatch.setattr("orket.planning.nearby.scan_default_ports", lambda: found)
         assert run_command(["run"]) == 0
     listed = capsys.readouterr().out
-    assert "llama3.1:8b-instruct in Q4_K_M, Q8_0, at ollama" in listed
+    assert "llama3.1:8b-instruct in Q8_0, Q4_K_M, at ollama" in listed
     for server, kind in ((studio, "lmstudio"), (llama, "llama-server"), (vllm, "vllm")):
         assert f"m in Q8_0, at {kind} {server.url}" in listed
         assert f"orket run {server.url}" in listed
