@@ -44,7 +44,7 @@ def open_screen(plan: Plan, survey: Survey, store: Warehouse) -> None:
             )
         )
         if plan.budget_seconds is None and (estimate.seconds or 0) > LONG_SECONDS:
-            print_prose("It may end sooner, with what is proven by then: --budget 20m")
+            print_prose("To end sooner, with what is proven by then: --budget 20m")
         print_prose()
 
 

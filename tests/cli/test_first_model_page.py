@@ -91,10 +91,10 @@ def test_from_ollama_pull_to_a_decision(monkeypatch, capsys):
             said[" ".join(words)] = told.out + told.err
     assert "orket run llama3.1:8b" in said["run"]
     (shown,) = blocks("With Ollama", "")
-    for screen in ("plan llama3.1:8b", "run llama3.1:8b --fidelity --budget 20m"):
+    for screen in ("plan llama3.1:8b", "run llama3.1:8b --budget 20m"):
         for line in shown.splitlines():
             assert line.strip() in said[screen], f"{screen} does not show {line!r}"
-    assert "same next token" in said["run llama3.1:8b --fidelity --budget 20m"]
+    assert "same next token" in said["run llama3.1:8b --budget 20m"]
     hashes = [
         re.findall(r"plan hash +(\S+)", said[plan])
         for plan in ("plan llama3.1:8b", "plan mine.toml")
