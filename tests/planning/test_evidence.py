@@ -71,7 +71,7 @@ def test_tasks_of_few_families_say_less() -> None:
     )
     (said,) = warn_of_few(entries(list("abcdefghijklm") * 16), models(950_000))
     assert said == (
-        "208 tasks in 13 families say as much as 121 that fail by themselves: they can "
+        "208 tasks in 13 families say as much as 122 that fail by themselves: they can "
         "show that a quant keeps 95 % of the work only where it loses none of them"
     )
     assert (
