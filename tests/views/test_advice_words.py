@@ -466,13 +466,13 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         [
             "m: F16 is the safe choice. Not shown yet: that a smaller one does at "
             "least 95 % of its work.",
-            "If memory is tight: Q4_K_M may do, which is not shown yet: on 17 tasks "
+            "If memory is tight: Q4_K_M may do, which is not shown yet: on 34 tasks "
             "no difference between Q4_K_M and F16 was seen.",
-            "How sure: not yet; at least 73 more tasks that F16 does would be "
+            "How sure: not yet; at least 56 more tasks that F16 does would be "
             "needed, if Q4_K_M loses none of them.",
             "Speed: F16 looks best so far with 0.500 s a task, but it cannot be told "
             "for sure from Q4_K_M.",
-            "Asked, of the 136 tasks: 17 of F16, Q4_K_M, Q2_K. Not decided yet: more "
+            "Asked, of the 136 tasks: 34 of F16, Q4_K_M, Q2_K. Not decided yet: more "
             "time would tell more.",
         ],
     ),
