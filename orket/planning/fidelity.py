@@ -21,19 +21,19 @@ LIKELIEST = 20
 
 
 def plan_fidelity(
-    table: FidelityTable, tasks: Sequence[TaskEntry], is_adaptive: bool = False
+    table: FidelityTable, tasks: Sequence[TaskEntry], comes_first: bool = False
 ) -> FidelityPlan | None:
     """The prompts, spread evenly over the tasks; None where the phase is not wanted.
 
-    An adaptive sweep begins with it unless told otherwise. Its tasks come in an order
-    of which any beginning is a fair sample: as many are asked as take a minute, where
-    no number was named.
+    Where it comes first it is wanted unless told otherwise. The tasks of an adaptive
+    sweep come in an order of which any beginning is a fair sample: as many are asked as
+    take a minute, where no number was named.
     """
-    if not (is_adaptive if table.enabled is None else table.enabled):
+    if not (comes_first if table.enabled is None else table.enabled):
         return None
     count = min(table.prompts or PROMPTS, len(tasks))
     chosen = [tasks[place * len(tasks) // count] for place in range(count)]
-    is_timed = is_adaptive and table.prompts is None
+    is_timed = comes_first and table.prompts is None
     if is_timed:
         chosen = list(tasks[:count])
     return FidelityPlan(

@@ -201,8 +201,10 @@ def build_plan(
         "nonce_rule": rule,
     }
     ordered = order_tasks(entries) if is_adaptive else entries
+    # One quant alone has nobody to be faithful to.
+    comes_first = is_adaptive and any(len(model.targets) > 1 for model in models)
     fidelity = (
-        plan_fidelity(table.fidelity, ordered, is_adaptive)
+        plan_fidelity(table.fidelity, ordered, comes_first)
         if purpose == MATRIX
         else None
     )

@@ -137,6 +137,14 @@ def test_rounds_are_asked_for_by_until_or_by_a_budget(
     assert (plan.fidelity is not None) is is_faithful
 
 
+def test_one_quant_alone_has_nobody_to_be_faithful_to():
+    one = Change("quants", ["Q4_K_M"], (("models", 0, "quants"),))
+    preset = override(load_preset("quickstart"), [Change("until", "clear"), one])
+    assert build_plan(preset, "s").fidelity is None
+    asked = override(preset, [Change("fidelity.enabled", True)])
+    assert build_plan(asked, "s").fidelity is not None
+
+
 def test_the_neutral_preset_goes_by_rounds_and_how_far_is_no_part_of_its_identity():
     preset = load_preset("any-model")
     assert preset.table.until == "clear"
