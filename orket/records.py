@@ -790,6 +790,12 @@ class QuantEntry(Record, frozen=True, kw_only=True):
     publisher: Annotated[
         str | None, _about("Who made these weights", source="file or server")
     ] = None
+    server_name: Annotated[
+        str | None, _about("What its server calls it: a tag, a key, an alias")
+    ] = None
+    file: Annotated[
+        str | None, _about("Its GGUF file, as an absolute path of that machine")
+    ] = None
     context_tokens: Annotated[
         Count | None, _about("Context that is asked for", "tokens")
     ] = None

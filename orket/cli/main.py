@@ -45,6 +45,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "orket.cli.explain:explain",
             "Raw figures, formulas and evidence of one run.",
         ),
+        "use": ("orket.cli.use:use", "The line that runs the advised quant."),
         "report": ("orket.cli.report:report", "Write a sweep as a page of its own."),
         "export": ("orket.cli.export:export", "Write sweep_summary.json; re-judge."),
         "kpi": ("orket.cli.kpi:kpi", "Show stability KPIs; check them against SLOs."),

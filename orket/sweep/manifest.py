@@ -23,6 +23,7 @@ from orket.records import (
     TensorCount,
 )
 from orket.tasks.checkers import CHECKER_VERSION
+from orket.text import storable
 from orket.warehouse.parts import time_ordered_id
 
 START, RESUME = "START", "RESUME"
@@ -120,6 +121,8 @@ def quant_entry(
         tensor_types=[TensorCount(type=name, tensors=number) for name, number in types]
         or None,
         publisher=target.publisher or (known.publisher if known else None),
+        server_name=ref.name or None,
+        file=storable(str(ref.path.absolute())) if ref.path else None,
         context_tokens=controls.context_tokens,
         kv_cache=controls.kv_cache,
         kv_bits_milli=kv_bits_milli(controls.kv_cache),

@@ -24,6 +24,8 @@ WITH entries AS (
         quant.entry.reported_quant AS reported_quant,
         quant.entry.tensor_types AS tensor_types,
         quant.entry.publisher AS publisher,
+        quant.entry.server_name AS server_name,
+        quant.entry.file AS file,
         quant.entry.kv_cache AS kv_cache,
         quant.entry.kv_bits_milli AS kv_bits_milli,
         quant.entry.context_tokens AS context_tokens,
@@ -105,6 +107,8 @@ SELECT
     planned_bytes,
     has_levels,
     serve_command,
+    server_name,
+    file,
     rank_bpw_micro IS NOT NULL AS rank_known,
     quant_rank,
     CASE
@@ -141,5 +145,7 @@ COMMENT ON COLUMN v1.quant.kv_cache_bytes IS 'KV cache at its context, by the fi
 COMMENT ON COLUMN v1.quant.planned_bytes IS 'Weights and KV cache, bytes';
 COMMENT ON COLUMN v1.quant.has_levels IS 'Quants of this session differ in KV cache or context';
 COMMENT ON COLUMN v1.quant.serve_command IS 'What Orket started its server by, without secrets; the port is open';
+COMMENT ON COLUMN v1.quant.server_name IS 'What its server calls it';
+COMMENT ON COLUMN v1.quant.file IS 'Its GGUF file, on the machine of the sweep';
 COMMENT ON COLUMN v1.quant.size_rank IS 'Place by memory in the session, 1 = smallest: the precision rank unless levels differ';
 COMMENT ON COLUMN v1.quant.quant_rank IS 'Precision rank in the session, 1 = least precise, NULL if not known';

@@ -59,6 +59,7 @@ SELECT
     row_values.call.answer_hash AS answer_hash,
     row_values.call.reasoning_text AS reasoning_text,
     row_values.call.stop_reason AS stop_reason,
+    row_values.call.reported_model AS reported_model,
     row_values.call.prompt_tokens AS prompt_tokens,
     row_values.call.cached_prompt_tokens AS cached_prompt_tokens,
     row_values.call.completion_tokens AS completion_tokens,
@@ -134,6 +135,7 @@ COMMENT ON COLUMN v1.attempts.answer_text IS 'The answer, as said: untrusted tex
 COMMENT ON COLUMN v1.attempts.answer_hash IS 'Hash of the answer, where an import kept only that';
 COMMENT ON COLUMN v1.attempts.reasoning_text IS 'Thinking, where told apart: untrusted text';
 COMMENT ON COLUMN v1.attempts.stop_reason IS 'stop, length, or the server''s own word';
+COMMENT ON COLUMN v1.attempts.reported_model IS 'Model name in the response: untrusted text';
 COMMENT ON COLUMN v1.attempts.prompt_tokens IS 'Tokens of the whole prompt, cached ones included';
 COMMENT ON COLUMN v1.attempts.cached_prompt_tokens IS 'Of these, taken from a cache';
 COMMENT ON COLUMN v1.attempts.completion_tokens IS 'Tokens generated, reasoning included';

@@ -98,6 +98,19 @@ CREATE MACRO v1.objective(objective_name, part, whole, ppm, must) AS {
 CREATE MACRO v1.agreed(fact) AS
     CASE WHEN count(fact) = count(*) AND min(fact) = max(fact) THEN min(fact) END;
 
+-- What the rows of a group verified: the value that all have, and whether some differ. A row
+-- that could not verify it is no contradiction, but leaves it unverified.
+CREATE MACRO v1.told(fact) AS {
+    'value': v1.agreed(fact),
+    'varies': coalesce(min(fact) <> max(fact), false)
+};
+
+-- The same as text.
+CREATE MACRO v1.seen(told_fact) AS {
+    'value': CAST(told_fact.value AS VARCHAR),
+    'varies': told_fact.varies
+};
+
 -- One bound of the Wilson interval of a share p over n.
 CREATE MACRO v1.wilson_bound_micro(p, n, z, side) AS
     CAST(

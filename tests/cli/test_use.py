@@ -1,0 +1,148 @@
+"""`orket use` as a person and a program read it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from orket.cli.main import run_command
+from orket.records import Controls
+from tests.built_sweep import VERIFIED, Sweep
+from tests.places import ROOT
+from tests.report.hostile import MODEL, QUANT, hostile_sweep
+
+REFERENCE = str(ROOT / "warehouse")
+SEEN = Controls(
+    seed=7, threads="2", affinity="none", context_tokens=4096, kv_cache="q8_0"
+)
+
+
+def ask(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    assert run_command(["use", *args]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """Two quants over enough tasks that the smaller one is shown."""
+    sweep = Sweep(
+        quants=("F16", "Q4_K_M"),
+        tasks=tuple(f"t{n:03}" for n in range(220)),
+        quant_facts={
+            "F16": {"file": "/m o/f16.gguf"},
+            "Q4_K_M": {"file": "/m o/it's q4.gguf", "kv_cache": "q8_0"},
+        },
+    )
+    for planned in sweep.plan():
+        task = planned.test_id.removeprefix("bank/")
+        small = planned.quant_tag == "Q4_K_M"
+        sweep.add(planned.quant_tag, task, effective=SEEN if small else VERIFIED)
+    sweep.finish().store(tmp_path)
+    return str(tmp_path)
+
+
+def test_the_advised_quant_is_handed_over_with_its_settings(measured, capsys):
+    lines = ask(capsys, "-w", measured, "--shell", "posix").splitlines()
+    assert lines[0] == (
+        "m: Q4_K_M is advised. Measured with embedded 1; to run it in the same way:"
+    )
+    assert lines[2] == (
+        "  llama-server -m '/m o/it'\"'\"'s q4.gguf' -c 4096 -np 1 -ctk q8_0 -ctv q8_0 "
+        "-t 2 -tb 2 -ngl 0"
+    )
+    assert lines[4:] == [
+        "In it: context 4096 (the server's own choice, verified), KV cache q8_0 "
+        "(verified), threads 2 (verified), layers on a GPU none (the server's own "
+        "choice, verified).",
+        "Measured so too, and not in it: affinity none (verified).",
+        "Requests were sent with: temperature 0 (asked for, not verified), seed 7 "
+        "(verified).",
+        "Not known: batch, thinking.",
+        "Weights: sha256:Q4_K_M, 572.2 MiB.",
+    ]
+
+
+def test_another_quant_has_its_own_settings(measured, capsys):
+    told = ask(capsys, "--quant", "f16", "-w", measured, "--shell", "powershell")
+    assert "F16 was asked for; Q4_K_M is advised" in told
+    assert "  llama-server -m '/m o/f16.gguf' -t 2 -tb 2 -ngl 0" in told.splitlines()
+    assert "Not known: context, KV cache, batch, thinking." in told
+
+
+def test_as_json_it_is_words_and_lines(measured, capsys):
+    (found,) = json.loads(ask(capsys, "-w", measured, "--format", "json"))
+    assert found["quant_tag"] == found["advised_quant"] == "Q4_K_M"
+    assert found["commands"][0][:3] == ["llama-server", "-m", "/m o/it's q4.gguf"]
+    assert found["lines"]["powershell"][0].startswith(
+        "llama-server -m '/m o/it''s q4.gguf' -c 4096"
+    )
+    assert found["settings"]["seed"] == {
+        "value": "7",
+        "status": "VERIFIED",
+        "asked": "7",
+        "verified": "7",
+        "in_command": False,
+    }
+    assert found["settings"]["batch"]["value"] is None
+
+
+def test_runs_that_differ_hand_nothing_on(tmp_path, capsys):
+    sweep = Sweep(quants=("F16",), tasks=("t1", "t2"))
+    sweep.add("F16", "t1", effective=Controls(threads="2"))
+    sweep.add("F16", "t2", effective=Controls(threads="4"))
+    sweep.finish().store(tmp_path)
+    told = ask(capsys, "--quant", "F16", "-w", str(tmp_path))
+    assert "llama-server -m FILE -ngl 0" in told
+    assert "threads (runs differ)" in told
+
+
+def test_where_nothing_is_shown_nothing_is_advised(tmp_path, capsys):
+    Sweep().fill(passed=0).finish().store(tmp_path)
+    told = ask(capsys, "-w", str(tmp_path))
+    assert told.startswith("m: nothing is shown, so no quant is advised. ")
+    (found,) = json.loads(ask(capsys, "-w", str(tmp_path), "--format", "json"))
+    assert found["quant_tag"] is None and found["commands"] == []
+
+
+def test_the_tag_of_ollama_is_the_one_that_answers_came_under(tmp_path, capsys):
+    sweep = Sweep(
+        quants=("F16",),
+        tasks=("t1",),
+        model={"provider": "ollama", "locality": "loopback", "cpu_only": None},
+    )
+    sweep.add(
+        "F16",
+        "t1",
+        reported_model="m:f16",
+        reported_model_bytes=10,
+        reported_gpu_bytes=4,
+    )
+    sweep.finish().store(tmp_path)
+    told = ask(capsys, "--quant", "F16", "-w", str(tmp_path), "--shell", "posix")
+    assert "    FROM m:f16" in told.splitlines()
+    assert "  ollama create m-f16-measured -f Modelfile" in told.splitlines()
+    assert "Measured so too, and not in it: layers on a GPU part" in told
+
+
+def test_hostile_names_do_nothing(tmp_path, capsys):
+    hostile_sweep(tmp_path)
+    told = ask(capsys, "--quant", QUANT, "-w", str(tmp_path))
+    assert MODEL in told and "\x1b" not in told
+
+
+def test_a_quant_that_is_not_there_is_named_with_those_that_are(capsys):
+    assert run_command(["use", "--quant", "Q3KS", "-w", REFERENCE]) == 2
+    assert "did you mean Q3_K_S?" in capsys.readouterr().err
+
+
+def test_a_plan_records_name_and_file_of_each_quant(tmp_path):
+    from orket.planning.targets import Target
+    from orket.providers.contract import ModelRef
+    from orket.sweep.manifest import quant_entry
+
+    file = tmp_path / "a.gguf"
+    entry = quant_entry(Target(ModelRef("m", "Q8_0", "a", file)))
+    assert (entry.server_name, entry.file) == ("a", str(file))
+    bare = quant_entry(Target(ModelRef("m", "Q8_0", "")))
+    assert (bare.server_name, bare.file) == (None, None)
