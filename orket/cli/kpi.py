@@ -73,21 +73,16 @@ def kpi(
 
 
 def _one_sweep(store: Warehouse, name: str) -> dict[str, Any] | None:
-    sweep_id = store.resolve(name)
-    query = "SELECT * FROM v1.stability_kpi WHERE sweep_id = ?"
-    with store.session(sweep_id) as session:
-        rows = session.rows(query, [sweep_id])
-    return rows[0] if rows else None
+    from orket.warehouse.kept import read_sweeps
+
+    found = list(read_sweeps(store, [store.resolve(name)]))
+    return found[0].kpi if found else None
 
 
 def _history(store: Warehouse, since: datetime | None) -> dict[str, Any] | None:
-    # The row of the first sweep on or after the date holds the totals from there on.
-    query = (
-        "SELECT * FROM v1.kpi_history WHERE since >= ? "
-        "ORDER BY since, since_sweep_id LIMIT 1"
-    )
-    with store.session() as session:
-        rows = session.rows(query, [since or datetime(1970, 1, 1)])
+    from orket.warehouse.history import read_history
+
+    rows = read_history(store, since or datetime(1970, 1, 1))
     if rows:
         count = rows[0]["sweeps"]
         named = "1 sweep" if count == 1 else f"{count} sweeps"

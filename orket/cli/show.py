@@ -27,7 +27,6 @@ def show(sweep: str, store: Warehouse, rejudge: Rejudge) -> None:
     from orket.cli.bucket_table import print_buckets
     from orket.cli.sweep_table import print_sweep
     from orket.exports.load import load_summary
-    from orket.sweep.resume import can_go_on
 
     sweep_id = store.resolve(sweep)
     given = rejudge.policy_overrides()
@@ -37,5 +36,8 @@ def show(sweep: str, store: Warehouse, rejudge: Rejudge) -> None:
         lambda: load_summary(store, sweep_id, {**given, "include_polluted": "fill"}),
     )
     print_buckets(summary, store, given)
-    if summary["status"] == "INTERRUPTED" and can_go_on(store, sweep_id):
-        messages.note(f"go on with: {resume_line(sweep_id, store)}")
+    if summary["status"] == "INTERRUPTED":
+        from orket.sweep.resume import can_go_on
+
+        if can_go_on(store, sweep_id):
+            messages.note(f"go on with: {resume_line(sweep_id, store)}")

@@ -220,6 +220,12 @@ def _failures(summary: Document) -> Iterator[str]:
 
 def _disturbances(summary: Document) -> Iterator[str]:
     """What polluted runs that were answered, with what to do about it."""
+    if not any(
+        quant["run_quality_reason_counts"]
+        for session in summary["sessions"]
+        for quant in session["per_quant"]
+    ):
+        return
     from orket.warehouse.reasons import code_of
 
     failed, not_run = code_of("run", "run_failed"), code_of("run", "not_run")

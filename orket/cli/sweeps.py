@@ -60,19 +60,16 @@ def sweeps(
 
     Advice holds for the machine that it was measured on: each line names it.
     """
-    from orket.exports.summary import summary_document
+    from orket.warehouse.kept import read_sweeps
 
-    with store.session() as session:
-        found = session.rows("SELECT summary FROM v1.summary")
-    if not found:
+    sweep_ids = store.sweep_ids()
+    lines = {
+        found.sweep_id: list(_sweep_rows(found.summary))
+        for found in read_sweeps(store, sweep_ids)
+    }
+    if not lines:
         messages.note(f"there is no sweep in {store.path}; try: orket run quickstart")
-    documents = {row["summary"]["sweep_id"]: row["summary"] for row in found}
-    rows = [
-        row
-        for sweep_id in store.sweep_ids()
-        if sweep_id in documents
-        for row in _sweep_rows(summary_document(documents[sweep_id]))
-    ]
+    rows = [row for sweep_id in sweep_ids for row in lines.get(sweep_id, ())]
     if machine is not None:
         rows = _of_machine(rows, machine)
     if by_machine:
@@ -97,6 +94,7 @@ def _of_machine(rows: list[dict[str, Any]], machine: str) -> list[dict[str, Any]
 
 
 def _sweep_rows(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The lines of a sweep, from the struct that `v1.summary` has for it."""
     for session in summary["sessions"]:
         detail = session["recommendation_detail"]
         yield {

@@ -24,17 +24,19 @@ def load_summary_row(
 
     `overrides` are policy fields by name: a what-if, judged without a new run.
     """
-    query = "SELECT summary FROM v1.summary WHERE sweep_id = ?"
-    with warehouse.session(sweep_id, overrides) as session:
-        check_scope(session, sweep_id, overrides or {})
-        rows = session.rows(query, [sweep_id])
+    overrides = overrides or {}
+    from orket.warehouse.kept import read_sweeps
+
+    if any(overrides.get(key) for key in ("buckets", "families")):
+        with warehouse.session(sweep_id) as session:
+            check_scope(session, sweep_id, overrides)
+    rows = list(read_sweeps(warehouse, [sweep_id], overrides))
     if not rows:
         raise WarehouseError(
             f"sweep {sweep_id} has no manifest in {warehouse.path}",
             "see what is there with: orket sweeps",
         )
-    row: dict[str, Any] = rows[0]["summary"]
-    return row
+    return rows[0].summary
 
 
 def load_summary(

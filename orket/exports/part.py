@@ -12,5 +12,6 @@ class Part(BaseModel):
         extra="allow",
         frozen=True,
         use_attribute_docstrings=True,
+        defer_build=True,
         protected_namespaces=(),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 
 import duckdb
 
@@ -21,6 +22,11 @@ class Connection:
         run("SET autoload_known_extensions = false")
         run("SET python_enable_replacements = false")
         run(f"SET temp_directory = {literal(self._spill.name)}")
+
+    @property
+    def spill(self) -> Path:
+        """Its private folder, which goes with it."""
+        return Path(self._spill.name)
 
     def close(self) -> None:
         """Close it and take its folder away."""

@@ -209,6 +209,10 @@ FILLERS: Mapping[str, Callable[[Connection], None]] = MappingProxyType(
     }
 )
 """View -> what makes the rows it shows, once the policies are known."""
+FILLERS_READ: Mapping[str, frozenset[str]] = MappingProxyType(
+    {"sign_table": frozenset(["runs"])}
+)
+"""View -> the datasets that its filler reads beside the views of policies."""
 
 
 def create_tables(connection: Connection) -> None:

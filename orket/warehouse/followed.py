@@ -92,7 +92,8 @@ class FollowedSweep:
                 dataset: self._warehouse.parts(dataset, self._sweep_id)
                 for dataset in DATASETS
             }
-            self._views = Views(parts, {}, threads=1)
+            events = self._warehouse.events(parts)
+            self._views = Views(parts, {}, threads=1, events=events)
             for dataset in GROWING:
                 self._keep(dataset)
                 self._read[dataset] = set(parts[dataset])
@@ -147,4 +148,4 @@ class FollowedSweep:
         """Ask an ordinary session the same: it knows how to name what is damaged."""
         self.close()
         with self._warehouse.session(self._sweep_id) as session:
-            session.stage(names)
+            session.stage(names, DATASETS)

@@ -15,6 +15,7 @@ import duckdb
 from orket.errors import LimitReached, UsageError
 from orket.records import DATASETS
 from orket.warehouse.damage import Damage, Parts, first_line
+from orket.warehouse.event_index import Events
 from orket.warehouse.session import Session
 from orket.warehouse.view_comments import comment_views
 from orket.warehouse.view_files import VIEW_VERSION, view_files
@@ -71,10 +72,11 @@ class LockedSession(Session):
         overrides: Mapping[str, object],
         limits: QueryLimits | None = None,
         left_out: list[Damage] | None = None,
+        events: Events | None = None,
     ) -> None:
-        super().__init__(parts, overrides, 1, left_out)
+        super().__init__(parts, overrides, 1, left_out, events)
         self._limits = limits or QueryLimits()
-        self._guarded(self._lock, view_files())
+        self._guarded(self._lock, view_files(), DATASETS)
 
     def _lock(self, views: Views) -> None:
         connection = views.connection

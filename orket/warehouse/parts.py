@@ -43,23 +43,28 @@ def partition_sweep(folder: Path) -> str:
     return unquote(folder.name.removeprefix(_PARTITION))
 
 
+def is_partition(name: str) -> bool:
+    """Whether a folder of this name holds the parts of a sweep."""
+    return name.startswith(_PARTITION)
+
+
 def list_parts(folder: Path) -> list[Path]:
     """The visible parts of one folder, sorted by name; none if it is not there.
 
     Raises WarehouseError when the folder cannot be read: it may hold rows.
     """
-    return [path for path in _entries(folder) if _PART.fullmatch(path.name)]
+    return [folder / name for name in _names(folder) if _PART.fullmatch(name)]
 
 
 def list_partitions(dataset_folder: Path) -> list[Path]:
     """The folders of the sweeps in a dataset, sorted; errors as of `list_parts`."""
-    found = [p for p in _entries(dataset_folder) if p.name.startswith(_PARTITION)]
-    return sorted(found)
+    names = _names(dataset_folder)
+    return [dataset_folder / name for name in names if is_partition(name)]
 
 
-def _entries(folder: Path) -> list[Path]:
+def _names(folder: Path) -> list[str]:
     try:
-        return sorted(folder.iterdir())
+        return sorted(os.listdir(folder))
     except FileNotFoundError as error:
         if not os.path.lexists(folder):
             return []

@@ -18,6 +18,7 @@ from orket.errors import UsageError
 from orket.policy import SHOWN_GROUPS, Policy, shown_thresholds
 from orket.records import DATASETS
 from orket.warehouse.connection import literal
+from orket.warehouse.derived import KeptRows
 from orket.warehouse.schema import duckdb_columns, required_columns
 
 TASK_SCOPE = {"buckets": "bucket", "families": "family"}
@@ -30,47 +31,82 @@ def bind_dataset(
     parts: Sequence[Path],
     *,
     with_part: bool = False,
+    kept: KeptRows | None = None,
 ) -> None:
     """Create `raw.<dataset>` over these parts, every column as it is declared.
 
     A row in which a column is NULL that every row has is an error when it is read, and
-    no row that is passed over in silence. `with_part` adds the path of the part.
+    no row that is passed over in silence. `with_part` adds the path of the part. A part
+    whose rows are `kept` is not opened.
     """
     columns = duckdb_columns(DATASETS[dataset])
+    shown = "*" if with_part else "* EXCLUDE (part)"
     if not parts:
-        empty = ", ".join(
-            f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in columns.items()
-        ) + (", CAST(NULL AS VARCHAR) AS part" if with_part else "")
-        connection.execute(f"CREATE VIEW raw.{dataset} AS SELECT {empty} WHERE false")
+        connection.execute(
+            f"CREATE VIEW raw.{dataset} AS SELECT {shown} FROM ({_no_rows(columns)})"
+        )
         return
-    names = ", ".join(literal(str(part)) for part in parts)
-    source = (
-        f"read_parquet([{names}], union_by_name = true, hive_partitioning = false, "
-        "filename = 'part')"
-    )
+    source = _rows_of(connection, columns, parts, kept)
     if dataset == "events":
         # Small, and read by many views: once from the disk is enough.
-        connection.execute(f"CREATE TABLE raw.kept_events AS SELECT * FROM {source}")
-        source = "raw.kept_events"
-    present = {
-        row[0]
-        for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
-    }
-    chosen = ", ".join(
-        f'CAST({_column_or_null(name, present)} AS {kind}) AS "{name}"'
-        for name, kind in columns.items()
-    )
+        connection.execute(f"CREATE TABLE raw.kept_events AS {source}")
+        source = "FROM raw.kept_events"
     identity = IDENTITIES[dataset]
     lacking = " ".join(
         f"WHEN {column} IS NULL THEN error('rows without {column} in ' || part)"
         for column in required_columns(DATASETS[dataset])
     )
-    shown = "*" if with_part else "* EXCLUDE (part)"
     connection.execute(
         f"CREATE VIEW raw.{dataset} AS "
         f"SELECT {shown} REPLACE (CASE {lacking} ELSE {identity} END AS {identity}) "
-        f"FROM (SELECT {chosen}, part FROM {source})"
+        f"FROM ({source})"
     )
+
+
+def unbind_dataset(connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
+    """Take `raw.<dataset>` away, so that it can be bound again."""
+    connection.execute(f"DROP VIEW raw.{dataset}")
+    connection.execute(f"DROP TABLE IF EXISTS raw.kept_{dataset}")
+
+
+def _no_rows(columns: Mapping[str, str]) -> str:
+    """A query that gives no row of a dataset, and the path of its part."""
+    empty = ", ".join(
+        f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in columns.items()
+    )
+    return f"SELECT {empty}, CAST(NULL AS VARCHAR) AS part WHERE false"
+
+
+def _rows_of(
+    connection: duckdb.DuckDBPyConnection,
+    columns: Mapping[str, str],
+    parts: Sequence[Path],
+    kept: KeptRows | None,
+) -> str:
+    """A query over the rows of parts, as they are declared."""
+    sources = []
+    loose = [part for part in parts if kept is None or part.name not in kept.parts]
+    if loose:
+        names = ", ".join(literal(str(part)) for part in loose)
+        source = (
+            f"read_parquet([{names}], union_by_name = true, "
+            "hive_partitioning = false, filename = 'part')"
+        )
+        described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+        present = {row[0] for row in described}
+        chosen = ", ".join(
+            f'CAST({_column_or_null(name, present)} AS {kind}) AS "{name}"'
+            for name, kind in columns.items()
+        )
+        sources.append(f"SELECT {chosen}, part FROM {source}")
+    if kept is not None and len(loose) < len(parts):
+        bound = ", ".join(literal(part.name) for part in parts)
+        chosen = ", ".join(f'"{name}"' for name in columns)
+        sources.append(
+            f"SELECT {chosen}, part FROM read_parquet({literal(str(kept.file))}) "
+            f"WHERE part IN ({bound})"
+        )
+    return " UNION ALL ".join(sources)
 
 
 def bind_policy(

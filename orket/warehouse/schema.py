@@ -8,6 +8,7 @@ to when it is read back.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -61,11 +62,13 @@ def duckdb_type(declared: inspect.Type) -> str:
     return _DUCKDB_SCALARS[type(kind)]
 
 
+@cache
 def duckdb_columns(row_type: type[Record]) -> dict[str, str]:
     """DuckDB type of each column of a dataset, in declared order."""
     return {name: duckdb_type(kind) for name, kind in struct_fields(row_type)}
 
 
+@cache
 def required_columns(row_type: type[Record]) -> list[str]:
     """The columns that no row lacks, those inside a group as `group.column`."""
     info = inspect.type_info(row_type)

@@ -18,9 +18,15 @@ from orket.warehouse.damage import (
     damaged_parts,
     first_line,
 )
+from orket.warehouse.event_index import Events
 from orket.warehouse.parts import partition_sweep
 from orket.warehouse.view_comments import comment_views
-from orket.warehouse.view_files import VIEW_VERSION, view_files, views_named
+from orket.warehouse.view_files import (
+    VIEW_VERSION,
+    datasets_named,
+    view_files,
+    views_named,
+)
 from orket.warehouse.views import Views
 
 if TYPE_CHECKING:
@@ -54,12 +60,15 @@ class Session:
         overrides: Mapping[str, object],
         threads: int,
         left_out: list[Damage] | None = None,
+        events: Events | None = None,
     ) -> None:
         self._parts = dict(parts)
+        self._events = events
         self._overrides = dict(overrides)
         self._threads = threads
         self._left_out = left_out
         self._wanted: set[str] = set()
+        self._wanted_raw: set[str] = set()
         self._views: Views | None = None
         self._guarded(lambda views: None)
 
@@ -93,7 +102,7 @@ class Session:
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
-        return self._guarded(read, views_named(query))
+        return self._guarded(read, views_named(query), datasets_named(query))
 
     def frame(self, query: str, parameters: Sequence[object] = ()) -> pl.DataFrame:
         """The rows of a query as a Polars frame."""
@@ -103,7 +112,9 @@ class Session:
             relation = views.connection.sql(query, params=list(parameters))
             return relation.to_arrow_table()
 
-        frame = pl.from_arrow(self._guarded(read, views_named(query)))
+        frame = pl.from_arrow(
+            self._guarded(read, views_named(query), datasets_named(query))
+        )
         assert isinstance(frame, pl.DataFrame)
         return frame
 
@@ -118,9 +129,9 @@ class Session:
         """The views, in dependency order."""
         return list(view_files())
 
-    def stage(self, names: Iterable[str]) -> None:
-        """Compute these views and all they stand on."""
-        self._guarded(lambda views: None, names)
+    def stage(self, names: Iterable[str], datasets: Iterable[str] = ()) -> None:
+        """Compute these views and all they stand on, and open these datasets."""
+        self._guarded(lambda views: None, names, datasets)
 
     def comment(self) -> None:
         """Compute all views and apply their comments."""
@@ -147,17 +158,28 @@ class Session:
         ]
 
     def _guarded(
-        self, act: Callable[[Views], _Result], names: Iterable[str] = ()
+        self,
+        act: Callable[[Views], _Result],
+        names: Iterable[str] = (),
+        datasets: Iterable[str] = (),
     ) -> _Result:
         """What `act` gives, once these views are computed over all that can be read.
 
         Raises WarehouseError naming what cannot be read, unless it may be left out.
         """
         self._wanted.update(names)
+        self._wanted_raw.update(datasets)
         while True:
             try:
                 if self._views is None:
-                    self._views = Views(self._parts, self._overrides, self._threads)
+                    self._views = Views(
+                        self._parts,
+                        self._overrides,
+                        self._threads,
+                        is_lazy=True,
+                        events=self._events,
+                    )
+                self._views.bind(self._wanted_raw)
                 self._views.stage(self._wanted)
                 return act(self._views)
             except duckdb.InterruptException:

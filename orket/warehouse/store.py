@@ -23,6 +23,7 @@ from orket.warehouse.parts import (
 
 if TYPE_CHECKING:
     from orket.warehouse.damage import Damage
+    from orket.warehouse.event_index import Events
     from orket.warehouse.locked import LockedSession, QueryLimits
     from orket.warehouse.session import Session
 
@@ -50,6 +51,15 @@ class Warehouse:
                 "name a folder: with -w, or in orket.open()",
             )
         return cls(chosen, tolerant=tolerant)
+
+    @property
+    def is_tolerant(self) -> bool:
+        """Whether sweeps that cannot be read are left out."""
+        return self._left_out is not None
+
+    def count_left_out(self) -> int:
+        """How much was left out so far."""
+        return len(self._left_out or ())
 
     def require_whole(self) -> None:
         """Raise WarehouseError naming what was left out, if anything was."""
@@ -114,43 +124,53 @@ class Warehouse:
 
     def sweep_ids(self) -> list[str]:
         """All sweeps, oldest first by their manifests."""
+        from orket.warehouse.starts import first_manifests
+
         starts = [
-            (parts[0].name, partition_sweep(folder))
-            for folder in list_partitions(self.path / "sweeps")
-            if (parts := list_parts(folder))
+            (first, partition_sweep(Path(name)))
+            for name, first in first_manifests(self.path).items()
         ]
         return [sweep for _, sweep in sorted(starts)]
 
     def sweeps_without_manifest(self) -> list[str]:
         """Sweeps of which there are rows, but not the row that says what they are."""
-        known = set(self.sweep_ids())
-        found = {
-            partition_sweep(folder)
-            for dataset in ("runs", "sidecars")
-            for folder in list_partitions(self.path / dataset)
-            if list_parts(folder)
-        }
-        return sorted(found - known)
+        from orket.warehouse.starts import first_manifests
+
+        known = first_manifests(self.path)
+        return sorted(
+            {
+                partition_sweep(folder)
+                for dataset in ("runs", "sidecars")
+                for folder in list_partitions(self.path / dataset)
+                if folder.name not in known and list_parts(folder)
+            }
+        )
 
     def resolve(self, name: str) -> str:
         """The sweep that `name` means: `latest`, a full id, or its unique prefix."""
-        known = self.sweep_ids()
-        if name in self.sweeps_without_manifest():
+        if name != "latest" and self._has_parts("sweeps", name):
+            return name
+        if self._has_parts("runs", name) or self._has_parts("sidecars", name):
             raise self._without_manifest(name)
+        known = self.sweep_ids()
         if not known:
             raise UsageError(
                 f"there is no sweep in {self.path}", "run one: orket run quickstart"
             )
         if name == "latest":
             return known[-1]
-        if name in known:
-            return name
         matches = [sweep for sweep in known if sweep.startswith(name)]
         if len(matches) == 1:
             return matches[0]
         shown = ", ".join((matches or known)[-5:])
         problem = "is ambiguous" if matches else "is not in the warehouse"
         raise UsageError(f"sweep {name!r} {problem}", f"try one of: {shown}")
+
+    def _has_parts(self, dataset: str, name: str) -> bool:
+        """Whether there are rows of the sweep of exactly this name."""
+        wanted = partition_name(name)
+        folders = list_partitions(self.path / dataset)
+        return any(folder.name == wanted and list_parts(folder) for folder in folders)
 
     def session(
         self,
@@ -164,25 +184,20 @@ class Warehouse:
         `families` (the tasks to judge by), and `as_of` (a datetime) for
         the events that count.
         """
-        from orket.warehouse.session import Session
+        return self._session(self._bound(sweep_id), overrides or {}, threads)
 
-        parts = self._bound(sweep_id)
-        return Session(parts, overrides or {}, threads, self._left_out)
+    def session_over(
+        self,
+        sweep_ids: Sequence[str],
+        overrides: Mapping[str, object] | None = None,
+        threads: int = 1,
+    ) -> Session:
+        """The same over some sweeps, whatever else the warehouse holds."""
+        return self._session(self._bound_to(sweep_ids), overrides or {}, threads)
 
     def recent_session(self, count: int) -> Session:
         """The same over the newest `count` sweeps, whatever the warehouse holds."""
-        from orket.warehouse.session import Session
-
-        newest = self.sweep_ids()[-count:]
-        parts = {
-            dataset: list(
-                dict.fromkeys(
-                    part for sweep in newest for part in self.parts(dataset, sweep)
-                )
-            )
-            for dataset in DATASETS
-        }
-        return Session(parts, {}, threads=1)
+        return self.session_over(self.sweep_ids()[-count:])
 
     def locked_session(
         self,
@@ -192,7 +207,33 @@ class Warehouse:
         """The same views in memory, with every way out of it closed."""
         from orket.warehouse.locked import LockedSession
 
-        return LockedSession(self._bound(sweep_id), {}, limits, self._left_out)
+        parts = self._bound(sweep_id)
+        return LockedSession(parts, {}, limits, self._left_out, self.events(parts))
+
+    def _session(
+        self,
+        parts: Mapping[str, Sequence[Path]],
+        overrides: Mapping[str, object],
+        threads: int,
+    ) -> Session:
+        from orket.warehouse.session import Session
+
+        events = self.events(parts)
+        return Session(parts, overrides, threads, self._left_out, events)
+
+    def events(self, parts: Mapping[str, Sequence[Path]]) -> Events:
+        """The events among these parts, as far as their rows are kept together."""
+        from orket.warehouse.event_index import Events
+
+        return Events(self.path, parts["events"])
+
+    def _bound_to(self, sweep_ids: Sequence[str]) -> dict[str, list[Path]]:
+        return {
+            dataset: self.parts(dataset)
+            if dataset == "events"
+            else [part for sweep in sweep_ids for part in self.parts(dataset, sweep)]
+            for dataset in DATASETS
+        }
 
     def _bound(self, sweep_id: str | None) -> dict[str, list[Path]]:
         return {dataset: self.parts(dataset, sweep_id) for dataset in DATASETS}

@@ -7,9 +7,11 @@ from functools import cache
 from pathlib import Path
 
 from orket.errors import WarehouseError
+from orket.records import DATASETS
 from orket.resources import shipped
 
 VIEW_VERSION = "v1"
+_RAW = re.compile(r"""\braw"?\s*\.\s*"?(\w+)""", re.IGNORECASE)
 _VIEW_FILE = re.compile(r"^\d+_(?P<name>\w+)\.sql$")
 
 
@@ -32,6 +34,7 @@ def view_files() -> dict[str, Path]:
     return found
 
 
+@cache
 def split_comments(path: Path) -> tuple[str, str]:
     """The statement that makes a view, and the COMMENT ON statements behind it."""
     code, mark, comments = path.read_text(encoding="utf-8").partition("COMMENT ON VIEW")
@@ -39,12 +42,23 @@ def split_comments(path: Path) -> tuple[str, str]:
     return "\n".join(lines), mark + comments
 
 
-def views_under(path: Path) -> set[str]:
+@cache
+def views_under(path: Path) -> frozenset[str]:
     """The views that a view's file is made from: none that a mere text names."""
+    return frozenset(
+        views_named(_without_texts(path)) - {_VIEW_FILE.sub(r"\g<name>", path.name)}
+    )
+
+
+@cache
+def datasets_under(path: Path) -> frozenset[str]:
+    """The datasets whose raw rows a view's file reads itself."""
+    return frozenset(datasets_named(_without_texts(path)))
+
+
+def _without_texts(path: Path) -> str:
     code, _ = split_comments(path)
-    return views_named(re.sub(r"'(?:[^']|'')*'", "''", code)) - {
-        _VIEW_FILE.sub(r"\g<name>", path.name)
-    }
+    return re.sub(r"'(?:[^']|'')*'", "''", code)
 
 
 @cache
@@ -63,3 +77,8 @@ def views_named(text: str) -> set[str]:
     """The views of version 1 that a text refers to."""
     named = re.findall(rf'\b{VIEW_VERSION}"?\s*\.\s*"?(\w+)', text, re.IGNORECASE)
     return {name.lower() for name in named} & set(view_files())
+
+
+def datasets_named(text: str) -> set[str]:
+    """The datasets whose raw rows a text refers to."""
+    return {name.lower() for name in _RAW.findall(text)} & set(DATASETS)

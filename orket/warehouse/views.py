@@ -10,7 +10,13 @@ from typing import Self
 from orket.records import DATASETS
 from orket.warehouse.connection import Connection
 from orket.warehouse.damage import Parts
-from orket.warehouse.evidence_tables import FILLERS, clear_table, create_tables
+from orket.warehouse.event_index import Events
+from orket.warehouse.evidence_tables import (
+    FILLERS,
+    FILLERS_READ,
+    clear_table,
+    create_tables,
+)
 from orket.warehouse.raw import (
     bind_dataset,
     bind_policy,
@@ -20,6 +26,7 @@ from orket.warehouse.raw import (
 )
 from orket.warehouse.view_files import (
     VIEW_VERSION,
+    datasets_under,
     macro_file,
     split_comments,
     view_files,
@@ -36,15 +43,28 @@ class Views:
         overrides: Mapping[str, object],
         threads: int,
         attempts: Sequence[str] | None = None,
+        *,
+        is_lazy: bool = False,
+        events: Events | None = None,
     ) -> None:
-        """`attempts` limits the runs to these; None is all of them."""
+        """`attempts` limits the runs to these; None is all of them.
+
+        A lazy one binds a dataset when a view that reads it is computed, or on `bind`:
+        its parts are not so much as opened before. `events` are those of the parts,
+        as far as their rows are kept together.
+        """
         self._parts = parts
+        self._bound: set[str] = set()
+        self._events = events
         self._overrides = dict(overrides)
         self._staged: set[str] = set()
         self._opened = Connection(threads)
         self.connection = self._opened.duckdb
         try:
-            self._prepare(attempts)
+            self._prepare()
+            self.bind(() if is_lazy else DATASETS)
+            if attempts is not None:
+                self._keep_only(attempts)
         except BaseException:
             self.close()
             raise
@@ -73,7 +93,7 @@ class Views:
         files = view_files()
         needed = set(names)
         for name in reversed(files):
-            if name in needed:
+            if name in needed and name not in self._staged:
                 needed |= views_under(files[name])
         for name, path in files.items():
             if name in needed and name not in self._staged:
@@ -94,20 +114,36 @@ class Views:
                 clear_table(self.connection, name)
         run("DELETE FROM raw.recommendation_if_polluted")
 
-    def _prepare(self, attempts: Sequence[str] | None) -> None:
+    def bind(self, datasets: Iterable[str]) -> None:
+        """Make the raw rows of these datasets readable."""
+        for dataset in set(datasets) - self._bound:
+            kept = None
+            if dataset == "events" and self._events is not None:
+                kept = self._events.folded(self._opened.spill)
+            bind_dataset(self.connection, dataset, self._parts[dataset], kept=kept)
+            self._bound.add(dataset)
+
+    def give(
+        self, name: str, columns: Mapping[str, tuple[str, Sequence[object]]]
+    ) -> None:
+        """Take rows of a view from elsewhere: per column its type and its values."""
+        marks = ", ".join(
+            f"unnest(CAST(? AS {kind}[])) AS {column}"
+            for column, (kind, _) in columns.items()
+        )
+        run = self.connection.execute
+        run(
+            f"CREATE TABLE staged.{name} AS SELECT {marks}",
+            [list(values) for _, values in columns.values()],
+        )
+        run(f"CREATE VIEW {VIEW_VERSION}.{name} AS SELECT * FROM staged.{name}")
+        self._staged.add(name)
+
+    def _prepare(self) -> None:
         run = self.connection.execute
         run("CREATE SCHEMA raw")
         run(f"CREATE SCHEMA {VIEW_VERSION}")
         run("CREATE SCHEMA staged")
-        for dataset in DATASETS:
-            bind_dataset(self.connection, dataset, self._parts[dataset])
-        if attempts is not None:
-            run(
-                "CREATE TABLE staged.some_runs AS "
-                "SELECT * FROM raw.runs WHERE list_contains(?, attempt_id)",
-                [list(attempts)],
-            )
-            run("CREATE OR REPLACE VIEW raw.runs AS SELECT * FROM staged.some_runs")
         bind_policy(self.connection, self._overrides)
         bind_policy_groups(self.connection)
         bind_task_scope(self.connection, self._overrides)
@@ -115,12 +151,23 @@ class Views:
         create_tables(self.connection)
         run(macro_file().read_text(encoding="utf-8"))
 
+    def _keep_only(self, attempts: Sequence[str]) -> None:
+        run = self.connection.execute
+        self.bind(["runs"])
+        run(
+            "CREATE TABLE staged.some_runs AS "
+            "SELECT * FROM raw.runs WHERE list_contains(?, attempt_id)",
+            [list(attempts)],
+        )
+        run("CREATE OR REPLACE VIEW raw.runs AS SELECT * FROM staged.some_runs")
+
     def _stage_one(self, name: str, path: Path) -> None:
         run = self.connection.execute
         view = f"{VIEW_VERSION}.{name}"
         code, _ = split_comments(path)
         if "raw.recommendation_if_polluted" in code:
             self._ask_if_polluted()
+        self.bind(datasets_under(path) | FILLERS_READ.get(name, frozenset()))
         if name in FILLERS:
             FILLERS[name](self.connection)
         run(code.replace(f"CREATE VIEW {view} AS", f"CREATE TABLE staged.{name} AS", 1))
@@ -135,7 +182,7 @@ class Views:
         if not asked:
             return
         what_if = {**self._overrides, "include_polluted": "fill"}
-        with Views(self._parts, what_if, threads=1) as other:
+        with Views(self._parts, what_if, 1, is_lazy=True, events=self._events) as other:
             other.stage(["recommendation"])
             answers = other.connection.execute(
                 "SELECT sweep_id, model_id, minimum_viable_quant, best_value_quant "

@@ -1,0 +1,142 @@
+"""The events of a warehouse without opening each of their parts again and again.
+
+Every sweep adds a part of events, and every command needs some of them. So their rows
+are kept together in one file, and beside it, for each part, which sweeps it may bear
+on: an event of governance on all sweeps that start after it, any other on its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from orket.warehouse.derived import (
+    KeptRows,
+    Stat,
+    code_digest,
+    derived_folder,
+    read_kept,
+    stat_part,
+)
+
+MOST_LOOSE = 8
+"""So many parts are opened beside the kept file before it is written anew."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class IndexedPart(msgspec.Struct, frozen=True, array_like=True):
+    """A part of events, and what it may bear on."""
+
+    stat: Stat
+    earliest_us: int | None
+    """Its first event of governance, us since 1970; NULL: it has none."""
+    sweeps: tuple[str, ...]
+    """Sweeps of which it has another event."""
+
+
+class Index(msgspec.Struct, frozen=True, array_like=True):
+    code: str
+    parts: tuple[IndexedPart, ...]
+    file: str
+    """Name of the file that holds the rows of the first `folded` parts; '' is none."""
+    folded: int
+
+    def is_complete(self, folder: Path, parts: int) -> bool:
+        """Whether all parts are known, and enough of their rows are together."""
+        return (
+            len(self.parts) == parts
+            and parts - self.folded <= MOST_LOOSE
+            and (not self.file or (folder / self.file).exists())
+        )
+
+    def copy_rows(self, folder: Path, spill: Path) -> KeptRows | None:
+        """The rows that are kept together, copied to `spill`; None where none are."""
+        content = read_kept(folder / self.file) if self.file else None
+        if content is None:
+            return None
+        # A copy: another process may write another file and take this one away.
+        place = spill / "events.parquet"
+        place.write_bytes(content)
+        names = [part.stat.name for part in self.parts[: self.folded]]
+        return KeptRows(place, frozenset(names))
+
+
+class EventIndex:
+    """Which parts of events bear on a sweep."""
+
+    def __init__(self, parts: Sequence[IndexedPart]) -> None:
+        governing = sorted(
+            (part.earliest_us, part.stat)
+            for part in parts
+            if part.earliest_us is not None
+        )
+        self._moments = [moment for moment, _ in governing]
+        digest = hashlib.sha256()
+        self._digests = [digest.hexdigest()]
+        for _, stat in governing:
+            digest.update(repr(stat).encode())
+            self._digests.append(digest.hexdigest())
+        self._ends: dict[str, list[Stat]] = {}
+        for part in parts:
+            for sweep_id in part.sweeps:
+                self._ends.setdefault(sweep_id, []).append(part.stat)
+
+    def watermark(self, sweep_id: str, started_at: datetime) -> str:
+        """A hash of all parts with an event that may bear on a sweep.
+
+        `started_at` is in UTC, without a zone.
+        """
+        moment = (started_at.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+        before = self._digests[bisect_right(self._moments, moment)]
+        ends = sorted(self._ends.get(sweep_id, ()))
+        return hashlib.sha256(f"{before} {ends!r}".encode()).hexdigest()
+
+
+class Events:
+    """The parts of events of a warehouse, as they lie there now."""
+
+    def __init__(self, warehouse: Path, parts: Sequence[Path]) -> None:
+        self._folder = derived_folder(warehouse)
+        self._parts = parts
+
+    def index(self) -> EventIndex | None:
+        """What each part bears on; None where one of them cannot be read."""
+        indexed = self._indexed()
+        return None if indexed is None else EventIndex(indexed.parts)
+
+    def folded(self, spill: Path) -> KeptRows | None:
+        """The rows that are kept together, copied to `spill`; None where none are."""
+        indexed = self._indexed()
+        return None if indexed is None else indexed.copy_rows(self._folder, spill)
+
+    def _indexed(self) -> Index | None:
+        if not self._parts:
+            return Index(code_digest(), (), "", 0)
+        try:
+            stats = {part.name: stat_part(part) for part in self._parts}
+        except OSError:
+            return None
+        known = self._read(stats)
+        if known.is_complete(self._folder, len(self._parts)):
+            return known
+        from orket.warehouse.event_fold import take_in
+
+        return take_in(self._folder, self._parts, known, stats)
+
+    def _read(self, stats: dict[str, Stat]) -> Index:
+        """What is kept and still true, else an empty index."""
+        empty = Index(code_digest(), (), "", 0)
+        content = read_kept(self._folder / "events.index")
+        if content is None:
+            return empty
+        try:
+            found = msgspec.msgpack.decode(content, type=Index)
+        except msgspec.DecodeError:
+            return empty
+        same = all(stats.get(part.stat.name) == part.stat for part in found.parts)
+        return found if same and found.code == code_digest() else empty

@@ -1,0 +1,245 @@
+"""What the views say of a whole sweep, kept so that looking again costs a small file.
+
+The cut is where everything has been decided: the row of `v1.summary` and that of
+`v1.stability_kpi`. They hang on the sweep's own parts, on the events that bear on it,
+and on the code that judges; a kept file names all three, and counts only while they
+are the same. A what-if is kept apart; one that moves the moment of events is not kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orket.errors import WarehouseError
+from orket.records import DATASETS
+from orket.warehouse.derived import (
+    code_digest,
+    derived_folder,
+    digest_of,
+    read_kept,
+    stat_part,
+    write_kept,
+)
+
+if TYPE_CHECKING:
+    from orket.warehouse.event_index import EventIndex
+    from orket.warehouse.store import Warehouse
+
+_MOMENT, _LARGE = 1, 2
+"""What MessagePack has no type for: a moment without a zone, an integer of 128 bits."""
+_MOST_SWEEPS = 200
+_MOST_BYTES = 12 << 20
+"""How much is derived at once: sweeps, and bytes of their parts."""
+_EPOCH = datetime(1970, 1, 1)
+
+
+class SweepRows(msgspec.Struct, frozen=True):
+    """What is kept of one sweep."""
+
+    sweep_id: str
+    started_at: datetime
+    """By its ruling manifest, UTC without a zone."""
+    kpi: dict[str, Any]
+    """Its row of `v1.stability_kpi`."""
+    summary: dict[str, Any]
+    """The struct that `v1.summary` has for it."""
+
+
+class _Kept(msgspec.Struct, frozen=True, array_like=True):
+    key: str
+    watermark: str
+    started_us: int
+    kpi: msgspec.Raw
+    summary: msgspec.Raw
+
+
+def read_sweeps(
+    warehouse: Warehouse,
+    sweep_ids: Sequence[str],
+    overrides: Mapping[str, object] | None = None,
+) -> Iterator[SweepRows]:
+    """The rows of these sweeps, kept or derived now; none of one without a manifest.
+
+    `overrides` are a what-if. A sweep is derived beside others, and comes when its turn
+    comes: in no particular order. Raises WarehouseError as a session does.
+    """
+    shelf = _Shelf(warehouse, overrides or {})
+    missing: dict[str, int] = {}
+    for sweep_id in sweep_ids:
+        found, size = shelf.take(sweep_id)
+        if found is not None:
+            yield found
+        else:
+            missing[sweep_id] = size
+    failure, is_any_read = None, len(missing) < len(sweep_ids)
+    for batch in _batches(missing):
+        try:
+            yield from _derive(warehouse, shelf, batch, overrides)
+            is_any_read = True
+        except WarehouseError as error:
+            # A tolerant warehouse goes on while there is anything that can be read.
+            if not warehouse.is_tolerant:
+                raise
+            failure = error
+    if failure is not None and not is_any_read:
+        raise failure
+
+
+class _Shelf:
+    """The kept files of a warehouse, under one what-if."""
+
+    def __init__(self, warehouse: Warehouse, overrides: Mapping[str, object]) -> None:
+        from orket.warehouse.event_index import Events
+
+        self._warehouse = warehouse
+        self._folder = derived_folder(warehouse.path)
+        self._keys: dict[str, str] = {}
+        self._code = digest_of(
+            [code_digest(), json.dumps(dict(overrides), sort_keys=True, default=str)]
+        )
+        self._name = digest_of([self._code])[:8] if overrides else "own"
+        self._events: EventIndex | None = None
+        if "as_of" not in overrides:
+            self._events = Events(warehouse.path, warehouse.parts("events")).index()
+
+    def take(self, sweep_id: str) -> tuple[SweepRows | None, int]:
+        """What is kept and still true, and the bytes of the sweep's parts."""
+        if self._events is None:
+            return None, 0
+        key, size = self._key(sweep_id)
+        self._keys[sweep_id] = key
+        content = read_kept(self._place(sweep_id))
+        if content is None:
+            return None, size
+        try:
+            kept = msgspec.msgpack.decode(content, type=_Kept)
+            started_at = _EPOCH + timedelta(microseconds=kept.started_us)
+            if (kept.key, kept.watermark) != (
+                key,
+                self._events.watermark(sweep_id, started_at),
+            ):
+                return None, size
+            rows = SweepRows(
+                sweep_id, started_at, _unpack(kept.kpi), _unpack(kept.summary)
+            )
+        except (msgspec.DecodeError, OverflowError, ValueError):
+            return None, size
+        return rows, size
+
+    def put(self, rows: SweepRows) -> None:
+        """Keep what was derived, where it can be kept whole."""
+        if self._events is None or rows.sweep_id not in self._keys:
+            return
+        if self._keys[rows.sweep_id] != self._key(rows.sweep_id)[0]:
+            return  # Appended to meanwhile: of which rows this is nobody knows.
+        try:
+            kept = _Kept(
+                self._keys[rows.sweep_id],
+                self._events.watermark(rows.sweep_id, rows.started_at),
+                (rows.started_at - _EPOCH) // timedelta(microseconds=1),
+                _pack(rows.kpi),
+                _pack(rows.summary),
+            )
+        except TypeError:
+            return
+        write_kept(self._place(rows.sweep_id), msgspec.msgpack.encode(kept))
+
+    def _place(self, sweep_id: str) -> Path:
+        return self._folder / f"sweep-{digest_of([sweep_id])[:32]}-{self._name}"
+
+    def _key(self, sweep_id: str) -> tuple[str, int]:
+        """A hash of the code and of the parts of a sweep, and the bytes of these."""
+        lines, size = [self._code, sweep_id], 0
+        for dataset in DATASETS:
+            if dataset == "events":
+                continue
+            for part in self._warehouse.parts(dataset, sweep_id):
+                try:
+                    stat = stat_part(part)
+                except OSError:  # Taken away meanwhile: whoever reads it will say so.
+                    lines.append(f"{dataset} {part.name} is gone")
+                    continue
+                lines.append(f"{dataset} {stat!r}")
+                size += stat.size
+        return digest_of(lines), size
+
+
+def _batches(sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """The sweeps in portions that fit into memory."""
+    batch: list[str] = []
+    total = 0
+    for sweep_id, size in sizes.items():
+        if batch and (len(batch) == _MOST_SWEEPS or total + size > _MOST_BYTES):
+            yield batch
+            batch, total = [], 0
+        batch.append(sweep_id)
+        total += size
+    if batch:
+        yield batch
+
+
+def _derive(
+    warehouse: Warehouse,
+    shelf: _Shelf,
+    sweep_ids: Sequence[str],
+    overrides: Mapping[str, object] | None,
+) -> Iterator[SweepRows]:
+    before = warehouse.count_left_out()
+    with warehouse.session_over(sweep_ids, overrides) as session:
+        summaries = session.rows("SELECT sweep_id, summary FROM v1.summary")
+        kpis = session.rows("SELECT * FROM v1.stability_kpi")
+        starts = session.rows("SELECT sweep_id, started_at FROM v1.manifest")
+    is_whole = warehouse.count_left_out() == before
+    kpi_of = {row["sweep_id"]: row for row in kpis}
+    start_of = {row["sweep_id"]: row["started_at"] for row in starts}
+    for row in summaries:
+        sweep_id = row["sweep_id"]
+        rows = SweepRows(sweep_id, start_of[sweep_id], kpi_of[sweep_id], row["summary"])
+        if is_whole:
+            shelf.put(rows)
+        yield rows
+
+
+def _pack(row: Mapping[str, Any]) -> msgspec.Raw:
+    """A row as MessagePack. Raises TypeError for what would not come back the same."""
+    return msgspec.Raw(msgspec.msgpack.encode(_plain(row)))
+
+
+def _unpack(content: msgspec.Raw) -> dict[str, Any]:
+    row = _DECODER.decode(content)
+    if not isinstance(row, dict):
+        raise ValueError("not a row")
+    return row
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        is_small = -(2**63) <= value < 2**63
+        return value if is_small else msgspec.msgpack.Ext(_LARGE, b"%d" % value)
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return msgspec.msgpack.Ext(_MOMENT, value.isoformat().encode())
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _plain(item) for key, item in value.items()}
+    raise TypeError(f"a {type(value).__name__} is not kept")
+
+
+def _read_ext(code: int, data: memoryview) -> Any:
+    text = bytes(data).decode()
+    if code == _MOMENT:
+        return datetime.fromisoformat(text)
+    if code == _LARGE:
+        return int(text)
+    raise ValueError(f"no extension {code}")
+
+
+_DECODER = msgspec.msgpack.Decoder(ext_hook=_read_ext)
