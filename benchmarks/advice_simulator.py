@@ -110,7 +110,7 @@ def judge_by_views(worlds: list[World]) -> list[Advice]:
     with tempfile.TemporaryDirectory() as folder:
         warehouse = Warehouse.open(Path(folder))
         for number, world in enumerate(worlds):
-            _write(warehouse, f"s{number:04}", world)
+            write_world(warehouse, f"s{number:04}", world)
         with warehouse.session() as session:
             choices = session.rows("SELECT * FROM v1.choice ORDER BY sweep_id")
             quants = session.rows(
@@ -174,7 +174,8 @@ def score(advice: Advice, truth: Truth) -> Tally:
     return tally
 
 
-def _write(warehouse: Warehouse, sweep_id: str, world: World) -> None:
+def write_world(warehouse: Warehouse, sweep_id: str, world: World) -> None:
+    """Append a drawn sweep as the raw rows that a real one has."""
     profile = world.profile
     tasks = [f"t{number:03}" for number in range(profile.tasks)]
     rows: list[RunRecord] = []

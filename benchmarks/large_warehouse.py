@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.advice_simulator import CONTROLS, START, Profile, simulate
+from benchmarks.advice_simulator import CONTROLS, START, write_world
+from benchmarks.advice_worlds import Profile, draw_world
 from orket.records import EventRow
 from orket.warehouse import Warehouse
 from orket.warehouse.parts import time_ordered_id
@@ -54,8 +55,8 @@ def _draw(repetitions: int) -> dict[str, pa.Table]:
         "copy", "ladder", tasks=TASKS, quants=QUANTS, repetitions=repetitions
     )
     with tempfile.TemporaryDirectory() as folder:
-        simulate(Path(folder), [profile], sweeps=1, seed=1)
         drawn = Warehouse.open(folder)
+        write_world(drawn, "drawn", draw_world(profile, 0, seed=1))
         found = {}
         for dataset in ("sweeps", "runs"):
             (part,) = drawn.parts(dataset)

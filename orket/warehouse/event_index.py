@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -100,9 +100,13 @@ class EventIndex:
 class Events:
     """The parts of events of a warehouse, as they lie there now."""
 
-    def __init__(self, warehouse: Path, parts: Sequence[Path]) -> None:
+    def __init__(self, warehouse: Path, parts: Mapping[str, Sequence[Path]]) -> None:
         self._folder = derived_folder(warehouse)
-        self._parts = parts
+        self._bound = parts
+
+    @property
+    def _parts(self) -> Sequence[Path]:
+        return self._bound["events"]
 
     def index(self) -> EventIndex | None:
         """What each part bears on; None where one of them cannot be read."""

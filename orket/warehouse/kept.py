@@ -95,8 +95,6 @@ class _Shelf:
     """The kept files of a warehouse, under one what-if."""
 
     def __init__(self, warehouse: Warehouse, overrides: Mapping[str, object]) -> None:
-        from orket.warehouse.event_index import Events
-
         self._warehouse = warehouse
         self._folder = derived_folder(warehouse.path)
         self._keys: dict[str, str] = {}
@@ -106,7 +104,8 @@ class _Shelf:
         self._name = digest_of([self._code])[:8] if overrides else "own"
         self._events: EventIndex | None = None
         if "as_of" not in overrides:
-            self._events = Events(warehouse.path, warehouse.parts("events")).index()
+            bound = {"events": warehouse.parts("events")}
+            self._events = warehouse.events(bound).index()
 
     def take(self, sweep_id: str) -> tuple[SweepRows | None, int]:
         """What is kept and still true, and the bytes of the sweep's parts."""

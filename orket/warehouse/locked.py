@@ -14,11 +14,13 @@ import duckdb
 
 from orket.errors import LimitReached, UsageError
 from orket.records import DATASETS
-from orket.warehouse.damage import Damage, Parts, first_line
+from orket.warehouse.asked import Asked, read_asked
+from orket.warehouse.damage import Damage, first_line
 from orket.warehouse.event_index import Events
+from orket.warehouse.parts import ListedParts
 from orket.warehouse.session import Session
 from orket.warehouse.view_comments import comment_views
-from orket.warehouse.view_files import VIEW_VERSION, view_files
+from orket.warehouse.view_files import VIEW_VERSION
 from orket.warehouse.views import Views
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ class LockedSession(Session):
 
     def __init__(
         self,
-        parts: Parts,
+        parts: ListedParts,
         overrides: Mapping[str, object],
         limits: QueryLimits | None = None,
         left_out: list[Damage] | None = None,
@@ -76,13 +78,32 @@ class LockedSession(Session):
     ) -> None:
         super().__init__(parts, overrides, 1, left_out, events)
         self._limits = limits or QueryLimits()
-        self._guarded(self._lock, view_files(), DATASETS)
+        self._staged_for: Asked | None = None
 
-    def _lock(self, views: Views) -> None:
+    def _open(self) -> None:
+        """Nothing yet: what is needed is known with the first query."""
+
+    def _prepare(self, asked: Asked) -> None:
+        """Have what a query asks for in memory, and every way out of it closed."""
+        had = self._staged_for
+        if had is not None and had.covers(asked):
+            return
+        self.close()
+        wanted = asked if had is None else had.together(asked)
+        self._restrict(wanted.sweeps)
+        self._guarded(lambda views: self._lock(views, wanted), wanted.views)
+        self._staged_for = wanted
+
+    def _lock(self, views: Views, asked: Asked) -> None:
         connection = views.connection
-        comment_views(connection)
+        if asked.all_views:
+            comment_views(connection)
         for dataset in DATASETS:
             # The raw views still point at files: an unlocked way to the disk.
+            if dataset not in asked.datasets:
+                views.forget(dataset)
+                continue
+            views.bind([dataset])
             connection.execute(
                 f"CREATE TABLE staged.raw_{dataset} AS SELECT * FROM raw.{dataset}"
             )
@@ -99,7 +120,11 @@ class LockedSession(Session):
             "lock_configuration = true",
         ):
             connection.execute(f"SET {setting}")
-        self._locked: duckdb.DuckDBPyConnection = connection
+
+    @property
+    def _locked(self) -> duckdb.DuckDBPyConnection:
+        assert self._views is not None
+        return self._views.connection
 
     def answer(self, text: str) -> Answer:
         """The rows of a single SELECT as Python values.
@@ -185,7 +210,8 @@ class LockedSession(Session):
         timer = threading.Timer(self._limits.seconds, end)
         timer.daemon = True
         try:
-            statement = self._only_select(text)
+            statement, asked = self._only_select(text)
+            self._prepare(asked)
             timer.start()
             # Nothing it calls can write either: not even into its own copies.
             self._locked.execute("BEGIN TRANSACTION READ ONLY")
@@ -206,24 +232,21 @@ class LockedSession(Session):
                 raise self._too_late() from error
             raise UsageError(first_line(error)) from error
 
-    def _only_select(self, text: str) -> str:
-        statements = self._locked.extract_statements(text)
-        if len(statements) == 1 and statements[0].type == duckdb.StatementType.SELECT:
-            statement = statements[0].query.strip().rstrip(";")
-            if self._only_reads(statement):
-                return statement
+    def _only_select(self, text: str) -> tuple[str, Asked]:
+        """The one statement of `text`, proven to read only, and what it asks for."""
+        with duckdb.connect(":memory:") as parser:
+            statements = parser.extract_statements(text)
+            if len(statements) == 1:
+                (found,) = statements
+                statement = found.query.strip().rstrip(";")
+                if found.type == duckdb.StatementType.SELECT:
+                    tree = _serialize(parser, statement)
+                    if not tree["error"] and _node_kinds(tree) <= _READING_NODES:
+                        return statement, read_asked(tree)
         raise UsageError(
             "only a single SELECT is run here",
             "the views are read-only; see the columns with: orket sql",
         )
-
-    def _only_reads(self, statement: str) -> bool:
-        """Whether no part of it, a CTE say, inserts, updates, deletes or copies."""
-        found = self._locked.execute(
-            "SELECT json_serialize_sql(?)", [statement]
-        ).fetchone()
-        tree = json.loads(found[0]) if found else {"error": True}
-        return not tree["error"] and _node_kinds(tree) <= _READING_NODES
 
     def _require_room(self, size: int) -> None:
         if size > self._limits.memory_bytes:
@@ -240,6 +263,13 @@ class LockedSession(Session):
             f"the query needs more memory than {self._limits.memory_bytes >> 20} MiB",
             "give it more with --memory, or ask for less",
         )
+
+
+def _serialize(parser: duckdb.DuckDBPyConnection, statement: str) -> dict[str, Any]:
+    """The tree of a statement, which says where it cannot be told."""
+    found = parser.execute("SELECT json_serialize_sql(?)", [statement]).fetchone()
+    tree: dict[str, Any] = json.loads(found[0]) if found else {"error": True}
+    return tree
 
 
 def _node_kinds(tree: object) -> set[str]:

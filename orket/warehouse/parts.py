@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -48,6 +49,35 @@ def is_partition(name: str) -> bool:
     return name.startswith(_PARTITION)
 
 
+class ListedParts(dict[str, list[Path]]):
+    """Dataset -> its parts, each dataset listed when it is first asked for."""
+
+    def __init__(
+        self,
+        list_dataset: Callable[[str, str | None], list[Path]],
+        sweeps: Iterable[str] | None = None,
+    ) -> None:
+        """`sweeps` limits all but the events to these; None is all of them."""
+        super().__init__()
+        self._list = list_dataset
+        self._sweeps = None if sweeps is None else list(sweeps)
+
+    def __missing__(self, dataset: str) -> list[Path]:
+        if self._sweeps is None or dataset == "events":
+            self[dataset] = self._list(dataset, None)
+        else:
+            self[dataset] = [
+                part for sweep in self._sweeps for part in self._list(dataset, sweep)
+            ]
+        return self[dataset]
+
+    def only(self, sweeps: Collection[str]) -> ListedParts:
+        """The same of those among these sweeps."""
+        own = self._sweeps
+        kept = sorted(set(sweeps) - {""}) if own is None else set(own) & set(sweeps)
+        return ListedParts(self._list, sorted(kept))
+
+
 def list_parts(folder: Path) -> list[Path]:
     """The visible parts of one folder, sorted by name; none if it is not there.
 
@@ -70,6 +100,8 @@ def _names(folder: Path) -> list[str]:
             return []
         reason = error.strerror
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return []  # No folder can have this name.
         reason = error.strerror
     raise WarehouseError(
         f"{folder} cannot be read as a folder ({reason})",

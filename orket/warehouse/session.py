@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -19,7 +19,7 @@ from orket.warehouse.damage import (
     first_line,
 )
 from orket.warehouse.event_index import Events
-from orket.warehouse.parts import partition_sweep
+from orket.warehouse.parts import ListedParts, partition_sweep
 from orket.warehouse.view_comments import comment_views
 from orket.warehouse.view_files import (
     VIEW_VERSION,
@@ -56,13 +56,14 @@ class Session:
 
     def __init__(
         self,
-        parts: Parts,
+        parts: ListedParts,
         overrides: Mapping[str, object],
         threads: int,
         left_out: list[Damage] | None = None,
         events: Events | None = None,
     ) -> None:
-        self._parts = dict(parts)
+        self._given = parts
+        self._parts = parts
         self._events = events
         self._overrides = dict(overrides)
         self._threads = threads
@@ -70,6 +71,10 @@ class Session:
         self._wanted: set[str] = set()
         self._wanted_raw: set[str] = set()
         self._views: Views | None = None
+        self._open()
+
+    def _open(self) -> None:
+        """Open what queries need in any case."""
         self._guarded(lambda views: None)
 
     def __enter__(self) -> Self:
@@ -189,6 +194,10 @@ class Session:
                 found = self._find_damage()
                 if not self._leave_out(found):
                     raise _explain(error, found) from error
+
+    def _restrict(self, sweeps: Collection[str] | None) -> None:
+        """Read the rows of these sweeps alone; None is all."""
+        self._parts = self._given if sweeps is None else self._given.only(sweeps)
 
     def _find_damage(self) -> list[Damage]:
         return damaged_parts(self._parts) or breaking_sweeps(self._parts, self._compute)

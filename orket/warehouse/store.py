@@ -15,6 +15,7 @@ from orket.records import DATASETS, Record
 from orket.warehouse.claim import Claim
 from orket.warehouse.journal import Journal
 from orket.warehouse.parts import (
+    ListedParts,
     list_partitions,
     list_parts,
     partition_name,
@@ -184,7 +185,8 @@ class Warehouse:
         `families` (the tasks to judge by), and `as_of` (a datetime) for
         the events that count.
         """
-        return self._session(self._bound(sweep_id), overrides or {}, threads)
+        bound = None if sweep_id is None else [sweep_id]
+        return self._session(self._bound(bound), overrides or {}, threads)
 
     def session_over(
         self,
@@ -193,7 +195,7 @@ class Warehouse:
         threads: int = 1,
     ) -> Session:
         """The same over some sweeps, whatever else the warehouse holds."""
-        return self._session(self._bound_to(sweep_ids), overrides or {}, threads)
+        return self._session(self._bound(sweep_ids), overrides or {}, threads)
 
     def recent_session(self, count: int) -> Session:
         """The same over the newest `count` sweeps, whatever the warehouse holds."""
@@ -207,33 +209,22 @@ class Warehouse:
         """The same views in memory, with every way out of it closed."""
         from orket.warehouse.locked import LockedSession
 
-        parts = self._bound(sweep_id)
+        parts = self._bound(None if sweep_id is None else [sweep_id])
         return LockedSession(parts, {}, limits, self._left_out, self.events(parts))
 
+    def events(self, parts: Mapping[str, Sequence[Path]]) -> Events:
+        """The events among these parts, as far as their rows are kept together."""
+        from orket.warehouse.event_index import Events
+
+        return Events(self.path, parts)
+
     def _session(
-        self,
-        parts: Mapping[str, Sequence[Path]],
-        overrides: Mapping[str, object],
-        threads: int,
+        self, parts: ListedParts, overrides: Mapping[str, object], threads: int
     ) -> Session:
         from orket.warehouse.session import Session
 
         events = self.events(parts)
         return Session(parts, overrides, threads, self._left_out, events)
 
-    def events(self, parts: Mapping[str, Sequence[Path]]) -> Events:
-        """The events among these parts, as far as their rows are kept together."""
-        from orket.warehouse.event_index import Events
-
-        return Events(self.path, parts["events"])
-
-    def _bound_to(self, sweep_ids: Sequence[str]) -> dict[str, list[Path]]:
-        return {
-            dataset: self.parts(dataset)
-            if dataset == "events"
-            else [part for sweep in sweep_ids for part in self.parts(dataset, sweep)]
-            for dataset in DATASETS
-        }
-
-    def _bound(self, sweep_id: str | None) -> dict[str, list[Path]]:
-        return {dataset: self.parts(dataset, sweep_id) for dataset in DATASETS}
+    def _bound(self, sweep_ids: Sequence[str] | None) -> ListedParts:
+        return ListedParts(self.parts, sweep_ids)

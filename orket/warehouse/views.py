@@ -23,6 +23,7 @@ from orket.warehouse.raw import (
     bind_policy_groups,
     bind_task_scope,
     bind_what_if,
+    unbind_dataset,
 )
 from orket.warehouse.view_files import (
     VIEW_VERSION,
@@ -122,6 +123,12 @@ class Views:
                 kept = self._events.folded(self._opened.spill)
             bind_dataset(self.connection, dataset, self._parts[dataset], kept=kept)
             self._bound.add(dataset)
+
+    def forget(self, dataset: str) -> None:
+        """Take the raw rows of a dataset away; views that are computed keep theirs."""
+        if dataset in self._bound:
+            unbind_dataset(self.connection, dataset)
+            self._bound.remove(dataset)
 
     def give(
         self, name: str, columns: Mapping[str, tuple[str, Sequence[object]]]
