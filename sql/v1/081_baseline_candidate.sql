@@ -69,9 +69,12 @@ pruned AS (
     WHERE undo.event_id IS NULL
 ),
 
-candidates AS (
+staged AS (
     SELECT
-        cells.*,
+        cells.sweep_id,
+        cells.model_id,
+        cells.quant_tag,
+        cells.test_id,
         record.event_id,
         record.measured_at,
         record.source_run_ids,
@@ -81,21 +84,11 @@ candidates AS (
         record.latency_median_ns,
         record.latency_mad_ns,
         record.memory_bytes,
-        record.run_quality_status,
-        epoch_us(cells.folded_at) - epoch_us(record.measured_at) AS age_us,
+        v1.baseline_age_us(cells, record) AS age_us,
         coalesce(ruling.target_event_id = record.event_id, false) AS pinned,
-        record.hardware_fingerprint IS NOT DISTINCT FROM cells.hardware_fingerprint
-        AND record.hardware_fingerprint IS NOT NULL
-        AND record.fingerprint_version IS NOT DISTINCT FROM cells.fingerprint_version
-        AND record.fingerprint_version IS DISTINCT FROM 'legacy' AS same_hardware,
-        record.task_revision IS NOT DISTINCT FROM cells.task_revision AS same_revision,
-        record.model_id IS NOT DISTINCT FROM cells.model_id AS same_model,
-        record.quant_tag IS NOT DISTINCT FROM cells.quant_tag AS same_quant,
-        coalesce(record.model_digest <> cells.model_digest, false) AS other_weights,
-        record.control_profile IS NOT DISTINCT FROM cells.control_profile
-        AND record.controls IS NOT DISTINCT FROM cells.controls AS same_controls,
-        ruling.target_event_id IS NOT NULL
-        AND ruling.target_event_id <> record.event_id AS outside_pin
+        v1.same_controls(cells, record) AS same_controls,
+        v1.baseline_differing(cells, record) AS differing,
+        v1.baseline_stage(cells, record, ruling.target_event_id) AS stage
     FROM cells
     LEFT JOIN v1.baseline_pin AS ruling USING (sweep_id, model_id, quant_tag, test_id)
     INNER JOIN appends AS record
@@ -106,25 +99,6 @@ candidates AS (
         ON pruned.sweep_id = cells.sweep_id
         AND pruned.target_event_id = record.event_id
     WHERE pruned.target_event_id IS NULL
-),
-
-staged AS (
-    -- Stages in their order; 9 = none takes it out.
-    SELECT
-        *,
-        CASE
-            WHEN outside_pin THEN 1
-            WHEN NOT same_hardware THEN 2
-            WHEN NOT same_revision THEN 3
-            WHEN NOT same_model THEN 4
-            WHEN NOT same_quant THEN 5
-            -- Nearer than any neighbour: this very quant, made of other weights.
-            WHEN other_weights THEN 6
-            WHEN run_quality_status IS DISTINCT FROM 'CLEAN' THEN 7
-            WHEN NOT pinned AND coalesce(age_us > baseline_max_age_us, true) THEN 8
-            ELSE 9
-        END AS stage
-    FROM candidates
 ),
 
 ranked AS (
@@ -148,26 +122,8 @@ SELECT
     test_id,
     event_id,
     nearness = 1 AND stage = 9 AS chosen,
-    CASE
-        WHEN stage = 1 THEN 'PIN'
-        WHEN stage = 2 THEN 'HW_MISMATCH'
-        WHEN stage = 3 THEN 'REV_MISMATCH'
-        WHEN stage IN (4, 6) THEN 'MODEL_MISMATCH'
-        WHEN stage = 5 THEN 'QUANT_MISMATCH'
-        WHEN stage = 7 THEN 'POLLUTED_BASELINE'
-        WHEN stage = 8 THEN 'STALE_BASELINE'
-        WHEN nearness > 1 THEN 'OLDER'
-    END AS dropped_by,
-    v1.codes([
-        if(same_controls, NULL, 'controls'),
-        if(same_hardware, NULL, 'hardware_fingerprint'),
-        if(coalesce(age_us <= baseline_max_age_us, false), NULL, 'age'),
-        if(same_model AND same_quant AND other_weights, 'model_digest', NULL),
-        if(same_model, NULL, 'model_id'),
-        if(same_quant, NULL, 'quant_tag'),
-        if(run_quality_status IS NOT DISTINCT FROM 'CLEAN', NULL, 'run_quality_status'),
-        if(same_revision, NULL, 'task_revision')
-    ]) AS differing,
+    coalesce(v1.baseline_stage_code(stage), if(nearness > 1, 'OLDER', NULL)) AS dropped_by,
+    differing,
     same_controls,
     pinned,
     measured_at,

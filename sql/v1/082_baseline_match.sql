@@ -1,34 +1,12 @@
 -- Grain: sweep x model x quant x test.
--- Inputs: v1.task_aggregate, v1.baseline_candidate, v1.baseline_pin, v1.policy.
+-- Inputs: v1.task_aggregate, v1.baseline_nearest, v1.baseline_pin, v1.policy.
 -- Rules: the matched baseline, or the one reason why there is none: the stage that took
 -- out the last candidate. Differing controls block only the latency part. A change counts
 -- only beyond the relative floor, the absolute floor and compare_noise times the joint
 -- noise (scaled MADs, 1.4826 x MAD); nothing is netted: one regression is a regression.
 
 CREATE VIEW v1.baseline_match AS
-WITH nearest AS (
-    SELECT *
-    FROM v1.baseline_candidate
-    WHERE nearness = 1
-),
-
-pins_without_append AS (
-    SELECT
-        pin.sweep_id,
-        pin.model_id,
-        pin.quant_tag,
-        pin.test_id
-    FROM v1.baseline_pin AS pin
-    LEFT JOIN v1.baseline_candidate AS target
-        ON target.sweep_id = pin.sweep_id
-        AND target.model_id = pin.model_id
-        AND target.quant_tag = pin.quant_tag
-        AND target.test_id = pin.test_id
-        AND target.event_id = pin.target_event_id
-    WHERE target.event_id IS NULL
-),
-
-matched AS (
+WITH matched AS (
     SELECT
         tasks.sweep_id,
         tasks.model_id,
@@ -39,9 +17,11 @@ matched AS (
         tasks.checks_total,
         tasks.median_wall_ns,
         tasks.mad_wall_ns,
-        coalesce(nearest.chosen, false) AND missing.test_id IS NULL AS is_matched,
+        pin.target_event_id IS NOT NULL AND NOT coalesce(nearest.has_pinned, false)
+            AS pin_is_missing,
+        coalesce(nearest.chosen, false) AND NOT pin_is_missing AS is_matched,
         CASE
-            WHEN missing.test_id IS NOT NULL THEN 'PINNED_RUN_MISSING'
+            WHEN pin_is_missing THEN 'PINNED_RUN_MISSING'
             WHEN nearest.event_id IS NULL THEN 'NO_BASELINE'
             ELSE nearest.dropped_by
         END AS reason,
@@ -63,8 +43,8 @@ matched AS (
         policy.compare_noise_milli
     FROM v1.task_aggregate AS tasks
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
-    LEFT JOIN nearest USING (sweep_id, model_id, quant_tag, test_id)
-    LEFT JOIN pins_without_append AS missing USING (sweep_id, model_id, quant_tag, test_id)
+    LEFT JOIN v1.baseline_nearest AS nearest USING (sweep_id, model_id, quant_tag, test_id)
+    LEFT JOIN v1.baseline_pin AS pin USING (sweep_id, model_id, quant_tag, test_id)
 ),
 
 compared AS (

@@ -225,3 +225,76 @@ CREATE MACRO v1.size_text(bytes) AS
 
 -- A count with its word: `1 task`, `2 tasks`.
 CREATE MACRO v1.count_text(n, word) AS n || ' ' || word || if(n = 1, '', 's');
+
+-- A stored baseline (an append event) against the cell of a sweep that it may stand for.
+CREATE MACRO v1.same_hardware(cell, record) AS
+    record.hardware_fingerprint IS NOT DISTINCT FROM cell.hardware_fingerprint
+    AND record.hardware_fingerprint IS NOT NULL
+    AND record.fingerprint_version IS NOT DISTINCT FROM cell.fingerprint_version
+    AND record.fingerprint_version IS DISTINCT FROM 'legacy';
+
+CREATE MACRO v1.same_controls(cell, record) AS
+    record.control_profile IS NOT DISTINCT FROM cell.control_profile
+    AND record.controls IS NOT DISTINCT FROM cell.controls;
+
+CREATE MACRO v1.baseline_age_us(cell, record) AS
+    epoch_us(cell.folded_at) - epoch_us(record.measured_at);
+
+-- The stage that takes it out, in their order; 9 = none does. A pin may set one apart.
+CREATE MACRO v1.baseline_stage(cell, record, pin_event_id) AS
+    CASE
+        WHEN pin_event_id IS NOT NULL AND pin_event_id <> record.event_id THEN 1
+        WHEN NOT v1.same_hardware(cell, record) THEN 2
+        WHEN record.task_revision IS DISTINCT FROM cell.task_revision THEN 3
+        WHEN record.model_id IS DISTINCT FROM cell.model_id THEN 4
+        WHEN record.quant_tag IS DISTINCT FROM cell.quant_tag THEN 5
+        -- Nearer than any neighbour: this very quant, made of other weights.
+        WHEN coalesce(record.model_digest <> cell.model_digest, false) THEN 6
+        WHEN record.run_quality_status IS DISTINCT FROM 'CLEAN' THEN 7
+        WHEN
+            pin_event_id IS DISTINCT FROM record.event_id
+            AND coalesce(v1.baseline_age_us(cell, record) > cell.baseline_max_age_us, true)
+            THEN 8
+        ELSE 9
+    END;
+
+CREATE MACRO v1.baseline_stage_code(stage) AS
+    CASE
+        WHEN stage = 1 THEN 'PIN'
+        WHEN stage = 2 THEN 'HW_MISMATCH'
+        WHEN stage = 3 THEN 'REV_MISMATCH'
+        WHEN stage IN (4, 6) THEN 'MODEL_MISMATCH'
+        WHEN stage = 5 THEN 'QUANT_MISMATCH'
+        WHEN stage = 7 THEN 'POLLUTED_BASELINE'
+        WHEN stage = 8 THEN 'STALE_BASELINE'
+    END;
+
+CREATE MACRO v1.baseline_differing(cell, record) AS
+    v1.codes([
+        if(v1.same_controls(cell, record), NULL, 'controls'),
+        if(v1.same_hardware(cell, record), NULL, 'hardware_fingerprint'),
+        if(
+            coalesce(v1.baseline_age_us(cell, record) <= cell.baseline_max_age_us, false),
+            NULL,
+            'age'
+        ),
+        if(
+            record.model_id IS NOT DISTINCT FROM cell.model_id
+            AND record.quant_tag IS NOT DISTINCT FROM cell.quant_tag
+            AND record.model_digest <> cell.model_digest,
+            'model_digest',
+            NULL
+        ),
+        if(record.model_id IS NOT DISTINCT FROM cell.model_id, NULL, 'model_id'),
+        if(record.quant_tag IS NOT DISTINCT FROM cell.quant_tag, NULL, 'quant_tag'),
+        if(
+            record.run_quality_status IS NOT DISTINCT FROM 'CLEAN',
+            NULL,
+            'run_quality_status'
+        ),
+        if(
+            record.task_revision IS NOT DISTINCT FROM cell.task_revision,
+            NULL,
+            'task_revision'
+        )
+    ]);
