@@ -7,6 +7,8 @@ from pathlib import Path
 
 import duckdb
 
+from orket.warehouse.settings import memory_mib, most_threads
+
 
 class Connection:
     """DuckDB in memory, which spills into a private folder that goes with it."""
@@ -17,11 +19,20 @@ class Connection:
         run = self.duckdb.execute
         if threads is not None:
             run(f"SET threads = {threads}")
+        run(f"SET memory_limit = '{memory_mib()} MiB'")
         run("SET TimeZone = 'UTC'")
         run("SET autoinstall_known_extensions = false")
         run("SET autoload_known_extensions = false")
         run("SET python_enable_replacements = false")
         run(f"SET temp_directory = {literal(self._spill.name)}")
+
+    def use_threads(self) -> None:
+        """Compute with all threads that there may be."""
+        threads = most_threads()
+        if threads is None:
+            self.duckdb.execute("RESET threads")
+        else:
+            self.duckdb.execute(f"SET threads = {threads}")
 
     @property
     def spill(self) -> Path:

@@ -76,7 +76,7 @@ class LockedSession(Session):
         left_out: list[Damage] | None = None,
         events: Events | None = None,
     ) -> None:
-        super().__init__(parts, overrides, 1, left_out, events)
+        super().__init__(parts, overrides, None, left_out, events)
         self._limits = limits or QueryLimits()
         self._staged_for: Asked | None = None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import duckdb
 
-from orket.errors import UsageError, WarehouseError
+from orket.errors import LimitReached, UsageError, WarehouseError
 from orket.records import DATASETS
 from orket.warehouse.damage import (
     Damage,
@@ -20,6 +20,7 @@ from orket.warehouse.damage import (
 )
 from orket.warehouse.event_index import Events
 from orket.warehouse.parts import ListedParts, partition_sweep
+from orket.warehouse.settings import MEMORY_VARIABLE, memory_mib
 from orket.warehouse.view_comments import comment_views
 from orket.warehouse.view_files import (
     VIEW_VERSION,
@@ -58,7 +59,7 @@ class Session:
         self,
         parts: ListedParts,
         overrides: Mapping[str, object],
-        threads: int,
+        threads: int | None,
         left_out: list[Damage] | None = None,
         events: Events | None = None,
     ) -> None:
@@ -189,6 +190,9 @@ class Session:
                 return act(self._views)
             except duckdb.InterruptException:
                 raise
+            except duckdb.OutOfMemoryException as error:
+                self.close()
+                raise _out_of_memory() from error
             except duckdb.Error as error:
                 self.close()
                 found = self._find_damage()
@@ -225,6 +229,13 @@ class Session:
             ]
         self._left_out += found
         return bool(self._parts["sweeps"])
+
+
+def _out_of_memory() -> LimitReached:
+    return LimitReached(
+        f"the views need more memory than {memory_mib()} MiB",
+        f"give them more with {MEMORY_VARIABLE}, or ask for one sweep",
+    )
 
 
 def _explain(error: duckdb.Error, found: Sequence[Damage]) -> WarehouseError:

@@ -177,7 +177,7 @@ class Warehouse:
         self,
         sweep_id: str | None = None,
         overrides: Mapping[str, object] | None = None,
-        threads: int = 1,
+        threads: int | None = None,
     ) -> Session:
         """DuckDB with all views, bound to one sweep's own parts when it is given.
 
@@ -192,7 +192,7 @@ class Warehouse:
         self,
         sweep_ids: Sequence[str],
         overrides: Mapping[str, object] | None = None,
-        threads: int = 1,
+        threads: int | None = None,
     ) -> Session:
         """The same over some sweeps, whatever else the warehouse holds."""
         return self._session(self._bound(sweep_ids), overrides or {}, threads)
@@ -219,7 +219,7 @@ class Warehouse:
         return Events(self.path, parts)
 
     def _session(
-        self, parts: ListedParts, overrides: Mapping[str, object], threads: int
+        self, parts: ListedParts, overrides: Mapping[str, object], threads: int | None
     ) -> Session:
         from orket.warehouse.session import Session
 

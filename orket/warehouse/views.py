@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,6 +35,9 @@ from orket.warehouse.view_files import (
     views_under,
 )
 
+_SMALL = 4 << 20
+"""Bytes of parts that one thread goes through while the views are bound."""
+
 
 class Views:
     """The views over these parts. Whatever fails is an error of DuckDB's own."""
@@ -42,13 +46,16 @@ class Views:
         self,
         parts: Parts,
         overrides: Mapping[str, object],
-        threads: int,
+        threads: int | None,
         attempts: Sequence[str] | None = None,
         *,
         is_lazy: bool = False,
         events: Events | None = None,
     ) -> None:
         """`attempts` limits the runs to these; None is all of them.
+
+        `threads` None is one for few rows, and as many as there may be for more: what
+        one more thread costs is more than small sweeps take. No result hangs on it.
 
         A lazy one binds a dataset when a view that reads it is computed, or on `bind`:
         its parts are not so much as opened before. `events` are those of the parts,
@@ -59,7 +66,8 @@ class Views:
         self._events = events
         self._overrides = dict(overrides)
         self._staged: set[str] = set()
-        self._opened = Connection(threads)
+        self._opened = Connection(threads or 1)
+        self._may_use_more = threads is None
         self.connection = self._opened.duckdb
         try:
             self._prepare()
@@ -121,8 +129,12 @@ class Views:
             kept = None
             if dataset == "events" and self._events is not None:
                 kept = self._events.folded(self._opened.spill)
-            bind_dataset(self.connection, dataset, self._parts[dataset], kept=kept)
+            parts = self._parts[dataset]
+            bind_dataset(self.connection, dataset, parts, kept=kept)
             self._bound.add(dataset)
+            if self._may_use_more and dataset != "events" and _size(parts) > _SMALL:
+                self._may_use_more = False
+                self._opened.use_threads()
 
     def forget(self, dataset: str) -> None:
         """Take the raw rows of a dataset away; views that are computed keep theirs."""
@@ -189,7 +201,9 @@ class Views:
         if not asked:
             return
         what_if = {**self._overrides, "include_polluted": "fill"}
-        with Views(self._parts, what_if, 1, is_lazy=True, events=self._events) as other:
+        with Views(
+            self._parts, what_if, None, is_lazy=True, events=self._events
+        ) as other:
             other.stage(["recommendation"])
             answers = other.connection.execute(
                 "SELECT sweep_id, model_id, minimum_viable_quant, best_value_quant "
@@ -200,3 +214,12 @@ class Views:
                 "INSERT INTO raw.recommendation_if_polluted VALUES (?, ?, ?, ?)",
                 list(answer),
             )
+
+
+def _size(parts: Sequence[Path]) -> int:
+    """The bytes of parts, as far as they are there."""
+    total = 0
+    for part in parts:
+        with suppress(OSError):
+            total += part.stat().st_size
+    return total

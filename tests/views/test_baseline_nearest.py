@@ -50,16 +50,18 @@ def draw_events(dice: random.Random) -> list[EventRow]:
         kind = dice.choice(
             ("BASELINE_PRUNE", "BASELINE_PRUNE", "BASELINE_PIN", "BASELINE_UNPIN")
         )
-        named = {"test_id": target.test_id, "model_id": "m", "quant_tag": "F16"}
+        is_prune = kind == "BASELINE_PRUNE"
         act = EventRow(
             event_id=f"act{number}",
             recorded_at=moment,
             event=kind,
             target_event_id=dice.choice((target.event_id, "not there")),
-            **(named if kind != "BASELINE_PRUNE" else {}),
+            test_id=None if is_prune else target.test_id,
+            model_id=None if is_prune else "m",
+            quant_tag=None if is_prune else "F16",
         )
         events.append(act)
-        if kind == "BASELINE_PRUNE" and dice.random() < 0.4:
+        if is_prune and dice.random() < 0.4:
             events.append(
                 EventRow(
                     event_id=f"undo{number}",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from orket.errors import WarehouseError
+from orket.errors import UsageError, WarehouseError
 from orket.exports.summary import render_summary
 from orket.records import DATASETS
 from orket.warehouse import Warehouse, kept
@@ -297,3 +297,21 @@ def test_sweeps_are_listed_in_their_order_whatever_was_listed_before(
     with pytest.raises(WarehouseError, match="no manifest"):
         warehouse.resolve("sweep-1")
     assert warehouse.resolve("sweep-") == "sweep-2"
+
+
+def test_no_result_hangs_on_threads_or_memory(golden, monkeypatch):
+    query = "SELECT summary FROM v1.summary ORDER BY sweep_id"
+    found = []
+    for threads, memory in ((1, "2048"), (2, "2048"), (5, "100")):
+        monkeypatch.setenv("ORKET_MEMORY_MIB", memory)
+        with Warehouse.open(golden).session(threads=threads) as session:
+            found.append(
+                [render_summary(row["summary"]) for row in session.rows(query)]
+            )
+    assert found[0] == found[1] == found[2]
+
+
+def test_memory_that_is_too_little_or_no_number_is_told(golden, monkeypatch):
+    monkeypatch.setenv("ORKET_MEMORY_MIB", "much")
+    with pytest.raises(UsageError, match="ORKET_MEMORY_MIB is 'much'"):
+        Warehouse.open(golden).session()
