@@ -219,9 +219,9 @@ def test_a_folder_that_cannot_be_read_is_no_empty_warehouse(two_sweeps, place):
     folder.write_bytes(b"")
     with (
         pytest.raises(WarehouseError, match=f"{folder} cannot be read as a folder"),
-        two_sweeps.session(),
+        two_sweeps.session() as session,
     ):
-        pass
+        session.rows(f"SELECT 1 FROM raw.{place.partition('/')[0]}")
 
 
 def test_a_row_that_breaks_a_view_is_named_with_its_sweep_and_part(two_sweeps):
