@@ -14,12 +14,13 @@ class Connection:
     """DuckDB in memory, which spills into a private folder that goes with it."""
 
     def __init__(self, threads: int | None = None) -> None:
+        memory = memory_mib()
         self._spill = tempfile.TemporaryDirectory(prefix="orket-duckdb-")
         self.duckdb = duckdb.connect(":memory:")
         run = self.duckdb.execute
         if threads is not None:
             run(f"SET threads = {threads}")
-        run(f"SET memory_limit = '{memory_mib()} MiB'")
+        run(f"SET memory_limit = '{memory} MiB'")
         run("SET TimeZone = 'UTC'")
         run("SET autoinstall_known_extensions = false")
         run("SET autoload_known_extensions = false")

@@ -302,7 +302,7 @@ def test_sweeps_are_listed_in_their_order_whatever_was_listed_before(
 def test_no_result_hangs_on_threads_or_memory(golden, monkeypatch):
     query = "SELECT summary FROM v1.summary ORDER BY sweep_id"
     found = []
-    for threads, memory in ((1, "2048"), (2, "2048"), (5, "100")):
+    for threads, memory in ((1, "200"), (2, "2048"), (5, "2048")):
         monkeypatch.setenv("ORKET_MEMORY_MIB", memory)
         with Warehouse.open(golden).session(threads=threads) as session:
             found.append(
