@@ -61,12 +61,11 @@ def read_scope(path: Path) -> Any:
 def load_answers(
     warehouse: Warehouse, sweep_id: str, overrides: Mapping[str, object]
 ) -> list[dict[str, Any]]:
-    """What is advised of each model, without the rest of the summary."""
-    with warehouse.session(sweep_id, overrides) as session:
-        return session.rows(
-            "SELECT * FROM v1.recommendation WHERE sweep_id = ? ORDER BY model_id",
-            [sweep_id],
-        )
+    """What is advised of each model: the rows of `v1.recommendation`."""
+    from orket.warehouse.kept import read_sweeps
+
+    found = list(read_sweeps(warehouse, [sweep_id], overrides))
+    return found[0].answers if found else []
 
 
 def check_scope(

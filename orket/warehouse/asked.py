@@ -18,7 +18,9 @@ _PLAIN_FUNCTIONS = frozenset(
     ("generate_series", "json_each", "json_tree", "range", "repeat", "unnest")
 )
 """Table functions that read no catalogue and no table that a text names."""
-_ALWAYS_THERE = frozenset(("policy_default", "policy_override", "what_if"))
+_ALWAYS_THERE = frozenset(
+    ("policy_default", "policy_override", "task_scope", "what_if")
+)
 """Raw tables that are filled whatever is computed."""
 _CATALOGUES = ("information_schema", "pg_catalog")
 _CATALOGUE_TABLES = ("duckdb_", "pg_", "pragma_", "sqlite_")

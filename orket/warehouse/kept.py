@@ -1,9 +1,10 @@
 """What the views say of a whole sweep, kept so that looking again costs a small file.
 
-The cut is where everything has been decided: the row of `v1.summary` and that of
-`v1.stability_kpi`. They hang on the sweep's own parts, on the events that bear on it,
-and on the code that judges; a kept file names all three, and counts only while they
-are the same. A what-if is kept apart; one that moves the moment of events is not kept.
+The cut is where everything has been decided: the row of `v1.summary`, that of
+`v1.stability_kpi` and those of `v1.recommendation`. They hang on the sweep's own parts,
+on the events that bear on it, and on the code that judges; a kept file names all three,
+and counts only while they are the same. A what-if is kept apart; one that moves the
+moment of events is not kept.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class SweepRows(msgspec.Struct, frozen=True):
     """By its ruling manifest, UTC without a zone."""
     kpi: dict[str, Any]
     """Its row of `v1.stability_kpi`."""
+    answers: list[dict[str, Any]]
+    """Its rows of `v1.recommendation`, by model."""
     summary: dict[str, Any]
     """The struct that `v1.summary` has for it."""
 
@@ -56,6 +59,7 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
     watermark: str
     started_us: int
     kpi: msgspec.Raw
+    answers: msgspec.Raw
     summary: msgspec.Raw
 
 
@@ -125,7 +129,11 @@ class _Shelf:
             ):
                 return None, size
             rows = SweepRows(
-                sweep_id, started_at, _unpack(kept.kpi), _unpack(kept.summary)
+                sweep_id,
+                started_at,
+                _DECODER.decode(kept.kpi),
+                _DECODER.decode(kept.answers),
+                _DECODER.decode(kept.summary),
             )
         except (msgspec.DecodeError, OverflowError, ValueError):
             return None, size
@@ -143,6 +151,7 @@ class _Shelf:
                 self._events.watermark(rows.sweep_id, rows.started_at),
                 (rows.started_at - _EPOCH) // timedelta(microseconds=1),
                 _pack(rows.kpi),
+                _pack(rows.answers),
                 _pack(rows.summary),
             )
         except TypeError:
@@ -193,28 +202,28 @@ def _derive(
     with warehouse.session_over(sweep_ids, overrides) as session:
         summaries = session.rows("SELECT sweep_id, summary FROM v1.summary")
         kpis = session.rows("SELECT * FROM v1.stability_kpi")
+        answers = session.rows("SELECT * FROM v1.recommendation ORDER BY model_id")
         starts = session.rows("SELECT sweep_id, started_at FROM v1.manifest")
     is_whole = warehouse.count_left_out() == before
     kpi_of = {row["sweep_id"]: row for row in kpis}
     start_of = {row["sweep_id"]: row["started_at"] for row in starts}
     for row in summaries:
         sweep_id = row["sweep_id"]
-        rows = SweepRows(sweep_id, start_of[sweep_id], kpi_of[sweep_id], row["summary"])
+        rows = SweepRows(
+            sweep_id,
+            start_of[sweep_id],
+            kpi_of[sweep_id],
+            [answer for answer in answers if answer["sweep_id"] == sweep_id],
+            row["summary"],
+        )
         if is_whole:
             shelf.put(rows)
         yield rows
 
 
-def _pack(row: Mapping[str, Any]) -> msgspec.Raw:
-    """A row as MessagePack. Raises TypeError for what would not come back the same."""
+def _pack(row: Mapping[str, Any] | list[dict[str, Any]]) -> msgspec.Raw:
+    """Rows as MessagePack. Raises TypeError for what would not come back the same."""
     return msgspec.Raw(msgspec.msgpack.encode(_plain(row)))
-
-
-def _unpack(content: msgspec.Raw) -> dict[str, Any]:
-    row = _DECODER.decode(content)
-    if not isinstance(row, dict):
-        raise ValueError("not a row")
-    return row
 
 
 def _plain(value: Any) -> Any:

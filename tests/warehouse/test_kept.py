@@ -93,11 +93,14 @@ def test_rows_are_the_same_derived_together_kept_and_derived_alone(
             for row in session.rows("SELECT sweep_id, summary FROM v1.summary")
         }
         kpis = session.rows("SELECT * FROM v1.stability_kpi ORDER BY sweep_id")
+        answers = session.rows("SELECT * FROM v1.recommendation ORDER BY ALL")
     first, second = read(warehouse), read(warehouse)
     assert derived == [warehouse.sweep_ids()], "the second time all was kept"
     assert first == second
     assert {name: render_summary(row.summary) for name, row in second.items()} == views
     assert [second[name].kpi for name in sorted(second)] == kpis
+    kept_answers = [row for name in sorted(second) for row in second[name].answers]
+    assert kept_answers == answers
     shutil.rmtree(tmp_path / "w" / ".derived")
     (alone,) = read_sweeps(warehouse, ["baselines"])
     assert alone == first["baselines"]
