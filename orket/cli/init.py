@@ -28,8 +28,8 @@ def init(subject: str, chosen: SweepOptions, output: str) -> None:
 
     Nothing is run, and a file that is there is not written over.
     """
+    from orket.planning.neutral import NEUTRAL_PRESET
     from orket.planning.preset_text import render_preset
-    from orket.planning.subject import NEUTRAL_PRESET
 
     preset = load_chosen_preset(subject, chosen)
     if preset.name != NEUTRAL_PRESET:

@@ -72,10 +72,10 @@ def plan_fitting(
     nothing fits.
     """
     from orket.planning.fit import FITS, GPU_AND_RAM
+    from orket.planning.neutral import NEUTRAL_PRESET
     from orket.planning.plan import build_plan
     from orket.planning.preset import Change, override
     from orket.planning.served import SERVED
-    from orket.planning.subject import NEUTRAL_PRESET
     from orket.planning.survey import say_unfit, survey_plan
 
     asked_for = preset.table.models[0].quants

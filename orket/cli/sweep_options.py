@@ -151,9 +151,10 @@ def load_chosen_preset(name: str | None, chosen: SweepOptions) -> Preset:
 
     Raises UsageError, and ServerError where a server has to be asked and is not there.
     """
+    from orket.planning.neutral import NEUTRAL_PRESET
     from orket.planning.preset import load_preset, override
     from orket.planning.served import fill_subject
-    from orket.planning.subject import NEUTRAL_PRESET, find_subject, is_model_name
+    from orket.planning.subject import find_subject, is_model_name
 
     if chosen.server.get("serve_cmd") and (name is None or is_model_name(name)):
         return _served_model(name, chosen)
@@ -190,8 +191,8 @@ def _served_provider(command: str) -> str:
 
 def _served_model(name: str | None, chosen: SweepOptions) -> Preset:
     """A model that a command serves, by the quants that the options name."""
+    from orket.planning.neutral import NEUTRAL_PRESET
     from orket.planning.preset import Change, load_preset, override
-    from orket.planning.subject import NEUTRAL_PRESET
 
     model = name or _one_model(chosen)
     if model is None:
@@ -213,9 +214,9 @@ def _served_model(name: str | None, chosen: SweepOptions) -> Preset:
 
 def _side_by_side(chosen: SweepOptions) -> Preset:
     """One model at several servers, one for each quant, as --url names them."""
+    from orket.planning.neutral import NEUTRAL_PRESET
     from orket.planning.preset import load_preset, override
     from orket.planning.side_by_side import fill_servers
-    from orket.planning.subject import NEUTRAL_PRESET
     from orket.quants import canonical_tag
 
     pairs, _ = _read_urls(chosen.urls)

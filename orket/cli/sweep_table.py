@@ -75,7 +75,7 @@ def _headline(summary: Document) -> str:
 
 
 def _is_neutral(summary: Document) -> bool:
-    from orket.planning.subject import NEUTRAL_PRESET
+    from orket.planning.neutral import NEUTRAL_PRESET
 
     return bool(summary["preset"] == NEUTRAL_PRESET)
 

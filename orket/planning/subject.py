@@ -22,8 +22,6 @@ from orket.providers.registry import DEFAULT_URLS, EMBEDDED
 from orket.text import nearest
 from orket.urls import without_secret
 
-NEUTRAL_PRESET = "any-model"
-"""Bank `core`, ordinary thresholds, no demo settings."""
 OLLAMA = "ollama"
 OLLAMA_HOST = "OLLAMA_HOST"
 OLLAMA_PORT = 11434

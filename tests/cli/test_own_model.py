@@ -14,10 +14,11 @@ from orket.cli.main import run_command
 from orket.errors import UsageError
 from orket.mockserver import MockModel, MockServer, Profile
 from orket.planning.kept import keep_preset, restore_preset
+from orket.planning.neutral import NEUTRAL_PRESET
 from orket.planning.plan import build_plan
 from orket.planning.preset import Change, load_preset, override
 from orket.planning.served import fill_subject
-from orket.planning.subject import NEUTRAL_PRESET, Subject
+from orket.planning.subject import Subject
 from orket.providers.options import ServerOptions
 from orket.providers.recognise import recognise
 from orket.records import RunRecord

@@ -11,7 +11,7 @@ from orket.cli.sweep_table import print_sweep
 from orket.exports.figures import seconds, size
 from orket.exports.quant_model import RunCounts
 from orket.exports.summary import summary_document
-from orket.planning.subject import NEUTRAL_PRESET
+from orket.planning.neutral import NEUTRAL_PRESET
 from tests.summary_rows import part_row, quant_row, summary_row
 
 

@@ -8,10 +8,11 @@ from orket.machine.memory import FreeMemory
 from orket.mockserver import MockModel, MockServer, Profile
 from orket.planning import survey as rooms
 from orket.planning.fit import FITS, GPU_AND_RAM, TOO_LARGE, UNKNOWN
+from orket.planning.neutral import NEUTRAL_PRESET
 from orket.planning.plan import build_plan
 from orket.planning.preset import Change, load_preset, override
 from orket.planning.served import fill_subject
-from orket.planning.subject import NEUTRAL_PRESET, Subject
+from orket.planning.subject import Subject
 from orket.planning.survey import HELD, Survey, say_unfit, survey_plan
 
 GIB = 2**30
