@@ -35,9 +35,8 @@ from benchmarks.advice_worlds import (
 )
 from orket.evidence import retention_table
 from orket.planning.rounds import ADAPTIVE, PROOF, cut_rounds
-from orket.records import DATASETS, EventRow, PlannedRun
+from orket.records import EventRow, PlannedRun
 from orket.warehouse import Warehouse
-from orket.warehouse.session import Session
 
 GRID_REPETITIONS = 3
 MOST_ROUNDS = 60
@@ -138,12 +137,7 @@ def simulate(
 
 def _look(warehouse: Warehouse, names: Sequence[str]) -> list[dict[str, Any]]:
     """What the view says of these sweeps; those that ended are not read again."""
-    parts = {
-        dataset: [part for name in names for part in warehouse.parts(dataset, name)]
-        for dataset in DATASETS
-    }
-    parts["events"] = warehouse.parts("events")
-    with Session(parts, {}, threads=1) as session:
+    with warehouse.session_over(names, threads=1) as session:
         return session.rows("SELECT * FROM v1.next_round ORDER BY sweep_id")
 
 
