@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orket.errors import UsageError
+from orket.planning.neutral import NEUTRAL_PRESET as NEUTRAL_PRESET
 from orket.planning.preset import known_presets
 from orket.providers.contract import ServerOptions
 from orket.providers.recognise import recognise

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from orket.exports.json_text import plain_decimal
-from orket.planning.subject import NEUTRAL_PRESET
+from orket.planning.neutral import NEUTRAL_PRESET
 from orket.text import printable
 
 OPTIONS = {
