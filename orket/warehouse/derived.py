@@ -110,7 +110,10 @@ def write_kept(path: Path, content: bytes) -> bool:
     hidden = path.with_name(f".{time_ordered_id()}.tmp")
     checksum = hashlib.sha256(content).digest()
     try:
-        path.parent.mkdir(exist_ok=True)
+        if not path.parent.is_dir():
+            path.parent.mkdir(exist_ok=True)
+            # A warehouse may lie in a repository, what is derived from it should not.
+            (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
         # Not synced: what a power cut tears does not fit its checksum.
         hidden.write_bytes(_MAGIC + checksum + content)
         os.replace(hidden, path)

@@ -11,7 +11,7 @@ import msgspec
 
 from orket.warehouse.connection import Connection, literal
 from orket.warehouse.derived import Stat, write_kept
-from orket.warehouse.event_index import MOST_LOOSE, Index, IndexedPart
+from orket.warehouse.event_parts import MOST_LOOSE, Index, IndexedPart
 from orket.warehouse.raw import bind_dataset, unbind_dataset
 
 _READ = (

@@ -17,7 +17,7 @@ from orket.errors import UsageError, WarehouseError
 from orket.exports.summary import render_summary
 from orket.records import DATASETS
 from orket.warehouse import Warehouse, kept
-from orket.warehouse.event_index import MOST_LOOSE
+from orket.warehouse.event_parts import MOST_LOOSE
 from orket.warehouse.history import read_history
 from orket.warehouse.kept import SweepRows, read_sweeps
 from orket.warehouse.view_files import datasets_under, view_files, views_under
@@ -221,7 +221,7 @@ def test_two_processes_at_once_write_the_same(warehouse):
     assert first == second
     assert [row["sweep_id"] for row in json.loads(first)] == ["sweep-1", "sweep-2"]
     left = {path.name[:6] for path in (warehouse.path / ".derived").iterdir()}
-    assert left <= {"sweep-", "events", "starts"}
+    assert left <= {".gitig", "sweep-", "events", "starts"}
 
 
 def test_the_history_is_that_of_the_view(golden):

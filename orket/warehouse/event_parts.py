@@ -1,0 +1,51 @@
+"""What is known of each part of events, and the file in which their rows are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from orket.warehouse.derived import KeptRows, Stat, read_kept
+
+MOST_LOOSE = 8
+"""So many parts are opened beside the kept file before it is written anew."""
+
+
+class IndexedPart(msgspec.Struct, frozen=True, array_like=True):
+    """A part of events, and what it may bear on."""
+
+    stat: Stat
+    earliest_us: int | None
+    """Its first event of governance, us since 1970; NULL: it has none."""
+    sweeps: tuple[str, ...]
+    """Sweeps of which it has another event."""
+
+
+class Index(msgspec.Struct, frozen=True, array_like=True):
+    """All parts of events of a warehouse, as the kept file of this name has them."""
+
+    code: str
+    parts: tuple[IndexedPart, ...]
+    file: str
+    """Name of the file that holds the rows of the first `folded` parts; '' is none."""
+    folded: int
+
+    def is_complete(self, folder: Path, parts: int) -> bool:
+        """Whether all parts are known, and enough of their rows are together."""
+        return (
+            len(self.parts) == parts
+            and parts - self.folded <= MOST_LOOSE
+            and (not self.file or (folder / self.file).exists())
+        )
+
+    def copy_rows(self, folder: Path, spill: Path) -> KeptRows | None:
+        """The rows that are kept together, copied to `spill`; None where none are."""
+        content = read_kept(folder / self.file) if self.file else None
+        if content is None:
+            return None
+        # A copy: another process may write another file and take this one away.
+        place = spill / "events.parquet"
+        place.write_bytes(content)
+        names = [part.stat.name for part in self.parts[: self.folded]]
+        return KeptRows(place, frozenset(names))
