@@ -136,6 +136,7 @@ def make_manifest(
     policy: Policy | None = None,
     profile: str | None = "quiet",
     digest: str | None = None,
+    endpoint: str | None = None,
 ) -> SweepRow:
     """The manifest of a sweep whose plan is exactly these runs."""
     models = sorted({run.model_id for run in runs})
@@ -158,6 +159,7 @@ def make_manifest(
             ModelEntry(
                 model_id=model,
                 provider="embedded",
+                endpoint=endpoint,
                 locality="child",
                 server_logical_cpus=2,
                 cpu_only=True,

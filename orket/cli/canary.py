@@ -60,7 +60,7 @@ def canary(
     from orket.planning.plan import CANARY_ONLY, build_plan
     from orket.planning.profiles import check_profile_name
     from orket.planning.served import fill_served
-    from orket.sweep.judge import read_canary
+    from orket.sweep.judge import read_gate
 
     if save_profile:
         check_profile_name(save_profile)
@@ -69,7 +69,7 @@ def canary(
     outcome = run_plan(plan, store)
     if outcome.status == "INTERRUPTED":
         ctx.exit(explain_interrupt(plan.sweep_id, store, outcome.calls, None))
-    rows = read_canary(store, plan.sweep_id)
+    rows = read_gate(store, plan.sweep_id).rows
     show = _shown if choose_format(output_format) == "table" else _measured
     print_rows(list(map(show, rows)), _COLUMNS, output_format, layout="fit")
     if outcome.failed_canaries:

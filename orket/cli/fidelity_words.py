@@ -6,7 +6,7 @@ how good a quant is: that is for adherence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orket.exports.figures import words
@@ -20,7 +20,17 @@ _FINEST_DIGITS = 7
 def fidelity_words(session: Document) -> Iterator[str]:
     """A sentence for the quants that it holds for, and what the tasks cannot see."""
     quants = [quant for quant in session["per_quant"] if quant["fidelity"]]
-    found = {quant["quant_tag"]: quant["fidelity"] for quant in quants}
+    yield from _found_words({quant["quant_tag"]: quant["fidelity"] for quant in quants})
+    for quant in quants:
+        if line := _unseen(quant, session):
+            yield line
+    for quant in quants:
+        if line := _disagreement(quant):
+            yield line
+
+
+def _found_words(found: Mapping[str, Document]) -> Iterator[str]:
+    """What was found of each quant, a sentence for all of which it holds."""
     if any(entry["status"] == "DETERMINISM_LOST" for entry in found.values()):
         reference = next(iter(found.values()))["reference_quant_tag"]
         yield (
@@ -33,9 +43,17 @@ def fidelity_words(session: Document) -> Iterator[str]:
             said.setdefault(_sentence(entry), []).append(tag)
     for sentence, tags in said.items():
         yield _said_of(tags, sentence)
-    for quant in quants:
-        if line := _unseen(quant, session):
-            yield line
+
+
+def row_words(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The same sentences from rows of v1.fidelity, of a sweep that still runs."""
+    models: dict[str, dict[str, Document]] = {}
+    for row in rows:
+        entry = {**row, "same_top": row["same_top_ppm"]}
+        models.setdefault(row["model_id"], {})[row["quant_tag"]] = entry
+    for model_id, found in models.items():
+        named = f"{model_id}: " if len(models) > 1 else ""
+        yield from (f"{named}{line}" for line in _found_words(found))
 
 
 def share(part: int, whole: int) -> str:
@@ -67,8 +85,10 @@ def _sentence(entry: Document) -> str:
     if entry["level"] == "DIVERGENCE":
         why = words(entry["reason"])
         kept = entry["kept_prompts"]
+        how_many = f"{share(kept, prompts)}; " if 0 < kept < prompts else ""
         return (
-            f" keeps {kept} of {prompts} of {reference}'s answers word for word ({why})"
+            f" keeps {kept} of {prompts} of {reference}'s answers word for word "
+            f"({how_many}{why}){_parting(entry)}"
         )
     if entry["same_top"] is None:
         return (
@@ -86,9 +106,42 @@ def _sentence(entry: Document) -> str:
     text = (
         f" picks the same next token as {reference} {where}{until} and keeps "
         f"{entry['kept_prompts']} of {prompts} answers word for word{follows}"
+        f"{_parting(entry)}"
     )
     partial = entry["status"] == "PARTIAL"
     return f"{text}; {words(entry['reason'])}" if partial else text
+
+
+def _parting(entry: Document) -> str:
+    """Where the answers that are not kept leave the reference's; empty if not known."""
+    median, earliest = entry.get("median_difference"), entry.get("earliest_difference")
+    if median is None:
+        return ""
+    unit = str(entry["difference_unit"]).lower()
+    first = "" if earliest == median else f", the earliest at {unit} {earliest}"
+    return f"; the others part from it at {unit} {median} in the median{first}"
+
+
+def _disagreement(quant: Document) -> str | None:
+    """Where adherence and fidelity say different things of a quant."""
+    entry, tag, pairs = quant["fidelity"], quant["quant_tag"], quant["pairs"]
+    kept, prompts = entry["kept_prompts"], entry["prompts"]
+    reference = entry["reference_quant_tag"]
+    if entry.get("disagreement") == "FAITHFUL_BUT_FAILS":
+        return (
+            f"Fidelity and tasks disagree on {tag}: it keeps {kept} of {prompts} "
+            f"answers word for word, and loses {pairs['flips_lost']} of the "
+            f"{pairs['baseline_passes']} tasks that {reference} did. Trust the tasks: "
+            "the prompts that were followed are not like those it loses."
+        )
+    if entry.get("disagreement") == "DIFFERS_BUT_PASSES":
+        return (
+            f"Fidelity and tasks disagree on {tag}: it changes {prompts - kept} of "
+            f"{prompts} answers, and loses none of the {pairs['baseline_passes']} "
+            f"tasks that {reference} did. Either it says the same in other words, or "
+            "the checks do not look where it differs: read some of its answers."
+        )
+    return None
 
 
 def _unseen(quant: Document, session: Document) -> str | None:

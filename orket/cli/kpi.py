@@ -31,6 +31,8 @@ _SLO_OF = {"slo_determinism_rate": "determinism_rate", "determinism_rate": None}
 """The determinism objective reads bucket logic under a fixed seed, not all groups."""
 
 _COLUMNS = ("kpi", "value", "count", "of", "objective", "target", "met")
+_SHOWN = ("kpi", "value", "count", "of", "goal", "met")
+"""A table says objective and target in one."""
 
 
 @click.command()
@@ -67,7 +69,9 @@ def kpi(
         if choose_format(output_format) != "table":
             print_rows([], _COLUMNS, output_format)
         return
-    print_rows(list(_kpi_rows(row)), _COLUMNS, output_format)
+    rows = list(_kpi_rows(row))
+    is_table = choose_format(output_format) == "table"
+    print_rows(rows, _SHOWN if is_table else _COLUMNS, output_format)
     if check:
         _check(row["slo"])
 
@@ -94,13 +98,15 @@ def _kpi_rows(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     objectives = {slo["name"]: slo for slo in row["slo"]}
     for name, count, total in _KPIS:
         slo = objectives.get(_SLO_OF.get(name, name) or "")
+        target = _ratio(slo["target_ppm"]) if slo else None
         yield {
             "kpi": name,
             "value": _ratio(row[f"{name}_micro"]),
             "count": row[count],
             "of": row[total],
             "objective": slo["comparison"] if slo else None,
-            "target": _ratio(slo["target_ppm"]) if slo else None,
+            "target": target,
+            "goal": f"{slo['comparison']} {show_value(target)}" if slo else None,
             "met": slo["met"] if slo else None,
         }
 

@@ -47,8 +47,9 @@ def print_rows(
     """Print `rows` as `table`, `json` or `csv`.
 
     None is a table on a terminal and CSV in a pipe. A missing key is an empty cell.
-    A table never breaks the column `rigid`; those of `droppable` are left out, the
-    first one first, where the terminal is too narrow for all.
+    Where the terminal is too narrow, the columns of `droppable` are left out, the first
+    one first; then cells are broken between words, never in the column `rigid`; where
+    that is not enough either, each row is told in a line and what is known below it.
     """
     named = [(c, c) if isinstance(c, str) else c for c in columns]
     chosen = choose_format(output_format)
@@ -196,19 +197,67 @@ def _print_for_person(
     rigid: str | None,
     droppable: Sequence[str],
 ) -> None:
-    table = _build_table(rows, named, title, rigid)
+    table, every = _build_table(rows, named, title, rigid), named
     for dropped in droppable:
         if table_width(table) <= screen_width():
             break
         named = [(key, header) for key, header in named if key != dropped]
         table = _build_table(rows, named, title, rigid)
-    is_too_wide = layout == "fit" and table_width(table) > screen_width()
-    if rows and (layout == "blocks" or is_too_wide):
+    is_too_wide = table_width(table) > screen_width()
+    if rows and (layout == "blocks" or (layout == "fit" and is_too_wide)):
         _print_blocks(rows, named)
-        return
-    only = [(key, header) for key, header in named if key == rigid]
-    least = table_width(_build_table(rows, only, None, rigid)) if only else 0
-    print_table(table, least)
+    elif not is_too_wide or not rows:
+        print_table(table)
+    elif widths := _fold_columns(rows, named, rigid):
+        print_table(_build_table(rows, named, title, rigid, widths))
+    else:
+        _print_stack(rows, every, rigid)
+
+
+def _fold_columns(
+    rows: Sequence[Row], named: Sequence[tuple[str, str]], rigid: str | None
+) -> list[int] | None:
+    """Widths in which every cell is broken between words; None where they are too many.
+
+    Room that is left goes to the columns that would need the least of it first.
+    """
+    cells = [
+        [header, *(show_value(row.get(key), "-") for row in rows)]
+        for key, header in named
+    ]
+    whole = [max(map(len, column)) for column in cells]
+    widths = [
+        most
+        if key == rigid
+        else max(len(word) for cell in column for word in cell.split() or [""])
+        for (key, _), column, most in zip(named, cells, whole, strict=True)
+    ]
+    narrow = table_width(_build_table(rows, named, None, rigid, whole))
+    left = screen_width() - sum(widths) - (narrow - sum(whole))
+    if left < 0:
+        return None
+    order = sorted(range(len(widths)), key=lambda place: whole[place] - widths[place])
+    for rest, place in enumerate(order):
+        more = min(whole[place] - widths[place], left // (len(order) - rest))
+        widths[place] += more
+        left -= more
+    return widths
+
+
+def _print_stack(
+    rows: Sequence[Row], named: Sequence[tuple[str, str]], rigid: str | None
+) -> None:
+    """Of each row one line that says which it is, and below it all that is known."""
+    first = rigid or named[0][0]
+    for row in rows:
+        print_prose(show_value(row.get(first), "-"))
+        told = [
+            f"{header} {value}"
+            for key, header in named
+            if key != first and (value := show_value(row.get(key)))
+        ]
+        if told:
+            print_prose(f"  {', '.join(told)}")
 
 
 def _print_blocks(rows: Sequence[Row], named: Sequence[tuple[str, str]]) -> None:
@@ -221,16 +270,14 @@ def _print_blocks(rows: Sequence[Row], named: Sequence[tuple[str, str]]) -> None
             click.echo(f"{label:<{width}} {show_value(row.get(key), '-')}")
 
 
-def _widest(values: Iterable[object]) -> int:
-    return max((len(show_value(value)) for value in values), default=0)
-
-
 def _build_table(
     rows: Sequence[Row],
     named: Sequence[tuple[str, str]],
     title: str | None,
     rigid: str | None = None,
+    widths: Sequence[int] | None = None,
 ) -> Table:
+    """A rich table; with `widths` one whose columns are folded to them."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -239,8 +286,12 @@ def _build_table(
         title=Text(printable(title)) if title else None,
         title_justify="left",
         box=box.SIMPLE_HEAD,
+        padding=(0, 1) if widths is None else (0, 1, 0, 0),
+        pad_edge=widths is None,
+        show_edge=widths is None,
+        collapse_padding=widths is not None,
     )
-    for key, header in named:
+    for place, (key, header) in enumerate(named):
         values = [row.get(key) for row in rows]
         numeric = any(v is not None for v in values) and all(map(_is_number, values))
         table.add_column(
@@ -248,7 +299,7 @@ def _build_table(
             justify="right" if numeric else "left",
             overflow="ignore" if key == rigid else "fold",
             no_wrap=key == rigid,
-            min_width=_widest(values) if key == rigid else None,
+            width=widths[place] if widths else None,
         )
     for row in rows:
         table.add_row(*(Text(show_value(row.get(key), "-")) for key, _ in named))

@@ -9,6 +9,9 @@ import click
 from orket.cli.options import format_option
 from orket.cli.output import print_line, print_rows
 
+_DROPPABLE = ("repetitions", "bank", "models")
+"""What a narrow terminal goes without; `orket presets NAME` tells it."""
+
 
 @click.command()
 @click.argument("name", required=False)
@@ -23,7 +26,7 @@ def presets(name: str | None, controls: bool, output_format: str | None) -> None
         print_rows(_profile_rows(), ["name", "title", "path"], output_format)
         return
     columns = ["name", "title", "provider", "models", "quants", "bank", "repetitions"]
-    print_rows(_preset_rows(), columns, output_format)
+    print_rows(_preset_rows(), columns, output_format, droppable=_DROPPABLE)
 
 
 def _show(name: str, controls: bool) -> None:

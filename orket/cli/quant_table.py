@@ -26,6 +26,10 @@ _LEGEND = f"{_USE} the advice, {_SHOWN} smallest shown, {_PASSES} smallest that 
 _ALIKE_LEGEND = f"{_ALIKE} not to be told from the baseline quant by these tasks"
 
 
+LEAST_VERDICT = 14
+"""Characters of a line of reasons: broken after every word nobody reads them."""
+
+
 class _Column(NamedTuple):
     header: str
     show: Callable[[Document, Document], str]
@@ -40,12 +44,16 @@ def print_quants(session: Document) -> None:
     Where the terminal is too narrow, with short words and fewer columns; only the
     reasons of a quant that is out may then take a second line.
     """
-    table = _build_table(session, _WIDE)
+    figures = _figures(session)
+    table = _build_table(session, (_QUANT, *figures, _QUALITY, _VERDICT))
     if table_width(table) <= screen_width():
         print_table(table)
         _explain_alike(session)
         return
-    for columns in _NARROW:
+    figures = [_SHORT_SAME if column == _SAME else column for column in figures]
+    for dropped in (None, *_DROPPED):
+        figures = [column for column in figures if column != dropped]
+        columns = (_SHORT_QUANT, *figures, _SHORT_QUALITY, _SHORT_VERDICT)
         table = _build_table(session, columns)
         if least_width(table) <= screen_width():
             break
@@ -66,18 +74,12 @@ def _build_table(session: Document, columns: tuple[_Column, ...]) -> Table:
 
     frontier = session["efficiency_frontier"]
     quants = session["per_quant"]
-    is_narrow = columns is not _WIDE
-    if not is_narrow and any(
-        quant["fidelity"] and _same(quant, {}) for quant in quants
-    ):
-        columns = (*_WIDE[:_AFTER_ADHERENCE], _SAME, *_WIDE[_AFTER_ADHERENCE:])
-    if not is_narrow and any(without_level(tag) != tag for tag in map(_tag, quants)):
-        columns = (*columns[:_AFTER_SIZE], _KV, *columns[_AFTER_SIZE:])
+    is_narrow = columns[-1] is _SHORT_VERDICT
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
-        padding=(0, 1, 0, 0) if is_narrow else (0, 1),
+        padding=0 if is_narrow else (0, 1),
     )
     for column in columns:
         cells = [printable(column.show(quant, session)) for quant in quants]
@@ -85,7 +87,7 @@ def _build_table(session: Document, columns: tuple[_Column, ...]) -> Table:
             Text(column.header),
             justify="left" if column.is_left else "right",
             no_wrap=not column.can_wrap,
-            min_width=None
+            min_width=LEAST_VERDICT
             if column.can_wrap
             else max(map(len, [column.header, *cells])),
         )
@@ -138,6 +140,10 @@ def _bits(quant: Document, session: Document) -> str:
 
 def _size(quant: Document, session: Document) -> str:
     return size(quant["model_bytes"])
+
+
+def _memory(quant: Document, session: Document) -> str:
+    return size(quant["peak_memory_bytes"])
 
 
 def _kv_size(quant: Document, session: Document) -> str:
@@ -226,33 +232,37 @@ def _shorten(code: str) -> str:
     return known.short if known and known.short else words(code)
 
 
-_WIDE = (
-    _Column("quant", _quant, is_left=True),
-    _Column("bpw", _bits),
-    _Column("size", _size),
-    _Column("adherence %", _adherence),
-    _Column("latency", _latency),
-    _Column("tokens/s", _speed),
-    _Column("runs", _runs),
-    _Column("quality", _quality, is_left=True),
-    _Column("eligible", _verdict, is_left=True),
-)
-_AFTER_SIZE, _AFTER_ADHERENCE = 3, 4
+def _figures(session: Document) -> list[_Column]:
+    """The columns between the name and the verdict, as far as there is anything."""
+    quants = session["per_quant"]
+    left_out = {
+        column
+        for column in (_KV, _MEMORY, _SAME)
+        if not any(column.show(quant, session) not in ("", "-") for quant in quants)
+    }
+    if not any(without_level(_tag(quant)) != _tag(quant) for quant in quants):
+        left_out.add(_KV)
+    return [column for column in _FIGURES if column not in left_out]
+
+
+_QUANT = _Column("quant", _quant, is_left=True)
+_BITS = _Column("bpw", _bits)
+_SIZE = _Column("size", _size)
 _KV = _Column("KV cache", _kv_size)
 """Only where quants are asked at levels: the same weights take another memory."""
+_MEMORY = _Column("memory", _memory)
+_ADHERENCE = _Column("adherence %", _adherence)
 _SAME = _Column("same token %", _same)
-"""Only where fidelity was measured, and there is room for it."""
+"""Only where fidelity was measured."""
+_LATENCY = _Column("latency", _latency)
+_SPEED = _Column("tokens/s", _speed)
+_RUNS = _Column("runs", _runs)
+_FIGURES = (_BITS, _SIZE, _KV, _MEMORY, _ADHERENCE, _SAME, _LATENCY, _SPEED, _RUNS)
+_QUALITY = _Column("quality", _quality, is_left=True)
+_VERDICT = _Column("eligible", _verdict, is_left=True)
 _SHORT_QUANT = _Column("quant", _marked_quant, is_left=True)
+_SHORT_SAME = _Column("same %", _same)
 _SHORT_QUALITY = _Column("quality", _short_quality, is_left=True)
 _SHORT_VERDICT = _Column("eligible", _short_verdict, is_left=True, can_wrap=True)
-_NARROW = tuple(
-    (_SHORT_QUANT, *figures, _SHORT_QUALITY, _SHORT_VERDICT)
-    for figures in (
-        _WIDE[1:7],
-        (_WIDE[1], *_WIDE[3:7]),
-        _WIDE[3:7],
-        (_WIDE[3], _WIDE[4], _WIDE[6]),
-        (_WIDE[3], _WIDE[6]),
-    )
-)
-"""Without the size, then without bits, speed and latency."""
+_DROPPED = (_SIZE, _BITS, _KV, _RUNS, _LATENCY, _MEMORY, _SPEED, _SHORT_SAME)
+"""What a narrow terminal goes without, the first one first."""

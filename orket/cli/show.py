@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -36,8 +38,34 @@ def show(sweep: str, store: Warehouse, rejudge: Rejudge) -> None:
         lambda: load_summary(store, sweep_id, {**given, "include_polluted": "fill"}),
     )
     print_buckets(summary, store, given)
-    if summary["status"] == "INTERRUPTED":
-        from orket.sweep.resume import can_go_on
+    _say_how_to_go_on(summary, store)
 
-        if can_go_on(store, sweep_id):
-            messages.note(f"go on with: {resume_line(sweep_id, store)}")
+
+def _say_how_to_go_on(summary: Mapping[str, Any], store: Warehouse) -> None:
+    """The line that goes on with a sweep that stopped, or that more time would help."""
+    stopped = {
+        session["rounds"]["stop_reason"]
+        for session in summary["sessions"]
+        if session["rounds"]
+    }
+    could_go_on = stopped & {"BUDGET_ENDED", "MACHINE_BUSY"}
+    if summary["status"] != "INTERRUPTED" and not could_go_on:
+        return
+    from orket.planning.budget import read_budget
+    from orket.sweep.resume import can_go_on, read_rounds_so_far
+
+    sweep_id = summary["sweep_id"]
+    if not can_go_on(store, sweep_id):
+        return
+    rounds = read_rounds_so_far(store, sweep_id)
+    line = resume_line(sweep_id, store)
+    judged = f"rounds judged so far: {rounds.count}; " if rounds.count else ""
+    budget = read_budget(rounds.budget) if rounds.budget else None
+    if "MACHINE_BUSY" in could_go_on:
+        why = "the machine was too busy for more to count; when it is quieter"
+    elif not could_go_on or budget is None:
+        why = "go on with"
+    else:
+        why = f"its budget of {rounds.budget} ended before it was decided; with more"
+        line += f" --budget {max(1, math.ceil(2 * budget / 60))}m"
+    messages.note(f"{judged}{why}: {line}")

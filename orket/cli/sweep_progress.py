@@ -3,42 +3,45 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orket.cli import messages
+from orket.cli.fidelity_words import row_words
+from orket.cli.live_screen import LiveScreen, can_redraw
+from orket.cli.live_table import Board, Line, show_board
 from orket.exports.figures import duration
+from orket.sweep.reporter import Ahead, Key, Standing
 from orket.text import printable
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from orket.planning.plan import Plan
     from orket.records import RunRecord
 
 
 ASK_BEYOND_SECONDS = 3600
-"""A longer matrix is asked about, where somebody can answer."""
+"""A longer sweep is asked about, where somebody can answer."""
 
 
 class SweepProgress:
-    """A reporter that draws a progress line while the sweep runs."""
+    """A reporter that keeps a table on the terminal while the sweep runs."""
 
     def __init__(self, yes: bool = False) -> None:
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
-        self._total = 0
-        self._calls = 0
+        self.watches = can_redraw()
+        self._board = Board(())
+        self._screen = LiveScreen(self._draw)
+        self._is_live = False
+        self._is_adaptive = False
+        self._told_at = 0.0
         self._failed = 0
         self._cancelled = 0
         self._polluted: int | None = None
-        self._place = ""
-        self._left: str | None = None
         self._yes = yes
+        self._said: set[str] = set()
 
     def __enter__(self) -> SweepProgress:
         return self
@@ -49,12 +52,20 @@ class SweepProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
+        self._screen.stop()
 
     def started(self, plan: Plan, total: int) -> None:
-        """Open the display, where stderr is a terminal."""
-        self._total = total
+        """Say what begins, and open the table where it can be redrawn."""
+        from orket.planning.fidelity import by_precision
+
+        board = self._board
+        board.total, board.budget = total, plan.budget_seconds
+        self._is_adaptive = plan.is_adaptive
+        board.quants = [
+            (model.model_id, target.ref.quant_tag)
+            for model in plan.models
+            for target in by_precision(model.targets, model.controls)
+        ]
         calls = f"{total} calls"
         if plan.is_adaptive:
             calls = f"at most {total} calls, as many as it takes"
@@ -64,94 +75,121 @@ class SweepProgress:
             f"sweep {plan.sweep_id}: {calls}, control profile "
             + ", ".join(plan.control_profiles)
         )
-        if sys.stderr.isatty():
-            self._progress = _open_display()
-            self._task = self._progress.add_task(
-                "starting", total=total, state="", left=""
-            )
-            self._progress.start()
+        if self.watches:
+            self._is_live = True
+            self._screen.start()
 
     def loading(self, model_id: str, quant_tag: str) -> None:
         """Show what is being made resident."""
-        self._place = f"{model_id} {quant_tag}"
-        self._draw(f"loading {self._place}")
+        self._show("loading", (model_id, quant_tag))
 
     def extended(self, calls: int) -> None:
         """More (or fewer) calls than planned lie ahead."""
-        self._total += calls
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, total=self._total)
+        with self._screen.lock:
+            self._board.total += calls
 
     def recorded(self, row: RunRecord) -> None:
         """Move on by one call."""
-        self._calls += 1
-        self._failed += row.call.outcome not in ("OK", "CANCELLED")
-        self._cancelled += row.call.outcome == "CANCELLED"
-        number = f" retry {row.retry_pass}" if row.retry_pass else ""
-        repetition = f" repetition {row.repetition}" if row.phase == "matrix" else ""
-        self._draw(f"{row.phase} {self._place}{repetition}{number}", advance=1)
+        with self._screen.lock:
+            self._board.calls += 1
+            self._failed += row.call.outcome not in ("OK", "CANCELLED")
+            self._cancelled += row.call.outcome == "CANCELLED"
+        number = f", retry {row.retry_pass}" if row.retry_pass else ""
+        repetition = f" {row.repetition}" if row.phase == "matrix" else ""
+        doing = "repetition" if row.phase == "matrix" else row.phase
+        if self._is_adaptive and row.phase == "matrix":
+            doing, repetition = "asking", ""
+        self._show(f"{doing}{repetition}{number},", (row.model_id, row.quant_tag))
+
+    def followed(self, model_id: str, quant_tag: str) -> None:
+        """Move on by one prompt of the phase `fidelity`."""
+        with self._screen.lock:
+            self._board.calls += 1
+        self._show("fidelity,", (model_id, quant_tag))
 
     def judged(self, polluted: int) -> None:
         """Show how many runs the view calls polluted so far."""
         self._polluted = polluted
-        self._draw(None)
+        self._show()
 
-    def agrees(self, seconds: float | None, at_most: bool = False) -> bool:
-        """Say how long the matrix will take; on a terminal, more than an hour is asked.
+    def stands(self, standing: Standing) -> None:
+        """Show how the quants stand, by the views."""
+        with self._screen.lock:
+            self._board.standing = {_key(row): row for row in standing.quants}
+            self._board.lines = standing.lines
+            self._polluted = sum(row["polluted_runs"] for row in standing.quants)
+        self._show()
+
+    def faithful(self, quants: Sequence[Mapping[str, Any]]) -> None:
+        """Show, and say, what the phase `fidelity` found."""
+        with self._screen.lock:
+            self._board.fidelity = {_key(row): row for row in quants}
+        for line in row_words(quants):
+            self.note(line)
+
+    def agrees(self, ahead: Ahead, basis: str) -> bool:
+        """Say how long the sweep will take; on a terminal, more than an hour is asked.
 
         In a pipe nobody could answer: what was asked for is done.
         """
-        if seconds is None:
-            self.note("how long the matrix will take cannot be told yet")
+        if ahead.most is None:
+            self.note("how long this will take cannot be told before the first answers")
             return True
-        if at_most:
-            self.note(f"the rounds will take at most about {duration(seconds)}")
+        told = f", {basis}" if basis else ""
+        if self._board.budget is not None:
+            least = (
+                "" if ahead.least is None else f"at least {duration(ahead.least)} and "
+            )
+            self.note(f"what comes takes {least}at most {duration(ahead.most)}{told}")
         else:
             self.note(
-                f"the matrix will take about {duration(seconds)}, by the calls so far, "
-                "and more where disturbed runs have to be repeated"
+                f"what comes takes about {duration(ahead.most)}{told}, and more where "
+                "disturbed runs have to be repeated"
             )
         asks = sys.stderr.isatty() and sys.stdin.isatty() and not self._yes
-        if seconds <= ASK_BEYOND_SECONDS or not asks:
+        if ahead.most <= ASK_BEYOND_SECONDS or not asks:
             return True
-        with self._paused():
+        with self._screen.paused():
             return click.confirm("Go on?", default=True, err=True)
 
-    def left(self, seconds: float | None) -> None:
-        """Show how long the planned calls that are left will take."""
-        self._left = None if seconds is None else f"{duration(seconds)} left"
-        self._draw(None)
+    def goes_on(self, ahead: Ahead) -> None:
+        """Show what lies ahead by now."""
+        with self._screen.lock:
+            self._board.ahead = ahead
+            self._told_at = time.monotonic()
+        self._show()
 
-    @contextmanager
-    def _paused(self) -> Iterator[None]:
-        if self._progress is not None:
-            self._progress.stop()
-        try:
-            yield
-        finally:
-            if self._progress is not None:
-                self._progress.start()
+    def waits(self, text: str) -> None:
+        """Show what is waited for; in a pipe it is a line like others."""
+        if self._is_live:
+            self._show(f"waiting: {text};")
+        else:
+            self.note(text)
 
     def note(self, text: str) -> None:
-        """Say a line, above the display where there is one."""
-        if self._progress is None:
+        """Say a line, above the table where there is one."""
+        if self._is_live:
+            if text not in self._said:
+                # The table stays calm: what was said stands above it already.
+                self._said.add(text)
+                self._screen.say(printable(f"{messages.PROGRAM}: {text}"))
+        else:
             messages.note(text)
-            return
-        from rich.text import Text
 
-        line = Text(f"{messages.PROGRAM}: {printable(text)}")
-        self._progress.console.print(line, soft_wrap=True)
+    def _show(self, doing: str | None = None, place: Key | None = None) -> None:
+        with self._screen.lock:
+            board = self._board
+            board.doing = doing or board.doing
+            board.place = place or board.place
+            board.troubles = describe_calls(
+                self._failed, self._cancelled, self._polluted
+            )
+        if self._is_live:
+            self._screen.update()
 
-    def _draw(self, description: str | None, advance: int = 0) -> None:
-        if self._progress is None or self._task is None:
-            return
-        self._progress.update(
-            self._task,
-            advance=advance,
-            description=description,
-            left=self._left or "",
-            state=describe_calls(self._failed, self._cancelled, self._polluted),
-        )
+    def _draw(self, width: int, height: int) -> Sequence[Line]:
+        self._board.since = time.monotonic() - self._told_at
+        return show_board(self._board, width, height)
 
 
 def describe_calls(failed: int, cancelled: int, polluted: int | None) -> str:
@@ -164,25 +202,5 @@ def describe_calls(failed: int, cancelled: int, polluted: int | None) -> str:
     return ", ".join(states)
 
 
-def _open_display() -> Progress:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
-    return Progress(
-        # Names of models are not ours: no markup.
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}", markup=False),
-        TextColumn("{task.fields[state]}", markup=False),
-        console=Console(stderr=True, markup=False, emoji=False, highlight=False),
-        refresh_per_second=4,
-        transient=True,
-    )
+def _key(row: Mapping[str, Any]) -> Key:
+    return row["model_id"], row["quant_tag"]

@@ -20,6 +20,9 @@ from orket.exports.figures import (
 
 Document = Mapping[str, Any]
 
+FIRST_LINES = 3
+"""Of the recommendation, above the table: what to use, what else, how sure."""
+
 _FOUND = frozenset({"models", "quants", "provider.name", "provider.url"})
 """What one argument stands for: nobody changed it against anything."""
 
@@ -27,26 +30,47 @@ _FOUND = frozenset({"models", "quants", "provider.name", "provider.url"})
 def print_sweep(
     summary: Document, with_polluted: Callable[[], Document] | None = None
 ) -> None:
-    """Print a summary document, session by session.
+    """Print a summary document: the answer, the table, why, and at last what was run.
 
     `with_polluted` gives the same sweep judged with polluted runs. It is asked, and its
     table shown too, only where pollution alone stands against a recommendation.
     """
-    print_prose(_headline(summary))
-    print_prose(f"Canary: {_canary_line(summary['canary'])}")
-    for session in summary["sessions"]:
+    if not _is_completed(summary):
+        print_prose(_headline(summary))
         print_prose()
-        print_prose(_session_line(session))
+    for place, session in enumerate(summary["sessions"]):
+        if place:
+            print_prose()
+        first, further = _split_words(session)
+        for line in first:
+            print_prose(line)
         print_prose()
         print_quants(session)
-        print_prose()
-        for line in _session_words(session):
+        if further:
+            print_prose()
+        for line in further:
             print_prose(line)
     if with_polluted and any(map(_lost_to_pollution, summary["sessions"])):
         _print_polluted(with_polluted())
-    for said in (_policy_words, _failures, _disturbances):
+    for said in (_failures, _disturbances, _about):
         for line in said(summary):
             print_prose(line)
+
+
+def _split_words(session: Document) -> tuple[list[str], list[str]]:
+    """What is for anybody, above the table; and what is for those who want to know."""
+    lines = session["recommendation_lines"] or [session["recommendation"]]
+    return lines[:FIRST_LINES], [*lines[FIRST_LINES:], *_further_words(session)]
+
+
+def _about(summary: Document) -> Iterator[str]:
+    """What was run, where, by which rules."""
+    yield ""
+    if _is_completed(summary):
+        yield _headline(summary)
+    yield f"Canary: {_canary_line(summary['canary'])}"
+    yield from map(_session_line, summary["sessions"])
+    yield from _policy_words(summary)
 
 
 def _lost_to_pollution(session: Document) -> bool:
@@ -74,6 +98,11 @@ def _headline(summary: Document) -> str:
     return f"Sweep {summary['sweep_id']} ({_status(summary)}), {preset}on {machine}"
 
 
+def _is_completed(summary: Document) -> bool:
+    """What did not come to its end says so first."""
+    return bool(summary["status"] == "COMPLETED")
+
+
 def _is_neutral(summary: Document) -> bool:
     from orket.planning.neutral import NEUTRAL_PRESET
 
@@ -99,10 +128,10 @@ def _session_line(session: Document) -> str:
     )
 
 
-def _session_words(session: Document) -> Iterator[str]:
+def _further_words(session: Document) -> Iterator[str]:
     detail = session["recommendation_detail"]
-    yield from session["recommendation_lines"] or [session["recommendation"]]
     yield from fidelity_words(session)
+    yield from _baseline_words(session)
     if cut := _cut_answers(session):
         yield f"Cut at their budget: {', '.join(cut)}"
     if detail["confidence"]:
@@ -114,6 +143,17 @@ def _session_words(session: Document) -> Iterator[str]:
             f"{polluted['best_value_quant']}, minimum viable "
             f"{polluted['minimum_viable_quant']}{_how_to_include(session)}"
         )
+
+
+def _baseline_words(session: Document) -> Iterator[str]:
+    """How the quants stand against stored baselines, a line for each verdict."""
+    verdicts: dict[str, list[str]] = {}
+    for quant in session["per_quant"]:
+        compared = quant["baseline_comparison"]
+        if compared and compared["matched_tests"]:
+            verdicts.setdefault(compared["verdict"], []).append(quant["quant_tag"])
+    for verdict, tags in sorted(verdicts.items()):
+        yield f"Against stored baselines, {words(verdict)}: {', '.join(tags)}"
 
 
 def _how_to_include(session: Document) -> str:

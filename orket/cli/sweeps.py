@@ -30,15 +30,7 @@ _COLUMNS = (
 HERE = "here"
 """As a machine: the one that the command runs on."""
 
-_DROPPABLE = (
-    "generated_at",
-    "preset",
-    "quants",
-    "status",
-    "hardware_fingerprint",
-    "confidence",
-    "model",
-)
+_DROPPABLE = ("generated_at", "preset", "quants")
 """What a narrow terminal goes without; the id tells the first two as well."""
 
 

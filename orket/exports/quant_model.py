@@ -242,6 +242,15 @@ class Fidelity(Part):
     """Places where the quant's list lacks that token."""
     formula_id: str | None
     """Formula of the KL divergence."""
+    earliest_difference: int | None = None
+    """Where the first of the other answers parts from the reference's; since 1.1."""
+    median_difference: int | None = None
+    """The median of these places over the answers that part; since 1.1."""
+    difference_unit: str | None = None
+    """TOKEN of the path, or CHARACTER of a recorded answer; since 1.1."""
+    disagreement: str | None = None
+    """FAITHFUL_BUT_FAILS: more tasks are lost than answers can have changed.
+    DIFFERS_BUT_PASSES: most answers change, and no task is lost. Since 1.1."""
 
 
 class Proof(Part):

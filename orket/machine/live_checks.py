@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from orket.machine.consumers import rank_users, read_users
 from orket.machine.findings import OK, UNFIT, UNKNOWN, WARN, Finding
 from orket.machine.observer import Observer
 from orket.machine.registry import DENIED, ERROR, UNAVAILABLE, list_sensors
@@ -48,7 +49,7 @@ class Sample:
 
 def take_sample(observer: Observer, seconds: float) -> Sample:
     """Watch the machine, asleep, for `seconds`."""
-    users = _read_users()
+    users = read_users()
     start_ns = time.monotonic_ns()
     opened = observer.read()
     time.sleep(seconds)
@@ -56,41 +57,9 @@ def take_sample(observer: Observer, seconds: float) -> Sample:
     window_ns = time.monotonic_ns() - start_ns
     gaps = dict(gap.partition("=")[::2] for gap in observer.gaps)
     total_ns = (closed.host_total_ns or 0) - (opened.host_total_ns or 0)
-    consumers = _rank_users(users, _read_users(), total_ns)
+    ranked = rank_users(users, read_users(), total_ns)
+    consumers = tuple(ranked[:SHOWN_CONSUMERS])
     return Sample(opened, closed, window_ns, gaps, consumers)
-
-
-def _read_users() -> dict[tuple[int, float], tuple[str, int]]:
-    """CPU time of every process but this one, by pid and start."""
-    import os
-
-    import psutil
-
-    users = {}
-    for process in psutil.process_iter(["name", "cpu_times", "create_time"]):
-        times = process.info["cpu_times"]
-        if times is None or process.pid == os.getpid():
-            continue
-        name = f"{process.info['name']} (pid {process.pid})"
-        used_ns = round((times.user + times.system) * NS)
-        users[process.pid, process.info["create_time"]] = (name, used_ns)
-    return users
-
-
-def _rank_users(
-    before: dict[tuple[int, float], tuple[str, int]],
-    after: dict[tuple[int, float], tuple[str, int]],
-    total_ns: int,
-) -> tuple[tuple[str, int], ...]:
-    if total_ns <= 0:
-        return ()
-    shares = [
-        ((used_ns - before.get(key, ("", 0))[1]) * PPM // total_ns, name)
-        for key, (name, used_ns) in after.items()
-        if key in before
-    ]
-    shares.sort(key=lambda entry: (-entry[0], entry[1]))
-    return tuple((name, share) for share, name in shares[:SHOWN_CONSUMERS] if share > 0)
 
 
 def check_sample(sample: Sample, policy: Policy, logical_cpus: int) -> list[Finding]:

@@ -117,13 +117,16 @@ class Observer:
         self._last: dict[str, int] = {}
         self._gaps: dict[str, str] = {}
         self._gpu_peak_bytes: int | None = None
+        self.watched: tuple[int, ...] = ()
+        """Root processes of the server."""
 
     def attach(self, pids: Sequence[int], locality: str) -> None:
         """Watch the server whose root processes these are; none, where it is remote.
 
         Finds the whole process tree, which takes milliseconds: once for a block.
         """
-        self._platform.attach(() if locality == "remote" else tuple(pids))
+        self.watched = () if locality == "remote" else tuple(pids)
+        self._platform.attach(self.watched)
         for field in _OF_ONE_SERVER:
             self._last.pop(field, None)
         for paced in self._paced:

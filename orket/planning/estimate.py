@@ -1,9 +1,11 @@
 """How long a plan will take: by the calls made so far, else from stated assumptions.
 
 A call costs what tokens of its quant have cost: prompt and answer tokens of the calls
-so far (of this sweep, or of an earlier one on this machine) against their wall time. A
-quant that has not answered yet costs in proportion to its size, as decoding reads every
-weight once a token; where no size is known, as the others. An estimate enters nothing.
+of this sweep against their wall time. A quant that has not answered in this sweep costs
+what it took in earlier ones on this machine, times what the others take now against
+then. Else it costs in proportion to its size, as decoding reads every weight once a
+token; where no size is known, as the others. Tokens are counted by task, so that the
+calls of one bank tell of another. An estimate enters nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from orket.planning.plan import Plan
+from orket.planning.fidelity import by_precision
+from orket.planning.plan import MATRIX, Plan
 from orket.planning.schedule import PlannedModel
 from orket.planning.targets import Target
 from orket.providers.contract import ModelRef
@@ -35,10 +38,12 @@ BYTES_PER_RUN = 1200
 ASSUMPTIONS = (
     "assumes 20 GB/s of memory bandwidth, answers of half their budget, no retries"
 )
-MEASURED = "by {calls} earlier calls on this machine; no retries"
+NO_RETRIES = "no retries"
 
 Key = tuple[str, str]
 """Model and quant."""
+Score = tuple[Key, str]
+"""A quant that is asked about the prompt of a test in the phase `fidelity`."""
 NANO = 1_000_000_000
 
 
@@ -57,13 +62,38 @@ def estimate_plan(plan: Plan, forecast: Forecast) -> Estimate:
     """What this plan will probably take, by a forecast made for it."""
     sizes = list(forecast.model_sizes)
     known = [size for size in sizes if size is not None]
-    remembered = forecast.remembered
+    parts = forecast.seconds(plan.runs), forecast.seconds_of_scores(list_scores(plan))
+    basis = forecast.basis()
     return Estimate(
-        forecast.seconds(plan.runs),
+        add_seconds(*parts),
         len(plan.runs) * BYTES_PER_RUN,
         max(known) if len(known) == len(sizes) else None,
-        MEASURED.format(calls=remembered) if remembered else ASSUMPTIONS,
+        f"{basis}; {NO_RETRIES}" if basis else ASSUMPTIONS,
     )
+
+
+def add_seconds(*parts: float | None) -> float | None:
+    """The sum of times; None where one of them is not known."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
+
+
+def list_scores(plan: Plan) -> list[Score]:
+    """What the phase `fidelity` asks: the reference's answers, then every quant's."""
+    if plan.fidelity is None or plan.purpose != MATRIX:
+        return []
+    return [
+        ((model.model_id, target.ref.quant_tag), test)
+        for model in plan.models
+        for target in _asked(model)
+        for test in plan.fidelity.test_ids
+    ]
+
+
+def _asked(model: PlannedModel) -> list[Target]:
+    """Who is asked in the phase `fidelity`, in order; the reference is so twice."""
+    targets = by_precision(model.targets, model.controls)
+    return [*targets[:1], *targets]
 
 
 @dataclass(slots=True)
@@ -73,6 +103,11 @@ class _Spent:
     calls: int = 0
     tokens: float = 0.0
     seconds: float = 0.0
+
+    @property
+    def token_seconds(self) -> float | None:
+        """Time of one weighed token; None where nothing was measured."""
+        return self.seconds / self.tokens if self.tokens else None
 
 
 class Forecast:
@@ -91,6 +126,11 @@ class Forecast:
         }
         self._budget = {task.test_id: task.max_tokens for task in plan.tasks}
         self._spent: dict[Key, _Spent] = {}
+        self._past: dict[Key, _Spent] = {}
+        self._banks: set[str] = set()
+        self._longest_path = plan.fidelity.max_tokens if plan.fidelity else 0
+        self._scored = _Spent()
+        """The phase `fidelity`: what its prompts were to take, and what they took."""
         self._answered: dict[str, tuple[int, int]] = {}
         """Task -> answers and their tokens: it answers alike in every quant."""
         self._loads: list[float] = []
@@ -127,18 +167,69 @@ class Forecast:
         """Learn how long it took to make a model resident."""
         self._loads.append(seconds)
 
-    def remember(self, key: Key, calls: int, tokens: float, seconds: float) -> None:
+    def saw_score(self, score: Score, seconds: float) -> None:
+        """Learn what it took to ask a quant about a prompt, beside what was thought."""
+        thought = self._score_seconds(score)
+        if thought is not None:
+            self._scored.tokens += thought
+            self._scored.seconds += seconds
+
+    def remember(
+        self,
+        key: Key,
+        calls: int,
+        tokens: float,
+        seconds: float,
+        banks: Iterable[str] = (),
+    ) -> None:
         """What calls of an earlier sweep on this machine took, by weighed tokens."""
-        self._spent[key] = _Spent(calls, tokens, seconds)
+        past = self._past.setdefault(key, _Spent())
+        past.calls += calls
+        past.tokens += tokens
+        past.seconds += seconds
         self.remembered += calls
+        self._banks.update(banks)
+
+    def basis(self) -> str:
+        """What stands behind the seconds: `by ...`; empty: nothing was measured."""
+        behind = ["the calls so far"] if self._spent else []
+        if self.remembered:
+            calls = "1 call" if self.remembered == 1 else f"{self.remembered} calls"
+            banks = ", ".join(sorted(self._banks))
+            told = f" (tasks of {banks})" if banks else ""
+            behind.append(f"{calls} of earlier sweeps{told}, scaled by tokens")
+        return f"by {' and '.join(behind)}" if behind else ""
+
+    def seconds_of_scores(self, scores: Iterable[Score]) -> float | None:
+        """Time the phase `fidelity` will take for these; None: not known."""
+        factor = (
+            self._scored.seconds / self._scored.tokens if self._scored.tokens else 1.0
+        )
+        total, loaded = 0.0, None
+        for score in scores:
+            cost = self._score_seconds(score)
+            if cost is None:
+                return None
+            total += cost * factor
+            if score[0] != loaded:
+                loaded = score[0]
+                total += self.load_seconds(loaded)
+        return total
+
+    def _score_seconds(self, score: Score) -> float | None:
+        key, test_id = score
+        return self.answer_seconds(key, test_id, self._longest_path)
 
     def seconds(self, runs: Iterable[PlannedRun]) -> float | None:
         """Time these runs will take; None where nothing tells the size of a quant."""
         total = 0.0
         blocks: dict[int, Key] = {}
+        costs: dict[Key, float | None] = {}
         for run in runs:
             key = (run.model_id, run.quant_tag)
-            token = self._token_seconds(key)
+            if key not in costs:
+                costs[key] = self._token_seconds(key)
+            token = costs[key]
             if token is None:
                 return None
             blocks[run.block_index] = key
@@ -175,26 +266,39 @@ class Forecast:
         return self._budget.get(test_id, 0) * share
 
     def _token_seconds(self, key: Key) -> float | None:
-        spent = self._spent.get(key)
-        if spent is not None and spent.tokens:
-            return spent.seconds / spent.tokens
+        """By this sweep, by earlier ones, by other quants' size, else by assumption."""
+        if cost := self._spent.get(key, _Spent()).token_seconds:
+            return cost
+        if cost := self._past.get(key, _Spent()).token_seconds:
+            return cost * self._slowness()
         size = self._bytes.get(key)
-        known = [
-            (other.seconds / other.tokens, self._bytes.get(name))
-            for name, other in self._spent.items()
-            if other.tokens
+        known = {**self._past, **self._spent}
+        costs = [
+            (cost if name in self._spent else cost * self._slowness(), name)
+            for name, spent in known.items()
+            if (cost := spent.token_seconds)
         ]
         scaled = [
-            token * size / other
-            for token, other in known
-            if size is not None and other is not None
+            cost * size / other
+            for cost, name in costs
+            if size is not None and (other := self._bytes.get(name)) is not None
         ]
-        if scaled or known:
-            costs = scaled or [token for token, _ in known]
-            return sum(costs) / len(costs)
+        if costs:
+            found = scaled or [cost for cost, _ in costs]
+            return sum(found) / len(found)
         if size is None:
             return None
         return max(size / MEMORY_BYTES_PER_SECOND, SECONDS_PER_TOKEN)
+
+    def _slowness(self) -> float:
+        """What tokens take now against what they took, over the quants of both."""
+        shares = [
+            now / before
+            for key, spent in self._spent.items()
+            if (now := spent.token_seconds)
+            and (before := self._past.get(key, _Spent()).token_seconds)
+        ]
+        return sum(shares) / len(shares) if shares else 1.0
 
 
 def model_bytes(model: PlannedModel, target: Target) -> int | None:

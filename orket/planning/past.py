@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from orket.machine.fingerprint import read_fingerprint
 from orket.planning.estimate import PROMPT_SPEEDUP, Forecast
 from orket.planning.plan import Plan
 from orket.providers.contract import ModelRef
+from orket.urls import is_loopback
 from orket.warehouse import Warehouse
 from orket.warehouse.statements import statement
 
@@ -20,11 +22,12 @@ def forecast_from(
 ) -> Forecast:
     """A forecast for this plan that knows what is recorded of its quants here.
 
-    A quant is the same by its weights; where those are unknown, by its names.
+    A quant is the same by its weights; where those are unknown, by its names. What a
+    server elsewhere took tells of that server alone.
     """
     forecast = Forecast(plan, sizes)
     wanted = {
-        (model.model_id, target.ref.quant_tag): target.digest
+        (model.model_id, target.ref.quant_tag): (target.digest, _far_place(target.url))
         for model in plan.models
         for target in model.targets
     }
@@ -36,9 +39,20 @@ def forecast_from(
         )
     for row in rows:
         key = (row["model_id"], row["quant_tag"])
-        digest = wanted.get(key, "")
+        digest, place = wanted.get(key, ("", None))
         if digest not in (None, row["model_digest"]) or not row["tokens"]:
             continue
+        if place != _far_place(row["endpoint"]):
+            continue
         seconds = int(row["wall_ns"]) / 10**9
-        forecast.remember(key, row["calls"], float(row["tokens"]), seconds)
+        tokens = float(row["tokens"])
+        forecast.remember(key, row["calls"], tokens, seconds, row["banks"])
     return forecast
+
+
+def _far_place(url: str | None) -> str | None:
+    """Host and port of a server elsewhere; None of one on this machine."""
+    parts = urlsplit(url or "")
+    if not parts.hostname or is_loopback(parts.hostname):
+        return None
+    return parts.netloc.rpartition("@")[2]

@@ -5,83 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
 from orket.machine.clock import Clock
 from orket.machine.observer import Observer
 from orket.planning.estimate import Forecast
 from orket.planning.plan import Plan
 from orket.planning.rounds import REPEAT
-from orket.records import PlannedRun, RunRecord
+from orket.records import PlannedRun
 from orket.sweep.health import Health
 from orket.sweep.interrupts import Interrupts
+from orket.sweep.reporter import Reporter
 from orket.sweep.servers import Servers
 from orket.tasks.bank import Task
 from orket.warehouse.journal import Journal
-
-
-class Reporter(Protocol):
-    """Who is told how the sweep goes; the command line draws it."""
-
-    def started(self, plan: Plan, total: int) -> None:
-        """The sweep begins with this many calls ahead."""
-        ...
-
-    def loading(self, model_id: str, quant_tag: str) -> None:
-        """A model is being made resident."""
-        ...
-
-    def extended(self, calls: int) -> None:
-        """So many calls more than planned lie ahead: a retry pass, an anchor."""
-        ...
-
-    def recorded(self, row: RunRecord) -> None:
-        """A call is durable."""
-        ...
-
-    def judged(self, polluted: int) -> None:
-        """So many planned runs have no clean attempt yet, by the view."""
-        ...
-
-    def agrees(self, seconds: float | None, at_most: bool = False) -> bool:
-        """Whether the matrix may begin, which will take so long; None: not known."""
-        ...
-
-    def left(self, seconds: float | None) -> None:
-        """So long the planned calls that are left will take; None: not known."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Something a person should know, in one line."""
-        ...
-
-
-class Silence:
-    """A reporter that says nothing."""
-
-    def started(self, plan: Plan, total: int) -> None:
-        return
-
-    def loading(self, model_id: str, quant_tag: str) -> None:
-        return
-
-    def extended(self, calls: int) -> None:
-        return
-
-    def recorded(self, row: RunRecord) -> None:
-        return
-
-    def judged(self, polluted: int) -> None:
-        return
-
-    def agrees(self, seconds: float | None, at_most: bool = False) -> bool:
-        return True
-
-    def left(self, seconds: float | None) -> None:
-        return
-
-    def note(self, text: str) -> None:
-        return
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +83,11 @@ class Context:
         planned_blocks = runs[-1].block_index + 1 if runs else 0
         self.next_block = max(self.next_block, planned_blocks)
 
+    def seconds_used(self) -> float:
+        """Time since this executor began, and that of earlier ones of its rounds."""
+        own = (self.clock.monotonic_ns() - self.began_ns) / 10**9
+        return own + (self.spent_seconds if self.plan.is_adaptive else 0.0)
+
     def unmeasured(self) -> list[PlannedRun]:
         """Planned runs, warm-ups apart, that no call has measured yet.
 
@@ -170,8 +111,7 @@ class Context:
         budget = self.plan.budget_seconds
         if budget is None:
             return math.inf
-        own = (self.clock.monotonic_ns() - self.began_ns) / 10**9
-        return budget - self.spent_seconds - own
+        return budget - self.seconds_used()
 
     def take_block(self) -> int:
         """A block number that no block of the plan has."""

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 from orket.errors import UsageError, WarehouseError
 from orket.machine.clock import Clock, SystemClock
 from orket.machine.fingerprint import read_fingerprint
 from orket.machine.observer import Observer
+from orket.planning.past import forecast_from
 from orket.planning.plan import Plan
 from orket.planning.readiness import list_missing
+from orket.sweep.agreement import Agreement
 from orket.sweep.anchors import Anchors
 from orket.sweep.blocks import BlockRunner
-from orket.sweep.context import Context, Reporter, Silence
+from orket.sweep.context import Context
 from orket.sweep.failures import Doomed, ServersGone
-from orket.sweep.fidelity import run_fidelity
+from orket.sweep.fidelity import Fidelity
 from orket.sweep.gate import run_gate
 from orket.sweep.interrupts import Interrupted, Interrupts
 from orket.sweep.judge import Judge
 from orket.sweep.manifest import RESUME, START
-from orket.sweep.matrix import run_matrix
+from orket.sweep.matrix import matrix_ahead, run_matrix
 from orket.sweep.opening import meet_servers, open_sweep
 from orket.sweep.outcome import (
     CANARY_FAILED,
@@ -32,6 +35,7 @@ from orket.sweep.outcome import (
     Outcome,
 )
 from orket.sweep.pollution import Pollution
+from orket.sweep.reporter import Reporter, Silence
 from orket.sweep.resume import Progress, is_complete, read_progress
 from orket.sweep.retry import Retry
 from orket.sweep.rounds import Rounds
@@ -99,6 +103,7 @@ def run_sweep(
             reporter,
             clock.now(),
         )
+        context.forecast = forecast_from(warehouse, plan)
         meet_servers(context)
         if not resume:
             # Nobody else can know its id before the manifest is there.
@@ -160,35 +165,34 @@ class _Executor:
         walk = Walk(context, blocks, progress)
         anchors = Anchors(context, blocks, progress.anchors)
         pollution = Pollution(context, judge)
-        context.reporter.started(context.plan, _count_calls(context.plan))
-        if failed := run_gate(context, walk, self._warehouse):
+        fidelity = Fidelity(context, blocks, self._warehouse, judge)
+        total = _count_calls(context.plan) + fidelity.calls()
+        context.reporter.started(context.plan, total)
+        if failed := run_gate(context, walk, judge):
             return self._endings.abort(CANARY_FAILED, failed)
-        run_fidelity(context, blocks, self._warehouse)
         retry = Retry(context, walk, anchors, pollution)
+        agreement = Agreement(context)
         if context.plan.is_adaptive:
-            return self._run_rounds(judge, walk, anchors, pollution, retry)
-        run_matrix(context, walk, anchors, pollution)
+            rounds = Rounds(
+                context,
+                self._warehouse,
+                judge,
+                walk,
+                anchors,
+                pollution,
+                retry,
+                progress,
+                agreement,
+            )
+            fidelity.run(agreement, rounds.ahead)
+            return self._run_rounds(rounds)
+        fidelity.run(agreement, partial(matrix_ahead, context))
+        run_matrix(context, walk, anchors, pollution, agreement)
         retry.run(progress)
         return self._endings.finish()
 
-    def _run_rounds(
-        self,
-        judge: Judge,
-        walk: Walk,
-        anchors: Anchors,
-        pollution: Pollution,
-        retry: Retry,
-    ) -> Outcome:
-        ending = Rounds(
-            self._context,
-            self._warehouse,
-            judge,
-            walk,
-            anchors,
-            pollution,
-            retry,
-            self._progress,
-        ).run()
+    def _run_rounds(self, rounds: Rounds) -> Outcome:
+        ending = rounds.run()
         return replace(
             self._endings.finish(ending.reason),
             further_tasks=ending.further_tasks,

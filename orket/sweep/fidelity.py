@@ -9,12 +9,15 @@ and no verdict comes from it. A failure is a row, never the end of the sweep.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from orket.errors import OrketError, UsageError, WarehouseError
 from orket.planning import identity
+from orket.planning.estimate import Score
 from orket.planning.fidelity import by_precision
 from orket.planning.plan import MATRIX
 from orket.planning.prompts import DISABLED, make_prompt
@@ -22,14 +25,17 @@ from orket.planning.targets import Target
 from orket.providers.contract import Generation, ScoresPath
 from orket.providers.reading.scores import NO_LOGPROBS
 from orket.records import FidelityPlan, FidelityRow, ScoreFacts
+from orket.sweep.agreement import Agreement
 from orket.sweep.blocks import MAX_RELOADS, BlockRunner
 from orket.sweep.context import Context
 from orket.sweep.failures import LOST_SERVER, error_class
+from orket.sweep.judge import Judge
 from orket.sweep.prompts_in_time import (
     fit_prompts,
     longest_seconds,
     reference_share,
 )
+from orket.sweep.reporter import Ahead
 from orket.sweep.rows import Ready
 from orket.warehouse import Warehouse
 
@@ -40,14 +46,52 @@ Ask = Callable[[ScoresPath, Generation, str], ScoreFacts]
 """One question to a loaded model: adapter, request, test."""
 
 
-def run_fidelity(context: Context, blocks: BlockRunner, warehouse: Warehouse) -> None:
-    """Measure the fidelity of each model's quants, where the plan asks for it."""
-    plan = context.plan
-    if plan.fidelity is None or plan.purpose != MATRIX:
-        return
-    for model in plan.models:
-        phase = _Phase(context, blocks, warehouse, plan.fidelity, model.model_id)
-        phase.run(by_precision(model.targets, model.controls))
+class Fidelity:
+    """The phase for every model of a plan; empty where the plan does not ask for it."""
+
+    def __init__(
+        self,
+        context: Context,
+        blocks: BlockRunner,
+        warehouse: Warehouse,
+        judge: Judge,
+    ) -> None:
+        plan = context.plan
+        self._context = context
+        self._judge = judge
+        self._phases: list[_Phase] = []
+        if plan.fidelity is not None and plan.purpose == MATRIX:
+            self._phases = [
+                _Phase(context, blocks, warehouse, plan.fidelity, model.model_id)
+                for model in plan.models
+            ]
+
+    def calls(self) -> int:
+        """Prompts that are not asked yet."""
+        return sum(len(phase.waiting()) for phase in self._phases)
+
+    def run(self, agreement: Agreement, ahead: Callable[[float | None], Ahead]) -> None:
+        """Measure the fidelity of each model's quants, and tell it.
+
+        `ahead` says what lies ahead when this phase takes so long in front of it.
+        Raises Interrupted where a person finds it too long.
+        """
+        if not self._phases:
+            return
+        for place, phase in enumerate(self._phases):
+            phase.run(partial(self._tell, agreement, self._phases[place:], ahead))
+        self._context.reporter.faithful(self._judge.read_fidelity())
+
+    def _tell(
+        self,
+        agreement: Agreement,
+        phases: Sequence[_Phase],
+        ahead: Callable[[float | None], Ahead],
+    ) -> None:
+        waiting = [score for phase in phases for score in phase.waiting()]
+        found = ahead(self._context.forecast.seconds_of_scores(waiting))
+        following = dict.fromkeys(key for key, _ in waiting)
+        agreement.seek(replace(found, next=tuple(following)))
 
 
 class _Phase:
@@ -72,15 +116,43 @@ class _Phase:
         self._unsupported = False
         self._share = 1.0
         self._longest = 0.0
-
-    def run(self, targets: Sequence[Target]) -> None:
-        """The reference first; where it gives no answer, the next one is it."""
+        self._tell: Callable[[], None] = _tell_nobody
+        model = context.plan.model(model_id)
+        self._targets = by_precision(model.targets, model.controls)
         self._take_up()
-        if not self._fit(targets):
-            return
+
+    def waiting(self) -> list[Score]:
+        """What was not asked yet, if the most precise quant is the reference."""
+        roles = [(REFERENCE, self._targets[0])]
+        roles += [(QUANT, target) for target in self._targets]
+        return [
+            ((self._model_id, target.ref.quant_tag), test)
+            for role, target in roles
+            for test in self._plan.test_ids
+            if (target.ref.quant_tag, test, role) not in self._done
+        ]
+
+    def run(self, tell: Callable[[], None]) -> None:
+        """The reference first; where it gives no answer, the next one is it.
+
+        `tell` is called before each block. Raises Interrupted.
+        """
+        self._tell = tell
+        promised = len(self.waiting())
+        has_time = self._fit(self._targets)
+        self._context.reporter.extended(len(self.waiting()) - promised)
+        if has_time:
+            self._run()
+            # Without a reference the others are not asked.
+            self._context.reporter.extended(-len(self.waiting()))
+
+    def _run(self) -> None:
+        targets, context = self._targets, self._context
         count, prompts = len(targets), len(self._plan.test_ids)
-        self._context.reporter.note(
-            f"fidelity: {prompts} prompts, {count} quants of {self._model_id}"
+        seconds = context.forecast.seconds_of_scores(self.waiting())
+        takes = "" if seconds is None else f", about {max(1, round(seconds))} s"
+        context.reporter.note(
+            f"fidelity: {prompts} prompts, {count} quants of {self._model_id}{takes}"
         )
         for place, reference in enumerate(targets):
             self._ask_reference(reference)
@@ -133,6 +205,12 @@ class _Phase:
         def along(adapter: ScoresPath, request: Generation, test: str) -> ScoreFacts:
             return adapter.score_along(request, self._plan.k, self._answers[test])
 
+        # What the reference had no time for, nobody is asked.
+        promised = len(self.waiting())
+        self._plan = msgspec.structs.replace(
+            self._plan, test_ids=[t for t in self._plan.test_ids if t in self._answers]
+        )
+        self._context.reporter.extended(len(self.waiting()) - promised)
         rest = [target for target in targets if target != reference]
         for target in (reference, *rest):
             self._ask(target, QUANT, list(self._answers), along)
@@ -148,6 +226,7 @@ class _Phase:
         ]
         if not waiting:
             return
+        self._tell()
         self._rows = []
         try:
             self._ask_waiting(target, role, waiting, ask)
@@ -167,14 +246,20 @@ class _Phase:
         try:
             ready = self._blocks.load(target, controls)
             while waiting:
+                asked_ns = context.clock.monotonic_ns()
                 facts = self._ask_one(ready, waiting[0], ask)
+                seconds = (context.clock.monotonic_ns() - asked_ns) / 10**9
                 lost = facts.outcome == "FAILED" and facts.error_class in LOST_SERVER
                 if lost and reloads < MAX_RELOADS:
                     reloads += 1
                     context.servers.forget(target)
                     ready = self._blocks.load(target, controls)
                     continue
-                self._keep(target, role, waiting.pop(0), facts, ready.loaded.digest)
+                test = waiting.pop(0)
+                if facts.outcome == "OK":
+                    key = (self._model_id, target.ref.quant_tag)
+                    context.forecast.saw_score((key, test), seconds)
+                self._keep(target, role, test, facts, ready.loaded.digest)
                 if role == REFERENCE and self._is_too_slow(began_ns):
                     break
         except (UsageError, WarehouseError):
@@ -241,6 +326,8 @@ class _Phase:
         digest: str | None,
     ) -> None:
         context = self._context
+        self._done.add((target.ref.quant_tag, test, role))
+        context.reporter.followed(self._model_id, target.ref.quant_tag)
         revision = context.revisions[test]
         prompt = make_prompt(context.tasks[test], revision, DISABLED, 0)
         now = context.clock.now()
@@ -283,6 +370,10 @@ class _Phase:
             is_answer = row["role"] == REFERENCE and row["outcome"] == "OK"
             if is_answer and row["quant_tag"] == row["reference_quant_tag"]:
                 self._answers[row["test_id"]] = _facts(row)
+
+
+def _tell_nobody() -> None:
+    return
 
 
 def _facts(row: dict[str, Any]) -> ScoreFacts:

@@ -4,23 +4,42 @@ from __future__ import annotations
 
 from typing import Any
 
+from orket.machine.consumers import find_busiest, read_users
 from orket.sweep.context import Context
-from orket.sweep.judge import read_canary
+from orket.sweep.judge import Gate, Judge
 from orket.sweep.walk import Walk, blocks_of
-from orket.warehouse import Warehouse
 
 
-def run_gate(
-    context: Context, walk: Walk, warehouse: Warehouse
-) -> list[dict[str, Any]]:
+def run_gate(context: Context, walk: Walk, judge: Judge) -> list[dict[str, Any]]:
     """Run the canary of each model; the rows of those that did not pass.
 
     Raises Doomed where no call could be answered, ServersGone.
     """
     plan = context.plan
+    before = read_users() if plan.canary else None
     for block in blocks_of(plan, "canary"):
         walk.run_block(block)
-    if not plan.canary:
+    if before is None:
         return []
-    rows = read_canary(warehouse, plan.sweep_id)
-    return [row for row in rows if row["verdict"] != "PASSED"]
+    gate = judge.read_gate()
+    if gate.is_busy:
+        watched = context.observer.watched
+        busiest = find_busiest(before, read_users(), watched)
+        context.reporter.note(say_busy(gate, busiest))
+    return [row for row in gate.rows if row["verdict"] != "PASSED"]
+
+
+def say_busy(gate: Gate, busiest: tuple[str, int] | None) -> str:
+    """That the machine is too busy, by whom, and what can be had all the same.
+
+    `busiest` is the greatest foreign program with its share of the CPUs in ppm.
+    """
+    who = "other programs use the CPU"
+    if busiest is not None:
+        name, share_ppm = busiest
+        who = f"{name} uses {share_ppm / 10_000:.0f} % of its CPUs"
+    return (
+        f"this machine is too busy to time anything: {who}; {gate.disturbed} of the "
+        f"gate's {gate.runs} runs were disturbed. Close it, or have the answers judged "
+        "alone: --quality-only"
+    )

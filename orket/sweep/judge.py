@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from orket.sweep.reporter import Standing
 from orket.warehouse import Warehouse
 from orket.warehouse.followed import FollowedSweep
 from orket.warehouse.statements import statement
@@ -53,6 +54,19 @@ class Look:
     """Tasks that this proof takes at least; None where none is in reach."""
     answer_row: dict[str, Any] = field(default_factory=dict)
     """All of the answer, with the counts behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What the views say of the gate."""
+
+    rows: list[dict[str, Any]]
+    """One for each model."""
+    runs: int
+    disturbed: int
+    """Of its runs, disturbed by other programs."""
+    is_busy: bool
+    """They are so many that the machine is too busy for what comes."""
 
 
 class Judge:
@@ -109,6 +123,35 @@ class Judge:
             "WHERE event = 'START_FIXED' AND model_id IS NOT NULL) ORDER BY model_id"
         )
 
+    def read_standing(self) -> Standing:
+        """How every quant stands, and what would be recommended by now."""
+        quants = self._ask(
+            "SELECT * FROM v1.quant_standing WHERE sweep_id = ? "
+            "ORDER BY model_id, quant_rank DESC NULLS LAST, quant_tag"
+        )
+        told = self._ask(
+            "SELECT model_id, recommendation_lines FROM v1.recommendation "
+            "WHERE sweep_id = ? AND minimum_viable_quant IS NOT NULL ORDER BY model_id"
+        )
+        return Standing(
+            quants, {row["model_id"]: row["recommendation_lines"] for row in told}
+        )
+
+    def read_fidelity(self) -> list[dict[str, Any]]:
+        """What the phase `fidelity` found, by model, the most precise quant first."""
+        return self._ask(
+            "SELECT fidelity.*, quant.quant_rank FROM v1.fidelity AS fidelity "
+            "INNER JOIN v1.quant AS quant USING (sweep_id, model_id, quant_tag) "
+            "WHERE sweep_id = ? "
+            "ORDER BY model_id, quant_rank DESC NULLS LAST, quant_tag"
+        )
+
+    def read_gate(self) -> Gate:
+        """The gate, and whether other programs disturbed it."""
+        rows = self._ask("SELECT * FROM v1.canary WHERE sweep_id = ? ORDER BY model_id")
+        (busy,) = self._ask(statement("sweep", "busy"))
+        return Gate(rows, **busy)
+
     def _ask(self, query: str) -> list[dict[str, Any]]:
         self._followed.refresh()
         return self._followed.rows(query, [self._sweep_id])
@@ -136,12 +179,10 @@ def _look(row: dict[str, Any], quants: list[dict[str, Any]]) -> Look:
     )
 
 
-def read_canary(warehouse: Warehouse, sweep_id: str) -> list[dict[str, Any]]:
-    """The gate's rows, one for each model."""
-    with warehouse.session(sweep_id) as session:
-        return session.rows(
-            "SELECT * FROM v1.canary WHERE sweep_id = ? ORDER BY model_id", [sweep_id]
-        )
+def read_gate(warehouse: Warehouse, sweep_id: str) -> Gate:
+    """The gate of a sweep that has ended."""
+    with Judge(warehouse, sweep_id) as judge:
+        return judge.read_gate()
 
 
 def read_canary_failure(

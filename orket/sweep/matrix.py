@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from orket.planning.estimate import add_seconds
+from orket.sweep.agreement import Agreement
 from orket.sweep.anchors import Anchors
 from orket.sweep.context import Context
-from orket.sweep.interrupts import Interrupted
 from orket.sweep.pollution import Pollution
+from orket.sweep.reporter import Ahead, Key
 from orket.sweep.walk import Walk, blocks_of
 
 
 def run_matrix(
-    context: Context, walk: Walk, anchors: Anchors, pollution: Pollution
+    context: Context,
+    walk: Walk,
+    anchors: Anchors,
+    pollution: Pollution,
+    agreement: Agreement,
 ) -> None:
     """Run the matrix, or what is missing of it.
 
     Raises ServersGone, Doomed, and Interrupted where a person finds it too long.
     """
-    with context.interrupts.allowed():
-        agreed = context.reporter.agrees(_seconds_left(context))
-    if not agreed:
-        raise Interrupted
     anchors.start()
-    for block in blocks_of(context.plan, "matrix"):
-        context.reporter.left(_seconds_left(context))
+    blocks = blocks_of(context.plan, "matrix")
+    for place, block in enumerate(blocks):
+        following = [
+            (later[0].model_id, later[0].quant_tag) for later in blocks[place:]
+        ]
+        agreement.seek(matrix_ahead(context, following=following))
         walk.run_block(block)
         anchors.run_if_due(block[0].model_id)
         pollution.show()
     anchors.close()
 
 
-def _seconds_left(context: Context) -> float | None:
-    """By what the calls so far took, the canary's among them."""
+def matrix_ahead(
+    context: Context, before: float | None = 0.0, following: Sequence[Key] = ()
+) -> Ahead:
+    """What is left of the matrix, by what the calls so far took.
+
+    `before` is the time of what comes first, None where it is not known.
+    """
     waiting = [run for run in context.unmeasured() if run.phase == "matrix"]
-    return context.forecast.seconds(waiting)
+    seconds = add_seconds(before, context.forecast.seconds(waiting))
+    return Ahead(seconds, seconds, context.seconds_used(), tuple(following))

@@ -73,15 +73,16 @@ class Started:
     password_removed: bool
 
 
-def read_started(warehouse: Warehouse, sweep_id: str) -> Started:
+def read_started(warehouse: Warehouse, sweep_id: str, is_last: bool = False) -> Started:
     """What the manifest of a sweep keeps of its preset and options.
 
+    The first one rules; the last one is that of the last resume.
     Raises UsageError where it keeps none: it was imported, or is older.
     """
     with warehouse.session(sweep_id) as session:
         found = session.rows(
             "SELECT preset, preset_content, canary_planned FROM raw.sweeps "
-            "WHERE sweep_id = ? ORDER BY started_at, manifest_id LIMIT 1",
+            "WHERE sweep_id = ? ORDER BY started_at, manifest_id",
             [sweep_id],
         )
     if not found or found[0]["preset_content"] is None:
@@ -89,7 +90,7 @@ def read_started(warehouse: Warehouse, sweep_id: str) -> Started:
             f"sweep {sweep_id} does not keep the preset it was started from",
             f"name it, with its options: orket run PRESET --resume {sweep_id}",
         )
-    kept = found[0]
+    kept = found[-1] if is_last and found[-1]["preset_content"] else found[0]
     restored = restore_preset(kept["preset_content"], kept["preset"], sweep_id)
     return Started(
         restored.preset, bool(kept["canary_planned"]), restored.password_removed
@@ -103,6 +104,28 @@ def can_go_on(warehouse: Warehouse, sweep_id: str) -> bool:
     except UsageError:
         return False
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class RoundsSoFar:
+    """How far an adaptive sweep has come; a grid has no rounds."""
+
+    count: int
+    """Answers of the view that were obeyed."""
+    budget: str | None
+    """The budget that the last executor had, where there was one."""
+
+
+def read_rounds_so_far(warehouse: Warehouse, sweep_id: str) -> RoundsSoFar:
+    """The rounds of a sweep by its events. Raises UsageError as `read_started` does."""
+    with warehouse.session(sweep_id) as session:
+        (judged,) = session.rows(
+            "SELECT count(*) AS rounds FROM raw.events "
+            "WHERE sweep_id = ? AND event = 'ROUND_JUDGED'",
+            [sweep_id],
+        )
+    last = read_started(warehouse, sweep_id, is_last=True)
+    return RoundsSoFar(judged["rounds"], last.preset.table.budget)
 
 
 def read_progress(

@@ -77,7 +77,7 @@ class Retry:
         seconds = COOL_DOWN_SECONDS if drifted else WAIT_SECONDS
         count = len(polluted)
         runs = "1 run was" if count == 1 else f"{count} runs were"
-        self._context.reporter.note(
+        self._context.reporter.waits(
             f"{runs} disturbed or failed; running again in {seconds:.0f} s"
         )
         with self._context.interrupts.allowed():

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
+from orket.planning.estimate import add_seconds
 from orket.planning.identity import canonical_json
 from orket.planning.rounds import REPEAT
 from orket.records import EventRow, PlannedRun
+from orket.sweep.agreement import Agreement
 from orket.sweep.anchors import Anchors
 from orket.sweep.context import Context
-from orket.sweep.interrupts import Interrupted
 from orket.sweep.judge import ASK, Judge, Look
 from orket.sweep.pacing import Pacing
 from orket.sweep.pollution import Pollution
+from orket.sweep.reporter import Ahead
 from orket.sweep.resume import BUDGET_ENDED, MACHINE_BUSY, Progress
 from orket.sweep.retry import Retry
 from orket.sweep.start import fix_starts
@@ -58,6 +60,7 @@ class Rounds:
         pollution: Pollution,
         retry: Retry,
         progress: Progress,
+        agreement: Agreement,
     ) -> None:
         self._context = context
         self._warehouse = warehouse
@@ -66,6 +69,7 @@ class Rounds:
         self._anchors = anchors
         self._pollution = pollution
         self._retry = retry
+        self._agreement = agreement
         self._asked = set(progress.tried)
         # What was disturbed before may be quiet by now: it gets its passes anew.
         self._retried: set[tuple[str, int]] = set()
@@ -110,14 +114,15 @@ class Rounds:
 
     def _run_round(self, looks: Sequence[Look]) -> bool:
         """Run the blocks of a round, each model's in turn; False: the budget ended."""
-        for block in self._pacing.blocks(looks):
+        blocks = self._pacing.blocks(looks)
+        for place, block in enumerate(blocks):
             fitting = self._pacing.beginning(block)
             if not fitting:
                 return False
+            self._agreement.seek(self._ahead(blocks[place:]))
             first = fitting[0]
             target = self._context.plan.target(first.model_id, first.quant_tag)
             self._asked.update(run.run_id for run in fitting)
-            self._context.reporter.left(self._seconds_left())
             self._walk.run_again(target, fitting, retry_pass=0)
             self._anchors.run_if_due(first.model_id)
             self._pollution.show()
@@ -177,6 +182,7 @@ class Rounds:
         """What the view says of each model by now; kept as an event."""
         context = self._context
         looks = self._judge.read_rounds()
+        self._pollution.show()
         said = {
             "until": context.plan.until,
             "before_block": context.next_block,
@@ -197,30 +203,38 @@ class Rounds:
         left = self._context.budget_left()
         return left > 0 and (self._context.forecast.seconds(block) or 0.0) <= left
 
-    def _seconds_left(self) -> float | None:
-        """At most: the budget, or all that was not asked."""
+    def ahead(self, before: float | None = 0.0) -> Ahead:
+        """What lies ahead of the first round; `before`: what comes in front of it."""
+        found = self._ahead([])
+        least, most = add_seconds(before, found.least), add_seconds(before, found.most)
+        return replace(found, least=least, most=self._within_budget(most))
+
+    def _ahead(self, blocks: Sequence[Sequence[PlannedRun]]) -> Ahead:
+        """At least these blocks of the round; at most the budget, or all that waits."""
+        forecast = self._context.forecast
         waiting = [
             run
             for block in self._blocks.values()
             for run in block
-            if run.run_id not in self._asked
+            if run.run_id not in self._asked and run.phase == "matrix"
         ]
-        seconds = self._context.forecast.seconds(waiting)
+        least = forecast.seconds(run for block in blocks for run in block)
+        most = self._within_budget(forecast.seconds(waiting))
+        following = tuple((block[0].model_id, block[0].quant_tag) for block in blocks)
+        return Ahead(least, most, self._context.seconds_used(), following)
+
+    def _within_budget(self, seconds: float | None) -> float | None:
         left = max(self._context.budget_left(), 0.0)
         if seconds is None:
             return None if math.isinf(left) else left
         return min(seconds, left)
 
     def _announce(self, looks: Sequence[Look]) -> None:
-        """Say how long it may take, and when the budget is too short for a round."""
+        """Say when what is left of the budget is too short for a round."""
         context = self._context
         blocks = self._pacing.blocks(looks)
         if not blocks:
             return
-        with context.interrupts.allowed():
-            agreed = context.reporter.agrees(self._seconds_left(), at_most=True)
-        if not agreed:
-            raise Interrupted
         runs = [run for block in blocks for run in block]
         seconds = context.forecast.seconds(runs)
         if seconds is not None and seconds > self._context.budget_left():

@@ -52,16 +52,7 @@ SELECT
     answer_hashes,
     CASE
         WHEN attempts >= 2 AND distinct_answers > 1 AND has_texts
-            THEN coalesce(
-                list_min(
-                    list_filter(
-                        range(1, least(length(first_answer), length(last_answer)) + 1),
-                        lambda place: substr(first_answer, place, 1)
-                        <> substr(last_answer, place, 1)
-                    )
-                ),
-                least(length(first_answer), length(last_answer)) + 1
-            )
+            THEN v1.first_difference(first_answer, last_answer)
     END AS first_divergence
 FROM groups;
 

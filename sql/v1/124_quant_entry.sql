@@ -1,6 +1,6 @@
 -- Grain: sweep x model x quant.
 -- Inputs: v1.quant, v1.quant_aggregate, v1.frontier, v1.quant_comparison, v1.support,
--- v1.quant_sidecar, v1.fidelity, v1.proof, v1.baseline_comparison, v1.policy.
+-- v1.quant_sidecar, v1.fidelity, v1.proof, v1.baseline_comparison, v1.quant_standing.
 -- Rules: all that the summary says of one quant, as the struct it is written from.
 
 CREATE VIEW v1.quant_entry AS
@@ -60,23 +60,8 @@ SELECT
         END,
         'proven': support.is_proven,
         'separable': support.is_separable,
-        'adherence_score_micro': TRY_CAST(
-            v1.scaled(
-                quants.adherence_sum_nano, quants.adherence_tasks * 1000, 1
-            ) AS BIGINT
-        ),
-        'adherence_interval_micro': if(
-            quants.adherence_tasks > 0,
-            [
-                v1.wilson_micro(
-                    quants.adherence_nano, quants.adherence_tasks, policy.confidence_z_milli, -1
-                ),
-                v1.wilson_micro(
-                    quants.adherence_nano, quants.adherence_tasks, policy.confidence_z_milli, 1
-                )
-            ],
-            NULL
-        ),
+        'adherence_score_micro': standing.adherence_score_micro,
+        'adherence_interval_micro': standing.adherence_interval_micro,
         'checks_unsupported': coalesce(quants.checks_unsupported, 0),
         'total_latency_ns': quants.total_latency_ns,
         'latency_p50_ns': quants.latency_p50_ns,
@@ -157,7 +142,7 @@ SELECT
     } AS entry
 FROM v1.quant_aggregate AS quants
 INNER JOIN v1.quant AS weights USING (sweep_id, model_id, quant_tag)
-INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+INNER JOIN v1.quant_standing AS standing USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.frontier AS frontier USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.support AS support USING (sweep_id, model_id, quant_tag)

@@ -298,3 +298,17 @@ CREATE MACRO v1.baseline_differing(cell, record) AS
             'task_revision'
         )
     ]);
+
+-- First character, from 1, in which two texts differ; NULL if they do not.
+CREATE MACRO v1.first_difference(one, other) AS CASE
+    WHEN one <> other
+        THEN coalesce(
+            list_min(
+                list_filter(
+                    range(1, least(length(one), length(other)) + 1),
+                    lambda place: substr(one, place, 1) <> substr(other, place, 1)
+                )
+            ),
+            least(length(one), length(other)) + 1
+        )
+END;

@@ -36,7 +36,7 @@ def said(*entries: dict[str, Any], **facts: Any) -> list[str]:
             "quant_tag": tag,
             "fidelity": FOUND | entry,
             "separable": facts.get("separable"),
-            "pairs": {"n": 12},
+            "pairs": facts.get("pairs", {"n": 12}),
         }
         for tag, entry in zip(tags, ({"status": "REFERENCE"}, *entries), strict=False)
     ]
@@ -99,7 +99,7 @@ def test_only_no_difference_at_all_is_all():
                 "prompts": 216,
                 "kept_prompts": 214,
             },
-            "keeps 214 of 216 of F16's answers word for word (no logprobs).",
+            "keeps 214 of 216 of F16's answers word for word (99.0 %; no logprobs).",
         ),
         (
             {"status": "UNSUPPORTED", "reason": "TOKENIZER_DIFFERS", "level": None},
@@ -141,3 +141,40 @@ def test_the_table_has_a_column_where_it_was_measured(capsys):
     text = capsys.readouterr().out
     assert "same token %" in text
     assert " 99.9 " in text  # 99.99, cut
+
+
+def test_recorded_answers_say_where_they_part():
+    apart = {
+        "status": "UNSUPPORTED",
+        "reason": "NO_LOGPROBS",
+        "level": "DIVERGENCE",
+        "kept_prompts": 5,
+        "median_difference": 48,
+        "earliest_difference": 3,
+        "difference_unit": "CHARACTER",
+    }
+    (line,) = said(apart)
+    assert line == (
+        "Q4_K_M keeps 5 of 12 of F16's answers word for word (41 %; no logprobs); the "
+        "others part from it at character 48 in the median, the earliest at character "
+        "3."
+    )
+    whole = {"kept_prompts": 12, "median_difference": None}
+    (line,) = said(apart | whole)
+    assert line == "Q4_K_M keeps 12 of 12 of F16's answers word for word (no logprobs)."
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("FAITHFUL_BUT_FAILS", "loses 9 of the 10 tasks that F16 did"),
+        ("DIFFERS_BUT_PASSES", "changes 10 of 12 answers, and loses none of the 10"),
+        (None, None),
+    ],
+)
+def test_fidelity_and_tasks_that_disagree_are_told(code, words):
+    pairs = {"n": 12, "flips_lost": 9, "baseline_passes": 10}
+    lines = said({"disagreement": code}, pairs=pairs, separable=True)
+    told = [line for line in lines if "disagree on Q4_K_M" in line]
+    assert len(told) == (words is not None)
+    assert all(words in line for line in told)

@@ -22,8 +22,8 @@ from orket.planning.subject import Subject
 from orket.providers.options import ServerOptions
 from orket.providers.recognise import recognise
 from orket.records import RunRecord
-from orket.sweep.context import Silence
 from orket.sweep.execute import run_sweep
+from orket.sweep.reporter import Silence
 from orket.warehouse import Warehouse
 from tests.live import demo_gguf
 from tests.raw_rows import make_manifest, make_run

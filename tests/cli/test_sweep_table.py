@@ -31,7 +31,7 @@ def line_with(text, word):
 
 def test_quants_stand_in_order_with_their_marks(shown):
     text = shown()
-    assert text.index("F16") < text.index("Q4_K_M") < text.index("Q2_K")
+    assert text.index("\nF16") < text.index("\nQ4_K_M") < text.index("\nQ2_K")
     best = next(line for line in text.splitlines() if line.startswith("Q4_K_M"))
     assert "yes: use this" in best
     assert "98.5 (90 to 100)" in best
@@ -303,3 +303,55 @@ def test_what_was_not_run_disturbed_nothing(shown):
     disturbed = said.partition("What disturbed the measurement:")[2]
     assert "CPU_STEAL (2 runs)" in disturbed
     assert "NOT_RUN" not in disturbed
+
+
+def test_the_answer_comes_first_and_what_was_run_last(shown):
+    done = shown(status="COMPLETED", status_reason=None).splitlines()
+    assert done[:2] == ["Use Q4_K_M.", "It is shown."]
+    places = [
+        next(number for number, line in enumerate(done) if line.startswith(start))
+        for start in ("quant ", "Confidence:", "What disturbed", "Sweep ", "Canary:")
+    ]
+    assert places == sorted(places)
+    # What did not come to its end says so before anything else.
+    stopped = shown(status="INTERRUPTED", status_reason=None).splitlines()
+    assert stopped[0].startswith("Sweep sweep_id (INTERRUPTED)")
+    assert sum(line.startswith("Sweep ") for line in stopped) == 1
+
+
+def test_stored_baselines_are_told_by_their_verdict(shown):
+    session = summary_row()["sessions"][0]
+    compared = session["per_quant"][0]["baseline_comparison"]
+    compared |= {"verdict": "REGRESSED", "matched_tests": 2}
+    for quant in session["per_quant"][1:]:
+        quant["baseline_comparison"] |= {"matched_tests": 0}
+    text = shown(sessions=[session])
+    assert (
+        line_with(text, "Against stored") == "Against stored baselines, regressed: F16"
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "told", "dropped"),
+    [
+        ("60", "same %", "memory"),
+        ("80", "memory", "bpw"),
+        ("120", "latency", "no such column"),
+    ],
+)
+def test_a_narrow_terminal_keeps_what_matters_most(
+    columns, told, dropped, shown, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    session = summary_row()["sessions"][0]
+    session["per_quant"] = [
+        quant_row(tag, adherence_score_micro=985_000, peak_memory_bytes=10**9)
+        for tag in ("F16", "Q4_K_M")
+    ]
+    text = shown(sessions=[session])
+    assert max(map(len, text.splitlines())) <= int(columns)
+    header = line_with(text, "quant ")
+    assert told in header
+    assert dropped not in header

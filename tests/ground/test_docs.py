@@ -50,7 +50,7 @@ def test_the_output_in_the_readme_is_that_of_the_reference_sweep(capsys):
     from orket.warehouse import Warehouse
 
     (shown,) = re.findall(
-        r"```\n(Sweep .*?)```", (ROOT / "README.md").read_text("utf-8"), re.S
+        r"```\n(orket-demo: .*?)```", (ROOT / "README.md").read_text("utf-8"), re.S
     )
     warehouse = str(ROOT / "warehouse")
     reference = Warehouse.open(warehouse).sweep_ids()[0]

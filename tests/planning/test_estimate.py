@@ -12,6 +12,7 @@ from orket.planning.estimate import (
     SECONDS_PER_CALL,
     Forecast,
     estimate_plan,
+    list_scores,
 )
 from orket.planning.past import forecast_from
 from orket.planning.plan import Plan, build_plan
@@ -120,7 +121,7 @@ def test_earlier_sweeps_of_this_machine_stand_behind_a_plan(tmp_path):
     store_sweep(store, rows, machine=here)
     known = forecast_from(store, plan)
     assert known.remembered == 2
-    assert "2 earlier calls" in estimate_plan(plan, known).basis
+    assert "2 calls of earlier sweeps" in estimate_plan(plan, known).basis
     # Other weights under the name, and another machine, tell nothing.
     later = START + timedelta(days=1)
     other = [
@@ -136,3 +137,99 @@ def test_earlier_sweeps_of_this_machine_stand_behind_a_plan(tmp_path):
     ]
     store_sweep(store, far, machine="hw1-elsewhere", start=later)
     assert forecast_from(store, plan).remembered == 2
+
+
+def test_what_earlier_sweeps_took_is_scaled_by_what_calls_take_now():
+    plan = two_quants()
+    forecast = Forecast(plan)
+    forecast.saw_load(0.0)
+    for quant, seconds in (("F16", 1.0), ("Q2_K", 0.5)):
+        forecast.remember(("orket-demo", quant), 5, 10.0, seconds, ["core"])
+    before = forecast.seconds(matrix_of(plan, "Q2_K"))
+    assert (
+        forecast.basis()
+        == "by 10 calls of earlier sweeps (tasks of core), scaled by tokens"
+    )
+    # Now a token takes thrice as long: of the quant that did not answer yet as well.
+    tokens = 10 + prompt_tokens(plan, 0)
+    row = answered(plan, "F16", 0, 10, round(tokens * 0.3 * SECOND))
+    prompt = round(len(plan.tasks[0].prompt) / CHARACTERS_PER_TOKEN)
+    forecast.saw(changed(row, call={"prompt_tokens": prompt}))
+    after = forecast.seconds(matrix_of(plan, "Q2_K"))
+    assert before is not None and after is not None
+    per_token = [0.05, 0.15]
+    asked = [
+        sum(forecast_tokens)
+        for forecast_tokens in (expected(plan, None), expected(plan, 10))
+    ]
+    assert before - 2 * SECONDS_PER_CALL == pytest.approx(asked[0] * per_token[0])
+    assert after - 2 * SECONDS_PER_CALL == pytest.approx(
+        asked[1] * per_token[1], rel=0.02
+    )
+    assert forecast.basis().startswith("by the calls so far and 10 calls of earlier")
+
+
+def expected(plan: Plan, told: int | None) -> list[float]:
+    """Weighed tokens of the two tasks, once the first answered with `told` tokens."""
+    first, second = (task.max_tokens for task in plan.tasks)
+    answers = (first / 2, second / 2)
+    if told is not None:
+        answers = (told, second * told / first)
+    return [answer + prompt_tokens(plan, place) for place, answer in enumerate(answers)]
+
+
+def test_the_phase_fidelity_is_estimated_and_learns_from_its_prompts():
+    changes = [Change("fidelity.enabled", True), Change("fidelity.max_tokens", 4)]
+    preset = override(load_preset("quickstart"), changes)
+    plan = build_plan(preset, "s", skip_canary=True)
+    forecast = Forecast(plan)
+    forecast.saw_load(0.0)
+    scores = list_scores(plan)
+    # The reference answers, and every quant is asked.
+    assert plan.fidelity is not None
+    assert len(scores) == len(plan.fidelity.test_ids) * 10
+    whole = forecast.seconds_of_scores(scores)
+    one = forecast.seconds_of_scores(scores[:1])
+    assert whole is not None and one is not None and whole > one > 0
+    forecast.saw_score(scores[0], 3 * one)
+    assert forecast.seconds_of_scores(scores) == pytest.approx(3 * whole)
+    without = estimate_plan(build_plan(load_preset("quickstart"), "s"), Forecast(plan))
+    assert without.seconds is not None
+    with_it = estimate_plan(plan, Forecast(plan))
+    assert with_it.seconds is not None
+
+
+def test_a_server_elsewhere_tells_of_itself_alone(tmp_path):
+    here = read_fingerprint().id
+    store = Warehouse(tmp_path / "warehouse")
+    row = make_run(test="bank/t1", model="served-model", quant="Q8_0")
+    row = changed(row, call={"completion_tokens": 10, "prompt_tokens": 5})
+    far = msgspec.structs.replace(row, locality="remote")
+    store_sweep(store, [far], machine=here, endpoint="http://far:8080")
+
+    def calls(url: str) -> int:
+        changes = [
+            Change("quants", ["Q8_0"], (("models", 0, "quants"),)),
+            Change("provider.url", url),
+        ]
+        plan = build_plan(override(load_preset("llama-server"), changes), "s")
+        return forecast_from(store, plan).remembered
+
+    assert calls("http://far:8080") == 1
+    assert calls("http://other:8080") == 0
+    assert calls("http://127.0.0.1:8080") == 0
+
+
+def test_calls_without_tokens_tell_no_speed(tmp_path):
+    plan = two_quants()
+    store = Warehouse(tmp_path / "warehouse")
+    digest = plan.target("orket-demo", "F16").digest
+    told = msgspec.structs.replace(
+        answered(plan, "F16", 0, 10, SECOND), model_digest=digest
+    )
+    silent = changed(
+        msgspec.structs.replace(told, run_id="r2", attempt_id="r2"),
+        call={"completion_tokens": None, "wall_ns": 100 * SECOND},
+    )
+    store_sweep(store, [told, silent], machine=read_fingerprint().id)
+    assert forecast_from(store, plan).remembered == 1

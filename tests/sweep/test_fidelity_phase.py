@@ -12,9 +12,9 @@ from orket.mockserver import MockModel, MockServer, Profile
 from orket.mockserver.profile import CannedAnswer
 from orket.planning.plan import Plan, build_plan
 from orket.planning.preset import Change, load_preset, override
-from orket.sweep.context import Silence
 from orket.sweep.execute import run_sweep
 from orket.sweep.interrupts import Interrupted
+from orket.sweep.reporter import Silence
 from orket.warehouse import Warehouse
 from tests.sweep.test_sweep import Impatient
 

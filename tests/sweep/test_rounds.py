@@ -15,9 +15,9 @@ from orket.mockserver import MockModel, MockServer, Profile
 from orket.planning.plan import Plan, build_plan
 from orket.planning.preset import Change, load_preset, override
 from orket.records import RunRecord
-from orket.sweep.context import Silence
 from orket.sweep.execute import Outcome, run_sweep
 from orket.sweep.interrupts import Interrupted
+from orket.sweep.reporter import Silence
 from orket.warehouse import Warehouse
 
 Q8, Q2 = MockModel("demo:q8_0", "Q8_0"), MockModel("demo:q2_K", "Q2_K")

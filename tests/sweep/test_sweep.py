@@ -16,10 +16,10 @@ from orket.mockserver.profile import CannedAnswer
 from orket.planning.plan import DETERMINISM, Plan, build_plan
 from orket.planning.preset import Change, load_preset, override
 from orket.records import RunRecord
-from orket.sweep.context import Silence
 from orket.sweep.execute import Outcome, run_sweep
 from orket.sweep.interrupts import Interrupted
 from orket.sweep.judge import count_determinism, read_determinism
+from orket.sweep.reporter import Ahead, Silence
 from orket.warehouse import Warehouse
 
 FAST = Profile(
@@ -315,8 +315,9 @@ class Hesitant(Silence):
     def __init__(self) -> None:
         self.asked: list[float | None] = []
 
-    def agrees(self, seconds: float | None, at_most: bool = False) -> bool:
-        self.asked.append(seconds)
+    def agrees(self, ahead: Ahead, basis: str) -> bool:
+        assert basis == "by the calls so far"
+        self.asked.append(ahead.most)
         return False
 
 

@@ -384,6 +384,102 @@ def test_an_unasked_and_empty_sweep_says_so():
     )
 
 
+def with_answers(texts: dict[tuple[str, str], str]) -> Sweep:
+    """Every run answers `yes, it is`, but for these by quant and task."""
+    found = sweep().fill(answer_text="yes, it is")
+    found.runs = [
+        msgspec.structs.replace(
+            run,
+            call=msgspec.structs.replace(
+                run.call,
+                answer_text=texts.get(
+                    (run.quant_tag, run.test_id.removeprefix("bank/")), "yes, it is"
+                ),
+            ),
+        )
+        for run in found.runs
+    ]
+    return found
+
+
+def test_recorded_answers_tell_where_they_part():
+    quant = "Q4_K_M"
+    row = of(
+        with_answers(
+            {
+                (quant, "t1"): "no",  # at its first character
+                (quant, "t2"): "yes, it was",  # y e s , _ i t _ w: the ninth
+                (quant, "t3"): "yes, it is so",  # behind all ten
+            }
+        )
+    )
+    assert (row["kept_prompts"], row["difference_unit"]) == (5, "CHARACTER")
+    assert (row["earliest_difference"], row["median_difference"]) == (1, 9)
+    same = of(with_answers({}))
+    assert (same["earliest_difference"], same["median_difference"]) == (None, None)
+
+
+def test_led_answers_part_at_a_token_of_the_path():
+    found = answered(sweep(), places=3)
+    for number, task in enumerate(TASKS):
+        other = {2: 0.5, 1: 0.2}
+        places = [SAME, SAME, SAME]
+        if number < 3:
+            places[number] = other
+        found.score("Q4_K_M", task, places, path_ids=[1, 1, 1])
+    row = of(found)
+    assert (row["kept_prompts"], row["difference_unit"]) == (5, "TOKEN")
+    assert (row["earliest_difference"], row["median_difference"]) == (1, 2)
+
+
+def test_own_answers_part_at_the_first_other_token():
+    found = answered(sweep(), places=3, level="PREFIX", method="OWN")
+    for number, task in enumerate(TASKS):
+        path = [1, 1, 1] if number else [1, 2, 1]
+        places = [{token: 0.5, 3: 0.25} for token in path]
+        found.score("Q4_K_M", task, places, path_ids=path, level="PREFIX", method="OWN")
+    row = of(found)
+    assert row["level"] == "PREFIX"
+    assert (row["kept_prompts"], row["median_difference"]) == (7, 2)
+
+
+def judged_sweep(kept: bool, passes: bool) -> Sweep:
+    """A quant that keeps all answers or none, and passes all tasks or none."""
+    found = answered(sweep())
+    other = SAME if kept else {2: 0.5, 1: 0.25}
+    for task in TASKS:
+        found.score("Q4_K_M", task, [other] * 2, path_ids=[1, 1])
+        found.add("F16", task)
+        found.add("Q4_K_M", task, passed=int(passes))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kept", "passes", "said"),
+    [
+        (True, False, "FAITHFUL_BUT_FAILS"),
+        (False, True, "DIFFERS_BUT_PASSES"),
+        (True, True, None),
+        (False, False, None),
+    ],
+)
+def test_fidelity_and_adherence_that_disagree_are_told(kept, passes, said):
+    found = judged_sweep(kept, passes)
+    assert of(found)["disagreement"] == said
+    assert of(found, "F16")["disagreement"] is None
+
+
+def test_a_loss_that_the_changed_answers_allow_is_no_disagreement():
+    """One of eight changes: by its interval three could, and two tasks are lost."""
+    found = answered(sweep())
+    for number, task in enumerate(TASKS):
+        other = SAME if number >= 1 else {2: 0.5, 1: 0.25}
+        found.score("Q4_K_M", task, [other] * 2, path_ids=[1, 1])
+        found.add("F16", task)
+        found.add("Q4_K_M", task, passed=int(number >= 2))
+    assert of(found)["disagreement"] is None
+
+
 lists = st.lists(st.integers(1, 400), min_size=3, max_size=8, unique=True).flatmap(
     lambda weights: st.tuples(
         st.just(sorted(weights, reverse=True)), st.permutations(range(8))

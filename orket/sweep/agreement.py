@@ -1,0 +1,32 @@
+"""Says how long a sweep will take, and asks whether it may."""
+
+from __future__ import annotations
+
+from orket.sweep.context import Context
+from orket.sweep.interrupts import Interrupted
+from orket.sweep.reporter import Ahead
+
+
+class Agreement:
+    """Tells what lies ahead before each block, and asks about it once it is known."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._asked = False
+        self._known = False
+
+    def seek(self, ahead: Ahead) -> None:
+        """Tell what lies ahead; ask, unless that was done with a time that was known.
+
+        Raises Interrupted where a person finds it too long.
+        """
+        reporter = self._context.reporter
+        reporter.goes_on(ahead)
+        is_known = ahead.most is not None
+        if self._known or (self._asked and not is_known):
+            return
+        self._asked, self._known = True, is_known
+        with self._context.interrupts.allowed():
+            agreed = reporter.agrees(ahead, self._context.forecast.basis())
+        if not agreed:
+            raise Interrupted

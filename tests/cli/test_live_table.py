@@ -1,0 +1,202 @@
+"""The table of a running sweep: what it shows, at every width."""
+
+from __future__ import annotations
+
+import os
+import pty
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from orket.cli.live_table import Board, show_board
+from orket.cli.sweep_progress import SweepProgress
+from orket.planning.plan import build_plan
+from orket.planning.preset import Change, load_preset, override
+from orket.sweep.reporter import Ahead, Standing
+
+MODEL = "some-model"
+TAGS = ("F16", "Q8_0", "Q4_K_M", "Q2_K")
+
+
+def standing(tag: str, state: str, **values: Any) -> dict[str, Any]:
+    return {
+        "model_id": MODEL,
+        "quant_tag": tag,
+        "state": state,
+        "out_reasons": [],
+        "asked_tasks": 34,
+        "planned_tasks": 216,
+        "adherence_score_micro": 941176,
+        "adherence_interval_micro": [809061, 983718],
+        "generation_tokens_per_second_milli": 2208053,
+        "total_latency_ns": 21774721,
+        "peak_memory_bytes": 48021504,
+        "polluted_runs": 3,
+    } | values
+
+
+def make_board(**values: Any) -> Board:
+    rows = [
+        standing("F16", "BASELINE"),
+        standing("Q8_0", "OUT", out_reasons=["ADHERENCE_BELOW_THRESHOLD"]),
+        standing("Q4_K_M", "OPEN"),
+        standing("Q2_K", "NOT_ASKED", adherence_score_micro=None),
+    ]
+    board = Board([(MODEL, tag) for tag in TAGS])
+    board.standing = {(MODEL, row["quant_tag"]): row for row in rows}
+    board.fidelity = {(MODEL, "Q4_K_M"): {"same_top_ppm": 999_999}}
+    board.lines = {MODEL: ["some-model: not shown yet. " + "word " * 80]}
+    board.place = (MODEL, "Q4_K_M")
+    board.calls, board.total, board.doing = 120, 900, "asking,"
+    board.budget, board.since = 180.0, 10.0
+    board.ahead = Ahead(30.0, 100.0, 70.0, ((MODEL, "Q4_K_M"), (MODEL, "F16")))
+    for name, value in values.items():
+        setattr(board, name, value)
+    return board
+
+
+def text_of(board: Board, width: int = 119, height: int = 39) -> list[str]:
+    return [line.text for line in show_board(board, width, height)]
+
+
+def row_of(lines: list[str], tag: str) -> str:
+    return next(line for line in lines if line.startswith(tag))
+
+
+@pytest.mark.parametrize("width", [40, 59, 79, 119])
+def test_no_line_is_wider_than_the_screen_and_every_quant_is_there(width):
+    lines = text_of(make_board(), width)
+    assert max(map(len, lines)) <= width
+    for tag in TAGS:
+        assert row_of(lines, tag)
+    assert "94.1 (81 to 98)" in row_of(lines, "F16")
+    assert "asked now" in row_of(lines, "Q4_K_M")
+    assert "out: " in row_of(lines, "Q8_0")
+    assert "not asked yet" in row_of(lines, "Q2_K")
+
+
+def test_a_wide_screen_shows_all_figures_and_what_is_not_known_is_a_dash():
+    lines = text_of(make_board())
+    row = row_of(lines, "Q4_K_M")
+    for figure in ("34/216", "99.9", "94.1 (81 to 98)", "2208.1 t/s", "45.8 MiB", "3"):
+        assert figure in row
+    # 999999 of a million is cut: never all.
+    assert "100.0" not in row
+    assert row_of(lines, "Q2_K").split()[4:6] == ["34/216", "-"]
+
+
+def test_the_sentence_stands_above_and_is_no_longer_than_three_lines():
+    lines = text_of(make_board(), 60)
+    assert lines[0].startswith("So far: some-model: not shown yet.")
+    assert lines[2].endswith("...")
+    assert lines[3] == ""
+
+
+def test_times_run_on_and_the_next_quant_is_another_one():
+    lines = text_of(make_board())
+    assert "80 s of 3 min used, at least 20 s and at most 90 s left" in lines
+    assert "Next: F16" in lines
+    unknown = text_of(make_board(ahead=Ahead(None, None, 5.0), budget=None))
+    assert "15 s used; how much is left cannot be told yet" in unknown
+
+
+def test_a_low_screen_keeps_the_table_within_its_rows():
+    without_sentence = text_of(make_board(), 79, 10)
+    assert len(without_sentence) <= 10
+    assert without_sentence[0].startswith("quant")
+    assert row_of(without_sentence, "Q2_K")
+    assert "... and 2 more" in text_of(make_board(), 79, 8)
+
+
+def test_several_models_are_named_and_a_low_screen_shows_the_one_that_is_asked():
+    board = make_board()
+    board.quants = [*board.quants, ("other", "Q8_0")]
+    assert "other" in text_of(board)
+    assert "other" not in text_of(board, 79, 12)
+
+
+def test_no_character_of_a_name_moves_the_cursor():
+    board = make_board()
+    board.quants = [*board.quants, (MODEL, "Q8\x1b[2J")]
+    assert not any("\x1b" in line for line in text_of(board))
+
+
+def one_model_plan() -> Any:
+    changes = [Change("quants", ["F16", "Q2_K"], (("models", 0, "quants"),))]
+    preset = override(load_preset("quickstart"), changes)
+    return build_plan(preset, "s", skip_canary=True)
+
+
+def drive(progress: SweepProgress) -> None:
+    """A sweep as its reporter hears of it."""
+    with progress:
+        progress.started(one_model_plan(), 10)
+        progress.loading("orket-demo", "F16")
+        rows = [standing(tag, "OPEN", model_id="orket-demo") for tag in ("F16", "Q2_K")]
+        progress.stands(Standing(rows, {"orket-demo": ["It is so."]}))
+        progress.goes_on(Ahead(1.0, 2.0, 0.5))
+        time.sleep(0.3)
+        progress.loading("orket-demo", "Q2_K")
+        progress.note("a warning")
+        progress.waits("something")
+
+
+def on_a_terminal(monkeypatch, **environment: str) -> str:
+    """What `drive` writes to a terminal of 80 columns on stderr."""
+    for name in ("CI", "NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm", **environment}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "80")
+    master, slave = pty.openpty()
+    said: list[bytes] = []
+
+    def read() -> None:
+        while True:
+            try:
+                said.append(os.read(master, 65536))
+            except OSError:
+                return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(slave, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr("sys.stderr", stream)
+        drive(SweepProgress())
+    reader.join(10)
+    os.close(master)
+    return b"".join(said).decode()
+
+
+def test_a_terminal_shows_the_table_and_takes_it_away(monkeypatch):
+    text = on_a_terminal(monkeypatch)
+    assert "So far: It is so." in text
+    assert "asked now" in text
+    assert "orket: a warning" in text
+    # Bold and nothing else; the last thing said is that the block is gone.
+    assert "\x1b[1m" in text
+    assert "\x1b[2K" in text[text.rindex("asked now") :]
+
+
+def test_no_colour_means_no_style(monkeypatch):
+    text = on_a_terminal(monkeypatch, NO_COLOR="1")
+    assert "asked now" in text
+    assert "\x1b[1m" not in text
+
+
+@pytest.mark.parametrize("where", [{"TERM": "dumb"}, {"CI": "true"}])
+def test_a_terminal_that_cannot_redraw_gets_plain_lines(where, monkeypatch):
+    text = on_a_terminal(monkeypatch, **where)
+    assert "\x1b" not in text
+    assert "asked now" not in text
+    assert text.splitlines()[-2:] == ["orket: a warning", "orket: something"]
+
+
+def test_a_pipe_gets_plain_lines_and_asks_for_no_standing(capsys):
+    progress = SweepProgress()
+    assert not progress.watches
+    drive(progress)
+    said = capsys.readouterr().err.splitlines()
+    assert said[-2:] == ["orket: a warning", "orket: something"]
