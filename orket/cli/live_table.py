@@ -43,6 +43,8 @@ class Board:
     fidelity: dict[Key, Row] = field(default_factory=dict)
     lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Of each model, what would be recommended by now."""
+    asked: set[Key] = field(default_factory=set)
+    """Quants that were asked a task, also since the views were read."""
     place: Key | None = None
     """The quant that is asked now."""
     doing: str = "starting"
@@ -87,7 +89,7 @@ def show_board(board: Board, width: int, height: int) -> list[Line]:
 
 def _sentence(board: Board, model_id: str, width: int) -> Iterator[Line]:
     if board.standing:
-        told = board.lines.get(model_id) or ["too few tasks to recommend any quant."]
+        told = board.lines.get(model_id) or ["no quant can be recommended yet."]
         yield from map(Line, _fold(f"So far: {told[0]}", width, MOST_SENTENCE_LINES))
         yield Line("")
 
@@ -177,6 +179,8 @@ def _state(board: Board, key: Key) -> str:
     if key == board.place:
         return "asked now"
     row = board.standing.get(key)
+    if key in board.asked and (row is None or row["state"] == "NOT_ASKED"):
+        return "to be judged"
     if row is None:
         return "waits"
     if row["state"] == "OUT":
@@ -202,7 +206,7 @@ def _shorten(code: str) -> str:
 
 def _tasks(board: Board, key: Key) -> str:
     row = board.standing.get(key)
-    return f"{row['asked_tasks']}/{row['planned_tasks']}" if row else "-"
+    return f"{row['adherence_tasks']}/{row['planned_tasks']}" if row else "-"
 
 
 def _same(board: Board, key: Key) -> str:
@@ -248,7 +252,7 @@ def _polluted(board: Board, key: Key) -> str:
 
 
 _STATE = _Column("state", _state, is_left=True)
-_TASKS = _Column("tasks", _tasks)
+_TASKS = _Column("judged", _tasks)
 _SAME = _Column("same token %", _same)
 _SPEED = _Column("speed", _speed)
 _MEMORY = _Column("memory", _memory)

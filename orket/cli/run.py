@@ -19,6 +19,7 @@ from orket.cli.running import (
     new_id,
     resume_line,
     run_plan,
+    say_what_next,
 )
 from orket.cli.sweep_options import (
     SweepOptions,
@@ -178,6 +179,7 @@ def run(
     if failure is not None:
         raise failure
     explain_budget(outcome, plan, store)
+    say_what_next(summary, store)
     if require_recommendation:
         _require_recommendation(summary)
 

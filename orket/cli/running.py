@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import os
 import shlex
+import sys
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orket.cli import messages
 from orket.errors import OrketError, WarehouseError
@@ -140,11 +142,40 @@ def explain_budget(outcome: Outcome, plan: Plan, store: Warehouse) -> None:
     )
 
 
+_FURTHER = {
+    "use": "runs what is advised",
+    "report": "writes it as a page, with pictures and every answer",
+}
+"""Verbs that go on from a sweep, with what each does."""
+
+
+def say_what_next(summary: Mapping[str, Any], store: Warehouse) -> None:
+    """The lines that a person may want to type next, as far as they would work.
+
+    Nothing where nobody sits before a terminal.
+    """
+    if not sys.stderr.isatty():
+        return
+    from orket.cli.main import installed_verbs
+
+    has_advice = any(
+        session["efficiency_frontier"]["minimum_viable_quant_tag"]
+        for session in summary["sessions"]
+    )
+    for verb in installed_verbs():
+        if verb in _FURTHER and (has_advice or verb != "use"):
+            line = shlex.join(["orket", verb, summary["sweep_id"], *_place(store)])
+            messages.note(f"{line}  # {_FURTHER[verb]}")
+
+
 def resume_line(sweep_id: str, store: Warehouse, output: str | None = None) -> str:
     """The command that goes on with a sweep: its manifest has the rest."""
+    where = ["-o", output] if output else []
+    return shlex.join(["orket", "run", "--resume", sweep_id, *_place(store), *where])
+
+
+def _place(store: Warehouse) -> list[str]:
     from orket.warehouse import Warehouse
 
     is_default = store.path == Warehouse.open().path
-    place = [] if is_default else ["-w", str(store.path)]
-    where = ["-o", output] if output else []
-    return shlex.join(["orket", "run", "--resume", sweep_id, *place, *where])
+    return [] if is_default else ["-w", str(store.path)]

@@ -11,7 +11,7 @@ import click
 from orket.cli import messages
 from orket.cli.options import reading_store_option, scope_options
 from orket.cli.rejudge import Rejudge
-from orket.cli.running import resume_line
+from orket.cli.running import resume_line, say_what_next
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
@@ -39,6 +39,7 @@ def show(sweep: str, store: Warehouse, rejudge: Rejudge) -> None:
     )
     print_buckets(summary, store, given)
     _say_how_to_go_on(summary, store)
+    say_what_next(summary, store)
 
 
 def _say_how_to_go_on(summary: Mapping[str, Any], store: Warehouse) -> None:

@@ -53,6 +53,8 @@ class SweepProgress:
         trace: TracebackType | None,
     ) -> None:
         self._screen.stop()
+        if self._is_live:
+            messages.note("reading the answer from what was recorded")
 
     def started(self, plan: Plan, total: int) -> None:
         """Say what begins, and open the table where it can be redrawn."""
@@ -90,8 +92,11 @@ class SweepProgress:
 
     def recorded(self, row: RunRecord) -> None:
         """Move on by one call."""
+        key = (row.model_id, row.quant_tag)
         with self._screen.lock:
             self._board.calls += 1
+            if row.phase == "matrix":
+                self._board.asked.add(key)
             self._failed += row.call.outcome not in ("OK", "CANCELLED")
             self._cancelled += row.call.outcome == "CANCELLED"
         number = f", retry {row.retry_pass}" if row.retry_pass else ""
@@ -99,7 +104,7 @@ class SweepProgress:
         doing = "repetition" if row.phase == "matrix" else row.phase
         if self._is_adaptive and row.phase == "matrix":
             doing, repetition = "asking", ""
-        self._show(f"{doing}{repetition}{number},", (row.model_id, row.quant_tag))
+        self._show(f"{doing}{repetition}{number},", key)
 
     def followed(self, model_id: str, quant_tag: str) -> None:
         """Move on by one prompt of the phase `fidelity`."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 from orket.errors import WarehouseError
 from orket.sweep.context import Context
 from orket.sweep.judge import Judge, PollutedRun
 
 LOOK_SHARE_INVERSE = 20
-"""The next look is due when 20 times what the last one took has passed: 5 % of time."""
+"""The next look is due when 20 times what the last one cost has passed: 5 % of it."""
+FIRST_COST_SECONDS = 1
+"""CPU time of a look, before one was taken."""
 
 
 class Pollution:
@@ -16,7 +20,8 @@ class Pollution:
     def __init__(self, context: Context, judge: Judge) -> None:
         self._context = context
         self._judge = judge
-        self._due_ns = 0
+        first_ns = FIRST_COST_SECONDS * 10**9 * LOOK_SHARE_INVERSE
+        self._due_ns = context.clock.monotonic_ns() + first_ns
         self._is_blind = False
 
     def list_curable(self) -> list[PollutedRun]:
@@ -32,9 +37,10 @@ class Pollution:
         are read once.
         """
         context = self._context
-        began_ns = context.clock.monotonic_ns()
-        if not context.reporter.watches or self._is_blind or began_ns < self._due_ns:
+        is_due = context.clock.monotonic_ns() >= self._due_ns
+        if not context.reporter.watches or self._is_blind or not is_due:
             return
+        began_ns = time.process_time_ns()
         try:
             standing = self._judge.read_standing()
         except WarehouseError as error:
@@ -43,5 +49,6 @@ class Pollution:
             self._is_blind = True
             return
         context.reporter.stands(standing)
-        ended_ns = context.clock.monotonic_ns()
-        self._due_ns = ended_ns + (ended_ns - began_ns) * LOOK_SHARE_INVERSE
+        # By CPU time: on a busy machine the clock also tells what others did meanwhile.
+        cost_ns = time.process_time_ns() - began_ns
+        self._due_ns = context.clock.monotonic_ns() + cost_ns * LOOK_SHARE_INVERSE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from orket.planning.plan import MATRIX
@@ -11,6 +12,7 @@ from orket.sweep.anchors import Anchors
 from orket.sweep.context import Context
 from orket.sweep.judge import PollutedRun
 from orket.sweep.pollution import Pollution
+from orket.sweep.reporter import Ahead
 from orket.sweep.resume import Progress
 from orket.sweep.walk import Walk
 
@@ -88,14 +90,28 @@ class Retry:
         groups = self._by_target([by_id[run_id] for run_id in run_ids])
         self._context.reporter.extended(len(run_ids))
         for place, (target, group) in enumerate(groups, start=1):
+            self._context.reporter.goes_on(self._ahead(groups[place - 1 :]))
             self._walk.run_again(target, group, number)
             self._anchors.run_if_due(target.ref.model_id)
+            self._pollution.show()
             if place == TRIAL_BLOCKS < len(groups) and not self._has_gained(run_ids):
                 self._context.reporter.note(
                     "what disturbs the machine has not gone by; the other polluted "
                     "runs are not run again"
                 )
                 return
+
+    def _ahead(self, groups: Sequence[tuple[Target, list[PlannedRun]]]) -> Ahead:
+        """What is left of this pass; of rounds, the next round may still come."""
+        context = self._context
+        seconds = context.forecast.seconds(run for _, runs in groups for run in runs)
+        left = context.budget_left()
+        return Ahead(
+            seconds,
+            seconds if math.isinf(left) else max(left, 0.0),
+            context.seconds_used(),
+            tuple((target.ref.model_id, target.ref.quant_tag) for target, _ in groups),
+        )
 
     def _has_gained(self, run_ids: Sequence[str]) -> bool:
         """Whether any of these runs has a clean attempt by now."""

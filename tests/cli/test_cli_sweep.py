@@ -394,3 +394,21 @@ def test_presets_are_listed_and_shown(capsys):
 def test_an_interrupt_before_the_first_row_says_so(tmp_path, capsys):
     assert explain_interrupt("s", Warehouse(tmp_path), 0, "orket run x") == 130
     assert "nothing was recorded" in capsys.readouterr().err
+
+
+def test_what_may_be_typed_next_is_told_on_a_terminal_alone(
+    tmp_path, capsys, monkeypatch
+):
+    from orket.cli.running import say_what_next
+    from orket.warehouse import Warehouse
+
+    frontier = {"minimum_viable_quant_tag": None}
+    summary = {"sweep_id": "s", "sessions": [{"efficiency_frontier": frontier}]}
+    say_what_next(summary, Warehouse(tmp_path))
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    say_what_next(summary, Warehouse(tmp_path))
+    said = capsys.readouterr().err
+    assert f"orket report s -w {tmp_path}  # " in said
+    # Nothing is advised: there is nothing to use.
+    assert "orket use" not in said

@@ -26,7 +26,7 @@ def standing(tag: str, state: str, **values: Any) -> dict[str, Any]:
         "quant_tag": tag,
         "state": state,
         "out_reasons": [],
-        "asked_tasks": 34,
+        "adherence_tasks": 34,
         "planned_tasks": 216,
         "adherence_score_micro": 941176,
         "adherence_interval_micro": [809061, 983718],
@@ -85,6 +85,14 @@ def test_a_wide_screen_shows_all_figures_and_what_is_not_known_is_a_dash():
     # 999999 of a million is cut: never all.
     assert "100.0" not in row
     assert row_of(lines, "Q2_K").split()[4:6] == ["34/216", "-"]
+
+
+def test_a_quant_that_was_asked_since_the_views_were_read_is_not_called_unasked():
+    board = make_board()
+    board.asked = {(MODEL, "Q2_K"), (MODEL, "F16")}
+    lines = text_of(board)
+    assert "to be judged" in row_of(lines, "Q2_K")
+    assert "reference" in row_of(lines, "F16")
 
 
 def test_the_sentence_stands_above_and_is_no_longer_than_three_lines():

@@ -147,7 +147,8 @@ def test_how_the_quants_stand_is_told_between_blocks(sweep, monkeypatch):
     assert [row["attempts"] for row in last.quants] == [6, 6]
 
 
-def test_a_look_is_not_taken_again_before_its_cost_is_made_up_for(sweep):
+def test_a_look_is_not_taken_again_before_its_cost_is_made_up_for(sweep, monkeypatch):
+    monkeypatch.setattr(pollution, "FIRST_COST_SECONDS", 0)
     watcher = Watcher()
     sweep(watcher, skip_canary=True)
     assert len(watcher.standings) == 1

@@ -37,6 +37,9 @@ def test_a_sweep_in_its_first_repetition(tmp_path):
     assert found["Q2_K"]["adherence_score_micro"] is None
     assert found["Q2_K"]["adherence_interval_micro"] is None
     assert found["Q2_K"]["attempts"] == 0
+    judged = {tag: row["adherence_tasks"] for tag, row in found.items()}
+    assert judged == {"F16": 4, "Q8_0": 4, "Q4_K_M": 1, "Q2_K": 0}
+    assert found["Q8_0"]["asked_tasks"] is None
 
 
 def test_a_quant_that_is_out_says_why(tmp_path):
