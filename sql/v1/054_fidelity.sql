@@ -1,7 +1,6 @@
 -- Grain: sweep x model x quant.
 -- Inputs: v1.manifest, v1.quant, v1.session, v1.policy, v1.determinism,
--- v1.attempts, v1.fidelity_row, v1.fidelity_pair, v1.fidelity_position,
--- v1.quant_comparison, v1.frontier.
+-- v1.attempts, v1.fidelity_row, v1.fidelity_pair, v1.fidelity_position.
 -- Rules: does a quant do what the reference does, on the sweep's own prompts? It decides
 -- nothing: no quant is eligible or out by it. A share is cut, never rounded up. A prompt is
 -- kept where the likeliest token is the reference's at every place of the whole answer:
@@ -10,10 +9,7 @@
 -- The reference is held against itself: that is the floor. Where there are no lists, the
 -- recorded answers of runs at temperature 0 tell which prompts were kept, against the
 -- most precise quant that has any: level DIVERGENCE. Where answers part, the first
--- difference is a token of the path, or a character of the recorded answers. Fidelity and
--- adherence disagree where most answers are kept and yet more tasks are lost than answers
--- can have changed (adherence falls by no more than that share, if the prompts are like
--- the tasks), and where most answers change and no task is lost. Status, first that holds: NOT_RUN
+-- difference is a token of the path, or a character of the recorded answers. Status, first that holds: NOT_RUN
 -- (no phase), UNSUPPORTED (no lists, another tokenizer, no reference, other weights in
 -- between), DETERMINISM_LOST (the reference is not itself), PARTIAL (broken or too few
 -- prompts), REFERENCE, OK.
@@ -326,113 +322,87 @@ judged AS (
             ELSE 'OK'
         END AS status
     FROM reasoned
-),
-
-told AS (
-    SELECT
-        sweep_id,
-        model_id,
-        quant_tag,
-        status,
-        CASE
-            WHEN no_figures_reason IS NOT NULL THEN no_figures_reason
-            WHEN status = 'DETERMINISM_LOST' THEN 'REFERENCE_NOT_ITSELF'
-            WHEN status = 'PARTIAL' AND own.prompts < policy.fidelity_min_prompts
-                THEN 'TOO_FEW_PROMPTS'
-            WHEN status = 'PARTIAL' THEN coalesce(error_class, 'NOT_REACHED')
-        END AS reason,
-        CASE
-            WHEN no_figures_reason IS NULL THEN own.level
-            WHEN diverged.prompts > 0 THEN 'DIVERGENCE'
-        END AS level,
-        if(no_figures_reason IS NULL, own.method, NULL) AS method,
-        if(no_figures_reason IS NULL, own.k, NULL) AS k,
-        if(
-            no_figures_reason IS NULL, asked_reference, diverged.reference_quant_tag
-        ) AS reference_quant_tag,
-        if(no_figures_reason IS NULL, own.prompts, diverged.prompts) AS prompts,
-        if(
-            no_figures_reason IS NULL,
-            asked_prompts - own.prompts,
-            diverged.unstable_prompts
-        ) AS broken_prompts,
-        if(no_figures_reason IS NULL, own.cut_prompts, NULL) AS cut_prompts,
-        if(no_figures_reason IS NULL, own.positions, NULL) AS positions,
-        if(no_figures_reason IS NULL, own.same, NULL) AS same_top_positions,
-        if(no_figures_reason IS NULL, own.same_top_ppm, NULL) AS same_top_ppm,
-        CAST(
-            if(no_figures_reason IS NULL, own.same_top_half_width_ppm, NULL) AS BIGINT
-        ) AS same_top_half_width_ppm,
-        if(
-            no_figures_reason IS NULL, own.kept_prompts, diverged.kept_prompts
-        ) AS kept_prompts,
-        if(
-            no_figures_reason IS NULL, own.earliest_difference, diverged.earliest_difference
-        ) AS earliest_difference,
-        if(
-            no_figures_reason IS NULL, own.median_difference, diverged.median_difference
-        ) AS median_difference,
-        CASE
-            WHEN no_figures_reason IS NULL THEN 'TOKEN'
-            WHEN diverged.prompts > 0 THEN 'CHARACTER'
-        END AS difference_unit,
-        CASE
-            WHEN if(no_figures_reason IS NULL, own.kept_prompts, diverged.kept_prompts) >= 0
-                THEN list_transform(
-                    [-1, 1],
-                    lambda side: v1.wilson_micro(
-                        v1.scaled(
-                            if(no_figures_reason IS NULL, own.kept_prompts, diverged.kept_prompts),
-                            if(no_figures_reason IS NULL, own.prompts, diverged.prompts),
-                            1000000000
-                        ),
-                        if(no_figures_reason IS NULL, own.prompts, diverged.prompts),
-                        policy.confidence_z_milli,
-                        side
-                    )
-                )
-        END AS kept_interval_micro,
-        if(no_figures_reason IS NULL, own.kld_nnats, NULL) AS kld_nnats,
-        if(no_figures_reason IS NULL, own.kld_half_width_nnats, NULL) AS kld_half_width_nnats,
-        if(no_figures_reason IS NULL, own.dnll_nnats, NULL) AS dnll_nnats,
-        if(no_figures_reason IS NULL, own.dnll_unknown, NULL) AS dnll_unknown,
-        if(no_figures_reason IS NULL, floor_nnats, NULL) AS floor_nnats,
-        CASE
-            WHEN no_figures_reason IS NULL
-                THEN own.kld_nnats < floor_nnats * policy.fidelity_floor_factor
-                OR (own.kld_nnats = 0 AND floor_nnats = 0)
-        END AS is_within_floor,
-        if(
-            no_figures_reason IS NULL AND own.kld_nnats IS NOT NULL,
-            'fidelity.capped-tail.v1',
-            NULL
-        ) AS formula_id
-    FROM judged
 )
 
 SELECT
-    told.*,
+    sweep_id,
+    model_id,
+    quant_tag,
+    status,
     CASE
-        WHEN
-            told.reference_quant_tag IS DISTINCT FROM frontier.baseline_quant_tag
-            OR told.quant_tag = told.reference_quant_tag
-            OR NOT frontier.is_judged OR told.status IN ('DETERMINISM_LOST', 'NOT_RUN')
-            THEN NULL
-        WHEN
-            NOT frontier.keeps_adherence
-            AND told.kept_interval_micro[1] * 2 > 1000000
-            AND CAST(comparison.flips_lost AS HUGEINT) * 1000000
-            > comparison.baseline_passes * (1000000 - told.kept_interval_micro[1])
-            THEN 'FAITHFUL_BUT_FAILS'
-        WHEN
-            comparison.flips_lost = 0 AND comparison.baseline_passes > 0
-            AND told.kept_prompts * 2 < told.prompts
-            THEN 'DIFFERS_BUT_PASSES'
-    END AS disagreement
-FROM told
-INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)
-INNER JOIN v1.frontier AS frontier USING (sweep_id, model_id, quant_tag);
-
+        WHEN no_figures_reason IS NOT NULL THEN no_figures_reason
+        WHEN status = 'DETERMINISM_LOST' THEN 'REFERENCE_NOT_ITSELF'
+        WHEN status = 'PARTIAL' AND own.prompts < policy.fidelity_min_prompts
+            THEN 'TOO_FEW_PROMPTS'
+        WHEN status = 'PARTIAL' THEN coalesce(error_class, 'NOT_REACHED')
+    END AS reason,
+    CASE
+        WHEN no_figures_reason IS NULL THEN own.level
+        WHEN diverged.prompts > 0 THEN 'DIVERGENCE'
+    END AS level,
+    if(no_figures_reason IS NULL, own.method, NULL) AS method,
+    if(no_figures_reason IS NULL, own.k, NULL) AS k,
+    if(
+        no_figures_reason IS NULL, asked_reference, diverged.reference_quant_tag
+    ) AS reference_quant_tag,
+    if(no_figures_reason IS NULL, own.prompts, diverged.prompts) AS prompts,
+    if(
+        no_figures_reason IS NULL,
+        asked_prompts - own.prompts,
+        diverged.unstable_prompts
+    ) AS broken_prompts,
+    if(no_figures_reason IS NULL, own.cut_prompts, NULL) AS cut_prompts,
+    if(no_figures_reason IS NULL, own.positions, NULL) AS positions,
+    if(no_figures_reason IS NULL, own.same, NULL) AS same_top_positions,
+    if(no_figures_reason IS NULL, own.same_top_ppm, NULL) AS same_top_ppm,
+    CAST(
+        if(no_figures_reason IS NULL, own.same_top_half_width_ppm, NULL) AS BIGINT
+    ) AS same_top_half_width_ppm,
+    if(
+        no_figures_reason IS NULL, own.kept_prompts, diverged.kept_prompts
+    ) AS kept_prompts,
+    if(
+        no_figures_reason IS NULL, own.earliest_difference, diverged.earliest_difference
+    ) AS earliest_difference,
+    if(
+        no_figures_reason IS NULL, own.median_difference, diverged.median_difference
+    ) AS median_difference,
+    CASE
+        WHEN no_figures_reason IS NULL THEN 'TOKEN'
+        WHEN diverged.prompts > 0 THEN 'CHARACTER'
+    END AS difference_unit,
+    CASE
+        WHEN if(no_figures_reason IS NULL, own.kept_prompts, diverged.kept_prompts) >= 0
+            THEN list_transform(
+                [-1, 1],
+                lambda side: v1.wilson_micro(
+                    v1.scaled(
+                        if(no_figures_reason IS NULL, own.kept_prompts, diverged.kept_prompts),
+                        if(no_figures_reason IS NULL, own.prompts, diverged.prompts),
+                        1000000000
+                    ),
+                    if(no_figures_reason IS NULL, own.prompts, diverged.prompts),
+                    policy.confidence_z_milli,
+                    side
+                )
+            )
+    END AS kept_interval_micro,
+    if(no_figures_reason IS NULL, own.kld_nnats, NULL) AS kld_nnats,
+    if(no_figures_reason IS NULL, own.kld_half_width_nnats, NULL) AS kld_half_width_nnats,
+    if(no_figures_reason IS NULL, own.dnll_nnats, NULL) AS dnll_nnats,
+    if(no_figures_reason IS NULL, own.dnll_unknown, NULL) AS dnll_unknown,
+    if(no_figures_reason IS NULL, floor_nnats, NULL) AS floor_nnats,
+    CASE
+        WHEN no_figures_reason IS NULL
+            THEN own.kld_nnats < floor_nnats * policy.fidelity_floor_factor
+            OR (own.kld_nnats = 0 AND floor_nnats = 0)
+    END AS is_within_floor,
+    if(
+        no_figures_reason IS NULL AND own.kld_nnats IS NOT NULL,
+        'fidelity.capped-tail.v1',
+        NULL
+    ) AS formula_id
+FROM judged;
 
 COMMENT ON VIEW v1.fidelity IS 'Whether a quant does what the reference does, on the sweep''s own prompts; decides nothing. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.fidelity.status IS 'NOT_RUN, UNSUPPORTED, DETERMINISM_LOST, PARTIAL, REFERENCE or OK';
@@ -453,7 +423,6 @@ COMMENT ON COLUMN v1.fidelity.kept_interval_micro IS 'Their share: bounds of its
 COMMENT ON COLUMN v1.fidelity.earliest_difference IS 'Where the first of the other answers parts from the reference''s, from 1; NULL if none does or no text is kept';
 COMMENT ON COLUMN v1.fidelity.median_difference IS 'The median of these places over the answers that part';
 COMMENT ON COLUMN v1.fidelity.difference_unit IS 'TOKEN, or CHARACTER of recorded answers';
-COMMENT ON COLUMN v1.fidelity.disagreement IS 'FAITHFUL_BUT_FAILS: most answers are kept, and yet more tasks are lost than answers can have changed; DIFFERS_BUT_PASSES: most answers change and no task is lost; NULL else';
 COMMENT ON COLUMN v1.fidelity.kld_nnats IS 'Mean of the least KL(reference, quant) that the lists allow, 1e-9 nats';
 COMMENT ON COLUMN v1.fidelity.kld_half_width_nnats IS 'Half-width of its 95 % interval, by prompts, 1e-9 nats; NULL below two prompts';
 COMMENT ON COLUMN v1.fidelity.dnll_nnats IS 'Mean log-probability of the reference''s token: its own minus the quant''s, 1e-9 nats';

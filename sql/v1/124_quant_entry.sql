@@ -1,6 +1,7 @@
 -- Grain: sweep x model x quant.
 -- Inputs: v1.quant, v1.quant_aggregate, v1.frontier, v1.quant_comparison, v1.support,
--- v1.quant_sidecar, v1.fidelity, v1.proof, v1.baseline_comparison, v1.quant_standing.
+-- v1.quant_sidecar, v1.fidelity, v1.disagreement, v1.proof, v1.baseline_comparison,
+-- v1.quant_standing.
 -- Rules: all that the summary says of one quant, as the struct it is written from.
 
 CREATE VIEW v1.quant_entry AS
@@ -120,7 +121,9 @@ SELECT
             'gen_retries': quants.generation_retries
         },
         'baseline_comparison': baseline,
-        'fidelity': fidelity,
+        'fidelity': struct_insert(
+            fidelity, disagreement := differing.disagreement
+        ),
         'proof': CASE
             WHEN proof.quant_tag IS NOT NULL
                 THEN {
@@ -148,6 +151,7 @@ INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_ta
 INNER JOIN v1.support AS support USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.quant_sidecar AS sidecar USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.fidelity AS fidelity USING (sweep_id, model_id, quant_tag)
+INNER JOIN v1.disagreement AS differing USING (sweep_id, model_id, quant_tag)
 LEFT JOIN v1.proof AS proof USING (sweep_id, model_id, quant_tag)
 LEFT JOIN v1.baseline_comparison AS baseline USING (sweep_id, model_id, quant_tag);
 

@@ -443,6 +443,12 @@ def test_own_answers_part_at_the_first_other_token():
     assert (row["kept_prompts"], row["median_difference"]) == (7, 2)
 
 
+def disagreement(found: Sweep) -> dict[str, str | None]:
+    return {
+        row["quant_tag"]: row["disagreement"] for row in view(found, "disagreement")
+    }
+
+
 def judged_sweep(kept: bool, passes: bool) -> Sweep:
     """A quant that keeps all answers or none, and passes all tasks or none."""
     found = answered(sweep())
@@ -465,8 +471,7 @@ def judged_sweep(kept: bool, passes: bool) -> Sweep:
 )
 def test_fidelity_and_adherence_that_disagree_are_told(kept, passes, said):
     found = judged_sweep(kept, passes)
-    assert of(found)["disagreement"] == said
-    assert of(found, "F16")["disagreement"] is None
+    assert disagreement(found) == {"F16": None, "Q4_K_M": said}
 
 
 def test_a_loss_that_the_changed_answers_allow_is_no_disagreement():
@@ -477,7 +482,7 @@ def test_a_loss_that_the_changed_answers_allow_is_no_disagreement():
         found.score("Q4_K_M", task, [other] * 2, path_ids=[1, 1])
         found.add("F16", task)
         found.add("Q4_K_M", task, passed=int(number >= 2))
-    assert of(found)["disagreement"] is None
+    assert disagreement(found)["Q4_K_M"] is None
 
 
 lists = st.lists(st.integers(1, 400), min_size=3, max_size=8, unique=True).flatmap(
