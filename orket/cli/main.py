@@ -45,6 +45,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "orket.cli.explain:explain",
             "Raw figures, formulas and evidence of one run.",
         ),
+        "diff": ("orket.cli.diff:diff", "Did it become worse between two sweeps?"),
         "use": ("orket.cli.use:use", "The line that runs the advised quant."),
         "report": ("orket.cli.report:report", "Write a sweep as a page of its own."),
         "export": ("orket.cli.export:export", "Write sweep_summary.json; re-judge."),
@@ -125,7 +126,7 @@ class LazyGroup(click.Group):
         "max_content_width": 88,
     },
     epilog="Exit codes: 0 done, 1 failed, 2 bad usage or input, 3 canary gate failed, "
-    "4 SLO or health check not met, 130 interrupted.",
+    "4 SLO or health check not met, or worse than before, 130 interrupted.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.option(

@@ -25,6 +25,10 @@ TASK_SCOPE = {"buckets": "bucket", "families": "family"}
 """What-if of names: only the tasks of these are judged. Key -> what it names."""
 
 
+PAIR = "pair"
+"""What is laid side by side: two sweeps, and a model of each where they are named."""
+
+
 def bind_dataset(
     connection: duckdb.DuckDBPyConnection,
     dataset: str,
@@ -114,7 +118,7 @@ def bind_policy(
 ) -> None:
     """One row of what-if values, and one row of the defaults of the policy."""
     kinds = duckdb_columns(Policy)
-    unknown = sorted(set(overrides) - set(kinds) - {"as_of", *TASK_SCOPE})
+    unknown = sorted(set(overrides) - set(kinds) - {"as_of", PAIR, *TASK_SCOPE})
     if unknown:
         raise UsageError(
             f"no policy value {unknown[0]!r}", f"there are: {', '.join(kinds)}"
@@ -146,6 +150,18 @@ def bind_task_scope(
         assert isinstance(names, Sequence) and not isinstance(names, str)
         for name in sorted(set(names)):
             run("INSERT INTO raw.task_scope VALUES (?, ?)", [kind, name])
+
+
+def bind_pair(
+    connection: duckdb.DuckDBPyConnection, overrides: Mapping[str, object]
+) -> None:
+    """The two sweeps that are compared; else none."""
+    run = connection.execute
+    columns = ("before_sweep", "after_sweep", "before_model", "after_model")
+    run(f"CREATE TABLE raw.pair ({', '.join(f'{name} VARCHAR' for name in columns)})")
+    pair = overrides.get(PAIR)
+    if isinstance(pair, Mapping):
+        run("INSERT INTO raw.pair VALUES (?, ?, ?, ?)", [pair[n] for n in columns])
 
 
 def bind_policy_groups(connection: duckdb.DuckDBPyConnection) -> None:

@@ -197,6 +197,36 @@ class Warehouse:
         """The same over some sweeps, whatever else the warehouse holds."""
         return self._session(self._bound(sweep_ids), overrides or {}, threads)
 
+    def pair_session(
+        self,
+        before: str,
+        after: str,
+        overrides: Mapping[str, object] | None = None,
+        models: tuple[str, str] | None = None,
+        other: Warehouse | None = None,
+    ) -> Session:
+        """The same over two sweeps that are laid side by side (`v1.diff_quant`).
+
+        `models` names one of each; without it the models of one name are compared.
+        `after` may lie in another warehouse.
+        """
+        from orket.warehouse.raw import PAIR
+        from orket.warehouse.session import Session
+
+        later = (other or self)._bound(after)
+        parts = {
+            dataset: list(dict.fromkeys([*found, *later[dataset]]))
+            for dataset, found in self._bound(before).items()
+        }
+        named = models or (None, None)
+        pair = {
+            "before_sweep": before,
+            "after_sweep": after,
+            "before_model": named[0],
+            "after_model": named[1],
+        }
+        return Session(parts, {**(overrides or {}), PAIR: pair}, 1, self._left_out)
+
     def recent_session(self, count: int) -> Session:
         """The same over the newest `count` sweeps, whatever the warehouse holds."""
         return self.session_over(self.sweep_ids()[-count:])

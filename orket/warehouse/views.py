@@ -20,6 +20,7 @@ from orket.warehouse.evidence_tables import (
 )
 from orket.warehouse.raw import (
     bind_dataset,
+    bind_pair,
     bind_policy,
     bind_policy_groups,
     bind_task_scope,
@@ -166,6 +167,7 @@ class Views:
         bind_policy(self.connection, self._overrides)
         bind_policy_groups(self.connection)
         bind_task_scope(self.connection, self._overrides)
+        bind_pair(self.connection, self._overrides)
         bind_what_if(self.connection, self._overrides)
         create_tables(self.connection)
         run(macro_file().read_text(encoding="utf-8"))

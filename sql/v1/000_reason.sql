@@ -151,13 +151,40 @@ FROM (
     ('baseline', 'polluted_baseline', 'POLLUTED_BASELINE', 'failing', NULL, NULL, NULL, NULL, NULL,
         'all were not CLEAN', 'append a clean one'),
     ('baseline', 'stale_baseline', 'STALE_BASELINE', 'failing', NULL, NULL, NULL, NULL, NULL,
-        'all are too old', 'append a new one, or pin an old one')
+        'all are too old', 'append a new one, or pin an old one'),
+
+    ('comparison', 'only_before', 'ONLY_BEFORE', 'failing', NULL, NULL, NULL, NULL, NULL,
+        'the second sweep has no such quant', 'measure it there too'),
+    ('comparison', 'only_after', 'ONLY_AFTER', 'failing', NULL, NULL, NULL, NULL, NULL,
+        'the first sweep has no such quant', 'measure it there too'),
+    ('comparison', 'other_checkers', 'OTHER_CHECKERS', 'failing', NULL, NULL, NULL, NULL, NULL,
+        'their answers were checked by other rules', 'measure both with one version of Orket'),
+    ('comparison', 'other_sampling', 'OTHER_SAMPLING', 'failing', NULL, NULL, NULL, NULL, NULL,
+        'temperature or thinking differ', 'measure both with the same'),
+    ('comparison', 'no_shared_tasks', 'NO_SHARED_TASKS', 'failing', NULL, NULL, NULL, NULL, NULL,
+        'no task was asked in both in one revision', 'measure both with the same bank'),
+    ('comparison', 'too_few_pairs', 'TOO_FEW_PAIRS', 'failing', NULL, NULL, NULL, NULL, NULL,
+        'too many shared tasks lack a verdict on one side', 'see what polluted or failed them'),
+    ('comparison', 'other_machine', 'OTHER_MACHINE', 'failing', NULL, NULL, NULL, NULL, NULL,
+        'they were measured on two machines', 'measure both on one'),
+    ('comparison', 'unknown_machine', 'UNKNOWN_MACHINE', 'failing', NULL, NULL, NULL, NULL, NULL,
+        'it is not known on which machine one was measured', 'measure both with orket run'),
+    ('comparison', 'other_controls', 'OTHER_CONTROLS', 'failing', NULL, NULL, NULL, NULL, NULL,
+        'they were asked for other controls', 'measure both with the same'),
+    ('comparison', 'other_policy', 'OTHER_RUN_QUALITY_POLICY', 'failing', NULL, NULL, NULL, NULL, NULL,
+        'other rules say which runs count', 'judge both alike, e.g. with --include-polluted never'),
+    ('comparison', 'answers_alone', 'ANSWERS_ALONE', 'failing', NULL, NULL, NULL, NULL, NULL,
+        'answers alone are judged, and no time counts', 'judge with --no-quality-only'),
+    ('comparison', 'too_few_blocks', 'TOO_FEW_BLOCKS', 'failing', NULL, NULL, NULL, NULL, NULL,
+        'it takes two blocks that both have timed', 'measure both with --runs 3'),
+    ('comparison', 'unsteady', 'UNSTEADY_CANARY', 'failing', NULL, NULL, NULL, NULL, NULL,
+        'a canary does not say how steady its machine was', 'run both with the canary gate, on a quiet machine')
 ) AS reasons (
     scope, signal, code, kind, is_curable, is_admissible, is_timing, fault, short, meaning, remedy
 );
 
 COMMENT ON VIEW v1.reason IS 'The catalogue of reasons and advisories. One row per scope and code.';
-COMMENT ON COLUMN v1.reason.scope IS 'What it is said of: run, canary, quant or baseline';
+COMMENT ON COLUMN v1.reason.scope IS 'What it is said of: run, canary, quant, baseline or comparison';
 COMMENT ON COLUMN v1.reason.signal IS 'The fact that it stands for';
 COMMENT ON COLUMN v1.reason.code IS 'The word that views and documents show';
 COMMENT ON COLUMN v1.reason.kind IS 'polluting, failing or advisory';

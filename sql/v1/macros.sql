@@ -111,6 +111,35 @@ CREATE MACRO v1.seen(told_fact) AS {
     'varies': told_fact.varies
 };
 
+-- A fact of two sweeps; the same unless told otherwise where both are equal, or both unknown.
+CREATE MACRO v1.fact(its_place, its_name, old_text, new_text, its_signal, told_same) AS {
+    'place': CAST(its_place AS BIGINT),
+    'fact': its_name,
+    'old': CAST(old_text AS VARCHAR),
+    'new': CAST(new_text AS VARCHAR),
+    'signal': CAST(its_signal AS VARCHAR),
+    'is_same': if(
+        CAST(told_same AS BOOLEAN) IS NULL AND its_name NOT IN ('machine', 'server_version'),
+        CAST(old_text AS VARCHAR) IS NOT DISTINCT FROM CAST(new_text AS VARCHAR),
+        CAST(told_same AS BOOLEAN)
+    )
+};
+
+-- The entries of one flat JSON object that another has otherwise, as text; NULL if none.
+CREATE MACRO v1.differing(own, other) AS nullif(
+    array_to_string(
+        list_transform(
+            list_filter(
+                json_keys(own),
+                lambda key: own ->> key IS DISTINCT FROM other ->> key
+            ),
+            lambda key: key || ' ' || coalesce(own ->> key, 'none')
+        ),
+        ', '
+    ),
+    ''
+);
+
 -- One bound of the Wilson interval of a share p over n.
 CREATE MACRO v1.wilson_bound_micro(p, n, z, side) AS
     CAST(

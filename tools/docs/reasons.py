@@ -10,6 +10,7 @@ _TITLES = {
     "canary": "Of the canary",
     "quant": "Of a quant",
     "baseline": "Of a stored baseline",
+    "comparison": "Of a quant in two sweeps",
 }
 _WAY_OUT = "choose a looser control profile"
 

@@ -1,0 +1,164 @@
+"""Two sweeps on a terminal: what is not alike, a table of verdicts, the tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from orket.cli.output import print_line, print_prose, print_rows
+from orket.exports.difference import Difference
+from orket.exports.figures import words
+from orket.exports.scale import scale
+
+Row = dict[str, Any]
+
+_VERDICTS = {
+    "WORSE": "WORSE",
+    "BETTER": "better",
+    "NO_DIFFERENCE": "no difference shown",
+    "NOT_COMPARABLE": "not comparable",
+}
+_TIMES = {
+    "WORSE": "slower",
+    "BETTER": "faster",
+    "NO_DIFFERENCE": "no difference shown",
+    "NOT_COMPARABLE": "not comparable",
+}
+_PERCENT_PPM = 10_000
+
+
+def print_difference(found: Difference, most: int) -> None:
+    """Print one model of two sweeps; of a quant at most so many tasks of a kind."""
+    name = found.model_id
+    if found.after_model != name:
+        name = f"{name} and {found.after_model}"
+    print_prose(f"{name}: {found.after_sweep} against {found.before_sweep}")
+    for line in _facts(found):
+        print_prose(line)
+    print_line()
+    print_rows(
+        [_quant_row(row) for row in found.quants],
+        [
+            "quant",
+            "verdict",
+            ("pairs", "tasks"),
+            "passed",
+            "lost",
+            "gained",
+            "time",
+        ],
+        "table",
+        layout="fit",
+        rigid="quant",
+    )
+    print_line()
+    for row in found.quants:
+        for line in _behind(found, row, most):
+            print_prose(line)
+
+
+def _facts(found: Difference) -> Iterator[str]:
+    differing = [row for row in found.facts if not row["is_same"]]
+    for row in differing:
+        forbids = [
+            what
+            for what, key in (
+                ("answers", "forbids_answers"),
+                ("times", "forbids_times"),
+            )
+            if row[key]
+        ]
+        so = f": {' and '.join(forbids)} are not compared" if forbids else ""
+        yield (
+            f"Differs: {words(row['fact'])}, {row['before'] or 'not known'} -> "
+            f"{row['after'] or 'not known'}{so}"
+        )
+    same = [
+        words(row["fact"])
+        for row in found.facts
+        if row["is_same"] and row["fact"] not in ("model", "orket_version")
+    ]
+    if same:
+        yield f"The same: {', '.join(same)}"
+
+
+def _quant_row(row: Row) -> dict[str, Any]:
+    is_judged = row["answers_reason"] is None
+    change = row["change_ppm"]
+    return {
+        "quant": row["quant_tag"],
+        "verdict": _VERDICTS[row["verdict"]],
+        "pairs": row["pairs"] if row["pairs"] else None,
+        "passed": f"{row['before_passes']} -> {row['after_passes']}"
+        if is_judged
+        else None,
+        "lost": row["lost"] if is_judged else None,
+        "gained": row["gained"] if is_judged else None,
+        "time": None if change is None else _signed(change),
+    }
+
+
+def _behind(found: Difference, row: Row, most: int) -> Iterator[str]:
+    tag = row["quant_tag"]
+    if row["answers_reason"] == row["times_reason"] is not None:
+        yield f"{tag}: not compared: {_why(row['answers_reason'])}."
+    else:
+        yield f"{tag}: {_answers(row)}; {_times(row)}."
+    if row["weights"] == "OTHER":
+        yield f"  Other weights: {_weights(row, 'before')} -> {_weights(row, 'after')}"
+    elif row["weights"] == "NOT_KNOWN":
+        yield "  Whether these are the same weights is not known."
+    if row["unanswered"]:
+        yield f"  Every call of {row['unanswered']} tasks failed in the second sweep."
+    if row["answers_reason"] is None:
+        for change in ("LOST", "GAINED"):
+            tasks = found.changed(tag, change)
+            if tasks and most:
+                more = len(tasks) - most
+                rest = f", and {more} more" if more > 0 else ""
+                yield f"  {change.lower()}: {', '.join(tasks[:most])}{rest}"
+
+
+def _answers(row: Row) -> str:
+    if row["answers_reason"]:
+        return f"answers not compared: {_why(row['answers_reason'])}"
+    counts = f"{row['lost']} lost and {row['gained']} gained of {row['pairs']} tasks"
+    families = row["lost_families"]
+    if row["answers_verdict"] == "WORSE":
+        return f"{counts}, in {families} families: more than chance does"
+    if row["answers_verdict"] == "BETTER":
+        return f"{counts}: more than chance does"
+    if row["lost"] + row["gained"] == 0:
+        return f"the same {row['after_passes']} of {row['pairs']} tasks pass"
+    needed = f"; {row['needed']} one way would be" if row["needed"] else ""
+    return f"{counts}, which is not beyond chance{needed}"
+
+
+def _times(row: Row) -> str:
+    if row["times_reason"]:
+        return f"times not compared: {_why(row['times_reason'])}"
+    change = _signed(row["change_ppm"])
+    bound = scale(row["bound_ppm"], _PERCENT_PPM, 1)
+    verdict = _TIMES[row["times_verdict"]]
+    return (
+        f"time {change} over {row['blocks']} blocks, {verdict} "
+        f"(the canaries bound {bound} %)"
+    )
+
+
+def _signed(change_ppm: int) -> str:
+    """Percent with its sign; what rounds to nothing has none."""
+    percent = scale(change_ppm, _PERCENT_PPM, 1)
+    return f"{percent:+} %" if percent else "0.0 %"
+
+
+def _weights(row: Row, side: str) -> str:
+    publisher = row[f"{side}_publisher"]
+    return f"{row[f'{side}_digest']}{f' of {publisher}' if publisher else ''}"
+
+
+def _why(code: str) -> str:
+    from orket.warehouse.reasons import reason_named
+
+    known = reason_named("comparison", code)
+    return known.meaning if known else words(code)

@@ -1,0 +1,78 @@
+"""`orket diff` as a person and a program read it, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from orket.cli.main import run_command
+from tests.views.test_diff import OTHER, measure
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("diff")
+    measure("base").store(place)
+    measure("lost", lost=7).store(place)
+    measure("machine", manifest=OTHER).store(place)
+    measure("renamed", model_id="m2").store(place)
+    return str(place)
+
+
+def ask(capsys: pytest.CaptureFixture[str], code: int, *args: str) -> tuple[str, str]:
+    assert run_command(["diff", *args]) == code
+    captured = capsys.readouterr()
+    return captured.out, captured.err
+
+
+def test_what_is_worse_is_said_with_its_tasks_and_ends_with_4(folder, capsys):
+    told, error = ask(capsys, 4, "base", "lost", "-w", folder, "--tasks", "2")
+    assert (
+        "Q4_K_M: 7 lost and 0 gained of 16 tasks, in 7 families: more than chance "
+        "does; time 0.0 % over 3 blocks, no difference shown (the canaries bound "
+        "3.0 %)." in told.splitlines()
+    )
+    assert "  lost: bank/t00, bank/t01, and 5 more" in told.splitlines()
+    assert "worse than before: m Q4_K_M" in error
+    told, _ = ask(capsys, 0, "base", "lost", "-w", folder, "--quant", "f16")
+    assert "Q4_K_M" not in told
+
+
+def test_across_machines_answers_alone_are_compared(folder, capsys):
+    told, _ = ask(capsys, 0, "base", "machine", "-w", folder)
+    assert (
+        "Differs: machine, hw1-test -> hw1-other: times are not compared"
+        in told.splitlines()
+    )
+    assert "they were measured on two machines" in told
+
+
+def test_as_json_it_is_whole(folder, capsys):
+    told, _ = ask(capsys, 4, "base", "lost", "-w", folder, "--format", "json")
+    (found,) = json.loads(told)
+    quant = found["quants"][1]
+    assert (quant["quant_tag"], quant["verdict"]) == ("Q4_K_M", "WORSE")
+    assert quant["answers"]["lost_tasks"] == [f"bank/t0{n}" for n in range(7)]
+    assert quant["times"]["before_seconds"] == quant["times"]["after_seconds"] == 0.6
+    assert [fact["fact"] for fact in found["facts"]][:2] == ["model", "tasks"]
+
+
+def test_what_cannot_be_compared_is_one_line_with_what_to_do(folder, capsys):
+    for args, said in (
+        (["base", "base"], "base is both sweeps"),
+        (["base", "renamed"], "name one of each: --model m=m2"),
+        (["base", "renamed", "--model", "m=m3"], "no model 'm3' in sweep renamed"),
+        (["base", "lost", "--quant", "Q4KM"], "did you mean Q4_K_M?"),
+        (["base", "lost", "--model", "=x"], "names no model"),
+        (["base", "nope"], "is not in the warehouse"),
+    ):
+        assert said in ask(capsys, 2, *args, "-w", folder)[1]
+    told, _ = ask(capsys, 0, "base", "renamed", "--model", "m=m2", "-w", folder)
+    assert told.startswith("m and m2: renamed against base")
+
+
+def test_the_second_sweep_may_lie_in_another_warehouse(folder, tmp_path, capsys):
+    measure("elsewhere", lost=7).store(tmp_path)
+    args = ["base", "elsewhere", "-w", folder, "--after-warehouse", str(tmp_path)]
+    assert "worse than before" in ask(capsys, 4, *args)[1]
