@@ -213,11 +213,6 @@ class Warehouse:
         from orket.warehouse.raw import PAIR
         from orket.warehouse.session import Session
 
-        later = (other or self)._bound(after)
-        parts = {
-            dataset: list(dict.fromkeys([*found, *later[dataset]]))
-            for dataset, found in self._bound(before).items()
-        }
         named = models or (None, None)
         pair = {
             "before_sweep": before,
@@ -225,7 +220,17 @@ class Warehouse:
             "before_model": named[0],
             "after_model": named[1],
         }
-        return Session(parts, {**(overrides or {}), PAIR: pair}, 1, self._left_out)
+        given = {**(overrides or {}), PAIR: pair}
+        if other is None or other.path == self.path:
+            return self._session(self._bound([before, after]), given, None)
+        elsewhere = other
+
+        def list_both(dataset: str, sweep: str | None) -> list[Path]:
+            if sweep is None:
+                return [*self.parts(dataset), *elsewhere.parts(dataset)]
+            return (self if sweep == before else elsewhere).parts(dataset, sweep)
+
+        return Session(ListedParts(list_both, [before, after]), given, None)
 
     def recent_session(self, count: int) -> Session:
         """The same over the newest `count` sweeps, whatever the warehouse holds."""
