@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -9,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orket.evidence import least_without_loss
+from orket.evidence import family_table, least_without_loss
 from orket.planning.evidence import count_families, warn_of_few
 from orket.planning.schedule import PlannedModel
 from orket.records import Controls, Policy, TaskEntry
+from orket.tasks.bank import load_bank
 
 
 def entries(families: Sequence[str | None]) -> list[TaskEntry]:
@@ -77,6 +79,14 @@ def test_tasks_of_few_families_say_less() -> None:
     assert (
         warn_of_few(entries(list("abcdefghijklmnopqrst") * 10), models(950_000)) == []
     )
+
+
+def test_most_tasks_of_the_core_bank_say_as_much_as_single_ones() -> None:
+    sizes = Counter(task.family for task in load_bank("core").tasks)
+    table = family_table(950_000, 100_000)
+
+    assert max(sizes.values()) <= 6
+    assert sum(table[size - 1] for size in sizes.values()) // 10**6 == 228
 
 
 def test_a_family_that_hangs_together_no_more_is_no_family() -> None:
