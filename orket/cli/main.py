@@ -50,6 +50,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "report": ("orket.cli.report:report", "Write a sweep as a page of its own."),
         "export": ("orket.cli.export:export", "Write sweep_summary.json; re-judge."),
         "kpi": ("orket.cli.kpi:kpi", "Show stability KPIs; check them against SLOs."),
+        "gate": ("orket.cli.gate:gate", "May a quant go on being used? For CI."),
         "sql": ("orket.cli.sql:sql", "Query the views, read-only."),
     },
     "Keep": {
@@ -126,7 +127,7 @@ class LazyGroup(click.Group):
         "max_content_width": 88,
     },
     epilog="Exit codes: 0 done, 1 failed, 2 bad usage or input, 3 canary gate failed, "
-    "4 SLO or health check not met, or worse than before, 130 interrupted.",
+    "4 SLO, health check or gate not met, or worse than before, 130 interrupted.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.option(
