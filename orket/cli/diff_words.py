@@ -18,12 +18,7 @@ _VERDICTS = {
     "NO_DIFFERENCE": "no difference shown",
     "NOT_COMPARABLE": "not comparable",
 }
-_TIMES = {
-    "WORSE": "slower",
-    "BETTER": "faster",
-    "NO_DIFFERENCE": "no difference shown",
-    "NOT_COMPARABLE": "not comparable",
-}
+_TIMES = {"WORSE": "slower", "BETTER": "faster", "NO_DIFFERENCE": "no difference shown"}
 _PERCENT_PPM = 10_000
 
 
@@ -137,13 +132,10 @@ def _answers(row: Row) -> str:
 def _times(row: Row) -> str:
     if row["times_reason"]:
         return f"times not compared: {_why(row['times_reason'])}"
-    change = _signed(row["change_ppm"])
-    bound = scale(row["bound_ppm"], _PERCENT_PPM, 1)
-    verdict = _TIMES[row["times_verdict"]]
-    return (
-        f"time {change} over {row['blocks']} blocks, {verdict} "
-        f"(the canaries bound {bound} %)"
-    )
+    over = f"time {_signed(row['change_ppm'])} over {row['blocks']} blocks"
+    if within := row["times_within"]:
+        return f"{over}, not beyond {', nor '.join(within)}"
+    return f"{over}, {_TIMES[row['times_verdict']]}"
 
 
 def _signed(change_ppm: int) -> str:

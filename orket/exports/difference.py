@@ -98,6 +98,7 @@ class Difference:
                 "before_seconds": _scaled(row["before_wall_ns"], NANO, 6),
                 "after_seconds": _scaled(row["after_wall_ns"], NANO, 6),
                 "change": _scaled(row["change_ppm"], MICRO, 6),
+                "not_beyond": row["times_within"],
                 "canary_bound": _scaled(row["bound_ppm"], MICRO, 6),
             },
         }

@@ -114,6 +114,19 @@ joined AS (
             AND abs(speeds.change_ppm) > bounds.bound_ppm,
             false
         ) AS is_clear,
+        list_filter(
+            [
+                if(speeds.exceeds_chance, NULL, 'chance'),
+                if(speeds.exceeds_noise, NULL, 'the noise of the blocks'),
+                if(speeds.exceeds_floors, NULL, 'the floors of comparisons'),
+                if(
+                    abs(speeds.change_ppm) > bounds.bound_ppm,
+                    NULL,
+                    'the ' || v1.percent_text(bounds.bound_ppm) || ' that the canaries bound'
+                )
+            ],
+            lambda limit_of: limit_of IS NOT NULL
+        ) AS within,
         CASE
             WHEN sides.new IS NULL THEN 'only_before'
             WHEN sides.old IS NULL THEN 'only_after'
@@ -178,7 +191,11 @@ SELECT
     model_id,
     after_model,
     quant_tag,
-    coalesce(new.quant_rank, old.quant_rank) AS quant_rank,
+    -- Either sweep may lack quants of the other, so the ranks of neither would do.
+    rank() OVER (
+        PARTITION BY before_sweep, after_sweep, model_id
+        ORDER BY coalesce(new.bits_per_weight_micro, old.bits_per_weight_micro) NULLS FIRST
+    ) AS quant_rank,
     CASE
         WHEN answers = 'WORSE' OR times = 'WORSE' THEN 'WORSE'
         WHEN answers = 'BETTER' OR times = 'BETTER' THEN 'BETTER'
@@ -204,6 +221,7 @@ SELECT
     after_wall_ns,
     if(times_why IS NULL, change_ppm, NULL) AS change_ppm,
     bound_ppm,
+    if(times = 'NO_DIFFERENCE', within, NULL) AS times_within,
     CASE
         WHEN old IS NULL OR new IS NULL THEN NULL
         WHEN old.model_digest IS NULL OR new.model_digest IS NULL THEN 'NOT_KNOWN'
@@ -236,4 +254,6 @@ COMMENT ON COLUMN v1.diff_quant.before_wall_ns IS 'Mean wall time of the paired 
 COMMENT ON COLUMN v1.diff_quant.after_wall_ns IS 'The same in the second sweep, ns';
 COMMENT ON COLUMN v1.diff_quant.change_ppm IS 'By how much the second takes longer, ppm; NULL where times cannot be compared';
 COMMENT ON COLUMN v1.diff_quant.bound_ppm IS 'What the canaries bound the variation by, the larger one, ppm';
+COMMENT ON COLUMN v1.diff_quant.quant_rank IS 'Place by bits per weight among the quants of both, 1 = least precise';
+COMMENT ON COLUMN v1.diff_quant.times_within IS 'What the change of time does not exceed, where no difference is shown';
 COMMENT ON COLUMN v1.diff_quant.weights IS 'SAME, OTHER or NOT_KNOWN, by their digests';

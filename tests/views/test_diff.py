@@ -195,6 +195,18 @@ def test_figures_are_those_of_the_rows(store):
     assert found["change_ppm"] == (1_250_000 + 1_266_666 + 1_283_333) // 3 - 1_000_000
 
 
+def test_what_a_change_of_time_does_not_exceed_is_named(store):
+    assert compare(store, "base", "slower")["F16"]["times_within"] is None
+    assert compare(store, "base", "noisy")["F16"]["times_within"] == [
+        "chance",
+        "the noise of the blocks",
+    ]
+    assert compare(store, "base", "little")["F16"]["times_within"] == [
+        "the floors of comparisons",
+        "the 3 % that the canaries bound",
+    ]
+
+
 def test_weights_are_told_apart_under_one_tag(store):
     found = compare(store, "base", "publisher")
     assert found["F16"]["weights"] == "SAME"
@@ -234,6 +246,8 @@ def test_a_quant_of_one_sweep_alone_is_not_compared(store, tmp_path):
     other = one.fill().finish().store(tmp_path)
     found = compare(store, "base", "one", other=other)
     assert found["F16"]["verdict"] == "NO_DIFFERENCE"
+    ranks = {tag: found[tag]["quant_rank"] for tag in ("Q2_K", "Q4_K_M", "F16")}
+    assert ranks == {"Q2_K": 1, "Q4_K_M": 2, "F16": 3}
     for tag, reason in (("Q4_K_M", "ONLY_BEFORE"), ("Q2_K", "ONLY_AFTER")):
         assert found[tag]["verdict"] == "NOT_COMPARABLE"
         assert found[tag]["answers_reason"] == found[tag]["times_reason"] == reason
