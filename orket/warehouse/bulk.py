@@ -19,6 +19,7 @@ import duckdb
 from orket.errors import WarehouseError
 from orket.records import DATASETS
 from orket.warehouse.connection import Connection, literal
+from orket.warehouse.locks import create_locked
 from orket.warehouse.parts import (
     partition_sweep,
     sync_folder,
@@ -27,8 +28,11 @@ from orket.warehouse.parts import (
 )
 from orket.warehouse.raw import bind_dataset
 from orket.warehouse.schema import duckdb_columns
+from orket.warehouse.seal import BLANK, KEY, seal
 from orket.warehouse.store import Warehouse
 
+COPY_PREFIX, LOCK_SUFFIX = ".copy-", ".lock"
+"""Of a hidden folder of rows; the lock beside it lives as long as their writer."""
 _OPEN_FILES = 500
 
 
@@ -42,7 +46,10 @@ class StagedRows:
         home = warehouse.folder("events") if dataset == "events" else warehouse.path
         self._home = home
         home.mkdir(parents=True, exist_ok=True)
-        self._folder = tempfile.TemporaryDirectory(prefix=".copy-", dir=home)
+        self._lock_path = home / f"{COPY_PREFIX}{time_ordered_id()}{LOCK_SUFFIX}"
+        self._lock = create_locked(self._lock_path)
+        prefix = f"{self._lock_path.stem}-"
+        self._folder = tempfile.TemporaryDirectory(prefix=prefix, dir=home)
         name = "by-sweep" if by_sweep else "rows.parquet"
         self.target = Path(self._folder.name) / name
 
@@ -61,6 +68,8 @@ class StagedRows:
     def discard(self) -> None:
         """Forget the rows."""
         self._folder.cleanup()
+        self._lock.close()
+        self._lock_path.unlink(missing_ok=True)
 
     def _files(self, sweep_ids: Collection[str]) -> list[tuple[Path, str | None]]:
         if not self.by_sweep:
@@ -162,7 +171,8 @@ def _stage(
     options = [
         "FORMAT parquet",
         "COMPRESSION zstd",
-        f"KV_METADATA {{orket_dataset: '{dataset}', orket_schema: '1'}}",
+        f"KV_METADATA {{orket_dataset: '{dataset}', orket_schema: '1', "
+        f"{KEY}: '{BLANK}'}}",
     ]
     if by_sweep:
         options += ["PARTITION_BY (sweep_id)", "WRITE_PARTITION_COLUMNS true"]
@@ -188,6 +198,7 @@ def _publish(file: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"part-{time_ordered_id()}.parquet"
     with file.open("rb+") as written:
+        seal(written)
         os.fsync(written.fileno())
     file.replace(final)
     sync_folder(folder)

@@ -8,7 +8,6 @@ system has none at all, nothing is claimed and `Claim.is_held` says so.
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 from datetime import UTC, datetime
@@ -16,13 +15,10 @@ from pathlib import Path
 from types import TracebackType
 
 from orket.errors import OrketError
+from orket.warehouse.locks import is_taken, lock
 from orket.warehouse.parts import create_folder, write_failure
 
 _NAME = ".executor.lock"
-_TAKEN = (errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN, errno.EDEADLK)
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-_LOCKED_BYTE = 2**20
-"""On Windows a locked byte cannot be read: one far behind the holder's name."""
 _LONGEST_NAME = 300
 
 
@@ -44,11 +40,11 @@ class Claim:
         except OSError as error:
             raise write_failure(self._path.parent, error) from error
         try:
-            self.is_held = _lock(handle)
+            self.is_held = lock(handle)
         except OSError as error:
             holder = _read_holder(handle)
             os.close(handle)
-            if error.errno not in _TAKEN:
+            if not is_taken(error):
                 raise write_failure(self._path.parent, error) from error
             raise self._refuse(holder) from None
         self._handle = handle
@@ -82,27 +78,3 @@ def _name_holder() -> str:
 def _read_holder(handle: int) -> str:
     os.lseek(handle, 0, os.SEEK_SET)
     return " ".join(os.read(handle, _LONGEST_NAME).decode("utf-8", "replace").split())
-
-
-def _lock(handle: int) -> bool:
-    """Lock an open file at once; False where locks are unknown, OSError where taken."""
-    try:
-        _lock_now(handle)
-    except OSError as error:
-        if error.errno in _NO_LOCKS:
-            return False
-        raise
-    return True
-
-
-def _lock_now(handle: int) -> None:
-    try:
-        import fcntl
-    except ImportError:
-        import msvcrt
-
-        os.lseek(handle, _LOCKED_BYTE, os.SEEK_SET)
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        os.lseek(handle, 0, os.SEEK_SET)
-        return
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -8,6 +8,7 @@ millisecond), and the journal becomes one part at the end of a block.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -16,6 +17,7 @@ import msgspec
 from orket.admission import fit
 from orket.errors import WarehouseError
 from orket.records import RunRecord, judge
+from orket.warehouse.locks import Holder, find_holder, lock_new
 from orket.warehouse.parts import (
     sync_folder,
     time_ordered_id,
@@ -73,7 +75,11 @@ class Journal:
         writer died in between, is dropped by the first view.
         """
         self.close()
-        journals = [path for path in left_journals(self._folder) if _is_free(path)]
+        journals = [
+            path
+            for path in left_journals(self._folder)
+            if path == self._path or find_holder(path) is Holder.NONE
+        ]
         rows = [row for path in journals for row in read_journal(path)]
         part = write_part(self._folder, arrow_table("runs", rows)) if rows else None
         for path in journals:
@@ -89,10 +95,15 @@ class Journal:
     def _open(self) -> int:
         if self._handle is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._handle = os.open(
-                self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644
-            )
-            _lock(self._handle)
+            while True:
+                handle = os.open(
+                    self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644
+                )
+                self._handle = handle
+                # Marked as being written for as long as it is open.
+                if lock_new(handle, self._path):
+                    break
+                self.close()
             sync_folder(self._folder)
         return self._handle
 
@@ -102,52 +113,48 @@ def left_journals(folder: Path) -> list[Path]:
     return sorted(folder.glob(".journal-*.jsonl"))
 
 
-def read_journal(path: Path) -> list[RunRecord]:
-    """The rows of one journal; a torn last line is the run that was in flight.
+@dataclass(frozen=True, slots=True)
+class ReadJournal:
+    """What one journal holds."""
 
-    Raises WarehouseError when an earlier line is damaged.
-    """
+    rows: list[RunRecord]
+    torn: bytes
+    """A last line without an end: the run that was in flight."""
+    faults: list[tuple[int, str]]
+    """Number of each other line that is no run, and why."""
+
+
+def parse_journal(path: Path) -> ReadJournal:
+    """All that one journal holds. Raises OSError when it cannot be read."""
     lines = path.read_bytes().split(b"\n")
     torn = lines.pop()
     rows: list[RunRecord] = []
+    faults: list[tuple[int, str]] = []
     for number, line in enumerate(lines, start=1):
         try:
             rows.append(judge(RunRecord, line))
         except msgspec.DecodeError as error:
-            raise WarehouseError(
-                f"{path}, line {number}: not a run ({error})",
-                "move the line into a file of its own and run the command again",
-            ) from error
-    if torn:
-        path.with_suffix(".torn").write_bytes(torn)
-    return rows
+            faults.append((number, str(error)))
+    return ReadJournal(rows, torn, faults)
+
+
+def read_journal(path: Path) -> list[RunRecord]:
+    """The rows of one journal; a torn last line is put into a file beside it.
+
+    Raises WarehouseError when an earlier line is damaged.
+    """
+    found = parse_journal(path)
+    for number, reason in found.faults[:1]:
+        raise WarehouseError(
+            f"{path}, line {number}: not a run ({reason})",
+            "save its other lines with: orket verify --quarantine",
+        )
+    if found.torn:
+        path.with_suffix(".torn").write_bytes(found.torn)
+    return found.rows
 
 
 def _write_all(handle: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(handle, view) :]
-
-
-def _lock(handle: int) -> None:
-    """Mark a journal as being written, for as long as its file is open."""
-    try:
-        import fcntl
-    except ImportError:  # Windows refuses to delete a file that is open anyway.
-        return
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _is_free(path: Path) -> bool:
-    """Whether no living writer holds this journal."""
-    try:
-        handle = os.open(path, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        _lock(handle)
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
-    return True

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from orket.errors import WarehouseError
+from orket.warehouse.locks import create_locked, move_locked
+from orket.warehouse.seal import BLANK, KEY, seal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -110,7 +112,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def write_part(folder: Path, table: pa.Table) -> Path:
-    """Append one part: hidden file, fsync, rename, fsync of the folder.
+    """Append one part: hidden file, seal, fsync, rename, fsync of the folder.
 
     Raises WarehouseError when the disk is full or the folder cannot be written.
     """
@@ -120,11 +122,14 @@ def write_part(folder: Path, table: pa.Table) -> Path:
     hidden = folder / f".{final.name}.tmp"
     create_folder(folder)
     try:
-        with hidden.open("wb") as sink:
-            pq.write_table(table, sink, compression="zstd")
+        with create_locked(hidden) as sink:
+            with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
+                writer.write_table(table)
+                writer.add_key_value_metadata({KEY: BLANK})
+            seal(sink)
             sink.flush()
             os.fsync(sink.fileno())
-        hidden.replace(final)
+            move_locked(sink, hidden, final)
         sync_folder(folder)
     except OSError as error:
         hidden.unlink(missing_ok=True)

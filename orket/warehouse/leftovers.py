@@ -1,0 +1,142 @@
+"""What killed writers left behind: found by hidden names, and dead by their locks.
+
+A living writer holds a lock on its hidden file, or on one beside its hidden folder.
+What has none is cleared: half-written files go, and the runs of a journal become a
+part. Where a file system has no locks, nobody knows, and nothing is touched.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orket.errors import OrketError
+from orket.records import DATASETS
+from orket.warehouse.bulk import COPY_PREFIX, LOCK_SUFFIX
+from orket.warehouse.journal import left_journals, parse_journal
+from orket.warehouse.locks import Holder, find_holder, unlink_unheld
+from orket.warehouse.parts import list_partitions, partition_sweep
+
+if TYPE_CHECKING:
+    from orket.warehouse.store import Warehouse
+
+TEMPORARY, COPY, JOURNAL, TORN, TWIN = (
+    "half-written part",
+    "rows being copied",
+    "journal",
+    "torn line",
+    "copy of a part",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOver:
+    """A hidden file or folder of a writer that is alive, dead or unknown."""
+
+    kind: str
+    path: Path
+    sweep_id: str | None
+    holder: Holder
+    runs: int | None = None
+    """Of a journal: finished runs that are in no part yet."""
+
+
+def find_leftovers(warehouse: Warehouse, sweep_id: str | None = None) -> list[LeftOver]:
+    """All there is, of living writers too; of one sweep where it is given."""
+    found = [
+        leftover
+        for dataset in DATASETS
+        for folder in _folders(warehouse, dataset, sweep_id)
+        for leftover in _in_folder(dataset, folder)
+    ]
+    if sweep_id is None:
+        for home in (warehouse.path, warehouse.folder("events")):
+            found += _copies(home)
+    return found
+
+
+def clear(warehouse: Warehouse, leftover: LeftOver) -> str | None:
+    """Clear what a dead writer left; what was done, or None where it was let be.
+
+    Raises WarehouseError when the runs of a journal cannot be read or kept.
+    """
+    if leftover.holder is not Holder.NONE:
+        return None
+    if leftover.kind == JOURNAL:
+        return _fold(warehouse, leftover)
+    if leftover.path.is_dir() and not leftover.path.is_symlink():
+        shutil.rmtree(leftover.path, ignore_errors=True)
+        return None if leftover.path.exists() else "removed"
+    return "removed" if unlink_unheld(leftover.path) else None
+
+
+def _fold(warehouse: Warehouse, leftover: LeftOver) -> str | None:
+    assert leftover.sweep_id is not None
+    try:
+        with warehouse.claim(leftover.sweep_id) as claim:
+            if not claim.is_held:
+                return None
+            part = warehouse.journal(leftover.sweep_id).fold()
+    except OrketError:
+        if not leftover.path.exists():
+            return "kept as a part"  # Somebody else did it meanwhile.
+        return None
+    return f"kept as {part.name}" if part is not None else "removed"
+
+
+def _folders(
+    warehouse: Warehouse, dataset: str, sweep_id: str | None
+) -> Iterator[Path]:
+    if dataset == "events":
+        yield warehouse.folder(dataset)
+    elif sweep_id is not None:
+        yield warehouse.folder(dataset, sweep_id)
+    else:
+        try:
+            yield from list_partitions(warehouse.path / dataset)
+        except OrketError:
+            return  # Said to be damaged.
+
+
+def _in_folder(dataset: str, folder: Path) -> Iterator[LeftOver]:
+    sweep_id = None if dataset == "events" else partition_sweep(folder)
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.glob(".part-*.parquet.tmp")):
+        holder = find_holder(path)
+        yield LeftOver(kind=TEMPORARY, path=path, sweep_id=sweep_id, holder=holder)
+    if dataset != "runs":
+        return
+    for path in left_journals(folder):
+        try:
+            runs = len(parse_journal(path).rows)
+        except OSError:
+            continue
+        yield LeftOver(
+            kind=JOURNAL,
+            path=path,
+            sweep_id=sweep_id,
+            holder=find_holder(path),
+            runs=runs,
+        )
+    for path in sorted(folder.glob(".journal-*.torn")):
+        yield LeftOver(kind=TORN, path=path, sweep_id=sweep_id, holder=Holder.NONE)
+
+
+def _copies(home: Path) -> Iterator[LeftOver]:
+    """Hidden folders of rows, and the locks of those that are not there any more.
+
+    A writer makes the lock before the folder and takes it away after it: so a folder
+    that is there, and has no lock a moment later, is nobody's.
+    """
+    for folder in sorted(home.glob(f"{COPY_PREFIX}*")):
+        if folder.is_dir():
+            beside = folder.with_name(folder.name.rpartition("-")[0] + LOCK_SUFFIX)
+            holder = find_holder(beside) if beside.exists() else Holder.NONE
+            yield LeftOver(kind=COPY, path=folder, sweep_id=None, holder=holder)
+    for path in sorted(home.glob(f"{COPY_PREFIX}*{LOCK_SUFFIX}")):
+        holder = find_holder(path)
+        yield LeftOver(kind=COPY, path=path, sweep_id=None, holder=holder)

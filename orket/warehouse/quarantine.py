@@ -1,0 +1,129 @@
+"""The hidden folder that damaged parts are moved to; nothing in it is ever deleted.
+
+A part keeps its path below the folder, and beside it stands why it was moved. Who puts
+a sound copy back into its place, or takes the file out of quarantine, ends the matter.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orket.warehouse.parts import partition_sweep, sync_folder, write_failure
+
+if TYPE_CHECKING:
+    from orket.warehouse.store import Warehouse
+    from orket.warehouse.verify import Fault
+
+_FOLDER = ".quarantine"
+_NOTE = ".why.json"
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a file lies in quarantine."""
+
+    dataset: str
+    sweep_id: str | None
+    what: str
+    moved_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A file in quarantine whose place is empty."""
+
+    path: Path
+    place: Path
+    """Where it lay."""
+    dataset: str
+    sweep_id: str | None
+    what: str
+    """Why it was moved."""
+
+    def __str__(self) -> str:
+        whose = f" of sweep {self.sweep_id}" if self.sweep_id else ""
+        return f"{self.dataset}{whose} in {self.path.name} are missing ({self.what})"
+
+
+def move_to_quarantine(warehouse: Warehouse, fault: Fault) -> Path:
+    """Move what is damaged out of every reader's way; where it lies then.
+
+    Of a journal, the runs that can be read become a part first. Raises WarehouseError
+    when the place cannot be written.
+    """
+    target = _free_place(warehouse.path, fault.path)
+    note = Note(
+        dataset=fault.dataset,
+        sweep_id=fault.sweep_id,
+        what=fault.what,
+        moved_at=datetime.now(UTC),
+    )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(target.name + _NOTE)
+        beside.write_bytes(msgspec.json.format(msgspec.json.encode(note)))
+        if fault.path.suffix == ".jsonl":
+            _save_rows(fault)
+        fault.path.rename(target)
+        sync_folder(target.parent)
+        sync_folder(fault.path.parent)
+    except OSError as error:
+        raise write_failure(target.parent, error) from error
+    return target
+
+
+def _save_rows(fault: Fault) -> None:
+    from orket.warehouse.journal import parse_journal
+    from orket.warehouse.parts import write_part
+    from orket.warehouse.schema import arrow_table
+
+    rows = parse_journal(fault.path).rows
+    if rows:
+        write_part(fault.path.parent, arrow_table(fault.dataset, rows))
+
+
+def _free_place(root: Path, path: Path) -> Path:
+    place = root / _FOLDER / path.relative_to(root)
+    target, number = place, 1
+    while os.path.lexists(target):
+        number += 1
+        target = place.with_name(f"{place.name}.{number}")
+    return target
+
+
+def missing_parts(root: Path) -> list[Missing]:
+    """What lies in quarantine and has not been put back, by its path."""
+    folder = root / _FOLDER
+    if not folder.is_dir():
+        return []
+    return sorted(_missing(root, folder), key=lambda missing: str(missing.path))
+
+
+def _missing(root: Path, folder: Path) -> Iterator[Missing]:
+    for beside in folder.rglob(f"*{_NOTE}"):
+        path = beside.with_name(beside.name.removesuffix(_NOTE))
+        place = root / path.relative_to(folder)
+        if not os.path.lexists(path) or _is_back(place):
+            continue
+        try:
+            note = msgspec.json.decode(beside.read_bytes(), type=Note)
+        except (OSError, msgspec.DecodeError):
+            is_of_sweep = place.parent.name.startswith("sweep_id=")
+            note = Note(
+                dataset=place.relative_to(root).parts[0],
+                sweep_id=partition_sweep(place.parent) if is_of_sweep else None,
+                what="why is not recorded",
+                moved_at=datetime.fromtimestamp(0, UTC),
+            )
+        yield Missing(path, place, note.dataset, note.sweep_id, note.what)
+
+
+def _is_back(place: Path) -> bool:
+    is_of_file = place.suffix in (".parquet", ".jsonl")
+    return place.is_file() if is_of_file else place.is_dir()
