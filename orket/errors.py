@@ -8,7 +8,7 @@ OrketError                 one line for a person, with what to do about it
 |-- EngineError            exit 1: a model server could not be started or died
 |-- ServerError            exit 1: a model server is not there or refuses
 |-- GateFailed             exit 3: the canary gate failed
-`-- CheckFailed            exit 4: an SLO or health check is not met
+`-- CheckFailed            exit 4: an SLO or health check is not met, or damage
 """
 
 from __future__ import annotations

@@ -56,6 +56,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Keep": {
         "baseline": ("orket.cli.baseline:baseline", "Govern stored baselines."),
         "ingest": ("orket.cli.ingest:ingest", "Import telemetry from files."),
+        "verify": (
+            "orket.cli.verify:verify",
+            "Is all that was recorded whole? Move or clear what is not.",
+        ),
     },
     "Machine and servers": {
         "doctor": ("orket.cli.doctor:doctor", "Is this machine fit to measure on?"),
@@ -127,7 +131,8 @@ class LazyGroup(click.Group):
         "max_content_width": 88,
     },
     epilog="Exit codes: 0 done, 1 failed, 2 bad usage or input, 3 canary gate failed, "
-    "4 SLO, health check or gate not met, or worse than before, 130 interrupted.",
+    "4 SLO, health check or gate not met, worse than before, or damage found, "
+    "130 interrupted.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.option(

@@ -6,13 +6,17 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from orket.cli import messages
 from orket.cli.rejudge import Rejudge, read_decimal
 from orket.policy import INCLUDE_POLLUTED
 from orket.providers.options import OPTION_KEYS, OptionKey
+
+if TYPE_CHECKING:
+    from orket.warehouse import Warehouse
 
 FORMATS = ("table", "json", "csv")
 OPTION_FLAGS = tuple(key for key in OPTION_KEYS if key.flag)
@@ -34,13 +38,24 @@ def reading_store_option(command: _Command) -> _Command:
     return _warehouse_option(command, is_tolerant=True)
 
 
-def _warehouse_option(command: _Command, is_tolerant: bool) -> _Command:
+def bare_store_option(command: _Command) -> _Command:
+    """The same for a verb that tells itself what is missing."""
+    return _warehouse_option(command, is_tolerant=False, is_telling=False)
+
+
+def _warehouse_option(
+    command: _Command, is_tolerant: bool, is_telling: bool = True
+) -> _Command:
     @functools.wraps(command)
     def gather(*args: Any, warehouse: str | None, **options: Any) -> Any:
         from orket.warehouse import Warehouse
 
         store = Warehouse.open(warehouse, tolerant=is_tolerant)
-        result = command(*args, store=store, **options)
+        try:
+            result = command(*args, store=store, **options)
+        finally:
+            if is_telling:
+                _tell_missing(store)
         if is_tolerant:
             store.require_whole()
         return result
@@ -52,6 +67,12 @@ def _warehouse_option(command: _Command, is_tolerant: bool) -> _Command:
         help="Warehouse folder. [default: $ORKET_WAREHOUSE, else ./warehouse]",
     )
     return cast(_Command, option(gather))
+
+
+def _tell_missing(store: Warehouse) -> None:
+    """Say what lies in quarantine of all that the verb may have looked at."""
+    for part in store.missing():
+        messages.warn(f"{part}; orket verify names it")
 
 
 def format_option(command: _Command) -> _Command:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orket.warehouse.damage import Damage
     from orket.warehouse.event_index import Events
     from orket.warehouse.locked import LockedSession, QueryLimits
+    from orket.warehouse.quarantine import Missing
     from orket.warehouse.session import Session
 
 
@@ -35,6 +36,7 @@ class Warehouse:
     def __init__(self, path: Path, *, tolerant: bool = False) -> None:
         self.path = path
         self._left_out: list[Damage] | None = [] if tolerant else None
+        self._asked: set[str] = set()
 
     @classmethod
     def open(
@@ -64,12 +66,31 @@ class Warehouse:
 
     def require_whole(self) -> None:
         """Raise WarehouseError naming what was left out, if anything was."""
+        from orket.warehouse.quarantine import missing_parts
+
         missing = list(dict.fromkeys(self._left_out or ()))
         if missing:
             named = "; ".join(str(damage) for damage in missing)
             raise WarehouseError(f"not all is shown: {named}", missing[0].remedy)
+        parts = missing_parts(self.path)
+        told = {part.sweep_id for part in parts if part.dataset == "sweeps"}
         for sweep_id in self.sweeps_without_manifest():
-            raise self._without_manifest(sweep_id)
+            if sweep_id not in told and self._is_asked(sweep_id):
+                raise self._without_manifest(sweep_id)
+
+    def missing(self) -> list[Missing]:
+        """What lies in quarantine: of the sweeps that were named, else of all."""
+        from orket.warehouse.quarantine import missing_parts
+
+        return [
+            part
+            for part in missing_parts(self.path)
+            if part.sweep_id is None or self._is_asked(part.sweep_id)
+        ]
+
+    def _is_asked(self, sweep_id: str) -> bool:
+        """Whether a command looks at this sweep: at those it names, else at all."""
+        return not self._asked or sweep_id in self._asked
 
     def _without_manifest(self, sweep_id: str) -> WarehouseError:
         return WarehouseError(
@@ -149,6 +170,13 @@ class Warehouse:
 
     def resolve(self, name: str) -> str:
         """The sweep that `name` means: `latest`, a full id, or its unique prefix."""
+        self._asked.add(name)
+        found = self.find_sweep(name)
+        self._asked.add(found)
+        return found
+
+    def find_sweep(self, name: str) -> str:
+        """The same for a look at what is there, not at what it says."""
         if name != "latest" and self._has_parts("sweeps", name):
             return name
         if self._has_parts("runs", name) or self._has_parts("sidecars", name):

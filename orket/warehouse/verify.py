@@ -30,6 +30,7 @@ from orket.warehouse.parts import (
     partition_name,
     partition_sweep,
 )
+from orket.warehouse.quarantine import missing_parts
 from orket.warehouse.raw import bind_dataset
 from orket.warehouse.schema import duckdb_columns, required_columns
 from orket.warehouse.seal import check_seal
@@ -105,7 +106,7 @@ def named_sweep(warehouse: Warehouse, name: str) -> str:
 
     Raises UsageError as `Warehouse.resolve` does.
     """
-    return name if _has_folder(warehouse, name) else warehouse.resolve(name)
+    return name if _has_folder(warehouse, name) else warehouse.find_sweep(name)
 
 
 def _has_folder(warehouse: Warehouse, sweep_id: str) -> bool:
@@ -265,7 +266,8 @@ class _Reader:
         footer = self._row("file", {"part": str(part)})
         if footer["dataset"] not in (None, dataset):
             raise _Damaged(f"it holds {footer['dataset']}, in the folder of {dataset}")
-        described = run(f"DESCRIBE SELECT * FROM read_parquet({literal(str(part))})")
+        source = f"read_parquet({literal(str(part))}, hive_partitioning = false)"
+        described = run(f"DESCRIBE SELECT * FROM {source}")
         _require_columns(dataset, {row[0] for row in described.fetchall()})
         run("DROP SCHEMA IF EXISTS raw CASCADE")
         run("CREATE SCHEMA raw")
@@ -378,6 +380,11 @@ def _look_for_manifests(
 ) -> None:
     """Sweeps with rows and without a manifest, or without the one that rules."""
     told = {fault.sweep_id for fault in verdict.faults if fault.dataset == "sweeps"}
+    told |= {
+        part.sweep_id
+        for part in missing_parts(warehouse.path)
+        if part.dataset == "sweeps"
+    }
     for dataset in _BY_SWEEP:
         wanted = None if sweep_id is None else partition_name(sweep_id)
         for folder in _quietly(list_partitions, warehouse.path / dataset):
