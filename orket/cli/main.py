@@ -56,6 +56,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Keep": {
         "baseline": ("orket.cli.baseline:baseline", "Govern stored baselines."),
         "ingest": ("orket.cli.ingest:ingest", "Import telemetry from files."),
+        "bundle": ("orket.cli.bundle:bundle", "Write a sweep as evidence in one file."),
         "verify": (
             "orket.cli.verify:verify",
             "Is all that was recorded whole? Move or clear what is not.",

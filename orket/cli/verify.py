@@ -30,7 +30,7 @@ _COLUMNS = (
 
 
 @click.command()
-@click.argument("sweep", required=False)
+@click.argument("sweep", required=False, metavar="[SWEEP|FILE.tar]")
 @click.option(
     "--quarantine",
     is_flag=True,
@@ -59,8 +59,14 @@ def verify(
     """Read every part, or those of SWEEP and all events, and say what is damaged.
 
     Looks at recorded checksums, columns, rows, the sweep that each row is of,
-    manifests, and what killed writers left. Exits with 4 if anything is damaged.
+    manifests, and what killed writers left. Exits with 4 if anything is damaged. Of a
+    bundle, it also computes the summary anew from the rows.
     """
+    if sweep and sweep.endswith(".tar") and Path(sweep).is_file():
+        if quarantine or clean:
+            raise click.UsageError("a bundle is only looked at")
+        _verify_bundle(Path(sweep), output_format)
+        return
     from orket.warehouse.leftovers import find_leftovers
     from orket.warehouse.verify import named_sweep
     from orket.warehouse.verify import verify as look
@@ -82,6 +88,38 @@ def verify(
         report.print()
     if verdict.faults:
         raise report.failure()
+
+
+def _verify_bundle(path: Path, output_format: str) -> None:
+    from orket.exports.bundle import verify_bundle
+
+    found = verify_bundle(path)
+    counts = found.verdict.counts.values() if found.verdict else ()
+    rows = [_count_row(count) for count in counts]
+    if output_format == "json":
+        document = {
+            "bundle": str(path),
+            "sweep_id": found.sweep_id,
+            "orket_version": found.orket_version,
+            "datasets": rows,
+            "damaged": found.faults,
+            "same_summary": found.is_same,
+        }
+        click.echo(render_json(document))
+    else:
+        if rows:
+            print_rows(rows, _COLUMNS, "table")
+        for fault in found.faults:
+            print_line(f"damaged: {fault}")
+        if found.is_same:
+            print_line(
+                f"Sweep {found.sweep_id}: nothing is damaged, and its summary is "
+                "computed anew to the same bytes."
+            )
+    if found.faults:
+        raise CheckFailed(
+            f"{path} is not what was written", "ask for the bundle once more"
+        )
 
 
 def _twins(verdict: Verdict) -> Iterator[LeftOver]:

@@ -109,6 +109,25 @@ def named_sweep(warehouse: Warehouse, name: str) -> str:
     return name if _has_folder(warehouse, name) else warehouse.find_sweep(name)
 
 
+def parts_of_events(warehouse: Warehouse, sweep_id: str) -> list[Path]:
+    """The parts of events that bear on a sweep. Raises WarehouseError."""
+    parts = warehouse.parts("events")
+    opened = Connection(threads=1)
+    try:
+        opened.duckdb.execute("CREATE SCHEMA raw")
+        bind_dataset(opened.duckdb, "events", parts, with_part=True)
+        query = statement("verify", "parts_of_events")
+        rows = opened.duckdb.execute(query, {"sweep_id": sweep_id}).fetchall()
+    except duckdb.Error as error:
+        raise WarehouseError(
+            f"the events of {warehouse.path} cannot be read ({first_line(error)})",
+            "see what is damaged with: orket verify",
+        ) from error
+    finally:
+        opened.close()
+    return [Path(row[0]) for row in rows]
+
+
 def _has_folder(warehouse: Warehouse, sweep_id: str) -> bool:
     folders = [warehouse.folder(dataset, sweep_id) for dataset in _BY_SWEEP]
     try:
