@@ -15,9 +15,10 @@ from orket.exports.json_text import render_json
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
+    from orket.warehouse.faults import Fault
     from orket.warehouse.leftovers import LeftOver
     from orket.warehouse.quarantine import Missing
-    from orket.warehouse.verify import Fault, Verdict
+    from orket.warehouse.verify import Verdict
 
 _COLUMNS = (
     "dataset",
@@ -134,7 +135,7 @@ def _move(store: Warehouse, verdict: Verdict) -> dict[Path, Path]:
     from orket.warehouse.quarantine import move_to_quarantine
 
     return {
-        fault.path: move_to_quarantine(store, fault)
+        fault.path: move_to_quarantine(store.path, fault)
         for fault in verdict.faults
         if fault.is_movable
     }
@@ -219,7 +220,8 @@ class _Report:
             if part.path not in self._moved.values():
                 print_line(f"in quarantine: {self._below(part.path)}: {part.what}")
         if not self._verdict.faults:
-            print_line("Nothing is damaged.")
+            further = " else" if self._missing else ""
+            print_line(f"Nothing{further} is damaged.")
 
     def failure(self) -> CheckFailed:
         """How a look that found damage ends."""

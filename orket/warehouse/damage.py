@@ -72,7 +72,8 @@ def _of_part(dataset: str, part: Path, reason: str) -> Damage:
     }.get(dataset, "its rows are lost with it, the other parts are whole")
     return Damage(
         f"{part}{whose} cannot be read ({reason.replace(str(part), 'the part')})",
-        f"put back a copy of this file or move it away ({lost})",
+        "put back a copy of this file, or move it away with orket verify --quarantine "
+        f"({lost})",
         sweep_id,
         part,
     )

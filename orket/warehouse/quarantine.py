@@ -11,15 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from orket.warehouse.faults import Fault
 from orket.warehouse.parts import partition_sweep, sync_folder, write_failure
-
-if TYPE_CHECKING:
-    from orket.warehouse.store import Warehouse
-    from orket.warehouse.verify import Fault
 
 _FOLDER = ".quarantine"
 _NOTE = ".why.json"
@@ -51,13 +47,13 @@ class Missing:
         return f"{self.dataset}{whose} in {self.path.name} are missing ({self.what})"
 
 
-def move_to_quarantine(warehouse: Warehouse, fault: Fault) -> Path:
+def move_to_quarantine(root: Path, fault: Fault) -> Path:
     """Move what is damaged out of every reader's way; where it lies then.
 
     Of a journal, the runs that can be read become a part first. Raises WarehouseError
     when the place cannot be written.
     """
-    target = _free_place(warehouse.path, fault.path)
+    target = _free_place(root, fault.path)
     note = Note(
         dataset=fault.dataset,
         sweep_id=fault.sweep_id,

@@ -23,6 +23,7 @@ from orket.errors import UsageError, WarehouseError
 from orket.records import DATASETS
 from orket.warehouse.connection import Connection, literal
 from orket.warehouse.damage import first_line
+from orket.warehouse.faults import Fault
 from orket.warehouse.journal import left_journals, parse_journal
 from orket.warehouse.parts import (
     list_partitions,
@@ -41,20 +42,6 @@ if TYPE_CHECKING:
 
 _NO_RIGHT = (errno.EACCES, errno.EPERM)
 _BY_SWEEP = tuple(dataset for dataset in DATASETS if dataset != "events")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One thing that is damaged."""
-
-    dataset: str
-    sweep_id: str | None
-    """None for events, which lie together."""
-    path: Path
-    what: str
-    remedy: str
-    is_movable: bool = True
-    """Whether quarantine helps: not where Orket has no right to look, or it is gone."""
 
 
 @dataclass(slots=True)

@@ -186,7 +186,7 @@ def test_each_kind_of_damage_is_found_in_every_dataset_and_can_be_moved(store, k
         # The part of the other sweep, or the other part of events.
         count = verdict.counts[name]
         assert (count.parts, count.as_written, count.damaged) == (2, 1, 1)
-        moved = move_to_quarantine(store, fault)
+        moved = move_to_quarantine(store.path, fault)
         assert not os.path.lexists(fault.path)
         assert moved.relative_to(store.path / ".quarantine") == (
             fault.path.relative_to(store.path)
