@@ -863,7 +863,10 @@ class FidelityPlan(Record, frozen=True, kw_only=True):
 
 
 class SweepRow(Record, frozen=True, kw_only=True):
-    """The manifest of a sweep: one row per start or resume. The first one rules."""
+    """The manifest of a sweep: one row per start or resume.
+
+    The first one rules; where tasks were added, the plan is that with the most of them.
+    """
 
     sweep_id: Annotated[Name, _about("Sweep")]
     manifest_id: Annotated[Name, _about("This row")]

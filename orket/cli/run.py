@@ -51,7 +51,8 @@ if TYPE_CHECKING:
 @click.option(
     "--resume",
     metavar="SWEEP",
-    help="Go on with a sweep that stopped: its id, or latest. It needs no PRESET.",
+    help="Go on with a sweep that stopped: its id, or latest. It needs no PRESET; one "
+    "by rounds may be given more tasks.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and run nothing.")
 @click.option(
@@ -101,7 +102,6 @@ def run(
     from orket.cli.bucket_table import print_buckets
     from orket.cli.sweep_table import print_sweep
     from orket.exports.load import load_summary
-    from orket.planning.plan import build_plan
     from orket.planning.readiness import (
         list_missing,
         warn_of_context,
@@ -109,6 +109,7 @@ def run(
         warn_of_unknown,
     )
     from orket.planning.served import fill_served
+    from orket.sweep.extend import plan_to_go_on
     from orket.sweep.resume import read_started
     from orket.sweep.sidecar import note_absent
 
@@ -148,7 +149,7 @@ def run(
         if not list_missing(plan):
             open_screen(plan, survey, store)
     else:
-        plan = build_plan(resolved, name, skip_canary=no_canary)
+        plan = plan_to_go_on(resolved, store, name, no_canary)
     note_absent(plan, messages.note)
     for told in (warn_of_context, warn_of_copies, warn_of_unknown):
         for warning in told(plan):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,13 @@ def restore_preset(kept: str, name: str, sweep_id: str) -> KeptPreset:
         ) from None
     table = check_table(PresetTable, content, f"manifest of sweep {sweep_id}")
     return KeptPreset(Preset(name, folder / f"{name}.toml", table, content), removed)
+
+
+def with_tasks_of(preset: Preset, other: Preset) -> Preset:
+    """The preset with the tasks that another one selects, and nothing else of it."""
+    content = {**preset.content, "tasks": other.content.get("tasks", {})}
+    table = preset.table.model_copy(update={"tasks": other.table.tasks})
+    return replace(preset, table=table, content=content)
 
 
 def _anchored(content: dict[str, Any]) -> dict[str, Any]:

@@ -124,6 +124,8 @@ class Plan:
     runs: tuple[PlannedRun, ...]
     plan_hash: str
     policy_hash: str
+    extends: str | None = None
+    """Hash of the plan of this sweep that this one adds tasks to."""
 
     @property
     def is_adaptive(self) -> bool:
@@ -154,9 +156,11 @@ def build_plan(
     sweep_id: str,
     purpose: str = MATRIX,
     skip_canary: bool = False,
+    only: Sequence[str] | None = None,
 ) -> Plan:
     """The plan of a preset. The same content gives the same `plan_hash`.
 
+    `only`: of the tasks that the preset selects these test ids alone, in this order.
     Raises UsageError for anything that does not resolve.
     """
     table = preset.table
@@ -166,6 +170,9 @@ def build_plan(
         bank, table.tasks.buckets, table.tasks.select, table.tasks.limit
     )
     prove_samples(bank, tasks, table.tasks.sandbox)
+    if only is not None:
+        by_id = {task.test_id: task for task in tasks}
+        tasks = tuple(by_id[test_id] for test_id in only)
     entries = tuple(_task_entry(task) for task in tasks)
     until = _plan_until(preset, purpose)
     is_adaptive = until is not None

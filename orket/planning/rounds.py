@@ -81,12 +81,17 @@ def _digest(task: TaskEntry, seed: int) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def cut_rounds(tasks: Sequence[TaskEntry]) -> list[tuple[TaskEntry, ...]]:
-    """Ordered tasks in the portions that a quant is asked at a time."""
+def cut_rounds(
+    tasks: Sequence[TaskEntry], begun: int = 0
+) -> list[tuple[TaskEntry, ...]]:
+    """Ordered tasks in the portions that a quant is asked at a time.
+
+    `begun`: portions that lie before these tasks, where they are added to a plan.
+    """
     portions: list[tuple[TaskEntry, ...]] = []
     start = 0
     while start < len(tasks):
-        number = len(portions)
+        number = begun + len(portions)
         size = FIRST_SIZES[number] if number < len(FIRST_SIZES) else LATER_SIZE
         portions.append(tuple(tasks[start : start + size]))
         start += size

@@ -75,6 +75,16 @@ def build_schedule(
     return tuple(_Builder(sweep_id, models, tasks).build(repetitions, order, canary))
 
 
+def extend_schedule(
+    sweep_id: str,
+    models: Sequence[PlannedModel],
+    before: Sequence[PlannedRun],
+    added: Sequence[TaskEntry],
+) -> tuple[PlannedRun, ...]:
+    """The runs of an adaptive plan as they are, behind them those of more tasks."""
+    return tuple(_Builder(sweep_id, models, added, before).add_to_rounds())
+
+
 class _Builder:
     """Numbers runs and blocks while the plan is written down."""
 
@@ -83,12 +93,13 @@ class _Builder:
         sweep_id: str,
         models: Sequence[PlannedModel],
         tasks: Sequence[TaskEntry],
+        before: Sequence[PlannedRun] = (),
     ) -> None:
         self._sweep_id = sweep_id
         self._models = models
         self._tasks = tasks
-        self._runs: list[PlannedRun] = []
-        self._block = -1
+        self._runs = list(before)
+        self._block = max((run.block_index for run in before), default=-1)
         self._warmups: dict[tuple[str, str, str], int] = {}
 
     def build(
@@ -115,16 +126,34 @@ class _Builder:
     def _add_rounds(self) -> None:
         """Blocks without warm-ups: each is warmed up when it is asked."""
         for model in self._models:
-            for portion in cut_rounds(self._tasks):
-                for target in model.targets:
-                    self._block += 1
-                    for task in portion:
-                        self._add("matrix", target, task, 1)
+            self._add_portions(model, cut_rounds(self._tasks))
             for repetition, repeated in cut_repeats(self._tasks):
                 for target in model.targets:
                     self._block += 1
                     for task in repeated:
                         self._add(REPEAT, target, task, repetition)
+
+    def add_to_rounds(self) -> list[PlannedRun]:
+        """Nothing more is repeated: what was named for it at the start is enough."""
+        for model in self._models:
+            ref = model.targets[0].ref
+            begun = {
+                run.block_index
+                for run in self._runs
+                if run.phase == "matrix"
+                and (run.model_id, run.quant_tag) == (ref.model_id, ref.quant_tag)
+            }
+            self._add_portions(model, cut_rounds(self._tasks, len(begun)))
+        return self._runs
+
+    def _add_portions(
+        self, model: PlannedModel, portions: Sequence[Sequence[TaskEntry]]
+    ) -> None:
+        for portion in portions:
+            for target in model.targets:
+                self._block += 1
+                for task in portion:
+                    self._add("matrix", target, task, 1)
 
     def _open_block(self, model: PlannedModel, target: Target, task: TaskEntry) -> None:
         self._block += 1

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from orket.errors import UsageError
-from orket.planning.kept import restore_preset
+from orket.planning.kept import restore_preset, with_tasks_of
 from orket.planning.plan import Plan
 from orket.planning.preset import Preset
 from orket.records import PlannedRun
 from orket.sweep.context import Context
 from orket.sweep.failures import is_measured
 from orket.warehouse import Warehouse
+from orket.warehouse.statements import statement
 
 BUDGET_ENDED = "BUDGET_ENDED"
 MACHINE_BUSY = "MACHINE_BUSY"
@@ -76,13 +77,16 @@ class Started:
 def read_started(warehouse: Warehouse, sweep_id: str, is_last: bool = False) -> Started:
     """What the manifest of a sweep keeps of its preset and options.
 
-    The first one rules; the last one is that of the last resume.
+    The first one rules, but for tasks that were added later; the last one is that of
+    the last resume.
     Raises UsageError where it keeps none: it was imported, or is older.
     """
     with warehouse.session(sweep_id) as session:
         found = session.rows(
-            "SELECT preset, preset_content, canary_planned FROM raw.sweeps "
-            "WHERE sweep_id = ? ORDER BY started_at, manifest_id",
+            "SELECT kept.preset, preset_content, kept.canary_planned, "
+            "kept.plan_hash = ruling.plan_hash AS has_all_tasks "
+            "FROM raw.sweeps AS kept INNER JOIN v1.manifest AS ruling USING (sweep_id) "
+            "WHERE sweep_id = ? ORDER BY kept.started_at, kept.manifest_id",
             [sweep_id],
         )
     if not found or found[0]["preset_content"] is None:
@@ -92,9 +96,12 @@ def read_started(warehouse: Warehouse, sweep_id: str, is_last: bool = False) -> 
         )
     kept = found[-1] if is_last and found[-1]["preset_content"] else found[0]
     restored = restore_preset(kept["preset_content"], kept["preset"], sweep_id)
-    return Started(
-        restored.preset, bool(kept["canary_planned"]), restored.password_removed
-    )
+    preset = restored.preset
+    widest = next((row for row in found if row["has_all_tasks"]), kept)
+    if widest is not kept and widest["preset_content"]:
+        wide = restore_preset(widest["preset_content"], widest["preset"], sweep_id)
+        preset = with_tasks_of(preset, wide.preset)
+    return Started(preset, bool(kept["canary_planned"]), restored.password_removed)
 
 
 def can_go_on(warehouse: Warehouse, sweep_id: str) -> bool:
@@ -139,8 +146,8 @@ def read_progress(
     warehouse.journal(plan.sweep_id).fold()
     with warehouse.session(plan.sweep_id) as session:
         manifests = session.rows(
-            "SELECT plan_hash, policy_hash, hardware_fingerprint FROM raw.sweeps "
-            "WHERE sweep_id = ? ORDER BY started_at, manifest_id LIMIT 1",
+            "SELECT plan_hash, policy_hash, hardware_fingerprint FROM v1.manifest "
+            "WHERE sweep_id = ?",
             [plan.sweep_id],
         )
         if not manifests:
@@ -200,7 +207,7 @@ def is_complete(
     """
     measured = read_progress(warehouse, plan, hardware_fingerprint).measured
     if plan.is_adaptive:
-        return _is_decided(warehouse, plan.sweep_id)
+        return _is_decided(warehouse, plan)
     if any(run.run_id not in measured for run in plan.runs if run.phase != "warmup"):
         return False
     with warehouse.session(plan.sweep_id) as session:
@@ -212,14 +219,15 @@ def is_complete(
     return bool(finished)
 
 
-def _is_decided(warehouse: Warehouse, sweep_id: str) -> bool:
-    """Whether an adaptive sweep ended by the view's word: more time changes nothing."""
+def _is_decided(warehouse: Warehouse, plan: Plan) -> bool:
+    """Whether an adaptive sweep ended by the view's word: more time changes nothing.
+
+    How it ended before tasks were added says nothing of them.
+    """
+    sweep_id = plan.sweep_id
     with warehouse.session(sweep_id) as session:
         finished = session.rows(
-            "SELECT reason FROM raw.events "
-            "WHERE sweep_id = ? AND event = 'SWEEP_FINISHED' "
-            "ORDER BY recorded_at DESC, event_id DESC LIMIT 1",
-            [sweep_id],
+            statement("sweep", "ended"), [sweep_id, plan.plan_hash, sweep_id]
         )
     return bool(finished) and finished[0]["reason"] not in (
         BUDGET_ENDED,
@@ -231,7 +239,7 @@ def _refuse_other(
     manifest: dict[str, str], plan: Plan, hardware_fingerprint: str | None
 ) -> None:
     now = {
-        "plan": (manifest["plan_hash"], plan.plan_hash),
+        "plan": (manifest["plan_hash"], plan.extends or plan.plan_hash),
         "policy": (manifest["policy_hash"], plan.policy_hash),
         "machine": (manifest["hardware_fingerprint"], hardware_fingerprint),
     }

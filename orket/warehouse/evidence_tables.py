@@ -24,7 +24,8 @@ _FAMILIES = (
     "ORDER BY ALL"
 )
 _ADAPTIVE = (
-    "SELECT DISTINCT adherence_threshold_ppm, evidence_level_ppm, len(manifest.tasks) "
+    "SELECT DISTINCT adherence_threshold_ppm, evidence_level_ppm, "
+    "len(manifest.start_tasks) "
     "FROM v1.policy INNER JOIN v1.manifest AS manifest USING (sweep_id) "
     f"WHERE manifest.\"order\" = '{ADAPTIVE}' ORDER BY ALL"
 )

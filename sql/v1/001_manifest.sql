@@ -2,7 +2,9 @@
 -- Inputs: raw.sweeps, raw.task_scope (a what-if, usually empty).
 -- Rules: the first manifest row of a sweep (by started_at, then id) rules it; later rows
 -- are resumes, which may not change the plan, but how far an adaptive sweep goes: there
--- the last row rules. Rows appended twice count once. A what-if may ask for the tasks of
+-- the last row rules. One may also add tasks to an adaptive sweep, whose evidence holds at
+-- every look: there the first row with the most tasks rules tasks, plan and its hash, while
+-- the lists of proofs are those of the tasks at the start. Rows appended twice count once. A what-if may ask for the tasks of
 -- some buckets or families: then these alone are planned for all that follows, so that
 -- everything is judged by them.
 
@@ -14,12 +16,32 @@ WITH scope AS (
     FROM raw.task_scope
 ),
 
-ruling AS (
+extended AS (
     SELECT
-        * EXCLUDE (buckets, families, tasks, until),
+        * EXCLUDE (tasks, plan, plan_hash, overrides, until),
         first_value(until) OVER (
             PARTITION BY sweep_id ORDER BY started_at DESC, manifest_id DESC
         ) AS until,
+        tasks AS start_tasks,
+        plan_hash AS start_plan_hash,
+        first_value(tasks) OVER widest AS tasks,
+        first_value(plan) OVER widest AS plan,
+        first_value(plan_hash) OVER widest AS plan_hash,
+        first_value(overrides) OVER widest AS overrides
+    FROM raw.sweeps
+    WINDOW widest AS (
+        PARTITION BY sweep_id
+        ORDER BY
+            if("order" = 'adaptive' AND kind <> 'INGEST', len(tasks), 0) DESC,
+            started_at,
+            manifest_id
+    )
+    QUALIFY row_number() OVER (PARTITION BY sweep_id ORDER BY started_at, manifest_id) = 1
+),
+
+ruling AS (
+    SELECT
+        * EXCLUDE (buckets, families, tasks, start_tasks),
         tasks AS planned_tasks,
         if(len(buckets) + len(families) > 0, buckets, NULL) AS scope_buckets,
         if(len(buckets) + len(families) > 0, families, NULL) AS scope_families,
@@ -31,10 +53,18 @@ ruling AS (
                 OR coalesce(list_contains(families, task.family), false)
             ),
             tasks
-        ) AS tasks
-    FROM raw.sweeps
+        ) AS tasks,
+        if(
+            len(buckets) + len(families) > 0,
+            list_filter(
+                start_tasks,
+                lambda task: list_contains(buckets, task.bucket)
+                OR coalesce(list_contains(families, task.family), false)
+            ),
+            start_tasks
+        ) AS start_tasks
+    FROM extended
     CROSS JOIN scope
-    QUALIFY row_number() OVER (PARTITION BY sweep_id ORDER BY started_at, manifest_id) = 1
 ),
 
 named AS (
@@ -50,6 +80,7 @@ SELECT
     commit_sha,
     preset,
     plan_hash,
+    start_plan_hash,
     policy_hash,
     labels,
     overrides,
@@ -74,6 +105,7 @@ SELECT
     scope_families,
     len(planned_tasks) AS planned_tasks,
     tasks,
+    start_tasks,
     if(
         scope_buckets IS NULL,
         plan,
@@ -93,6 +125,7 @@ COMMENT ON COLUMN v1.manifest.orket_version IS 'Version of Orket that started it
 COMMENT ON COLUMN v1.manifest.commit_sha IS 'Commit of the checkout, NULL outside a repository';
 COMMENT ON COLUMN v1.manifest.preset IS 'Preset';
 COMMENT ON COLUMN v1.manifest.plan_hash IS 'Hash of all that can change a result';
+COMMENT ON COLUMN v1.manifest.start_plan_hash IS 'The same of the plan at the start, before tasks were added';
 COMMENT ON COLUMN v1.manifest.policy_hash IS 'Hash of the policy';
 COMMENT ON COLUMN v1.manifest.labels IS 'Free-form labels';
 COMMENT ON COLUMN v1.manifest.overrides IS 'What the command line replaced in the preset';
@@ -117,4 +150,5 @@ COMMENT ON COLUMN v1.manifest.scope_buckets IS 'Buckets that a what-if is limite
 COMMENT ON COLUMN v1.manifest.scope_families IS 'Families that it is limited to';
 COMMENT ON COLUMN v1.manifest.planned_tasks IS 'Tasks of the whole sweep';
 COMMENT ON COLUMN v1.manifest.tasks IS 'Tasks';
+COMMENT ON COLUMN v1.manifest.start_tasks IS 'Those of the start: what was added later is none of them';
 COMMENT ON COLUMN v1.manifest.plan IS 'Planned runs in order';

@@ -18,7 +18,8 @@ CREATE VIEW v1.proof AS
 WITH adaptive AS (
     SELECT
         sweep_id,
-        len(tasks) AS tasks,
+        -- Lists of proofs are made once: tasks that were added later do not change them.
+        len(start_tasks) AS tasks,
         len(list_distinct(list_transform(
             tasks, lambda task: [task.bank, coalesce(task.family, task.test_id)]
         ))) < len(tasks) AS has_families
