@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,11 +34,13 @@ from benchmarks.advice_worlds import (
     draw_answers,
     true_rates,
 )
-from orket.evidence import retention_table
+from orket.evidence import family_table, retention_table
 from orket.planning.rounds import ADAPTIVE, PROOF, cut_rounds
+from orket.policy import Policy
 from orket.records import EventRow, PlannedRun
 from orket.warehouse import Warehouse
 
+POLICY = Policy()
 GRID_REPETITIONS = 3
 MOST_ROUNDS = 60
 PROFILES = (
@@ -85,15 +88,26 @@ class _World:
         return self.kept[self.tags.index(tag)] >= THRESHOLD * PASS_RATE - 1e-12
 
     def grid_proven(self) -> str:
-        """What the grid proves: the exact test at 1 %, from the top down."""
-        table = retention_table(round(1e6 * THRESHOLD), 10_000)
+        """What the grid proves: the exact test at 1 %, from the top down.
+
+        Tasks of declared families are counted by what they are worth.
+        """
+        table = retention_table(
+            POLICY.adherence_threshold_ppm, POLICY.evidence_level_ppm
+        )
         least = {row.losses: row.least_passes for row in table}
         tasks = range(self.profile.tasks)
         base = [task for task in tasks if self.passes(0, task, 1)]
+        families = self.profile.families if self.profile.are_declared else 0
+        sizes = Counter(task % families if families else task for task in base)
+        worth = family_table(
+            POLICY.adherence_threshold_ppm, POLICY.family_correlation_ppm
+        )
+        counted = sum(worth[size - 1] for size in sizes.values()) // 1_000_000
         proven = 0
         for quant in range(1, len(self.tags)):
             losses = sum(not self.passes(quant, task, 1) for task in base)
-            if len(base) < least.get(losses, len(base) + 1):
+            if counted < least.get(losses, counted + 1):
                 break
             proven = quant
         return self.tags[proven]

@@ -139,20 +139,20 @@ def proof_min_passes(
     alpha_ppm: int,
     tasks: int,
     shares: int = 1,
-    looks: int | None = None,
 ) -> tuple[int, ...]:
     """The passes of the baseline that prove retention, by losses, at every look.
 
     A quant that keeps exactly the threshold would ever meet the list in at most alpha /
     shares of all sweeps, however often one looks. Look j, with j losses, spends half of
     the chance that is left, the last one all of it; there are as many as come due
-    within PROOF_SHARE_PERCENT of `tasks`, at least one, at most `looks`.
+    within PROOF_SHARE_PERCENT of `tasks`, at least one, at most MOST_LOOKS. Tasks of
+    families are counted by what they are worth, in `tasks` as in what is compared.
     """
     if not 0 < threshold_ppm < _PPM or not 0 < alpha_ppm < _PPM:
         return ()
     last = tasks * PROOF_SHARE_PERCENT // 100
     alpha = Fraction(alpha_ppm, _PPM * shares)
-    for number in range(MOST_LOOKS if looks is None else looks, 1, -1):
+    for number in range(MOST_LOOKS, 1, -1):
         passes = _spend(Fraction(threshold_ppm, _PPM), alpha, number, last)
         if passes is not None:
             return passes

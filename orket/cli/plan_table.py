@@ -120,7 +120,7 @@ def plan_document(
             "basis": estimate.basis,
         },
         "warnings": [
-            *warn_of_few(plan.task_entries, plan.models),
+            *warn_of_few(plan.task_entries, plan.models, plan.is_adaptive),
             *warn_of_context(plan),
             *warn_of_copies(plan),
             *warn_of_unknown(plan),

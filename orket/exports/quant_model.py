@@ -273,7 +273,8 @@ class Proof(Part):
     """Tasks without a verdict, only for what disturbed their run."""
     passes_needed: int | None
     """Passes of the baseline quant that prove it with these losses, disturbed tasks
-    left out; null where no number does, and of the baseline quant."""
+    left out, by what tasks of these families are worth; null where no number does, and
+    of the baseline quant."""
 
 
 class PerQuant(Part):

@@ -13,6 +13,7 @@ from orket.errors import UsageError
 from orket.levels import PLAIN_KV, read_kv
 from orket.planning import identity
 from orket.planning.budget import read_budget
+from orket.planning.evidence import count_worth
 from orket.planning.fidelity import plan_fidelity
 from orket.planning.kept import keep_preset
 from orket.planning.preset import (
@@ -220,7 +221,10 @@ def build_plan(
     if server.command is not None:
         facts["serve_cmd"] = str(server.command.shown())
     if is_adaptive:
-        facts["adaptive"] = [rule_facts(model.policy, len(entries)) for model in models]
+        facts["adaptive"] = [
+            rule_facts(model.policy, count_worth(entries, model.policy))
+            for model in models
+        ]
     return Plan(
         sweep_id=sweep_id,
         purpose=purpose,

@@ -16,7 +16,7 @@ from orket.records import Policy, TaskEntry
 
 ADAPTIVE = "adaptive"
 """As the order of a plan: which block is next is told by the rows so far."""
-RULE = "adaptive-1"
+RULE = "adaptive-2"
 ORDER_SEED = 1
 FIRST_SIZES = (6, 11, 17)
 """Tasks of the first portions, which every quant is asked. The first two are one round;
@@ -121,8 +121,11 @@ def cut_repeats(
     return repeats
 
 
-def rule_facts(policy: Policy, tasks: int) -> dict[str, object]:
-    """What of the rules decides who is asked, for the hash of the plan."""
+def rule_facts(policy: Policy, worth: int) -> dict[str, object]:
+    """What of the rules decides who is asked, for the hash of the plan.
+
+    `worth`: as many single tasks say as much as the planned ones.
+    """
     threshold, level = policy.adherence_threshold_ppm, policy.evidence_level_ppm
     return {
         "rule": RULE,
@@ -132,9 +135,9 @@ def rule_facts(policy: Policy, tasks: int) -> dict[str, object]:
         "start": START_RULE,
         "start_ppm": policy.fidelity_start_ppm,
         "threshold_ppm": threshold,
+        "correlation_ppm": policy.family_correlation_ppm,
         "proofs": [
-            list(proof_min_passes(threshold, level, tasks, shares, looks))
-            for shares, looks in ((1, None), (2, None), (2, 1), (4, 1))
+            list(proof_min_passes(threshold, level, worth, shares)) for shares in (1, 2)
         ],
         "stakes": [
             [stake.lost_nano, stake.both_nano, stake.gain_nano]

@@ -106,7 +106,8 @@ class Judge:
         )
         quants = self._ask(
             "SELECT model_id, quant_tag, state, asked_tasks, passes, losses, gains, "
-            "disturbed_tasks, least_passes FROM v1.proof WHERE sweep_id = ? "
+            "disturbed_tasks, proof_passes, proof_losses, least_passes, passes_needed "
+            "FROM v1.proof WHERE sweep_id = ? "
             "ORDER BY model_id, place NULLS LAST, quant_tag"
         )
         return [
@@ -161,8 +162,8 @@ def _look(row: dict[str, Any], quants: list[dict[str, Any]]) -> Look:
     wanted = row["proof_quant"]
     asked = next((quant for quant in quants if quant["quant_tag"] == wanted), None)
     further = (
-        max(asked["least_passes"] - asked["passes"], 0)
-        if asked and asked["least_passes"] is not None
+        max(asked["passes_needed"] - asked["passes"], 0)
+        if asked and asked["passes_needed"] is not None
         else None
     )
     return Look(

@@ -24,14 +24,17 @@ _FAMILIES = (
     "ORDER BY ALL"
 )
 _ADAPTIVE = (
-    "SELECT DISTINCT adherence_threshold_ppm, evidence_level_ppm, "
-    "len(manifest.start_tasks) "
+    "SELECT DISTINCT adherence_threshold_ppm, evidence_level_ppm, worth_tasks "
+    "FROM v1.bank_worth INNER JOIN v1.manifest AS manifest USING (sweep_id) "
+    f"WHERE manifest.\"order\" = '{ADAPTIVE}' ORDER BY ALL"
+)
+_STAKES = (
+    "SELECT DISTINCT adherence_threshold_ppm "
     "FROM v1.policy INNER JOIN v1.manifest AS manifest USING (sweep_id) "
     f"WHERE manifest.\"order\" = '{ADAPTIVE}' ORDER BY ALL"
 )
-_CHANCE_SHARES = ((1, 8), (2, 8), (2, 1), (4, 1))
-"""Into how many parts the chance of error is divided, and the looks at the proof: of
-one chain and of two, and the same for tasks in families."""
+_CHANCE_SHARES = (1, 2)
+"""Parts of the chance of error: with one chain of proofs, and with two."""
 _MOST_TASKS = "SELECT coalesce(max(len(tasks)), 0) FROM v1.manifest"
 # A manifest may say any number of repetitions: there are no more pairs than runs. An
 # adaptive sweep compares speed over few tasks, some of them several times.
@@ -105,18 +108,18 @@ def _fill_levels(connection: Connection) -> None:
 
 def _fill_proofs(connection: Connection) -> None:
     rows = [
-        (threshold, level, tasks, shares, looks, losses, passes)
+        (threshold, level, tasks, shares, losses, passes)
         for threshold, level, tasks in connection.execute(_ADAPTIVE).fetchall()
-        for shares, looks in _CHANCE_SHARES
+        for shares in _CHANCE_SHARES
         for losses, passes in enumerate(
-            evidence.proof_min_passes(threshold, level, tasks, shares, looks)
+            evidence.proof_min_passes(threshold, level, tasks, shares)
         )
     ]
     _insert(connection, "proof", rows)
 
 
 def _fill_stakes(connection: Connection) -> None:
-    thresholds = {row[0] for row in connection.execute(_ADAPTIVE).fetchall()}
+    thresholds = {row[0] for row in connection.execute(_STAKES).fetchall()}
     rows = [
         (
             threshold,
@@ -180,7 +183,6 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "evidence_level_ppm",
             "tasks",
             "shares",
-            "looks",
             "losses",
             "least_passes",
         ),

@@ -1,13 +1,15 @@
 -- Grain: sweep x model x quant, of adaptive sweeps.
--- Inputs: v1.manifest, v1.ladder, v1.runs, v1.task_aggregate, v1.task_evidence, v1.policy,
+-- Inputs: v1.manifest, v1.ladder, v1.planned_run, v1.runs, v1.task_aggregate,
+-- v1.task_evidence, v1.evidence_count, v1.bank_worth, v1.family_table, v1.policy,
 -- v1.proof_table, v1.stake_table, v1.evidence_level, raw.events.
 -- Rules: what has been asked of each quant, and what it proves, by integer counts that are
--- valid at every look. Two chains share the chance of error equally: A from the start
--- quant down, B from the top down to it; each goes on only behind a proof. Where B gets
--- through, or starts there, A has all of it. So no ladder needs to be monotone. The start
--- is fixed before the first task is asked (event START_FIXED, see v1.start_quant), else it
--- is Q4_K_M, else the middle. Where tasks come in families they fail together: then
--- one look, without any loss, at half the chance. A task whose run was only disturbed
+-- valid at every look: of passes by what tasks of their families are worth, and of losses
+-- (v1.evidence_count). How many looks there are follows from what the tasks planned at the
+-- start are worth, which no answer has a say in. Two chains share the chance of error
+-- equally: A from the start quant down, B from the top down to it; each goes on only behind
+-- a proof. Where B gets through, or starts there, A has all of it. So no ladder needs to be
+-- monotone. The start is fixed before the first task is asked (event START_FIXED, see
+-- v1.start_quant), else it is Q4_K_M, else the middle. A task whose run was only disturbed
 -- counts as lost as long as it is, but does not end the hope of a proof: it may be run
 -- again. A quant cannot be proven any more when even all tasks that are left would not do.
 -- It is shown not to be viable by a bet against it, over tasks with a verdict on both
@@ -18,10 +20,8 @@ CREATE VIEW v1.proof AS
 WITH adaptive AS (
     SELECT
         sweep_id,
-        -- Lists of proofs are made once: tasks that were added later do not change them.
-        len(start_tasks) AS tasks,
         len(list_distinct(list_transform(
-            tasks, lambda task: [task.bank, coalesce(task.family, task.test_id)]
+            tasks, lambda task: coalesce(task.family, task.test_id)
         ))) < len(tasks) AS has_families
     FROM v1.manifest
     WHERE "order" = 'adaptive'
@@ -56,6 +56,7 @@ cells AS (
         sweep_id,
         model_id,
         quant_tag,
+        run_id,
         block_index,
         coalesce(outcome <> 'CANCELLED', false) AS is_asked,
         coalesce(outcome = 'OK', false) AS is_answered
@@ -112,15 +113,120 @@ counted AS (
         quant_tag,
         any_value(baseline_quant_tag) AS baseline_quant_tag,
         any_value(baseline_shifted) AS baseline_shifted,
-        count(*) FILTER (WHERE counts) AS passes,
-        count(*) FILTER (WHERE is_lost) AS losses,
-        count(*) FILTER (WHERE is_lost AND disturbed.test_id IS NOT NULL) AS disturbed_losses,
+        any_value(sums.passes) AS passes,
+        any_value(sums.losses) AS losses,
+        any_value(sums.proof_passes) AS proof_passes,
+        any_value(sums.proof_losses) AS proof_losses,
+        any_value(sums.sure_losses) AS sure_losses,
         count(*) FILTER (WHERE is_paired AND baseline_passed AND own_passed) AS kept,
         count(*) FILTER (WHERE is_paired AND baseline_passed AND NOT own_passed) AS failed,
         count(*) FILTER (WHERE is_paired AND NOT baseline_passed AND own_passed) AS gains
     FROM v1.task_evidence
     SEMI JOIN adaptive USING (sweep_id)
-    LEFT JOIN disturbed USING (sweep_id, model_id, quant_tag, test_id)
+    INNER JOIN v1.evidence_count AS sums USING (sweep_id, model_id, quant_tag)
+    GROUP BY ALL
+),
+
+-- Whom each quant is held against: until anything is known the most precise one.
+bases AS (
+    SELECT
+        top.sweep_id,
+        top.model_id,
+        coalesce(any_value(counted.baseline_quant_tag), top.quant_tag) AS quant_tag,
+        coalesce(bool_or(counted.baseline_shifted), false) AS is_shifted
+    FROM v1.ladder AS top
+    SEMI JOIN adaptive USING (sweep_id)
+    LEFT JOIN counted USING (sweep_id, model_id)
+    WHERE top.place = 0
+    GROUP BY top.sweep_id, top.model_id, top.quant_tag
+),
+
+-- The tasks that the baseline quant passes or may yet pass, in the order they are asked in.
+hopes AS (
+    SELECT
+        planned.sweep_id,
+        planned.model_id,
+        planned.test_id,
+        planned.order_index,
+        coalesce(planned.family, planned.test_id) AS family
+    FROM v1.planned_run AS planned
+    INNER JOIN bases USING (sweep_id, model_id, quant_tag)
+    LEFT JOIN cells
+        ON cells.sweep_id = planned.sweep_id
+        AND cells.run_id = planned.run_id
+    LEFT JOIN disturbed
+        ON disturbed.sweep_id = planned.sweep_id
+        AND disturbed.model_id = planned.model_id
+        AND disturbed.quant_tag = planned.quant_tag
+        AND disturbed.test_id = planned.test_id
+    LEFT JOIN v1.task_evidence AS evidence
+        ON evidence.sweep_id = planned.sweep_id
+        AND evidence.model_id = planned.model_id
+        AND evidence.quant_tag = planned.quant_tag
+        AND evidence.test_id = planned.test_id
+    WHERE
+        planned.phase = 'matrix'
+        AND (
+            NOT coalesce(cells.is_asked, false) OR disturbed.test_id IS NOT NULL
+            OR evidence.counts
+        )
+),
+
+-- Those that count of each quant, then those that are left: what each is worth.
+counting AS (
+    SELECT
+        ladder.sweep_id,
+        ladder.model_id,
+        ladder.quant_tag,
+        policy.adherence_threshold_ppm,
+        policy.family_correlation_ppm,
+        hopes.family,
+        coalesce(evidence.counts, false) AS counts,
+        hopes.order_index,
+        row_number() OVER (
+            PARTITION BY ladder.sweep_id, ladder.model_id, ladder.quant_tag, hopes.family
+            ORDER BY coalesce(evidence.counts, false) DESC, hopes.order_index
+        ) AS tasks
+    FROM v1.ladder AS ladder
+    INNER JOIN hopes USING (sweep_id, model_id)
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    LEFT JOIN v1.task_evidence AS evidence
+        ON evidence.sweep_id = ladder.sweep_id
+        AND evidence.model_id = ladder.model_id
+        AND evidence.quant_tag = ladder.quant_tag
+        AND evidence.test_id = hopes.test_id
+),
+
+reach AS (
+    SELECT
+        counting.sweep_id,
+        counting.model_id,
+        counting.quant_tag,
+        row_number() OVER ahead AS passes,
+        sum(worth.worth_micro - coalesce(before.worth_micro, 0)) OVER ahead // 1000000
+            AS proof_passes
+    FROM counting
+    INNER JOIN v1.family_table AS worth
+        USING (adherence_threshold_ppm, family_correlation_ppm, tasks)
+    LEFT JOIN v1.family_table AS before
+        ON before.adherence_threshold_ppm = counting.adherence_threshold_ppm
+        AND before.family_correlation_ppm = counting.family_correlation_ppm
+        AND before.tasks = counting.tasks - 1
+    WINDOW ahead AS (
+        PARTITION BY counting.sweep_id, counting.model_id, counting.quant_tag
+        ORDER BY counting.counts DESC, counting.order_index
+        ROWS UNBOUNDED PRECEDING
+    )
+),
+
+most AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        max(passes) AS passes,
+        CAST(max(proof_passes) AS BIGINT) AS proof_passes
+    FROM reach
     GROUP BY ALL
 ),
 
@@ -133,47 +239,34 @@ facts AS (
         starts.start_place,
         policy.adherence_threshold_ppm,
         policy.evidence_level_ppm,
-        adaptive.tasks,
-        if(adaptive.has_families, 1, 8) AS looks,
-        if(adaptive.has_families, 2, 1) AS all_shares,
+        bank.worth_tasks,
+        adaptive.has_families,
         progress.planned_tasks,
         progress.asked_tasks,
         progress.next_portion,
         progress.is_silent,
         coalesce(own.passes, 0) AS passes,
         coalesce(own.losses, 0) AS losses,
-        coalesce(own.losses - own.disturbed_losses, 0) AS sure_losses,
+        coalesce(own.proof_passes, 0) AS proof_passes,
+        coalesce(own.proof_losses, 0) AS proof_losses,
+        coalesce(own.sure_losses, 0) AS sure_losses,
         coalesce(waiting.tasks, 0) AS disturbed_tasks,
         coalesce(own.kept, 0) AS kept,
         coalesce(own.failed, 0) AS failed,
         coalesce(own.gains, 0) AS gains,
         -- With every task that is left passed and kept.
-        coalesce(base.passes, 0) + coalesce(base_waiting.tasks, 0)
-        + base_progress.planned_tasks - base_progress.asked_tasks AS most_passes,
-        coalesce(base.baseline_shifted, false) AS is_shifted
+        coalesce(most.proof_passes, 0) AS most_passes,
+        coalesce(bases.is_shifted, false) AS is_shifted
     FROM v1.ladder AS ladder
     INNER JOIN adaptive USING (sweep_id)
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    INNER JOIN v1.bank_worth AS bank USING (sweep_id, model_id)
     INNER JOIN starts USING (sweep_id, model_id)
     INNER JOIN progress USING (sweep_id, model_id, quant_tag)
     LEFT JOIN counted AS own USING (sweep_id, model_id, quant_tag)
     LEFT JOIN waiting USING (sweep_id, model_id, quant_tag)
-    LEFT JOIN v1.ladder AS top
-        ON top.sweep_id = ladder.sweep_id
-        AND top.model_id = ladder.model_id
-        AND top.place = 0
-    LEFT JOIN counted AS base
-        ON base.sweep_id = ladder.sweep_id
-        AND base.model_id = ladder.model_id
-        AND base.quant_tag = base.baseline_quant_tag
-    LEFT JOIN progress AS base_progress
-        ON base_progress.sweep_id = ladder.sweep_id
-        AND base_progress.model_id = ladder.model_id
-        AND base_progress.quant_tag = coalesce(base.baseline_quant_tag, top.quant_tag)
-    LEFT JOIN waiting AS base_waiting
-        ON base_waiting.sweep_id = ladder.sweep_id
-        AND base_waiting.model_id = ladder.model_id
-        AND base_waiting.quant_tag = base_progress.quant_tag
+    LEFT JOIN bases USING (sweep_id, model_id)
+    LEFT JOIN most USING (sweep_id, model_id, quant_tag)
 ),
 
 bets AS (
@@ -204,23 +297,20 @@ lists AS (
     LEFT JOIN v1.proof_table AS alone
         ON alone.adherence_threshold_ppm = facts.adherence_threshold_ppm
         AND alone.evidence_level_ppm = facts.evidence_level_ppm
-        AND alone.tasks = facts.tasks
-        AND alone.shares = facts.all_shares
-        AND alone.looks = facts.looks
+        AND alone.tasks = facts.worth_tasks
+        AND alone.shares = 1
         AND alone.losses = facts.sure_losses
     LEFT JOIN v1.proof_table AS halved
         ON halved.adherence_threshold_ppm = facts.adherence_threshold_ppm
         AND halved.evidence_level_ppm = facts.evidence_level_ppm
-        AND halved.tasks = facts.tasks
-        AND halved.shares = 2 * facts.all_shares
-        AND halved.looks = facts.looks
+        AND halved.tasks = facts.worth_tasks
+        AND halved.shares = 2
         AND halved.losses = facts.sure_losses
     LEFT JOIN v1.proof_table AS lossless
         ON lossless.adherence_threshold_ppm = facts.adherence_threshold_ppm
         AND lossless.evidence_level_ppm = facts.evidence_level_ppm
-        AND lossless.tasks = facts.tasks
-        AND lossless.shares = facts.all_shares
-        AND lossless.looks = facts.looks
+        AND lossless.tasks = facts.worth_tasks
+        AND lossless.shares = 1
         AND lossless.losses = 0
 ),
 
@@ -228,10 +318,10 @@ met AS (
     SELECT
         *,
         -- What was only disturbed is lost until it was run again.
-        losses = sure_losses AND NOT is_shifted AND coalesce(passes >= least_alone, false)
-            AS meets_alone,
-        losses = sure_losses AND NOT is_shifted AND coalesce(passes >= least_halved, false)
-            AS meets_halved
+        proof_losses = sure_losses AND NOT is_shifted
+        AND coalesce(proof_passes >= least_alone, false) AS meets_alone,
+        proof_losses = sure_losses AND NOT is_shifted
+        AND coalesce(proof_passes >= least_halved, false) AS meets_halved
     FROM lists
 ),
 
@@ -281,6 +371,21 @@ judged AS (
             false
         ) AS is_proven
     FROM walked
+),
+
+-- Where the tasks that are left come to it; beyond them only of single tasks.
+needed AS (
+    SELECT
+        judged.sweep_id,
+        judged.model_id,
+        judged.quant_tag,
+        coalesce(
+            min(reach.passes) FILTER (WHERE reach.proof_passes >= judged.least_passes),
+            if(any_value(judged.has_families), NULL, any_value(judged.least_passes))
+        ) AS passes_needed
+    FROM judged
+    LEFT JOIN reach USING (sweep_id, model_id, quant_tag)
+    GROUP BY ALL
 )
 
 SELECT
@@ -294,10 +399,13 @@ SELECT
     judged.next_portion,
     judged.passes,
     judged.losses,
+    judged.proof_passes,
+    judged.proof_losses,
     judged.gains,
     judged.disturbed_tasks,
     judged.most_passes,
     judged.least_passes,
+    needed.passes_needed,
     judged.least_lossless,
     judged.is_shifted,
     judged.is_proven,
@@ -318,7 +426,8 @@ SELECT
         ELSE 'OPEN'
     END AS state
 FROM judged
-LEFT JOIN bets USING (sweep_id, model_id, quant_tag);
+LEFT JOIN bets USING (sweep_id, model_id, quant_tag)
+LEFT JOIN needed USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.proof IS 'What an adaptive sweep has asked of each quant, and what that proves. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.proof.place IS 'From the most precise, 0, down; NULL if its rank is not known';
@@ -328,11 +437,14 @@ COMMENT ON COLUMN v1.proof.asked_tasks IS 'Tasks that were asked';
 COMMENT ON COLUMN v1.proof.next_portion IS 'The first of its blocks, from 0, that was not asked in full; NULL if all were';
 COMMENT ON COLUMN v1.proof.passes IS 'Tasks that the baseline quant passes and this quant was asked';
 COMMENT ON COLUMN v1.proof.losses IS 'Of these, not known to be passed by it';
+COMMENT ON COLUMN v1.proof.proof_passes IS 'Passes that the proof counts, by what tasks of few families are worth';
+COMMENT ON COLUMN v1.proof.proof_losses IS 'Losses that the proof counts: no fewer than the adherence lost sums up to';
 COMMENT ON COLUMN v1.proof.gains IS 'Tasks that only it passes';
 COMMENT ON COLUMN v1.proof.disturbed_tasks IS 'Tasks that were asked and have no verdict, only for what disturbed the run';
-COMMENT ON COLUMN v1.proof.most_passes IS 'Tasks that the baseline quant passes or has not been asked';
-COMMENT ON COLUMN v1.proof.least_passes IS 'Passes that prove it with its losses at the level in force, disturbed tasks left out; NULL if none do';
-COMMENT ON COLUMN v1.proof.least_lossless IS 'Passes that prove a quant without any loss at the whole chance of error; NULL if none do';
+COMMENT ON COLUMN v1.proof.most_passes IS 'Passes that the proof could count, if every further task is passed and kept';
+COMMENT ON COLUMN v1.proof.least_passes IS 'Passes, as the proof counts them, that prove it with its losses at the level in force, disturbed tasks left out; NULL if none do';
+COMMENT ON COLUMN v1.proof.passes_needed IS 'Tasks that the baseline quant passes when these are reached, if it passes all further ones and none is lost; NULL if none do';
+COMMENT ON COLUMN v1.proof.least_lossless IS 'Passes, as the proof counts them, that prove a quant without any loss at the whole chance of error; NULL if none do';
 COMMENT ON COLUMN v1.proof.is_shifted IS 'Another quant stands in for the most precise one: nothing is proven';
 COMMENT ON COLUMN v1.proof.is_proven IS 'It, and all on the way of its chain, keep the threshold';
 COMMENT ON COLUMN v1.proof.is_near_margin IS 'It loses no more than two standard errors beyond what the threshold allows';

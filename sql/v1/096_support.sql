@@ -1,15 +1,12 @@
 -- Grain: sweep x model x quant.
--- Inputs: v1.task_evidence, v1.quant_comparison, v1.quant, v1.policy, v1.proof,
--- v1.retention_table, v1.family_table, v1.evidence_level, v1.bet_table, v1.sign_table.
+-- Inputs: v1.task_evidence, v1.family_evidence, v1.evidence_count, v1.quant_comparison,
+-- v1.quant, v1.policy, v1.proof, v1.retention_table, v1.family_table, v1.evidence_level,
+-- v1.bet_table, v1.sign_table.
 -- Rules: how far tasks, never repetitions, prove that a quant keeps the threshold. Of the
 -- tasks that the baseline quant passes some are lost; a task that one of the two has no
--- verdict on counts as lost. The same is asked of their adherence, which is partial where
--- some checks or some repetitions fail: the sum that the baseline quant reaches, and the sum
--- of what is lost of it, task by task. The fewer passes and the more losses count. Tasks of
--- one family are worth fewer tasks of their own (v1.family_table), and these are the passes.
--- Under evidence_rule = bet the proof is a bet that may be looked at any number of times,
--- over tasks and over the means of families, and the weaker answer counts. is_proven holds
--- for all quants of a session at once: a walk from the most precise quant down stops at the
+-- verdict on counts as lost. What passes and losses count, v1.evidence_count says. Under
+-- evidence_rule = bet the proof is a bet that may be looked at any number of times, over
+-- tasks and over the means of families, and the weaker answer counts. is_proven holds for all quants of a session at once: a walk from the most precise quant down stops at the
 -- first without proof; beside it half the chance of error goes to the quants in the order of
 -- their evidence (Holm), for ladders that are not monotone. The baseline quant keeps its own
 -- score by definition. What an adaptive sweep proves, which is looked at after every round,
@@ -20,43 +17,15 @@ WITH tasks AS (
     SELECT
         evidence.*,
         policy.adherence_threshold_ppm,
-        policy.family_correlation_ppm,
         if(
             is_paired,
             own_adherence_nano
             - (CAST(baseline_adherence_nano AS HUGEINT) * policy.adherence_threshold_ppm + 999999)
             // 1000000,
             -CAST(policy.adherence_threshold_ppm AS HUGEINT) * 1000
-        ) AS payoff_nano,
-        coalesce(baseline_adherence_nano, 1000000000) AS reached_nano,
-        if(
-            is_paired,
-            greatest(0, baseline_adherence_nano - own_adherence_nano),
-            coalesce(baseline_adherence_nano, 1000000000)
-        ) AS lost_nano
+        ) AS payoff_nano
     FROM v1.task_evidence AS evidence
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
-),
-
-families AS (
-    SELECT
-        sweep_id,
-        model_id,
-        quant_tag,
-        family,
-        any_value(adherence_threshold_ppm) AS adherence_threshold_ppm,
-        any_value(family_correlation_ppm) AS family_correlation_ppm,
-        count(*) FILTER (WHERE counts) AS passes,
-        count(*) FILTER (WHERE is_lost) AS losses,
-        v1.exceeds_ppm(
-            count(*) FILTER (WHERE is_lost),
-            count(*) FILTER (WHERE counts),
-            1000000 - any_value(adherence_threshold_ppm)
-        ) AS is_lost,
-        -- The mean of its tasks, rounded down.
-        CAST(floor(sum(payoff_nano) / count(*)) AS HUGEINT) AS payoff_nano
-    FROM tasks
-    GROUP BY sweep_id, model_id, quant_tag, family
 ),
 
 units AS (
@@ -66,8 +35,15 @@ units AS (
     FROM tasks
     UNION ALL
     SELECT
-        sweep_id, model_id, quant_tag, 'family' AS unit, adherence_threshold_ppm, payoff_nano
-    FROM families
+        sweep_id,
+        model_id,
+        quant_tag,
+        'family' AS unit,
+        any_value(adherence_threshold_ppm) AS adherence_threshold_ppm,
+        -- The mean of its tasks, rounded down.
+        CAST(floor(sum(payoff_nano) / count(*)) AS HUGEINT) AS payoff_nano
+    FROM tasks
+    GROUP BY sweep_id, model_id, quant_tag, family
 ),
 
 stakes AS (
@@ -127,53 +103,10 @@ clusters AS (
             *,
             TRY_CAST(sum(passes) OVER quant AS HUGEINT) AS total,
             TRY_CAST(sum(losses) OVER quant AS HUGEINT) AS lost
-        FROM families
+        FROM v1.family_evidence
         WINDOW quant AS (PARTITION BY sweep_id, model_id, quant_tag)
     )
     GROUP BY ALL
-),
-
-worths AS (
-    SELECT
-        families.sweep_id,
-        families.model_id,
-        families.quant_tag,
-        count(*) AS families,
-        count(*) FILTER (WHERE families.passes > 0) AS family_passes,
-        count(*) FILTER (WHERE families.is_lost) AS family_losses,
-        CAST(coalesce(sum(worth.worth_micro), 0) AS BIGINT) AS worth_micro
-    FROM families
-    LEFT JOIN v1.family_table AS worth
-        ON worth.adherence_threshold_ppm = families.adherence_threshold_ppm
-        AND worth.family_correlation_ppm = families.family_correlation_ppm
-        AND worth.tasks = families.passes
-    GROUP BY ALL
-),
-
-sums AS (
-    SELECT
-        sweep_id,
-        model_id,
-        quant_tag,
-        count(*) AS tasks,
-        count(*) FILTER (WHERE counts) AS passes,
-        count(*) FILTER (WHERE is_lost) AS losses,
-        sum(CAST(reached_nano AS HUGEINT)) AS reached_nano,
-        sum(CAST(lost_nano AS HUGEINT)) AS lost_nano
-    FROM tasks
-    GROUP BY ALL
-),
-
-counted AS (
-    -- Whole tasks that prove, and that are lost: rounded against the claim.
-    SELECT
-        *,
-        CAST(least(worth_micro // 1000000, reached_nano // 1000000000) AS BIGINT)
-            AS proof_passes,
-        CAST(greatest(losses, (lost_nano + 999999999) // 1000000000) AS BIGINT)
-            AS proof_losses
-    FROM sums
-    INNER JOIN worths USING (sweep_id, model_id, quant_tag)
 ),
 
 strengths AS (
@@ -191,7 +124,7 @@ strengths AS (
             ),
             0
         ) AS strength
-    FROM counted
+    FROM v1.evidence_count AS counted
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
     INNER JOIN v1.evidence_level AS level USING (evidence_level_ppm)
     LEFT JOIN v1.retention_table AS proof
@@ -402,7 +335,7 @@ SELECT
             adaptive.state IS NOT NULL,
             if(
                 adaptive.state IN ('OPEN', 'NOT_ASKED'),
-                joined.evidence_tasks + greatest(adaptive.least_passes - joined.passes, 0),
+                joined.evidence_tasks + greatest(adaptive.passes_needed - joined.passes, 0),
                 NULL
             ),
             joined.evidence_tasks + ahead.missing_tasks

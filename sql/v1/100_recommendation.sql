@@ -202,7 +202,7 @@ scores AS (
         support.families_needed,
         support.passes,
         proof.state,
-        proof.least_passes
+        proof.passes_needed
     FROM v1.support AS support
     INNER JOIN v1.frontier AS frontier USING (sweep_id, model_id, quant_tag)
     INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)
@@ -232,7 +232,7 @@ figures AS (
         small.is_equal AS small_is_equal,
         small.passes AS small_counted,
         small.state AS small_state,
-        small.least_passes AS small_least_passes,
+        small.passes_needed AS small_passes_needed,
         proven.kept AS proven_kept,
         proven.baseline_passes AS proven_passes,
         proven.pairs AS proven_pairs,
@@ -317,10 +317,10 @@ phrases AS (
             )
         ) AS small_score,
         CASE
-            WHEN small_state IN ('OPEN', 'NOT_ASKED') AND small_least_passes > small_counted
+            WHEN small_state IN ('OPEN', 'NOT_ASKED') AND small_passes_needed > small_counted
                 THEN format(
                     'at least {} more tasks that {} does would be needed, if {} loses none of them.',
-                    small_least_passes - small_counted,
+                    small_passes_needed - small_counted,
                     baseline_quant_tag,
                     minimum_viable_quant
                 )

@@ -134,7 +134,7 @@ SELECT
                     'losses': proof.losses,
                     'gains': proof.gains,
                     'disturbed_tasks': proof.disturbed_tasks,
-                    'passes_needed': if(proof.place > 0, proof.least_passes, NULL)
+                    'passes_needed': if(proof.place > 0, proof.passes_needed, NULL)
                 }
         END,
         'eligible': frontier.is_eligible,

@@ -132,11 +132,6 @@ def test_passes_that_prove_retention_at_every_look(threshold_ppm, shares, tasks,
     assert list(found) == least
 
 
-@pytest.mark.parametrize(("shares", "least"), [(2, 104), (4, 117)])
-def test_one_look_is_the_fixed_number_without_a_loss(shares, least):
-    assert evidence.proof_min_passes(950_000, 10_000, 400, shares, 1) == (least,)
-
-
 @pytest.mark.parametrize("tasks", [40, 136, 216])
 def test_a_list_is_met_by_chance_no_more_often_than_its_level(tasks):
     """Every path of losses is walked; a proof once made is kept."""

@@ -89,6 +89,23 @@ def test_most_tasks_of_the_core_bank_say_as_much_as_single_ones() -> None:
     assert sum(table[size - 1] for size in sizes.values()) // 10**6 == 228
 
 
+def test_by_rounds_it_takes_as_many_as_their_looks_do() -> None:
+    """13 families of 16 are worth one look; 45 of five are worth 184, and two."""
+    none_lost = "they can show that a quant keeps 95 % of the work only where it"
+    few = entries(list("abcdefghijklm") * 16)
+    (said,) = warn_of_few(few, models(950_000), is_adaptive=True)
+    assert none_lost in said and "as much as 122 " in said
+    many = entries([f"f{number % 45}" for number in range(225)])
+    assert warn_of_few(many, models(950_000), is_adaptive=True) == []
+    (said,) = warn_of_few(entries([None] * 89), models(950_000), is_adaptive=True)
+    assert said.endswith(
+        "it takes 90 or more that the most precise quant passes, and no loss"
+    )
+    (said,) = warn_of_few(entries(list("ab") * 100), models(950_000), True)
+    assert "as much as 45 that fail by themselves, too few" in said
+    assert warn_of_few(few, models(0), is_adaptive=True) == []
+
+
 def test_a_family_that_hangs_together_no_more_is_no_family() -> None:
     alike = entries(["a", "b"] * 50)
     policy = Policy(family_correlation_ppm=0)

@@ -115,17 +115,82 @@ def test_two_quants_are_one_chain_with_all_of_the_chance(tmp_path):
     assert answer["answer"] == "DECIDED"
 
 
-def test_tasks_in_families_are_looked_at_once_at_half_the_chance(tmp_path):
-    families = {f"t{number:03}": f"f{number % 13}" for number in range(400)}
-    for quants, least in ((("F16", "Q4_K_M"), 104), (LADDER, 117)):
-        sweep = make(quants, tasks=400, families=families)
-        _, proofs = look(sweep, tmp_path / str(least))
-        assert proofs["Q4_K_M"]["least_passes"] == least
-        one_lost = make(quants, tasks=400, families=families)
-        _, _, proofs = drive(
-            one_lost, losing({"Q4_K_M": {0}}), tmp_path / f"lost-{least}", 2
-        )
-        assert states(proofs)["Q4_K_M"] == "CANNOT_BE_PROVEN"
+FAMILIES = {f"t{number:03}": f"f{number % 13}" for number in range(216)}
+
+
+def test_tasks_in_families_count_what_they_are_worth(tmp_path):
+    """216 tasks in 13 families are worth 125: too few for a second look, at 130."""
+    sweep = make(("F16", "Q4_K_M"), tasks=216, families=FAMILIES)
+    _, proofs = look(sweep, tmp_path / "before")
+    own = proofs["Q4_K_M"]
+    # Of ten of each family, 13 are worth 90 single ones.
+    assert (own["least_passes"], own["passes_needed"]) == (90, 130)
+    assert (own["passes"], own["proof_passes"], own["most_passes"]) == (0, 0, 125)
+    _, answer, proofs = drive(sweep, losing({}), tmp_path)
+    own = proofs["Q4_K_M"]
+    assert (answer["answer"], own["state"]) == ("DECIDED", "PROVEN")
+    # 136 tasks: six families of eleven and seven of ten.
+    assert (own["asked_tasks"], own["passes"], own["proof_passes"]) == (136, 136, 93)
+
+
+def test_tasks_in_families_share_the_chance_between_two_chains_too(tmp_path):
+    sweep = make(LADDER, tasks=216, families=FAMILIES)
+    _, answer, proofs = drive(sweep, losing({"Q2_K": HALF}), tmp_path)
+    own = proofs["Q4_K_M"]
+    assert (own["state"], own["least_passes"]) == ("PROVEN", 104)
+    assert own["passes_needed"] == 161
+    # A round before the 161st it is 153 passes, worth 100.
+    assert (own["asked_tasks"], own["proof_passes"]) == (170, 108)
+    assert answer["proven_quant"] == "Q4_K_M"
+
+
+@pytest.mark.parametrize(
+    ("families", "state", "least"), [(13, "CANNOT_BE_PROVEN", None), (40, "OPEN", 136)]
+)
+def test_a_lost_task_ends_the_hope_where_the_tasks_are_worth_one_look(
+    tmp_path, families, state, least
+):
+    """In 40 families the same tasks are worth 175, and two looks."""
+    named = {f"t{number:03}": f"f{number % families}" for number in range(216)}
+    sweep = make(("F16", "Q4_K_M"), tasks=216, families=named)
+    _, _, proofs = drive(sweep, losing({"Q4_K_M": {0}}), tmp_path, 2)
+    assert states(proofs)["Q4_K_M"] == state
+    assert proofs["Q4_K_M"]["least_passes"] == least
+
+
+def test_too_few_families_cannot_prove_anything(tmp_path):
+    """216 tasks of two families are worth some 46, and that is said at once."""
+    named = {f"t{number:03}": f"f{number % 2}" for number in range(216)}
+    sweep = make(("F16", "Q4_K_M"), tasks=216, families=named)
+    answer, proofs = look(sweep, tmp_path)
+    assert proofs["Q4_K_M"]["state"] == "CANNOT_BE_PROVEN"
+    assert proofs["Q4_K_M"]["passes_needed"] is None
+    assert 0 < proofs["Q4_K_M"]["most_passes"] < 90
+
+
+def test_tasks_that_the_baseline_fails_are_no_hope(tmp_path):
+    """Of family f0 all but one fail: 13 families cannot be worth as much."""
+    failed = {number for number in range(1, 216) if number % 13 == 0}
+    sweep = make(("F16", "Q4_K_M"), tasks=216, families=FAMILIES)
+    lost = losing({"F16": failed, "Q4_K_M": failed})
+    _, _, proofs = drive(sweep, lost, tmp_path, 2)
+    # Three of f0 were asked, so two of its 17 are gone.
+    assert proofs["Q4_K_M"]["most_passes"] == 124
+    assert (proofs["Q4_K_M"]["passes"], proofs["Q4_K_M"]["losses"]) == (32, 0)
+
+
+def test_work_lost_in_part_counts_by_rounds_as_in_a_grid(tmp_path):
+    """Twenty tasks that both fail, but Q4_K_M by two checks more of four: ten tasks."""
+    sweep = make(("F16", "Q4_K_M"))
+    for task in (f"t{number:03}" for number in range(136)):
+        partial = int(task[1:]) < 20
+        sweep.add("F16", task, passed=3 if partial else 4, total=4)
+        sweep.add("Q4_K_M", task, passed=1 if partial else 4, total=4)
+    _, proofs = look(sweep, tmp_path)
+    own = proofs["Q4_K_M"]
+    assert (own["passes"], own["losses"]) == (116, 0)
+    assert (own["proof_passes"], own["proof_losses"]) == (116, 10)
+    assert own["state"] != "PROVEN"
 
 
 @pytest.mark.parametrize(("lost", "is_shown"), [(9, False), (10, True)])
