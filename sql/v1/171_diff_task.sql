@@ -61,3 +61,5 @@ COMMENT ON COLUMN v1.diff_task.after_passed IS 'The second sweep passes it; NULL
 COMMENT ON COLUMN v1.diff_task.is_paired IS 'Both have a verdict';
 COMMENT ON COLUMN v1.diff_task.fails_to_answer IS 'Every call of the second sweep failed';
 COMMENT ON COLUMN v1.diff_task.change IS 'LOST, GAINED or SAME; NULL where one has no verdict';
+COMMENT ON COLUMN v1.diff_task.before_adherence_nano IS 'Adherence in the first sweep, 1e-9; NULL without enough valid runs';
+COMMENT ON COLUMN v1.diff_task.after_adherence_nano IS 'Adherence in the second sweep, 1e-9; NULL without enough valid runs';

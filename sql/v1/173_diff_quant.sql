@@ -257,3 +257,7 @@ COMMENT ON COLUMN v1.diff_quant.bound_ppm IS 'What the canaries bound the variat
 COMMENT ON COLUMN v1.diff_quant.quant_rank IS 'Place by bits per weight among the quants of both, 1 = least precise';
 COMMENT ON COLUMN v1.diff_quant.times_within IS 'What the change of time does not exceed, where no difference is shown';
 COMMENT ON COLUMN v1.diff_quant.weights IS 'SAME, OTHER or NOT_KNOWN, by their digests';
+COMMENT ON COLUMN v1.diff_quant.before_digest IS 'Identity of the weights of the first sweep';
+COMMENT ON COLUMN v1.diff_quant.after_digest IS 'Identity of the weights of the second sweep';
+COMMENT ON COLUMN v1.diff_quant.before_publisher IS 'Who made those of the first sweep';
+COMMENT ON COLUMN v1.diff_quant.after_publisher IS 'Who made those of the second sweep';
