@@ -30,6 +30,8 @@ MAX_ELEMENTS = 2**50
 MAX_TEXT = 200
 """Characters of a header's text that are kept."""
 MAX_ALIGNMENT = 1024 * 1024
+MAX_SHORT_ARRAY = 1024
+"""Entries of an array that is kept: more than the bytes and their special tokens."""
 HASH_BLOCK_BYTES = 1024 * 1024
 
 _SCALARS = {
@@ -46,6 +48,8 @@ _SCALARS = {
     12: "<d",
 }
 _STRING, _ARRAY = 8, 9
+_SPECIAL_TOKENS = frozenset({3, 5})
+"""Kinds of tokens that no text becomes: of control, and unused ones."""
 _SPLIT = re.compile(r"-(\d{5})-of-(\d{5})$", re.IGNORECASE)
 _OTHERS = (
     (re.compile(rb"\s*<(?:!doctype|html|\?xml|head)", re.IGNORECASE), "an HTML page"),
@@ -80,6 +84,8 @@ class GgufHeader:
     """Elements of all tensors."""
     context_tokens: int | None
     """Context the model was trained with."""
+    is_bytewise: bool
+    """Whether each byte of a text is a token: its vocabulary has no longer ones."""
     file_bytes: int
     metadata: dict[str, Any]
     whole_bytes: int
@@ -113,11 +119,15 @@ def read_header(path: Path) -> GgufHeader:
             raise BadGguf(f"GGUF version {version} is not supported")
         tensors, keys = reader.scalar(10), reader.scalar(10)
         metadata: dict[str, Any] = {}
+        tables: dict[str, list[Any]] = {}
         for _ in range(keys):
             key = reader.string()
             if key in metadata:
                 raise BadGguf(f"its header says {key} twice")
-            metadata[key] = reader.value(reader.scalar(4))
+            kind = reader.scalar(4)
+            metadata[key] = reader.value(kind)
+            if kind == _ARRAY and reader.short_array is not None:
+                tables[key] = reader.short_array
         found = [reader.tensor() for _ in range(tensors)]
         header_bytes = stream.tell()
         size = os.fstat(stream.fileno()).st_size
@@ -131,6 +141,7 @@ def read_header(path: Path) -> GgufHeader:
         quant_tag=quant_of_file_type(file_type),
         parameters=sum(tensor.elements for tensor in found),
         context_tokens=_whole(metadata.get(f"{architecture}.context_length")),
+        is_bytewise=_is_bytewise(metadata, tables),
         file_bytes=size,
         metadata=metadata,
         whole_bytes=_whole_bytes(header_bytes, metadata, found),
@@ -193,6 +204,8 @@ class _Reader:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._left = MAX_HEADER_BYTES
+        self.short_array: list[Any] | None = None
+        """The array that was read last, where it is short; else None."""
 
     def scalar(self, kind: int) -> Any:
         layout = _SCALARS.get(kind)
@@ -211,12 +224,17 @@ class _Reader:
         if depth >= MAX_NESTING:
             raise BadGguf("arrays nested too deeply")
         inner, length = self.scalar(4), self.scalar(10)
+        if length <= MAX_SHORT_ARRAY:
+            found = [self.value(inner, depth + 1) for _ in range(length)]
+            self.short_array = found
+            return None
+        # Most token tables are long and not needed: passed over, not built.
         if inner in _SCALARS:
-            # Token tables are long and not needed: passed over, not built.
             self._take(length * struct.calcsize(_SCALARS[inner]))
         else:
             for _ in range(length):
                 self.value(inner, depth + 1)
+        self.short_array = None
         return None
 
     def tensor(self) -> _Tensor:
@@ -250,6 +268,24 @@ def _whole_bytes(
     start = -(-header_bytes // alignment) * alignment
     ends = [tensor.offset + _tensor_bytes(tensor) for tensor in tensors]
     return start + max(ends) if ends else header_bytes
+
+
+def _is_bytewise(metadata: dict[str, Any], tables: dict[str, list[Any]]) -> bool:
+    """Whether a byte-pair vocabulary has a letter for each byte, and no pairs.
+
+    Its special tokens are longer, and no text becomes one. Other kinds of tokenizers
+    are not judged.
+    """
+    tokens = tables.get("tokenizer.ggml.tokens", [])
+    kinds = tables.get("tokenizer.ggml.token_type", [])
+    if metadata.get("tokenizer.ggml.model") != "gpt2" or len(tokens) != len(kinds):
+        return False
+    plain = [
+        token
+        for token, kind in zip(tokens, kinds, strict=True)
+        if kind not in _SPECIAL_TOKENS
+    ]
+    return bool(plain) and all(len(token) == 1 for token in plain)
 
 
 def _tensor_bytes(tensor: _Tensor) -> int:

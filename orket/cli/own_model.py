@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from orket.cli import messages
@@ -11,7 +12,7 @@ from orket.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
     from orket.planning.plan import Plan
-    from orket.planning.preset import Preset
+    from orket.planning.preset import Change, Preset
     from orket.planning.survey import Survey
 
 
@@ -65,13 +66,13 @@ def fit_preset(preset: Preset, ask: bool = True) -> Preset:
 def plan_fitting(
     preset: Preset, sweep_id: str, skip_canary: bool = False, ask: bool = True
 ) -> tuple[Plan, Preset, Survey]:
-    """The plan of a preset without the quants that do not fit here; each is told.
+    """The plan of a preset without what does not fit here; each is told.
 
-    Only quants that were found are left out: what a preset asks for by name is told
-    and tried. A preset alone asks a server only with `ask`. Raises UsageError where
-    nothing fits.
+    Quants that the memory does not hold, and tasks whose prompt no context holds. Only
+    quants that were found are left out, and tasks of them: what a preset asks for by
+    name is told and tried. A preset alone asks a server only with `ask`. Raises
+    UsageError where nothing fits.
     """
-    from orket.planning.fit import FITS, GPU_AND_RAM
     from orket.planning.neutral import NEUTRAL_PRESET
     from orket.planning.plan import build_plan
     from orket.planning.preset import Change, override
@@ -88,27 +89,66 @@ def plan_fitting(
     if not unfit or not is_found:
         for reason in unfit.values():
             messages.note(f"may not fit: {reason}")
+        changes = _leave_tasks_out(plan) if is_found else []
+        tags: set[str] = set()
+    else:
+        tags = {ref.quant_tag for ref in unfit}
+        kept = [quant for quant in asked_for if quant not in tags]
+        if not kept:
+            raise _nothing_fits(unfit.values(), survey)
+        for reason in unfit.values():
+            messages.note(f"left out: {reason}")
+        quants = Change("quants", kept, (("models", 0, "quants"),))
+        changes = [quants, *_leave_tasks_out(plan)]
+    if not changes:
         return plan, preset, survey
-    tags = {ref.quant_tag for ref in unfit}
-    kept = [quant for quant in asked_for if quant not in tags]
-    if not kept:
-        smaller = [
-            absent.command
-            for seen in survey.models
-            for absent in seen.absent
-            if absent.fit in (FITS, GPU_AND_RAM)
-        ]
-        raise UsageError(
-            f"nothing fits here: {'; '.join(unfit.values())}",
-            f"fetch a smaller quant: {'; '.join(smaller)}"
-            if smaller
-            else "close other programs, or find smaller quants",
-        )
-    for reason in unfit.values():
-        messages.note(f"left out: {reason}")
-    preset = override(preset, [Change("quants", kept, (("models", 0, "quants"),))])
+    preset = override(preset, changes)
     plan = build_plan(preset, sweep_id, skip_canary=skip_canary)
     return plan, preset, survey.without(tags)
+
+
+def _leave_tasks_out(plan: Plan) -> list[Change]:
+    """The change that leaves out tasks whose prompt cannot fit; they are told.
+
+    Raises UsageError where none is left.
+    """
+    from orket.planning.preset import Change
+    from orket.planning.readiness import find_too_long
+
+    too_long = find_too_long(plan)
+    if not too_long:
+        return []
+    tokens = min(too_long.values())
+    kept = [task.id for task in plan.tasks if task.id not in too_long]
+    if not kept:
+        raise UsageError(
+            f"no prompt of these tasks fits into a context of {tokens} tokens",
+            "ask for a larger --context, for shorter tasks, or take another model",
+        )
+    first = next(task.test_id for task in plan.tasks if task.id in too_long)
+    messages.note(
+        f"left out: {len(too_long)} of {len(plan.tasks)} tasks ({first} ...): a "
+        f"context of {tokens} tokens cannot hold their prompts"
+    )
+    shown = f"{len(kept)} of {len(plan.tasks)}, whose prompts fit into {tokens} tokens"
+    return [Change("tasks.select", kept, shown=shown)]
+
+
+def _nothing_fits(reasons: Iterable[str], survey: Survey) -> UsageError:
+    from orket.planning.fit import FITS, GPU_AND_RAM
+
+    smaller = [
+        absent.command
+        for seen in survey.models
+        for absent in seen.absent
+        if absent.fit in (FITS, GPU_AND_RAM)
+    ]
+    return UsageError(
+        f"nothing fits here: {'; '.join(reasons)}",
+        f"fetch a smaller quant: {'; '.join(smaller)}"
+        if smaller
+        else "close other programs, or find smaller quants",
+    )
 
 
 def _require_any(plan: Plan, survey: Survey) -> None:

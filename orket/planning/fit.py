@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from orket.gguf import BadGguf, read_header
+from orket.gguf import BadGguf, GgufHeader, read_header
 from orket.levels import PLAIN_KV, kv_types
 from orket.machine.memory import FreeMemory
 from orket.planning.plan import Plan, starts_llamacpp
@@ -84,14 +85,28 @@ def kv_cache_bytes(
 
 def trained_context(target: Target) -> int | None:
     """The context that a model was made for, by its file; None where it is silent."""
+    header = header_of(target)
+    return header.context_tokens or None if header else None
+
+
+def header_of(target: Target) -> GgufHeader | None:
+    """What the file of a target says of itself; None where it cannot be read.
+
+    Why it cannot be is told by the target itself.
+    """
     if target.ref.path is None:
         return None
     try:
-        metadata = read_header(target.ref.path).metadata
+        state = target.ref.path.stat()
+        return _read_header(target.ref.path, state.st_size, state.st_mtime_ns)
     except (BadGguf, OSError):
         return None
-    value = metadata.get(f"{metadata.get('general.architecture')}.context_length")
-    return value if type(value) is int and value > 0 else None
+
+
+@lru_cache(maxsize=64)
+def _read_header(path: Path, size: int, mtime_ns: int) -> GgufHeader:
+    """The header of one state of a file: a long vocabulary takes a while to read."""
+    return read_header(path)
 
 
 def judge_fit(need: Need, free: FreeMemory) -> str:
@@ -113,7 +128,7 @@ def find_needs(plan: Plan) -> dict[ModelRef, Need]:
     if not starts_llamacpp(plan.server):
         return {}
     return {
-        target.ref: _read_need(target, target.ref.path, model.controls_of(target))
+        target.ref: _read_need(target, model.controls_of(target))
         for model in plan.models
         for target in model.targets
         if target.ref.path is not None
@@ -123,29 +138,22 @@ def find_needs(plan: Plan) -> dict[ModelRef, Need]:
 def context_of(plan: Plan, model: PlannedModel, target: Target) -> int | None:
     """Tokens of context that a quant of the plan gets; None: as its server likes."""
     asked = model.controls_of(target).context_tokens
-    if asked is not None:
-        return asked
     if plan.server.provider != EMBEDDED:
-        # The server's own; nothing is known of it before it is asked.
-        return None
-    from orket.providers.llamacpp.embedded import DEFAULT_CONTEXT_TOKENS
+        # None: the server's own; nothing is known of it before it is asked.
+        return asked
+    from orket.providers.llamacpp.embedded import given_context
 
-    return DEFAULT_CONTEXT_TOKENS
+    return given_context(asked, trained_context(target))
 
 
-def _read_need(target: Target, path: Path, controls: Controls) -> Need:
-    from orket.providers.llamacpp.embedded import DEFAULT_CONTEXT_TOKENS
+def _read_need(target: Target, controls: Controls) -> Need:
+    from orket.providers.llamacpp.embedded import given_context
 
-    tokens = controls.context_tokens
-    if tokens is None:
-        if target.command is not None:
-            # The server's own; nothing is known of it before it is asked.
-            return Need(target.model_bytes, None, None)
-        tokens = DEFAULT_CONTEXT_TOKENS
-    try:
-        metadata = read_header(path).metadata
-    except (BadGguf, OSError):
-        # Why it cannot be read is told by the target itself.
+    tokens, header = controls.context_tokens, header_of(target)
+    if target.command is None:
+        tokens = given_context(tokens, header.context_tokens if header else None)
+    if tokens is None or header is None:
+        # None: the server's own; nothing is known of it before it is asked.
         return Need(target.model_bytes, None, tokens)
-    kv = kv_cache_bytes(metadata, tokens, controls.kv_cache or PLAIN_KV)
+    kv = kv_cache_bytes(header.metadata, tokens, controls.kv_cache or PLAIN_KV)
     return Need(target.model_bytes, kv, tokens)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 from orket.errors import OrketError, UsageError
 from orket.levels import Level
-from orket.planning.fit import context_of
+from orket.planning.fit import context_of, header_of, trained_context
 from orket.planning.plan import Plan
+from orket.planning.schedule import PlannedModel
 from orket.planning.targets import Target, say_shared
 from orket.providers.registry import (
     EMBEDDED,
@@ -34,20 +36,85 @@ def warn_of_context(plan: Plan) -> list[str]:
     """
     lines = []
     for model in plan.models:
-        contexts = [context_of(plan, model, target) for target in model.targets]
-        context = min((each for each in contexts if each is not None), default=None)
-        if context is None:
+        room = _least_room(plan, model)
+        if room is None:
             continue
-        if tight := [task for task in plan.tasks if _least_tokens(task) > context]:
-            worst = max(tight, key=_least_tokens)
-            more = f" and {len(tight) - 1} more" if len(tight) > 1 else ""
-            lines.append(
-                f"{model.model_id}: a context of {context} tokens cannot hold "
-                f"{worst.test_id}{more}: its prompt takes {_words(worst)} tokens or "
-                f"more, its answer up to {worst.max_tokens}; give --context "
-                f"{_least_tokens(worst)} or more"
-            )
+        tight = [task for task in plan.tasks if room.least_tokens(task) > room.tokens]
+        if not tight:
+            continue
+        worst = max(tight, key=room.least_tokens)
+        more = f" and {len(tight) - 1} more" if len(tight) > 1 else ""
+        failing = sum(not room.holds_prompt(task) for task in plan.tasks)
+        fails = f"; of {failing} not even the prompt: they will fail" if failing else ""
+        lines.append(
+            f"{model.model_id}: a context of {room.tokens} tokens cannot hold "
+            f"{worst.test_id}{more}: its prompt takes {room.prompt_tokens(worst)} "
+            f"tokens or more, its answer up to {worst.max_tokens}{fails}; "
+            f"{room.remedy(room.least_tokens(worst))}"
+        )
     return lines
+
+
+def find_too_long(plan: Plan) -> dict[str, int]:
+    """Tasks, by id, whose prompt alone a model's context cannot hold.
+
+    Each with the tokens of the smallest context. What is told here is certain: the
+    prompt has at least that many tokens, and no place is left for an answer.
+    """
+    rooms = [room for model in plan.models if (room := _least_room(plan, model))]
+    return {
+        task.id: min(room.tokens for room in rooms)
+        for task in plan.tasks
+        if not all(room.holds_prompt(task) for room in rooms)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """The context that all quants of a model have at least."""
+
+    tokens: int
+    is_bytewise: bool
+    """Whether each byte of a prompt is a token."""
+    trained: int | None
+    """What the model was made for, where nothing beyond it can be had."""
+
+    def prompt_tokens(self, task: Task) -> int:
+        """What a prompt takes at least."""
+        parts = (task.prompt.strip(), (task.system or "").strip())
+        if self.is_bytewise:
+            return sum(len(part.encode()) for part in parts)
+        return sum(len(part.split()) for part in parts)
+
+    def least_tokens(self, task: Task) -> int:
+        """What a prompt takes at least, with the longest answer."""
+        return self.prompt_tokens(task) + task.max_tokens
+
+    def holds_prompt(self, task: Task) -> bool:
+        """Whether the prompt may fit; an answer needs a token at least."""
+        return self.prompt_tokens(task) < self.tokens
+
+    def remedy(self, wanted: int) -> str:
+        """What can be done to have so many tokens."""
+        if self.trained is not None and wanted > self.trained:
+            return f"the model was made for {self.trained}, and gets no more"
+        return f"give --context {wanted} or more"
+
+
+def _least_room(plan: Plan, model: PlannedModel) -> _Room | None:
+    """The smallest context of a model's quants; None where none is known."""
+    found = [(context_of(plan, model, target), target) for target in model.targets]
+    known = [(tokens, target) for tokens, target in found if tokens is not None]
+    if not known:
+        return None
+    tokens, target = min(known, key=lambda each: each[0])
+    header = header_of(target)
+    is_capped = plan.server.provider == EMBEDDED and header is not None
+    return _Room(
+        tokens,
+        header is not None and header.is_bytewise,
+        header.context_tokens or None if is_capped and header else None,
+    )
 
 
 def warn_of_copies(plan: Plan) -> list[str]:
@@ -92,14 +159,6 @@ def warn_of_unknown(plan: Plan) -> list[str]:
             "unless the server tells their sizes"
         )
     return lines
-
-
-def _least_tokens(task: Task) -> int:
-    return _words(task) + task.max_tokens
-
-
-def _words(task: Task) -> int:
-    return len(task.prompt.split()) + len((task.system or "").split())
 
 
 def _missing_engine(plan: Plan) -> list[str]:
@@ -176,7 +235,6 @@ def _missing_program(plan: Plan) -> list[str]:
 
 def _beyond_engine(plan: Plan, target: Target, level: Level) -> list[str]:
     """What a level asks of the embedded engine that it is known not to do."""
-    from orket.planning.fit import trained_context
     from orket.providers.llamacpp.embedded import read_kv_type
 
     if plan.server.provider != EMBEDDED:

@@ -11,12 +11,15 @@ import msgspec
 import pytest
 
 from orket.cli.main import run_command
+from orket.cli.own_model import plan_fitting
 from orket.errors import UsageError
 from orket.mockserver import MockModel, MockServer, Profile
+from orket.planning.fit import context_of
 from orket.planning.kept import keep_preset, restore_preset
 from orket.planning.neutral import NEUTRAL_PRESET
 from orket.planning.plan import build_plan
 from orket.planning.preset import Change, load_preset, override
+from orket.planning.readiness import find_too_long, warn_of_context
 from orket.planning.served import fill_subject
 from orket.planning.subject import Subject
 from orket.providers.options import ServerOptions
@@ -24,6 +27,7 @@ from orket.providers.recognise import recognise
 from orket.records import RunRecord
 from orket.sweep.execute import run_sweep
 from orket.sweep.reporter import Silence
+from orket.tasks.bank import load_bank
 from orket.warehouse import Warehouse
 from tests.live import demo_gguf
 from tests.raw_rows import make_manifest, make_run
@@ -77,6 +81,41 @@ def test_a_folder_is_measured_with_the_core_bank(tmp_path, capsys):
     first = document["models"][0]["quants"][0]
     assert first["fit"] == "fits"
     assert first["needs_bytes"] > demo_gguf("F16").stat().st_size
+
+
+def test_tasks_that_the_model_cannot_hold_are_left_out_and_told(tmp_path, capsys):
+    link(tmp_path / "ggufs", "F16", "Q2_K")
+    subject = Subject("embedded", place=tmp_path / "ggufs")
+    preset, _ = fill_subject(load_preset(NEUTRAL_PRESET), subject, None)
+    plan, kept, _ = plan_fitting(preset, "s")
+    told = capsys.readouterr().err
+    tasks = {task.test_id for task in plan.tasks}
+    assert build_plan(kept, "s").plan_hash == plan.plan_hash
+    # Made for 512 tokens, and a byte is a token of this model: others would fail.
+    bank = load_bank("core").tasks
+    fitting = {
+        task.test_id
+        for task in bank
+        if len((task.prompt + (task.system or "")).encode()) < 512
+    }
+    assert tasks == fitting
+    assert 0 < len(fitting) < len(bank)
+    left = len(bank) - len(fitting)
+    assert f"left out: {left} of {len(bank)} tasks (core/" in told
+    assert "a context of 512 tokens" in told
+
+
+def test_a_preset_names_its_tasks_and_is_told_which_will_fail(tmp_path):
+    link(tmp_path / "ggufs", "F16", "Q2_K")
+    subject = Subject("embedded", place=tmp_path / "ggufs")
+    preset, _ = fill_subject(load_preset(NEUTRAL_PRESET), subject, None)
+    plan = build_plan(replace(preset, name="own"), "s")
+    (said,) = warn_of_context(plan)
+    failing = len(find_too_long(plan))
+    assert f"of {failing} not even the prompt: they will fail" in said
+    assert "the model was made for 512, and gets no more" in said
+    (model,) = plan.models
+    assert {context_of(plan, model, each) for each in model.targets} == {512}
 
 
 def test_options_go_over_it(tmp_path, capsys):
@@ -411,7 +450,7 @@ def test_a_written_preset_leaves_out_what_does_not_fit(tmp_path, monkeypatch, ca
     f16 = plan_of(capsys, "ggufs")["models"][0]["quants"][0]["needs_bytes"]
     monkeypatch.setattr(survey, "read_free_memory", lambda: FreeMemory(f16 - 1))
     assert run_command(["init", "ggufs"]) == 0
-    assert "left out: own F16 needs 9.8 MiB at 4096" in capsys.readouterr().err
+    assert "left out: own F16 needs 4.6 MiB at 512" in capsys.readouterr().err
     one, other = plan_of(capsys, "ggufs"), plan_of(capsys, "preset.toml")
     assert quants_of(one) == quants_of(other) == ["Q8_0", "Q2_K"]
     assert one["models"][0]["reference"] == "Q8_0"

@@ -13,6 +13,8 @@ from orket.planning.fit import (
     judge_fit,
     kv_cache_bytes,
 )
+from orket.providers.llamacpp.embedded import DEFAULT_CONTEXT_TOKENS, given_context
+from tests.gguf_files import gguf, write
 from tests.live import demo_gguf
 
 # Llama 3.1 8B: 32 layers, 8 KV heads of 128, so 128 KiB a token.
@@ -91,3 +93,18 @@ def test_this_machine_has_some_memory_free():
     free = read_free_memory()
     assert free.ram_bytes is not None
     assert free.ram_bytes > 0
+
+
+def test_the_embedded_engine_gives_no_more_than_a_model_was_made_for():
+    assert given_context(None, 512) == 512
+    assert given_context(None, 131_072) == DEFAULT_CONTEXT_TOKENS
+    assert given_context(None, None) == DEFAULT_CONTEXT_TOKENS
+    assert given_context(8192, 2048) == 2048
+    assert given_context(256, 512) == 256
+
+
+def test_a_vocabulary_of_bytes_makes_a_token_of_each_byte(tmp_path):
+    assert read_header(demo_gguf("Q8_0")).is_bytewise
+    pairs = gguf(tokenizer__ggml__model="gpt2")
+    assert not read_header(write(tmp_path / "a.gguf", pairs)).is_bytewise
+    assert not read_header(write(tmp_path / "b.gguf", gguf())).is_bytewise

@@ -92,7 +92,7 @@ class EmbeddedAdapter:
         """
         self.unload()
         path, header = _check_file(model)
-        settings = self._settings(model, path, controls)
+        settings = self._settings(model, path, controls, header.context_tokens)
         self._engine = EngineProcess(settings)
         self._server = LlamaCppServer(
             Transport(read_endpoint(self._engine.address), clock=self._options.clock)
@@ -158,13 +158,17 @@ class EmbeddedAdapter:
         return self._server
 
     def _settings(
-        self, model: ModelRef, path: Path, controls: Controls
+        self,
+        model: ModelRef,
+        path: Path,
+        controls: Controls,
+        trained_tokens: int | None,
     ) -> EngineSettings:
         threads = _read_threads(controls.threads)
         return EngineSettings(
             model=str(path),
             alias=model.name or path.stem,
-            context_tokens=controls.context_tokens or DEFAULT_CONTEXT_TOKENS,
+            context_tokens=given_context(controls.context_tokens, trained_tokens),
             threads=threads,
             batch_tokens=controls.batch_tokens,
             kv_cache=read_kv_type(controls.kv_cache),
@@ -211,6 +215,12 @@ class EmbeddedAdapter:
             compute_threads=threads,
             pids=(engine.pid,),
         )
+
+
+def given_context(asked: int | None, trained: int | None) -> int:
+    """Tokens of context that the engine gives: no more than a model was made for."""
+    wanted = asked or DEFAULT_CONTEXT_TOKENS
+    return min(wanted, trained) if trained else wanted
 
 
 def _read_port(url: str | None) -> int:
