@@ -295,7 +295,8 @@ def _times(board: Board, ahead: Ahead) -> str:
     if most is None:
         return f"{used}; how much is left cannot be told yet"
     if least == most:
-        return f"{used}, about {duration(most)} left, and more for what is disturbed"
+        more = ", and more for what is disturbed" if board.budget is None else ""
+        return f"{used}, about {duration(most)} left{more}"
     if least is None or duration(least) == duration(0):
         return f"{used}, at most {duration(most)} left"
     return f"{used}, at least {duration(least)} and at most {duration(most)} left"

@@ -15,7 +15,7 @@ from orket.cli import messages
 from orket.cli.options import OPTION_FLAGS, rejudge_options, server_options
 from orket.cli.rejudge import Rejudge
 from orket.errors import OrketError, UsageError
-from orket.levels import MARK, continues_level, split_level
+from orket.levels import MARK, continues_level, split_level, without_level
 from orket.tasks.sandboxes import NAMES as SANDBOXES
 from orket.text import close_words
 
@@ -174,6 +174,11 @@ def load_chosen_preset(name: str | None, chosen: SweepOptions) -> Preset:
         filled, left_out = fill_subject(preset, subject, _one_model(chosen))
     except OrketError as failure:
         if (meant := _meant_preset(name, subject)) is None:
+            if subject.model is not None:
+                failure.message = (
+                    f"{name!r} is no folder that is here, and as a model of "
+                    f"{subject.provider}: {failure.message}"
+                )
             raise
         raise UsageError(
             f"no preset is called {name!r}, and as a model: {failure.message}",
@@ -394,13 +399,17 @@ def _refuse_unknown(
 ) -> None:
     """Raise UsageError for a quant that the server's names could not be made of.
 
-    A file may have any tag in its name: whether it is there, the plan says.
+    A file may have any tag in its name: whether it is there, the plan says. Of a
+    folder all that is there is known.
     """
+    from orket.planning.neutral import NEUTRAL_PRESET
     from orket.quants import find_quant
 
     for model in preset.table.models:
         names = model.names.get(provider or "")
         template = names and (names.name or names.tag or names.key)
+        if names and names.file and preset.name == NEUTRAL_PRESET:
+            _require_found(model.quants, quants)
         if names is None or names.file or not template or "{quant" not in template:
             continue
         known = {*model.quants, *names.quants, *names.urls}
@@ -410,6 +419,22 @@ def _refuse_unknown(
                     f"no quant is called {quant!r}",
                     f"the preset {preset.name} has {', '.join(model.quants)}",
                 )
+
+
+def _require_found(found: Sequence[str], wanted: Sequence[str]) -> None:
+    """Raise UsageError for quants that no file was found of."""
+    from orket.quants import same_quant
+
+    absent = [
+        quant
+        for quant in wanted
+        if not any(same_quant(without_level(quant), own) for own in found)
+    ]
+    if absent:
+        raise UsageError(
+            f"there is no file of {', '.join(absent)}",
+            f"there are: {', '.join(found)}",
+        )
 
 
 def _profile_change(preset: Preset, profile: str) -> Change:

@@ -3,6 +3,7 @@
     quickstart, my.toml              a preset
     ./models, ./model-Q4_K_M.gguf    files on this machine, run by the embedded engine
     http://host:8000                 whatever answers there
+    localhost:8000, 10.0.0.2:8000    the same: an address with a port is no model
     llama3.1:8b, qwen2.5             installed models of Ollama, by name or by family
 
 For all but a preset a neutral one stands behind it; every option still goes over that.
@@ -10,6 +11,7 @@ For all but a preset a neutral one stands behind it; every option still goes ove
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,8 +54,8 @@ def find_subject(
     """
     if word in known_presets() or word.endswith(".toml"):
         return None
-    if word.startswith(("http://", "https://")):
-        return Subject(provider, word) if provider else _served_at(word, options)
+    if (url := _url_of(word)) is not None:
+        return Subject(provider, url) if provider else _served_at(url, options)
     place = Path(word).expanduser()
     if place.is_dir() or place.suffix.lower() == ".gguf":
         if not place.exists():
@@ -73,7 +75,7 @@ def is_model_name(word: str) -> bool:
     """Whether a word names no preset, no file and no server, and so a model."""
     if word in known_presets() or word.endswith((".toml", ".gguf")):
         return False
-    is_place = word.startswith(("http://", "https://")) or _looks_like_a_path(word)
+    is_place = _url_of(word) is not None or _looks_like_a_path(word)
     return not is_place and not Path(word).expanduser().exists()
 
 
@@ -152,6 +154,32 @@ def _split_port(host: str) -> tuple[str, str | None]:
         return f"[{host}]", None
     name, colon, port = host.partition(":")
     return name, port if colon else None
+
+
+def _url_of(word: str) -> str | None:
+    """The URL that a word is: of an address with a port over plain HTTP, else None.
+
+    A name with a tag looks the same as another host with a port, and means a model.
+    """
+    if word.startswith(("http://", "https://")):
+        return word
+    authority = word.partition("/")[0]
+    if authority.count(":") > 1 and not authority.startswith("["):
+        return None
+    host, port = _split_port(authority)
+    if port is None or not (port.isascii() and port.isdecimal()):
+        return None
+    if host.casefold() != "localhost" and not _is_address(host.strip("[]")):
+        return None
+    return f"http://{word}"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _looks_like_a_path(word: str) -> bool:

@@ -18,13 +18,18 @@ class Ahead:
     """What still lies ahead; times in seconds, None: not known."""
 
     least: float | None
-    """Without a retry, and of rounds without any further one."""
+    """Without a retry, and of rounds without any further one; never beyond `most`."""
     most: float | None
     """Everything that was planned, or what is left of the budget."""
     used: float
     """By this executor and, under a budget, by earlier ones."""
     next: tuple[Key, ...] = ()
     """Whose blocks come, in order."""
+
+    def __post_init__(self) -> None:
+        # What is planned beyond the most is not asked: the budget ends before it.
+        if self.least is not None and self.most is not None:
+            object.__setattr__(self, "least", min(self.least, self.most))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import os
 import pty
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -108,6 +109,16 @@ def test_times_run_on_and_the_next_quant_is_another_one():
     assert "Next: F16" in lines
     unknown = text_of(make_board(ahead=Ahead(None, None, 5.0), budget=None))
     assert "15 s used; how much is left cannot be told yet" in unknown
+
+
+def test_at_least_is_never_more_than_at_most():
+    short = Ahead(41.0, 21.0, 70.0)
+    assert (short.least, short.most) == (21.0, 21.0)
+    assert replace(Ahead(5.0, 90.0, 0.0), most=2.0).least == 2.0
+    lines = text_of(make_board(ahead=short))
+    assert "80 s of 3 min used, about 11 s left" in lines
+    assert Ahead(None, 21.0, 0.0).least is None
+    assert Ahead(41.0, None, 0.0).least == 41.0
 
 
 def test_a_low_screen_keeps_the_table_within_its_rows():

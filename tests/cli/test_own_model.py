@@ -127,6 +127,28 @@ def test_options_go_over_it(tmp_path, capsys):
     assert "--discover" in capsys.readouterr().err
 
 
+def test_a_quant_that_no_file_is_of_is_told_with_those_that_are(tmp_path, capsys):
+    link(tmp_path / "ggufs", "F16", "Q8_0", "Q2_K")
+    for verb in ("plan", "run", "init"):
+        assert run_command([verb, "ggufs", "--quants", "F16,Q9_Z,Q4_K_M"]) == 2
+        said = capsys.readouterr().err
+        assert "there is no file of Q9_Z, Q4_K_M: there are: F16, Q8_0, Q2_K" in said
+    named = plan_of(capsys, "ggufs", "--quants", "f16,Q8_0@kv=q8_0")
+    assert len(quants_of(named)) == 2
+
+
+def test_a_word_that_means_nothing_is_named(capsys, monkeypatch):
+    assert run_command(["init", "nothing"]) == 1
+    said = capsys.readouterr().err
+    assert "'nothing' is no folder that is here, and as a model of ollama: " in said
+    with MockServer("ollama", INSTALLED) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        assert run_command(["init", "nothing"]) == 2
+    said = capsys.readouterr().err
+    assert "'nothing' is no folder that is here, and as a model of ollama: " in said
+    assert "no installed model is called 'nothing'" in said
+
+
 def test_one_file_is_that_quant_alone(tmp_path, capsys):
     link(tmp_path / "ggufs", "F16", "Q2_K")
     assert quants_of(plan_of(capsys, "ggufs/own-Q2_K.gguf")) == ["Q2_K"]

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from orket.errors import ServerError, UsageError
-from orket.planning.subject import Subject, find_subject, match_names, ollama_url
+from orket.planning.subject import (
+    Subject,
+    find_subject,
+    is_model_name,
+    match_names,
+    ollama_url,
+)
 from orket.providers.contract import ServerOptions
 
 NOTHING = ServerOptions()
@@ -43,6 +49,35 @@ def test_any_other_word_is_a_model_of_ollama(monkeypatch):
     found = find_subject("hf.co/unsloth/Qwen3-8B-GGUF", given)
     assert found is not None
     assert found.url == "http://127.0.0.1:1234"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "localhost:9",
+        "LOCALHOST:9/v1",
+        "127.0.0.1:9",
+        "[::1]:9",
+        "127.0.0.2:9",
+    ],
+)
+def test_an_address_with_a_port_is_a_url(word):
+    with pytest.raises(ServerError) as failure:
+        find_subject(word, NOTHING)
+    assert "--url" not in str(failure.value)
+    assert not is_model_name(word)
+    found = find_subject(word, NOTHING, "llama-server")
+    assert found == Subject("llama-server", url=f"http://{word}")
+
+
+@pytest.mark.parametrize(
+    "word", ["llama3.1:8", "phi:14", "localhost", "127.0.0.1", "qwen:8/x", "a::1:8"]
+)
+def test_a_name_with_a_tag_is_a_model(word, monkeypatch):
+    monkeypatch.delenv("OLLAMA_HOST", raising=False)
+    found = find_subject(word, NOTHING)
+    assert found is not None
+    assert found.model == word
 
 
 def test_a_url_where_nothing_answers_is_a_server_that_is_down():

@@ -59,7 +59,7 @@ def _name_connect_failure(error: Exception, url: str, said: str) -> Problem:
 
 
 _ADVICE = {
-    "CONNECTION_REFUSED": "start the server, or give its URL with --url",
+    "CONNECTION_REFUSED": "start the server, or give another URL",
     "CONNECTION_FAILED": "check the URL and the network",
     "TLS_ERROR": "install its certificate authority, or pass --insecure",
     "TIMEOUT": "check that the server is alive and not busy",
