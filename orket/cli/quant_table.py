@@ -12,7 +12,7 @@ from orket.cli.output import (
     screen_width,
     table_width,
 )
-from orket.exports.figures import decimals, seconds, size, words
+from orket.exports.figures import decimals, run_quality, seconds, size, words
 from orket.levels import without_level
 from orket.text import printable
 
@@ -26,6 +26,8 @@ _LEGEND = f"{_USE} the advice, {_SHOWN} smallest shown, {_PASSES} smallest that 
 _ALIKE_LEGEND = f"{_ALIKE} not to be told from the baseline quant by these tasks"
 
 
+_QUALITIES = ("CLEAN", "POLLUTED")
+"""Codes of judged runs; what was not run to the end is told in words."""
 LEAST_VERDICT = 14
 """Characters of a line of reasons: broken after every word nobody reads them."""
 
@@ -95,7 +97,7 @@ def _build_table(session: Document, columns: tuple[_Column, ...]) -> Table:
         row = [Text(printable(c.show(quant, session))) for c in columns]
         if quant["quant_tag"] == frontier["advised_quant_tag"]:
             row[0].stylize("bold")
-        clean = quant["run_quality_status"] == "CLEAN"
+        clean = run_quality(quant) == "CLEAN"
         row[-2].stylize("green" if clean else "yellow")
         row[-1].stylize("green" if quant["eligible"] else "dim")
         table.add_row(*row)
@@ -186,21 +188,13 @@ def _runs(quant: Document, session: Document) -> str:
 
 
 def _quality(quant: Document, session: Document) -> str:
-    return _unfinished(quant) or str(quant["run_quality_status"])
-
-
-def _unfinished(quant: Document) -> str | None:
-    """What is short of runs, and of nothing else, is not polluted."""
-    from orket.warehouse.reasons import code_of
-
-    if set(quant["run_quality_reason_counts"]) != {code_of("run", "not_run")}:
-        return None
-    return "unfinished" if quant["runs"]["attempts"] else "not run"
+    quality = run_quality(quant)
+    return quality if quality in _QUALITIES else words(quality)
 
 
 def _short_quality(quant: Document, session: Document) -> str:
-    status = str(quant["run_quality_status"])
-    return _unfinished(quant) or ("ok" if status == "CLEAN" else words(status))
+    quality = run_quality(quant)
+    return "ok" if quality == "CLEAN" else words(quality)
 
 
 def _verdict(quant: Document, session: Document) -> str:

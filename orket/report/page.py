@@ -302,6 +302,7 @@ def _environment(*, is_page: bool) -> jinja2.Environment:
         "size": figures.size,
         "decimals": figures.decimals,
         "words": figures.words,
+        "run_quality": figures.run_quality,
         "shown": _shown,
         "moment": moment_text,
         "json": lambda value: visible(render_json(value)),

@@ -256,12 +256,15 @@ def test_a_quant_that_lacks_runs_alone_is_not_called_polluted(shown):
         quant_row(
             "Q2_K", **lacking, runs=none, run_quality_reason_counts={"NOT_RUN": 9}
         ),
+        # Rounds that ended before it count no run as one that should have been made.
+        quant_row("Q3_K_M", **lacking, runs=none, run_quality_reason_counts={}),
     ]
     said = shown(sessions=[session])
     for quant, state in (
         ("F16", "POLLUTED"),
         ("Q4_K_M", "unfinished"),
         ("Q2_K", "not run"),
+        ("Q3_K_M", "not run"),
     ):
         assert state in next(row for row in said.splitlines() if row.startswith(quant))
 
