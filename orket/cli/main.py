@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ from orket.text import close_words, printable
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
+_CLICKS_GUESS = re.compile(
+    r"(?P<problem>.*)\. \(?Did you mean (?:one of: )?(?P<guess>.*?)\?\)?$", re.DOTALL
+)
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Measure": {
@@ -215,10 +219,10 @@ def _explain_usage(failure: click.ClickException) -> None:
     hint = f"see {context.command_path} -h" if context else None
     if text.endswith("-h"):
         hint = None
-    problem, meant, guess = text.partition(". Did you mean ")
-    if meant:
+    if meant := _CLICKS_GUESS.match(text):
         # Click's own question is a hint already.
-        text, hint = problem, f"did you mean {guess}"
+        text = meant["problem"]
+        hint = "did you mean " + meant["guess"].replace("', '", "' or '") + "?"
     messages.error(text, hint)
 
 

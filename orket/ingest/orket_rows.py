@@ -256,8 +256,11 @@ def _dataset_by_keys(line: bytes) -> str | None:
 
 def _syntax_fault(line: bytes, error: Exception) -> tuple[str | None, str]:
     """Field, where it can be told, and reason of a line that is no JSON."""
-    if isinstance(error, UnicodeDecodeError):
-        return None, f"not UTF-8 (byte {error.object[error.start]:#04x})"
+    # Asked here, not of the error: parsers word it each in their own way.
+    try:
+        line.decode()
+    except UnicodeDecodeError as broken:
+        return None, f"not UTF-8 (byte {line[broken.start]:#04x})"
     try:
         path = stray_surrogate(json.loads(line))
     except (ValueError, RecursionError):

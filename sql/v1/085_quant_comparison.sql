@@ -80,6 +80,7 @@ joined AS (
         baselines.baseline_shifted,
         baseline.adherence_sum_nano AS baseline_adherence_sum_nano,
         baseline.adherence_tasks AS baseline_adherence_tasks,
+        baseline.passed_tasks AS baseline_passed_tasks,
         v1.scaled(paired_tasks.own_adherence_sum_nano, paired_tasks.pairs, 1)
         - v1.scaled(paired_tasks.baseline_adherence_sum_nano, paired_tasks.pairs, 1)
             AS adherence_delta_nano,
@@ -145,6 +146,7 @@ SELECT
     baseline_shifted,
     baseline_adherence_sum_nano,
     baseline_adherence_tasks,
+    baseline_passed_tasks,
     TRY_CAST(adherence_delta_nano AS BIGINT) AS adherence_delta_nano,
     TRY_CAST(latency_delta_ns AS BIGINT) AS latency_delta_ns,
     tasks,
@@ -185,6 +187,7 @@ COMMENT ON COLUMN v1.quant_comparison.is_baseline_quant IS 'This quant is the ba
 COMMENT ON COLUMN v1.quant_comparison.baseline_shifted IS 'The baseline quant is not the most precise planned one';
 COMMENT ON COLUMN v1.quant_comparison.baseline_adherence_sum_nano IS 'Sum of the baseline quant''s task means, 1e-9';
 COMMENT ON COLUMN v1.quant_comparison.baseline_adherence_tasks IS 'Tasks behind it';
+COMMENT ON COLUMN v1.quant_comparison.baseline_passed_tasks IS 'Of these, the tasks that it passes in full';
 COMMENT ON COLUMN v1.quant_comparison.adherence_delta_nano IS 'Own adherence minus the baseline quant''s over the pairs, 1e-9';
 COMMENT ON COLUMN v1.quant_comparison.latency_delta_ns IS 'Own mean wall time minus the baseline quant''s over the tasks that both have timed, ns';
 COMMENT ON COLUMN v1.quant_comparison.tasks IS 'Tasks that did not fail everywhere';

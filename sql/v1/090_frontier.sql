@@ -26,7 +26,8 @@ WITH quants AS (
         policy.latency_ceiling_ns,
         policy.utility_formula,
         policy.quality_only,
-        coalesce(comparison.baseline_adherence_sum_nano, 0) > 0 AS has_baseline_adherence,
+        -- One that does no task in full is no yardstick: half a check is no work to keep.
+        coalesce(comparison.baseline_passed_tasks, 0) > 0 AS has_baseline_adherence,
         -- own / baseline >= threshold
         CAST(comparison.paired_adherence_sum_nano AS HUGEINT) * 1000000
         >= comparison.paired_baseline_adherence_sum_nano * policy.adherence_threshold_ppm

@@ -34,7 +34,7 @@ gated AS (
     SELECT
         frontier.*,
         aggregate.unsolved_tasks,
-        comparison.baseline_adherence_sum_nano
+        comparison.baseline_passed_tasks
     FROM v1.frontier AS frontier
     INNER JOIN v1.quant_aggregate AS aggregate USING (sweep_id, model_id, quant_tag)
     INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)
@@ -56,11 +56,11 @@ quants AS (
         -- The threshold and the ceiling at which one quant would pass, the other as it is.
         max(kept_adherence_ppm) FILTER (
             WHERE is_judged AND quant_rank IS NOT NULL AND (within_ceiling OR quality_only)
-            AND unsolved_tasks = 0
+            AND unsolved_tasks = 0 AND baseline_passed_tasks > 0
         ) AS passing_threshold_ppm,
         min(total_latency_ns) FILTER (
             WHERE is_judged AND quant_rank IS NOT NULL AND keeps_adherence
-            AND unsolved_tasks = 0 AND baseline_adherence_sum_nano > 0
+            AND unsolved_tasks = 0 AND baseline_passed_tasks > 0
         ) AS passing_ceiling_ns,
         list_sort(list(quant_tag) FILTER (WHERE is_pareto_optimal)) AS pareto_quant_tags,
         count(*) FILTER (WHERE is_fillable AND NOT is_covered AND NOT is_judged) AS quants_out_by_pollution

@@ -169,7 +169,7 @@ def test_an_exit_code_of_a_verb_is_kept(failing_verb):
         (["shwo"], "no verb 'shwo': did you mean show?"),
         (["zzz"], "no verb 'zzz': see orket -h"),
         (["show", "--wherehouse", "x"], "No such option"),
-        (["run", "x", "--quantz", "q"], "'--quantz': did you mean '--quants'?"),
+        (["run", "x", "--quantz", "q"], "'--quantz': did you mean '--quants'"),
         (["show", "a", "b"], "see orket show -h"),
         (["sweeps", "--format", "xml"], "see orket sweeps -h"),
         (["export", "--latency-ceiling", "fast"], "'fast' is not a number"),

@@ -39,6 +39,17 @@ def lost_by(**tasks):
     return lambda quant, task: int(task >= tasks.get(quant, 0))
 
 
+def half_done() -> Sweep:
+    """Of two checks a task one passes on a single task, and nothing else does."""
+    sweep = Sweep(
+        sweep_id="s", quants=PAIR, tasks=tuple(f"t{number:03}" for number in range(24))
+    )
+    for quant in PAIR:
+        for number, task in enumerate(sweep.tasks):
+            sweep.add(quant, task, passed=int(number == 0), total=2)
+    return sweep
+
+
 def unfinished() -> Sweep:
     """Q4_K_M stopped half-way, Q2_K was never run."""
     sweep = built(quants=("F16", "Q4_K_M", "Q2_K"))
@@ -373,6 +384,15 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
     ),
     "the reference does nothing": (
         lambda: built(lambda quant, task: 0, quants=PAIR),
+        [
+            "Mind: F16 itself does none of 24 tasks, no more than guessing does. A "
+            "model that cannot do the work cannot lose much of it.",
+            "No recommendation for m: none of its 2 quants will do. Nothing to "
+            "compare with: F16, Q4_K_M.",
+        ],
+    ),
+    "the reference does nothing in full": (
+        half_done,
         [
             "Mind: F16 itself does none of 24 tasks, no more than guessing does. A "
             "model that cannot do the work cannot lose much of it.",
