@@ -274,6 +274,7 @@ def test_a_determinism_report_field_by_field(tmp_path):
         "warmup": "1",
         "context_tokens": None,
         "batch_tokens": None,
+        "kv_cache": None,
         "thinking": None,
     }
     assert (first["started_ns"], first["prompt_sha256"]) == (None, None)

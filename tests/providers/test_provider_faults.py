@@ -281,6 +281,7 @@ def test_every_fault_is_tried() -> None:
         "missing-logprobs",
         "few-logprobs",
         "truncated-logprobs",
+        "sampled-logprobs",
         "nan-logprobs",
         "distorted-logprobs",
         "retokenised",
