@@ -131,7 +131,7 @@ CREATE MACRO v1.differing(own, other) AS nullif(
         list_transform(
             list_filter(
                 json_keys(own),
-                lambda key: own ->> key IS DISTINCT FROM other ->> key
+                lambda key: (own ->> key) IS DISTINCT FROM (other ->> key)
             ),
             lambda key: key || ' ' || coalesce(own ->> key, 'none')
         ),
