@@ -104,6 +104,8 @@ def summary(tmp_path):
 
 @pytest.mark.parametrize("provider", ["llama-server", "vllm", "openai"])
 def test_one_server_after_the_other(preset, tmp_path, provider, capsys):
+    # Other tests of the same process may have helpers that live on.
+    before = set(psutil.Process().children())
     assert run_command(["run", preset(["F16", "Q2_K"], provider)]) == 0
     (session,) = summary(tmp_path)["sessions"]
     scores = {q["quant_tag"]: q["adherence_score"] for q in session["per_quant"]}
@@ -122,7 +124,7 @@ def test_one_server_after_the_other(preset, tmp_path, provider, capsys):
     ]
     logs = sorted(path.name for path in (tmp_path / "w" / "logs").rglob("*.log"))
     assert logs == ["demo-F16-1.log", "demo-Q2_K-1.log"]
-    assert not psutil.Process().children()
+    assert set(psutil.Process().children()) <= before
 
 
 @pytest.mark.parametrize("quants", [["Q5_K_M", "Q2_K"], ["F16", "Q5_K_M", "Q2_K"]])
