@@ -287,9 +287,11 @@ def test_a_program_that_is_not_there_is_told_before(serving):
 def test_a_server_that_dies_is_a_failed_call(serving):
     adapter = serving()
     loaded = adapter.load(ref("Q8_0"), CONTROLS)
-    for process in psutil.Process(loaded.pids[0]).children():
+    # Held before the kill: afterwards there may be no such process any more.
+    keeper = psutil.Process(loaded.pids[0])
+    for process in keeper.children():
         process.kill()
-    psutil.Process(loaded.pids[0]).wait(20)
+    keeper.wait(20)
     facts = ask(adapter, "Q8_0")
     assert (facts.outcome, facts.error_class) == ("FAILED", "SERVER_DIED")
     assert "the server ended: exit code" in str(facts.error_message)

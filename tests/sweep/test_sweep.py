@@ -542,6 +542,9 @@ class Notes(Silence):
     def note(self, text: str) -> None:
         self.said.append(text)
 
+    def waits(self, text: str) -> None:
+        self.said.append(text)
+
 
 def test_runs_before_a_drift_are_run_again_after_a_cool_down(make_plan, warehouse):
     changes = [
