@@ -128,6 +128,15 @@ def all_summaries(
     return {row["sweep_id"]: render_summary(row["summary"]) for row in rows}
 
 
+def is_done(runs: list[RunRecord]) -> bool:
+    """Whether most of a task's runs pass all their checks."""
+    done = [
+        run.checks and run.checks.checks_passed == run.checks.checks_total
+        for run in runs
+    ]
+    return 2 * sum(map(bool, done)) > len(done)
+
+
 def reference(sweep: Sweep) -> dict[str, object]:
     """Frontier and recommendation by brute force, from the rules and not from the SQL.
 
@@ -161,7 +170,7 @@ def reference(sweep: Sweep) -> dict[str, object]:
         for quant in order
         if baseline
         and quant in points
-        and points[baseline][0] > 0
+        and any(is_done(cells[baseline, test]) for test in tests)
         and points[quant][0] >= points[baseline][0] * Fraction(95, 100)
         and points[quant][1] <= sweep.policy.latency_ceiling_ns
         and all(
