@@ -19,34 +19,44 @@ WITH unmet AS (
     GROUP BY ALL
 ),
 
+facts AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        test_id,
+        status,
+        reason,
+        verdict,
+        unnest([
+            {
+                'check_name': 'ANSWERS',
+                'is_worse': adherence_changed AND adherence_delta_nano < 0,
+                'unmeasured': if(adherence_delta_nano IS NULL, 'ADHERENCE_UNAVAILABLE', NULL)
+            },
+            {
+                'check_name': 'TIME',
+                'is_worse': latency_changed AND latency_delta_ns > 0,
+                'unmeasured': nullif(latency_status, 'COMPARABLE')
+            }
+        ], recursive := true)
+    FROM v1.baseline_match
+),
+
 tests AS (
     SELECT
         sweep_id,
         model_id,
         quant_tag,
         test_id,
-        facts.check_name,
-        facts.is_worse,
+        check_name,
+        is_worse,
         CASE
             WHEN status <> 'MATCHED' THEN reason
             WHEN verdict = 'INSUFFICIENT' THEN verdict
-            ELSE facts.hindrance
+            ELSE unmeasured
         END AS hindrance
-    FROM v1.baseline_match
-    CROSS JOIN LATERAL (
-        SELECT unnest([
-            {
-                'check_name': 'ANSWERS',
-                'is_worse': adherence_changed AND adherence_delta_nano < 0,
-                'hindrance': if(adherence_delta_nano IS NULL, 'ADHERENCE_UNAVAILABLE', NULL)
-            },
-            {
-                'check_name': 'TIME',
-                'is_worse': latency_changed AND latency_delta_ns > 0,
-                'hindrance': nullif(latency_status, 'COMPARABLE')
-            }
-        ]) AS facts
-    ) AS listed
+    FROM facts
 ),
 
 hindrances AS (
