@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,19 @@ def test_generated_pages_are_fresh(path, documents):
 def test_links_between_pages_lead_somewhere(page):
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_page_has_its_place_in_the_site():
+    """Under Tutorial, How-to, Reference or Explanation, once."""
+    site = tomllib.loads((ROOT / "zensical.toml").read_text("utf-8"))["project"]
+    parts = {title: it for part in site["nav"] for title, it in part.items()}
+    assert parts.pop("Start") == "README.md"
+    listed = ["README.md", *(page for pages in parts.values() for page in pages)]
+    there = [path.name for path in (ROOT / "docs").glob("*.md")]
+    assert sorted(listed) == sorted(there), "put the page into the nav: zensical.toml"
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    left_out = [page for page in listed[1:] if f"]({page}" not in index]
+    assert left_out == [], "docs/README.md lists every page"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
