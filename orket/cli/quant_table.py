@@ -64,9 +64,30 @@ def print_quants(session: Document) -> None:
     _explain_alike(session)
 
 
+def quant_cells(session: Document) -> tuple[list[str], list[list[str]], list[int]]:
+    """The whole table: headers, the cells of each quant, and which columns are numbers.
+
+    Nothing in the cells is escaped.
+    """
+    columns = (_QUANT, *_figures(session), _QUALITY, _VERDICT)
+    return (
+        [column.header for column in columns],
+        [
+            [column.show(quant, session) for column in columns]
+            for quant in session["per_quant"]
+        ],
+        [place for place, column in enumerate(columns) if not column.is_left],
+    )
+
+
+def quant_legend(session: Document) -> str | None:
+    """What a mark in the whole table means, where it has one."""
+    return _ALIKE_LEGEND if any(map(_is_alike, session["per_quant"])) else None
+
+
 def _explain_alike(session: Document) -> None:
-    if any(map(_is_alike, session["per_quant"])):
-        print_line(_ALIKE_LEGEND)
+    if legend := quant_legend(session):
+        print_line(legend)
 
 
 def _build_table(session: Document, columns: tuple[_Column, ...]) -> Table:

@@ -12,6 +12,7 @@ from orket.cli import messages
 from orket.cli.options import reading_store_option, scope_options
 from orket.cli.rejudge import Rejudge
 from orket.cli.running import resume_line, say_what_next
+from orket.cli.show_formats import FORMATS, print_as
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
@@ -19,13 +20,26 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("sweep", default="latest")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="For a person; the summary as JSON; a row for each quant as CSV or Markdown; "
+    "a line for each run that counts, for benchstat.",
+)
 @reading_store_option
 @scope_options
-def show(sweep: str, store: Warehouse, rejudge: Rejudge) -> None:
+def show(sweep: str, output_format: str, store: Warehouse, rejudge: Rejudge) -> None:
     """Show one sweep: its quants, the recommendation, and how far to trust it.
 
     SWEEP is an id, the start of one, or `latest`.
     """
+    if output_format != "table":
+        given = rejudge.policy_overrides()
+        print_as(output_format, store, store.resolve(sweep), given)
+        return
     from orket.cli.bucket_table import print_buckets
     from orket.cli.sweep_table import print_sweep
     from orket.exports.load import load_summary

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from orket.exports import figures
 from orket.exports.answers import visible
 from orket.exports.json_text import moment_text, plain_decimal, render_json
+from orket.exports.markdown import markdown_text
 from orket.policy import POLICY_KEYS
 from orket.report import charts
 from orket.report.answers import MOST_BYTES, AnswerMap, build_map
@@ -330,18 +331,6 @@ def _finalize_markdown(value: Any) -> Any:
     if value is None:
         return ""
     return markdown_text(value) if type(value) is str else value
-
-
-_MARKUP = "\\`*_{}[]<>#|~!"
-
-
-def markdown_text(text: str) -> str:
-    """A text on one line, in which Markdown and HTML find nothing to do."""
-    line = printable(text)
-    escaped = "".join(f"\\{c}" if c in _MARKUP else c for c in line)
-    plain = escaped.replace("&", "&amp;").replace("\\<", "&lt;").replace("\\>", "&gt;")
-    # A name or an address would become a link, and a mention calls somebody.
-    return plain.replace("@", "&#64;").replace("://", "&#58;//")
 
 
 def _percent(ratio: Decimal | None, digits: int = 1) -> str:

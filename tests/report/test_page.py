@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from orket.report.page import markdown_text
+from orket.exports.markdown import markdown_text
 from orket.warehouse import Warehouse
 from tests.built_sweep import Sweep
 from tests.golden_cases import CASES
