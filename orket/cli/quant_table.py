@@ -184,7 +184,8 @@ def _adherence(quant: Document, session: Document) -> str:
 
 def _is_alike(quant: Document) -> bool:
     """Whether its tasks cannot tell it from the baseline quant."""
-    return bool(quant["pairs"]) and quant["separable"] is False
+    pairs = quant["pairs"] or {}
+    return bool(pairs.get("n")) and quant["separable"] is False
 
 
 def _same(quant: Document, session: Document) -> str:

@@ -1,7 +1,8 @@
 """Which server answers at a URL: told by two signs that do not hang together.
 
-One route proves little: emulations and gateways answer many that are not their own.
-What a server says of itself, the owner of the models it lists, comes first.
+One route proves little: emulations and gateways answer many that are not their own, and
+a gateway passes on whole entries of a list. So two signs come from two places. What a
+server says of itself, the owner of the models it lists, comes first.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from orket.providers.registry import DEFAULT_URLS
 
 ASK_SECONDS = 3.0
 """A server that is there answers these questions at once."""
-SIGNS_NEEDED = 2
+PLACES_NEEDED = 2
 UNREACHABLE = frozenset(
     {"CONNECTION_REFUSED", "CONNECTION_FAILED", "CONNECTION_LOST", "TIMEOUT"}
 )
@@ -129,9 +130,12 @@ def _weigh(transport: Transport, models: Reply) -> Found:
     )
     if kind := other_kind(models):
         return Found(url, plain, kind)
-    signs = {name: [holds(evidence) for holds in SIGNS[name]] for name in SIGNS}
+    signs = {
+        name: [any(holds(evidence) for holds in place) for place in places]
+        for name, places in SIGNS.items()
+    }
     for name, held in signs.items():
-        if sum(held) >= SIGNS_NEEDED and (held[0] or name not in OWNER_DECIDES):
+        if sum(held) >= PLACES_NEEDED and (held[0] or name not in OWNER_DECIDES):
             return Found(url, name)
     like = tuple(name for name, held in signs.items() if any(held))
     return Found(url, plain, like=like)
@@ -157,8 +161,12 @@ def _has_llama_header(evidence: Evidence) -> bool:
 
 
 def _has_gguf_meta(evidence: Evidence) -> bool:
-    metas = [mapping(entry.get("meta")) for entry in evidence.entries()]
-    return any("n_params" in meta and "n_ctx_train" in meta for meta in metas)
+    """What llama.cpp adds to its entries, where no other owner is told."""
+    entries = evidence.entries()
+    metas = [mapping(e.get("meta")) for e in entries if e.get("owned_by") is None]
+    return len(metas) == len(entries) and any(
+        "n_params" in meta and "n_ctx_train" in meta for meta in metas
+    )
 
 
 def _lists_v1(evidence: Evidence) -> bool:
@@ -200,13 +208,15 @@ def _has_ollama_version(evidence: Evidence) -> bool:
     return (int(found[1]), int(found[2])) >= (0, 1)
 
 
-def _has_model_length(evidence: Evidence) -> bool:
-    return any("max_model_len" in entry for entry in evidence.entries())
-
-
 def _has_vllm_counters(evidence: Evidence) -> bool:
     reply = evidence.ask("/metrics")
     return reply.ok and "vllm:" in reply.text
+
+
+def _has_plain_version(evidence: Evidence) -> bool:
+    said = evidence.said("/version")
+    found = re.match(r"\d+\.\d+", text(said.get("version")) or "")
+    return set(said) == {"version"} and found is not None
 
 
 def _has_tgi_info(evidence: Evidence) -> bool:
@@ -224,19 +234,24 @@ def _lists_tgi_model(evidence: Evidence) -> bool:
 
 
 Sign = Callable[[Evidence], bool]
-SIGNS: dict[str, tuple[Sign, ...]] = {
+SIGNS: dict[str, tuple[tuple[Sign, ...], ...]] = {
     "llama-server": (
-        _owned("llama-server"),
-        _has_llama_settings,
-        _has_llama_build,
-        _has_llama_header,
-        _has_gguf_meta,
+        (_owned("llama-server"), _has_gguf_meta),
+        (_has_llama_settings, _has_llama_build),
+        (_has_llama_header,),
     ),
-    "lmstudio": (_owned("lmstudio"), _lists_v1, _lists_v0),
-    "ollama": (_is_ollama_owned, _has_ollama_version),
-    "vllm": (_owned("vllm"), _has_model_length, _has_vllm_counters),
-    "tgi": (_has_tgi_info, _lists_tgi_model),
+    "lmstudio": ((_owned("lmstudio"),), (_lists_v1,), (_lists_v0,)),
+    "ollama": ((_is_ollama_owned,), (_has_ollama_version,)),
+    "vllm": (
+        (_owned("vllm"),),
+        (_has_vllm_counters,),
+        (_has_plain_version,),
+    ),
+    "tgi": ((_has_tgi_info,), (_lists_tgi_model,)),
 }
-"""Provider -> its signs, what it says of itself first."""
+"""Provider -> the signs of it in each place, what it says of itself first.
+
+Signs in one place are one: who has the one has the other.
+"""
 OWNER_DECIDES = frozenset({"ollama", "vllm"})
 """Providers whose routes are emulated so often that the first sign has to hold."""

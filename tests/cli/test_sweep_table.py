@@ -358,3 +358,14 @@ def test_a_narrow_terminal_keeps_what_matters_most(
     header = line_with(text, "quant ")
     assert told in header
     assert dropped not in header
+
+
+@pytest.mark.parametrize(("tasks", "is_explained"), [(12, True), (0, False)])
+def test_who_shares_no_task_with_the_baseline_is_not_called_like_it(
+    shown, tasks, is_explained
+):
+    (session,) = summary_row()["sessions"]
+    pairs = session["per_quant"][0]["pairs"] | {"n": tasks}
+    quants = [q | {"pairs": pairs, "separable": False} for q in session["per_quant"]]
+    text = shown(sessions=[session | {"per_quant": quants}])
+    assert ("~ not to be told from the baseline quant" in text) is is_explained

@@ -53,6 +53,7 @@ def found_by(routes: Routes) -> Found:
         return recognise(ServerOptions(url=server.url))
 
 
+GGUF_META = {"n_params": 7, "n_ctx_train": 4096}
 LLAMA_PROPS = {
     "default_generation_settings": {"n_ctx": 4096},
     "total_slots": 1,
@@ -126,6 +127,30 @@ def test_what_has_no_adapter_is_itself_and_spoken_to_plainly(routes, kind):
             },
             {"llama-server"},
         ),
+        # All that one route says is one sign: who emulates it says all of it.
+        ({"/v1/models": models(("m", "x")), "/props": LLAMA_PROPS}, {"llama-server"}),
+        ({"/v1/models": models(("m", None)), "/props": LLAMA_PROPS}, {"llama-server"}),
+        (
+            {"/v1/models": models(("openai/m", "openai")), "/props": LLAMA_PROPS},
+            {"llama-server", "ollama"},
+        ),
+        (
+            {
+                "/v1/models": models(("m", "x"), meta=GGUF_META),
+                "/props": LLAMA_PROPS,
+            },
+            {"llama-server"},
+        ),
+        # A gateway passes on whole entries of the one server behind it.
+        ({"/v1/models": models(("m", "llamacpp"), meta=GGUF_META)}, {"llama-server"}),
+        ({"/v1/models": models(("m", "vllm"), max_model_len=1)}, {"vllm"}),
+        (
+            {
+                "/v1/models": models(("m", "vllm"), max_model_len=1),
+                "/version": {"version": "0.11.0", "gateway": "x"},
+            },
+            {"vllm"},
+        ),
         ({"/v1/models": models(("m", "somebody")), **OLLAMA_ROUTES}, {"ollama"}),
         ({"/v1/models": models(("m", None)), **OLLAMA_ROUTES}, {"ollama"}),
         # Ollama had no such route before 0.1, and an emulation a version of its own.
@@ -177,7 +202,17 @@ def test_one_sign_is_no_proof(routes, like):
 @pytest.mark.parametrize(
     ("routes", "provider"),
     [
-        ({"/v1/models": models(("m", "x")), "/props": LLAMA_PROPS}, "llama-server"),
+        (
+            {"/v1/models": models(("m", "llamacpp")), "/props": LLAMA_PROPS},
+            "llama-server",
+        ),
+        (
+            {
+                "/v1/models": models(("m", None), meta=GGUF_META),
+                "/props": {"default_generation_settings": {}},
+            },
+            "llama-server",
+        ),
         (
             {
                 "/v1/models": models(("a", "llamacpp"), ("b", "llamacpp")),
