@@ -14,7 +14,7 @@ from tests.places import ROOT
 from tests.report.hostile import MODEL, QUANT, hostile_sweep
 
 REFERENCE = str(ROOT / "warehouse")
-SWEEP = "20261123-170846-quickstart-2aaf52"
+SWEEP = "20261129-145825-quickstart-1d80d4"
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def ask(capsys: pytest.CaptureFixture[str], *args: str) -> str:
 def test_why_says_the_rule_the_losses_and_the_difference(capsys):
     told = ask(capsys, "why", "q3_k_m", SWEEP, "-w", REFERENCE)
     lines = told.splitlines()
-    assert lines[0] == "orket-demo: Q3_K_M is the smallest that is shown to pass."
+    assert lines[0] == "orket-demo: Q3_K_M is the smallest that passes, which is not shown yet."
     assert (
         "  adherence  met         it keeps 99.0 % of F16's adherence; 95 % are asked"
         in lines
@@ -47,7 +47,7 @@ def test_why_says_the_rule_the_losses_and_the_difference(capsys):
         "  F16     0 1 2 3 4 5 6 7",
         "  Q3_K_M  0 1 2 3 4 5 7 7",
         "                      ^ character 13",
-        "  see orket explain b632c905c085",
+        "  see orket explain 4f8025f15030",
     ]
 
 
@@ -108,20 +108,20 @@ def test_hostile_answers_do_nothing_to_a_terminal(attacked, capsys):
 
 
 def test_explain_says_figures_formulas_and_evidence(capsys):
-    told = ask(capsys, "explain", "ec4684c06d7c", "-w", REFERENCE)
+    told = ask(capsys, "explain", "d5ddb8745d54", "-w", REFERENCE)
     lines = told.splitlines()
     assert lines[0] == (
         "orket-demo Q2_K, quickstart/logic-truth-002, matrix, repetition 1: clean, "
         "counts"
     )
     for line in (
-        "  generation rate: 4224.270 tokens/s, tokens inside the decode time / decode "
-        "time = 33 / 7.812 ms",
-        "  all tokens / decode time: 4352.279 tokens/s, 34 / 7.812 ms",
+        "  generation rate: 5094.951 tokens/s, tokens inside the decode time / decode "
+        "time = 33 / 6.477 ms",
+        "  all tokens / decode time: 5249.344 tokens/s, 34 / 6.477 ms",
         "What the server said, read by llamacpp.timings.v1:",
-        '      "predicted_per_second": 4224.270353302611',
+        '      "predicted_per_second": 5094.9513663733205',
         "Check not passed: exact: different text",
-        "  high foreign cpu: -4.9 %, limit 35 %",
+        "  high foreign cpu: 3.8 %, limit 35 %",
     ):
         assert line in lines, line
 

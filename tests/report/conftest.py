@@ -34,5 +34,5 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of the sweep that ships."""
     page = tmp_path_factory.mktemp("reference") / "page.html"
-    write_report(REFERENCE, "20261123-170846", page)
+    write_report(REFERENCE, "20261129-145825", page)
     return page

@@ -16,7 +16,7 @@ if str(ROOT) not in sys.path:
 
 PAGE = ROOT / "docs" / "reference-report.html"
 PICTURE = ROOT / "docs" / "images" / "report.png"
-SWEEP = "20261123-170846"
+SWEEP = "20261129-145825"
 WIDTH, HEIGHT = 1160, 1640
 
 
