@@ -32,7 +32,10 @@ def ask(capsys: pytest.CaptureFixture[str], *args: str) -> str:
 def test_why_says_the_rule_the_losses_and_the_difference(capsys):
     told = ask(capsys, "why", "q3_k_m", SWEEP, "-w", REFERENCE)
     lines = told.splitlines()
-    assert lines[0] == "orket-demo: Q3_K_M is the smallest that passes, which is not shown yet."
+    assert (
+        lines[0]
+        == "orket-demo: Q3_K_M is the smallest that passes, which is not shown yet."
+    )
     assert (
         "  adherence  met         it keeps 99.0 % of F16's adherence; 95 % are asked"
         in lines
