@@ -35,12 +35,14 @@ _SPELLED_SIZES = {"SMALL": "S", "MEDIUM": "M", "LARGE": "L"}
 _SEPARATOR = r"(?: - |[-_. ])?"
 _START, _END = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
 _FILE_ENDING = re.compile(
-    r"(?:-\d{5}-of-\d{5})?(?: ?\(\d{1,3}\))?(?:\.gguf)?$", re.IGNORECASE
+    r"(?:-\d{5}-of-\d{5})?(?: ?\(\d{1,3}\))?"
+    r"(?:\.(?:gguf|llamafile|safetensors|bin))?(?:\.part\d+of\d+|-split-[a-z])?$",
+    re.IGNORECASE,
 )
-"""Parts, a browser's number of a second download, and the file's kind."""
+"""Parts, a browser's number of a second download, the file's kind, pieces of a file."""
 _AT_END = r"(?=[)\]]?(?::latest)?$)"
 _BITS_SAID = re.compile(r" - [\d.]+ bpw\b.*$", re.IGNORECASE)
-_AROUND = "-_.:/@ ([])"
+_JOINTS = "-_.:/@ "
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +126,10 @@ def split_name(name: str) -> tuple[str, str | None]:
     if found is None:
         return plain or name, None
     start, end, tag = found
-    before = re.sub(r"[-_. ]+mostly$", "", plain[:start].rstrip(_AROUND), flags=re.I)
+    before = plain[:start].rstrip(_JOINTS + "([")
+    before = re.sub(r"[-_. ]+mostly$", "", before, flags=re.I)
     rest = before + plain[end:].lstrip(")]")
-    return rest.strip(_AROUND) or plain, tag
+    return rest.strip(_JOINTS) or plain, tag
 
 
 def file_name(path: str) -> str:
