@@ -1,5 +1,6 @@
 -- Grain: stored baseline (append event).
--- Inputs: raw.events, raw.policy_override (as_of), raw.policy_default, raw.sweeps.
+-- Inputs: v1.baseline_prune, raw.events, raw.policy_override (as_of), raw.policy_default,
+-- raw.sweeps.
 -- Rules: events are folded in the order of (recorded_at, event_id), up to as_of if it is
 -- given, else all of them. The last of pin and unpin wins; a prune takes out what it
 -- names until it is undone. The same append twice counts once.
@@ -47,58 +48,42 @@ pins AS (
         ) = 1
 ),
 
-undone AS (
-    SELECT DISTINCT target_event_id AS event_id
-    FROM events
-    WHERE event = 'BASELINE_PRUNE_UNDONE'
-),
-
 prunes AS (
-    SELECT
-        target.event_id AS target_event_id,
-        prune.event_id,
-        prune.recorded_at
-    FROM events AS prune
-    CROSS JOIN unnest(
-        list_concat(
-            coalesce(prune.target_event_ids, []),
-            if(prune.target_event_id IS NULL, [], [prune.target_event_id])
-        )
-    ) AS target (event_id)
-    LEFT JOIN undone
-        ON undone.event_id = prune.event_id
-    WHERE prune.event = 'BASELINE_PRUNE' AND undone.event_id IS NULL
+    SELECT prune.*
+    FROM v1.baseline_prune AS prune
+    CROSS JOIN moments
+    WHERE v1.prune_is_in_force(prune, coalesce(moments.as_of, TIMESTAMP 'infinity'))
     QUALIFY
         row_number() OVER (
-            PARTITION BY target.event_id ORDER BY prune.recorded_at, prune.event_id
+            PARTITION BY prune.target_event_id ORDER BY prune.recorded_at, prune.event_id
         ) = 1
 ),
 
 folded AS (
     SELECT
-    appends.event_id,
-    appends.recorded_at,
-    appends.sweep_id,
-    appends.reason,
-    appends.test_id,
-    appends.model_id,
-    appends.model_digest,
-    appends.quant_tag,
-    appends.task_revision,
-    appends.hardware_fingerprint,
-    appends.fingerprint_version,
-    appends.control_profile,
-    appends.controls,
-    appends.run_quality_status,
-    appends.measured_at,
-    appends.source_run_ids,
-    appends.runs,
-    appends.checks_passed,
-    appends.checks_total,
-    appends.latency_median_ns,
-    appends.latency_mad_ns,
-    appends.memory_bytes,
-    appends.imported_from,
+        appends.event_id,
+        appends.recorded_at,
+        appends.sweep_id,
+        appends.reason,
+        appends.test_id,
+        appends.model_id,
+        appends.model_digest,
+        appends.quant_tag,
+        appends.task_revision,
+        appends.hardware_fingerprint,
+        appends.fingerprint_version,
+        appends.control_profile,
+        appends.controls,
+        appends.run_quality_status,
+        appends.measured_at,
+        appends.source_run_ids,
+        appends.runs,
+        appends.checks_passed,
+        appends.checks_total,
+        appends.latency_median_ns,
+        appends.latency_mad_ns,
+        appends.memory_bytes,
+        appends.imported_from,
         coalesce(pins.event = 'BASELINE_PIN', false) AS pinned,
         if(pins.event = 'BASELINE_PIN', pins.event_id, NULL) AS pin_event_id,
         if(pins.event = 'BASELINE_PIN', pins.recorded_at, NULL) AS pinned_at,
@@ -117,37 +102,7 @@ folded AS (
 )
 
 SELECT
-    event_id,
-    recorded_at,
-    sweep_id,
-    reason,
-    test_id,
-    model_id,
-    model_digest,
-    quant_tag,
-    task_revision,
-    hardware_fingerprint,
-    fingerprint_version,
-    control_profile,
-    controls,
-    run_quality_status,
-    measured_at,
-    source_run_ids,
-    runs,
-    checks_passed,
-    checks_total,
-    latency_median_ns,
-    latency_mad_ns,
-    memory_bytes,
-    imported_from,
-    pinned,
-    pin_event_id,
-    pinned_at,
-    pin_reason,
-    pruned,
-    prune_event_id,
-    pruned_at,
-    age_us,
+    * EXCLUDE (max_age_us),
     coalesce(age_us > max_age_us AND NOT pinned, false) AS stale,
     CASE
         WHEN NOT pruned

@@ -1,35 +1,12 @@
 -- Grain: sweep x model x quant x test x stored baseline of that test.
--- Inputs: v1.manifest, v1.session, v1.task_aggregate, v1.quant, v1.policy,
--- v1.baseline_pin, raw.events.
+-- Inputs: v1.baseline_cell, v1.baseline_pin, v1.baseline_prune, raw.events.
 -- Rules: events are folded up to the sweep's own start (or as_of), so that a later pin or
 -- prune does not change an old summary; a sweep is never its own baseline. Candidates
 -- narrow stage by stage; dropped_by is the first stage that takes one out. A pin of the
 -- same test, model, quant and machine restricts the candidates first. The newest wins.
 
 CREATE VIEW v1.baseline_candidate AS
-WITH cells AS (
-    SELECT
-        tasks.sweep_id,
-        tasks.model_id,
-        tasks.quant_tag,
-        tasks.test_id,
-        tasks.task_revision,
-        manifest.hardware_fingerprint,
-        manifest.fingerprint_version,
-        quant.model_digest,
-        session.control_profile,
-        session.controls,
-        coalesce(what_if.as_of, manifest.started_at) AS folded_at,
-        policy.baseline_max_age_us
-    FROM v1.task_aggregate AS tasks
-    INNER JOIN v1.manifest AS manifest USING (sweep_id)
-    INNER JOIN v1.session AS session USING (sweep_id, model_id)
-    INNER JOIN v1.quant AS quant USING (sweep_id, model_id, quant_tag)
-    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
-    CROSS JOIN raw.policy_override AS what_if
-),
-
-appends AS (
+WITH appends AS (
     SELECT *
     FROM raw.events AS events
     WHERE event = 'BASELINE_APPEND'
@@ -39,34 +16,13 @@ appends AS (
         ) = 1
 ),
 
-prune_targets AS (
-    SELECT
-        target.event_id AS target_event_id,
-        prune.event_id,
-        prune.recorded_at
-    FROM raw.events AS prune
-    CROSS JOIN unnest(
-        list_concat(
-            coalesce(prune.target_event_ids, []),
-            if(prune.target_event_id IS NULL, [], [prune.target_event_id])
-        )
-    ) AS target (event_id)
-    WHERE prune.event = 'BASELINE_PRUNE'
-),
-
 pruned AS (
-    -- A prune counts from its moment on, until the moment it is undone.
     SELECT DISTINCT
-        cells.sweep_id,
+        moments.sweep_id,
         prune.target_event_id
-    FROM (SELECT DISTINCT sweep_id, folded_at FROM cells) AS cells
-    INNER JOIN prune_targets AS prune
-        ON prune.recorded_at <= cells.folded_at
-    LEFT JOIN raw.events AS undo
-        ON undo.event = 'BASELINE_PRUNE_UNDONE'
-        AND undo.target_event_id = prune.event_id
-        AND undo.recorded_at <= cells.folded_at
-    WHERE undo.event_id IS NULL
+    FROM (SELECT DISTINCT sweep_id, folded_at FROM v1.baseline_cell) AS moments
+    INNER JOIN v1.baseline_prune AS prune
+        ON v1.prune_is_in_force(prune, moments.folded_at)
 ),
 
 staged AS (
@@ -89,7 +45,7 @@ staged AS (
         v1.same_controls(cells, record) AS same_controls,
         v1.baseline_differing(cells, record) AS differing,
         v1.baseline_stage(cells, record, ruling.target_event_id) AS stage
-    FROM cells
+    FROM v1.baseline_cell AS cells
     LEFT JOIN v1.baseline_pin AS ruling USING (sweep_id, model_id, quant_tag, test_id)
     INNER JOIN appends AS record
         ON record.test_id = cells.test_id

@@ -1,35 +1,12 @@
 -- Grain: sweep x model x quant x test that a stored baseline could stand for.
--- Inputs: v1.manifest, v1.session, v1.task_aggregate, v1.quant, v1.policy,
--- v1.baseline_pin, raw.events.
+-- Inputs: v1.baseline_cell, v1.baseline_pin, v1.baseline_prune, raw.events.
 -- Rules: the candidate of v1.baseline_candidate whose nearness is 1, found without
 -- pairing each cell with every append. Of appends that are alike in all that matching
 -- reads, the newest is the nearest: one is enough for them all. An append that is set
 -- apart (by a prune, by a pin, or because its own sweep may read it) stands for itself.
 
 CREATE VIEW v1.baseline_nearest AS
-WITH cells AS (
-    SELECT
-        tasks.sweep_id,
-        tasks.model_id,
-        tasks.quant_tag,
-        tasks.test_id,
-        tasks.task_revision,
-        manifest.hardware_fingerprint,
-        manifest.fingerprint_version,
-        quant.model_digest,
-        session.control_profile,
-        session.controls,
-        coalesce(what_if.as_of, manifest.started_at) AS folded_at,
-        policy.baseline_max_age_us
-    FROM v1.task_aggregate AS tasks
-    INNER JOIN v1.manifest AS manifest USING (sweep_id)
-    INNER JOIN v1.session AS session USING (sweep_id, model_id)
-    INNER JOIN v1.quant AS quant USING (sweep_id, model_id, quant_tag)
-    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
-    CROSS JOIN raw.policy_override AS what_if
-),
-
-once AS (
+WITH once AS (
     -- Hashing every row would cost more than all that follows; few stand twice.
     SELECT event_id
     FROM raw.events
@@ -42,7 +19,7 @@ appends AS (
     SELECT events.*
     FROM raw.events AS events
     SEMI JOIN once USING (event_id)
-    SEMI JOIN cells USING (test_id)
+    SEMI JOIN v1.baseline_cell USING (test_id)
     WHERE events.event = 'BASELINE_APPEND'
     UNION ALL
     SELECT events.*
@@ -60,42 +37,21 @@ moments AS (
         sweep_id,
         test_id,
         folded_at
-    FROM cells
-),
-
-prune_targets AS (
-    SELECT
-        target.event_id AS target_event_id,
-        prune.event_id,
-        prune.recorded_at
-    FROM raw.events AS prune
-    CROSS JOIN unnest(
-        list_concat(
-            coalesce(prune.target_event_ids, []),
-            if(prune.target_event_id IS NULL, [], [prune.target_event_id])
-        )
-    ) AS target (event_id)
-    WHERE prune.event = 'BASELINE_PRUNE'
+    FROM v1.baseline_cell
 ),
 
 pruned AS (
-    -- A prune counts from its moment on, until the moment it is undone.
     SELECT DISTINCT
-        cells.sweep_id,
+        moments.sweep_id,
         prune.target_event_id
-    FROM (SELECT DISTINCT sweep_id, folded_at FROM cells) AS cells
-    INNER JOIN prune_targets AS prune
-        ON prune.recorded_at <= cells.folded_at
-    LEFT JOIN raw.events AS undo
-        ON undo.event = 'BASELINE_PRUNE_UNDONE'
-        AND undo.target_event_id = prune.event_id
-        AND undo.recorded_at <= cells.folded_at
-    WHERE undo.event_id IS NULL
+    FROM (SELECT DISTINCT sweep_id, folded_at FROM v1.baseline_cell) AS moments
+    INNER JOIN v1.baseline_prune AS prune
+        ON v1.prune_is_in_force(prune, moments.folded_at)
 ),
 
 set_apart AS (
     SELECT target_event_id AS event_id
-    FROM prune_targets
+    FROM v1.baseline_prune
     UNION
     SELECT target_event_id
     FROM raw.events
@@ -206,7 +162,7 @@ staged AS (
         v1.same_controls(cells, record) AS same_controls,
         v1.baseline_differing(cells, record) AS differing,
         v1.baseline_stage(cells, record, ruling.target_event_id) AS stage
-    FROM cells
+    FROM v1.baseline_cell AS cells
     LEFT JOIN v1.baseline_pin AS ruling USING (sweep_id, model_id, quant_tag, test_id)
     INNER JOIN in_reach AS record
         ON record.for_sweep_id = cells.sweep_id

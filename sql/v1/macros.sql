@@ -269,6 +269,10 @@ CREATE MACRO v1.same_controls(cell, record) AS
 CREATE MACRO v1.baseline_age_us(cell, record) AS
     epoch_us(cell.folded_at) - epoch_us(record.measured_at);
 
+-- A prune at a moment: made by then, and not undone by then.
+CREATE MACRO v1.prune_is_in_force(prune, moment) AS
+    prune.recorded_at <= moment AND NOT coalesce(prune.undone_at <= moment, false);
+
 -- The stage that takes it out, in their order; 9 = none does. A pin may set one apart.
 CREATE MACRO v1.baseline_stage(cell, record, pin_event_id) AS
     CASE
