@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -133,7 +134,7 @@ INLINE = [
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped warehouse with the first sweep of a reader, and files of theirs."""
     folder = tmp_path_factory.mktemp("base")
     warehouse = folder / "warehouse"
@@ -149,7 +150,7 @@ def base(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def places(base, tmp_path_factory) -> dict[str, Path]:
+def places(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Page -> the folder of its reader: each begins with the same."""
     pages = {command.page for command in (*RUN, *INLINE)}
     pages |= {block.page for block in blocks("python", "toml")}
@@ -161,7 +162,7 @@ def places(base, tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def ollama() -> str:
+def ollama() -> Iterator[str]:
     models = tuple(
         MockModel(f"llama3.1:8b-instruct-{tag}", quant)
         for tag, quant in (("q8_0", "Q8_0"), ("q4_K_M", "Q4_K_M"))
