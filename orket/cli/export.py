@@ -1,7 +1,8 @@
-"""`orket export`: `sweep_summary.json`, as recorded or judged again."""
+"""`orket export`: a sweep as `sweep_summary.json`, or all views as a DuckDB file."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,18 +18,74 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("sweep", default="latest")
+@click.argument("sweeps", nargs=-1, metavar="[SWEEP]...")
 @output_option
+@click.option(
+    "--duckdb",
+    "database",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write all views as tables into a new DuckDB file instead.",
+)
+@click.option("--force", is_flag=True, help="Let --duckdb replace an earlier file.")
 @store_option
 @scope_options
-def export(sweep: str, output: str | None, store: Warehouse, rejudge: Rejudge) -> None:
+def export(
+    sweeps: tuple[str, ...],
+    output: str | None,
+    database: Path | None,
+    force: bool,
+    store: Warehouse,
+    rejudge: Rejudge,
+) -> None:
     """Write sweep_summary.json; thresholds given here judge again without a re-run.
 
     SWEEP is an id, the start of one, or `latest`. Without -o it is written to stdout.
     With --bucket or --family it is the answer for these tasks alone (`scope`), and
     takes the place of no other.
     The same rows give the same bytes.
+
+    With --duckdb all views are written over the sweeps that are named, or over all:
+    tables v1.NAME with their comments, and v1h.NAME in units that people read.
     """
+    if database is not None:
+        _export_duckdb(store, sweeps, database, output, force, rejudge)
+        return
+    if force:
+        raise UsageError("--force is for --duckdb", "-o replaces a summary in any case")
+    if len(sweeps) > 1:
+        raise UsageError(
+            "a summary is of one sweep", "export several at once with --duckdb FILE"
+        )
+    _export_summary(store, sweeps[0] if sweeps else "latest", output, rejudge)
+
+
+def _export_duckdb(
+    store: Warehouse,
+    sweeps: Sequence[str],
+    database: Path,
+    output: str | None,
+    force: bool,
+    rejudge: Rejudge,
+) -> None:
+    from orket.warehouse.export import export_duckdb
+
+    if output is not None:
+        raise UsageError("--duckdb names a file itself", "leave -o away")
+    chosen = list(dict.fromkeys(map(store.resolve, sweeps))) or store.sweep_ids()
+    if not chosen:
+        raise UsageError(
+            f"there is no sweep in {store.path}", "name a warehouse with -w"
+        )
+    overrides = rejudge.policy_overrides()
+    export_duckdb(store, database, chosen, overrides, replace=force)
+    count = "1 sweep" if len(chosen) == 1 else f"{len(chosen)} sweeps"
+    messages.note(f"wrote the views over {count} to {database}")
+
+
+def _export_summary(
+    store: Warehouse, sweep: str, output: str | None, rejudge: Rejudge
+) -> None:
     from orket.exports.load import load_summary_row, write_file
     from orket.exports.summary import render_summary
 

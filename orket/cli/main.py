@@ -56,6 +56,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "kpi": ("orket.cli.kpi:kpi", "Show stability KPIs; check them against SLOs."),
         "gate": ("orket.cli.gate:gate", "May a quant go on being used? For CI."),
         "sql": ("orket.cli.sql:sql", "Query the views, read-only."),
+        "views": ("orket.cli.views:views", "List the views; write them as SQL."),
     },
     "Keep": {
         "baseline": ("orket.cli.baseline:baseline", "Govern stored baselines."),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orket.records import DATASETS
-from orket.warehouse.view_files import VIEW_VERSION, view_files
+from orket.warehouse.view_files import HUMAN_SCHEMA, VIEW_VERSION, view_files
 
 Node = Mapping[str, Any]
 
@@ -36,6 +36,8 @@ class Asked:
     datasets: frozenset[str]
     sweeps: frozenset[str] | None
     """Rows of these sweeps are enough; None is all of them."""
+    human: frozenset[str] = frozenset()
+    """Views of which the form in people's units is asked for."""
     all_views: bool = False
     """It looks at the catalogue, where everything shows."""
 
@@ -52,17 +54,25 @@ class Asked:
             self.views | other.views,
             self.datasets | other.datasets,
             sweeps,
+            self.human | other.human,
             self.all_views or other.all_views,
         )
 
 
-EVERYTHING = Asked(frozenset(view_files()), frozenset(DATASETS), None, all_views=True)
+EVERYTHING = Asked(
+    frozenset(view_files()),
+    frozenset(DATASETS),
+    None,
+    frozenset(view_files()),
+    all_views=True,
+)
 
 
 def read_asked(tree: Node) -> Asked:
     """What a statement serialized by `json_serialize_sql` asks for."""
     views: set[str] = set()
     datasets: set[str] = set()
+    human: set[str] = set()
     for node in _nodes(tree):
         kind = node.get("type")
         if kind == "SHOW_REF" and node.get("table_name"):
@@ -81,8 +91,11 @@ def read_asked(tree: Node) -> Asked:
                 return EVERYTHING
         elif schema in ("", "main", "staged", VIEW_VERSION) and table in view_files():
             views.add(table)
+        elif schema == HUMAN_SCHEMA and table in view_files():
+            views.add(table)
+            human.add(table)
     sweeps = None if views & _OVER_ALL_SWEEPS else _sweeps_of(tree)
-    return Asked(frozenset(views), frozenset(datasets), sweeps)
+    return Asked(frozenset(views), frozenset(datasets), sweeps, frozenset(human))
 
 
 def _sweeps_of(tree: Node) -> frozenset[str] | None:

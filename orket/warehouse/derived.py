@@ -30,6 +30,7 @@ _SOURCES = (
     "records.py",
     "warehouse/evidence_tables.py",
     "warehouse/raw.py",
+    "warehouse/view_files.py",
     "warehouse/views.py",
 )
 """The modules that have a say in what the views give."""

@@ -47,6 +47,11 @@ _MOST_PAIRS = (
     "USING (sweep_id)"
 )
 
+NUMBERS: Mapping[str, int] = MappingProxyType(
+    {_MOST_TASKS: evidence.MOST_TASKS, _MOST_PAIRS: 0}
+)
+"""Question for how many there are -> how many a table is made for in any case."""
+
 
 def _fill_retention(connection: Connection) -> None:
     most = max(evidence.MOST_TASKS, _number(connection, _MOST_TASKS))
@@ -153,7 +158,7 @@ def _fill_spreads(connection: Connection) -> None:
     _insert(connection, "spread", rows)
 
 
-_COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "retention": (
             "adherence_threshold_ppm",
@@ -220,7 +225,7 @@ FILLERS_READ: Mapping[str, frozenset[str]] = MappingProxyType(
 
 def create_tables(connection: Connection) -> None:
     """Create the raw tables of evidence, still empty."""
-    for table, columns in _COLUMNS.items():
+    for table, columns in COLUMNS.items():
         declared = ", ".join(f"{column} BIGINT" for column in columns)
         connection.execute(f"CREATE TABLE raw.{table} ({declared})")
 
@@ -244,7 +249,7 @@ def _insert(
     connection: Connection, table: str, rows: Sequence[tuple[int | None, ...]]
 ) -> None:
     """Many rows as one statement: one by one takes a millisecond each."""
-    columns = _COLUMNS[table]
+    columns = COLUMNS[table]
     if rows:
         lists = [list(column) for column in zip(*rows, strict=True)]
         marks = ", ".join(f"unnest(CAST(? AS BIGINT[])) AS {name}" for name in columns)

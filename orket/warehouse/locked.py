@@ -19,7 +19,7 @@ from orket.warehouse.damage import Damage, first_line
 from orket.warehouse.event_index import Events
 from orket.warehouse.parts import ListedParts
 from orket.warehouse.session import Session
-from orket.warehouse.view_comments import comment_views
+from orket.warehouse.view_comments import comment_human, comment_views
 from orket.warehouse.view_files import VIEW_VERSION
 from orket.warehouse.views import Views
 
@@ -91,13 +91,16 @@ class LockedSession(Session):
         self.close()
         wanted = asked if had is None else had.together(asked)
         self._restrict(wanted.sweeps)
-        self._guarded(lambda views: self._lock(views, wanted), wanted.views)
+        self._guarded(
+            lambda views: self._lock(views, wanted), wanted.views, human=wanted.human
+        )
         self._staged_for = wanted
 
     def _lock(self, views: Views, asked: Asked) -> None:
         connection = views.connection
         if asked.all_views:
             comment_views(connection)
+            comment_human(connection)
         for dataset in DATASETS:
             # The raw views still point at files: an unlocked way to the disk.
             if dataset not in asked.datasets:

@@ -44,26 +44,36 @@ def bind_dataset(
     whose rows are `kept` is not opened.
     """
     columns = duckdb_columns(DATASETS[dataset])
-    shown = "*" if with_part else "* EXCLUDE (part)"
     if not parts:
-        connection.execute(
-            f"CREATE VIEW raw.{dataset} AS SELECT {shown} FROM ({_no_rows(columns)})"
-        )
+        connection.execute(dataset_view(dataset, None, with_part=with_part))
         return
     source = _rows_of(connection, columns, parts, kept)
     if dataset == "events":
         # Small, and read by many views: once from the disk is enough.
         connection.execute(f"CREATE TABLE raw.kept_events AS {source}")
         source = "FROM raw.kept_events"
+    connection.execute(dataset_view(dataset, source, with_part=with_part))
+
+
+def dataset_view(
+    dataset: str, source: str | None, *, with_part: bool = False, where: str = "true"
+) -> str:
+    """The statement that makes `raw.<dataset>` of rows of `source`; None is none."""
+    shown = "*" if with_part else "* EXCLUDE (part)"
+    if source is None:
+        source = _no_rows(duckdb_columns(DATASETS[dataset]))
+        return (
+            f"CREATE VIEW raw.{dataset} AS SELECT {shown} FROM ({source}) WHERE {where}"
+        )
     identity = IDENTITIES[dataset]
     lacking = " ".join(
         f"WHEN {column} IS NULL THEN error('rows without {column} in ' || part)"
         for column in required_columns(DATASETS[dataset])
     )
-    connection.execute(
+    return (
         f"CREATE VIEW raw.{dataset} AS "
         f"SELECT {shown} REPLACE (CASE {lacking} ELSE {identity} END AS {identity}) "
-        f"FROM ({source})"
+        f"FROM ({source}) WHERE {where}"
     )
 
 
@@ -92,17 +102,8 @@ def _rows_of(
     loose = [part for part in parts if kept is None or part.name not in kept.parts]
     if loose:
         names = ", ".join(literal(str(part)) for part in loose)
-        source = (
-            f"read_parquet([{names}], union_by_name = true, "
-            "hive_partitioning = false, filename = 'part')"
-        )
-        described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
-        present = {row[0] for row in described}
-        chosen = ", ".join(
-            f'CAST({_column_or_null(name, present)} AS {kind}) AS "{name}"'
-            for name, kind in columns.items()
-        )
-        sources.append(f"SELECT {chosen}, part FROM {source}")
+        source, _ = parquet_rows(connection, columns, f"[{names}]")
+        sources.append(source)
     if kept is not None and len(loose) < len(parts):
         bound = ", ".join(literal(part.name) for part in parts)
         chosen = ", ".join(f'"{name}"' for name in columns)
@@ -111,6 +112,27 @@ def _rows_of(
             f"WHERE part IN ({bound})"
         )
     return " UNION ALL ".join(sources)
+
+
+def parquet_rows(
+    connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str], files: str
+) -> tuple[str, list[str]]:
+    """A query over the rows of Parquet files, and the columns that none of them has.
+
+    `files` is SQL: a list of names, or a pattern.
+    """
+    source = (
+        f"read_parquet({files}, union_by_name = true, "
+        "hive_partitioning = false, filename = 'part')"
+    )
+    described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+    present = {row[0] for row in described}
+    chosen = ", ".join(
+        f'CAST({_column_or_null(name, present)} AS {kind}) AS "{name}"'
+        for name, kind in columns.items()
+    )
+    lacking = [name for name in columns if name not in present]
+    return f"SELECT {chosen}, part FROM {source}", lacking
 
 
 def bind_policy(

@@ -21,11 +21,14 @@ from orket.warehouse.damage import (
 from orket.warehouse.event_index import Events
 from orket.warehouse.parts import ListedParts, partition_sweep
 from orket.warehouse.settings import MEMORY_VARIABLE, memory_mib
-from orket.warehouse.view_comments import comment_views
+from orket.warehouse.view_comments import comment_human, comment_views
 from orket.warehouse.view_files import (
+    HUMAN_SCHEMA,
     VIEW_VERSION,
     datasets_named,
+    human_views_named,
     view_files,
+    views_below,
     views_named,
 )
 from orket.warehouse.views import Views
@@ -71,6 +74,7 @@ class Session:
         self._left_out = left_out
         self._wanted: set[str] = set()
         self._wanted_raw: set[str] = set()
+        self._wanted_human: set[str] = set()
         self._views: Views | None = None
         self._open()
 
@@ -108,7 +112,7 @@ class Session:
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
-        return self._guarded(read, views_named(query), datasets_named(query))
+        return self._ask(read, query)
 
     def frame(self, query: str, parameters: Sequence[object] = ()) -> pl.DataFrame:
         """The rows of a query as a Polars frame."""
@@ -118,18 +122,20 @@ class Session:
             relation = views.connection.sql(query, params=list(parameters))
             return relation.to_arrow_table()
 
-        frame = pl.from_arrow(
-            self._guarded(read, views_named(query), datasets_named(query))
-        )
+        frame = pl.from_arrow(self._ask(read, query))
         assert isinstance(frame, pl.DataFrame)
         return frame
 
     def view(self, name: str) -> pl.DataFrame:
-        """One view of version 1 as a Polars frame, in the view's own row order."""
+        """One view of version 1 as a Polars frame, in the view's own row order.
+
+        `v1h.<view>` is the same in units that people read.
+        """
         known = self.view_names()
-        if name not in known:
+        schema, _, view = name.rpartition(".")
+        if view not in known or schema not in ("", VIEW_VERSION, HUMAN_SCHEMA):
             raise UsageError(f"no view {name!r}", f"there are: {', '.join(known)}")
-        return self.frame(f"SELECT * FROM {VIEW_VERSION}.{name}")
+        return self.frame(f"SELECT * FROM {schema or VIEW_VERSION}.{view}")
 
     def view_names(self) -> list[str]:
         """The views, in dependency order."""
@@ -139,20 +145,45 @@ class Session:
         """Compute these views and all they stand on, and open these datasets."""
         self._guarded(lambda views: None, names, datasets)
 
-    def comment(self) -> None:
-        """Compute all views and apply their comments."""
-        self._guarded(lambda views: comment_views(views.connection), view_files())
+    def comment(self, names: Collection[str] | None = None) -> None:
+        """Compute all views, or these and those below them, with their comments."""
+        views = set(view_files()) if names is None else views_below(names)
+        self._guarded(lambda found: comment_views(found.connection, views), views)
+
+    def show_human(self, names: Collection[str] | None = None) -> None:
+        """Create all views, or these, in people's units too, with their comments."""
+        self.comment(names)
+        human = set(view_files()) if names is None else set(names)
+        self._guarded(lambda views: comment_human(views.connection, human), human=human)
+
+    def look(
+        self,
+        act: Callable[[duckdb.DuckDBPyConnection], _Result],
+        names: Iterable[str] = (),
+        datasets: Iterable[str] = (),
+    ) -> _Result:
+        """What `act` finds in DuckDB itself, once these views and rows are there."""
+        return self._guarded(lambda views: act(views.connection), names, datasets)
 
     def notes(self) -> list[ColumnNote]:
         """Every column of every view with its comment, in order."""
         self.comment()
+        rows = self._described(VIEW_VERSION)
+        order = {name: place for place, name in enumerate(self.view_names())}
+        return sorted(rows, key=lambda note: order[note.view])
+
+    def columns_of(self, view: str, *, human: bool = False) -> list[ColumnNote]:
+        """The columns of one view, or of its form in people's units."""
+        (self.show_human if human else self.comment)([view])
+        schema = HUMAN_SCHEMA if human else VIEW_VERSION
+        return [note for note in self._described(schema) if note.view == view]
+
+    def _described(self, schema: str) -> list[ColumnNote]:
         rows = self.rows(
             "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() "
             "WHERE schema_name = ? ORDER BY table_name, column_index",
-            [VIEW_VERSION],
+            [schema],
         )
-        order = {name: place for place, name in enumerate(self.view_names())}
-        rows.sort(key=lambda row: order[row["table_name"]])
         return [
             ColumnNote(
                 row["table_name"],
@@ -163,11 +194,21 @@ class Session:
             for row in rows
         ]
 
+    def _ask(self, act: Callable[[Views], _Result], query: str) -> _Result:
+        """What `act` gives, with all there that the query names."""
+        return self._guarded(
+            act,
+            views_named(query),
+            datasets_named(query),
+            human_views_named(query),
+        )
+
     def _guarded(
         self,
         act: Callable[[Views], _Result],
         names: Iterable[str] = (),
         datasets: Iterable[str] = (),
+        human: Iterable[str] = (),
     ) -> _Result:
         """What `act` gives, once these views are computed over all that can be read.
 
@@ -175,6 +216,7 @@ class Session:
         """
         self._wanted.update(names)
         self._wanted_raw.update(datasets)
+        self._wanted_human.update(human)
         while True:
             try:
                 if self._views is None:
@@ -187,6 +229,7 @@ class Session:
                     )
                 self._views.bind(self._wanted_raw)
                 self._views.stage(self._wanted)
+                self._views.show_human(self._wanted_human)
                 return act(self._views)
             except duckdb.InterruptException:
                 raise

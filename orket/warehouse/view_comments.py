@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import duckdb
 
 from orket.policy import POLICY_KEYS
 from orket.warehouse.connection import literal
+from orket.warehouse.human_units import human_comments
 from orket.warehouse.view_files import (
     VIEW_VERSION,
     split_comments,
@@ -14,16 +17,25 @@ from orket.warehouse.view_files import (
 )
 
 
-def comment_views(connection: duckdb.DuckDBPyConnection) -> None:
+def comment_views(
+    connection: duckdb.DuckDBPyConnection, names: Collection[str] | None = None
+) -> None:
     """Apply every view's own comments, and pass them on where a column is passed on.
+
+    `names` limits it to views that are there, with all that they are made from.
 
     A column without a comment of its own means what the column of that name means in
     the nearest view that its view is made from.
     """
-    files = view_files()
+    files = {
+        name: path
+        for name, path in view_files().items()
+        if names is None or name in names
+    }
     for path in files.values():
         connection.execute(split_comments(path)[1])
-    _comment_thresholds(connection)
+    if "policy" in files:
+        _comment_thresholds(connection)
     meanings = _own_comments(connection)
     for place, (view, path) in enumerate(files.items()):
         made_from = views_under(path)
@@ -40,6 +52,15 @@ def comment_views(connection: duckdb.DuckDBPyConnection) -> None:
             if comment is None and passed_on:
                 meanings[view][column] = passed_on
                 _comment(connection, view, column, passed_on)
+
+
+def comment_human(
+    connection: duckdb.DuckDBPyConnection, names: Collection[str] | None = None
+) -> None:
+    """The same of the views in people's units, once those of version 1 have theirs."""
+    views = view_files() if names is None else names
+    for statement in human_comments(connection, views):
+        connection.execute(statement)
 
 
 def _comment_thresholds(connection: duckdb.DuckDBPyConnection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from orket.records import DATASETS
 from orket.resources import shipped
 
 VIEW_VERSION = "v1"
+HUMAN_SCHEMA = f"{VIEW_VERSION}h"
+"""The same views in units that people read."""
 _RAW = re.compile(r"""\braw"?\s*\.\s*"?(\w+)""", re.IGNORECASE)
 _VIEW_FILE = re.compile(r"^\d+_(?P<name>\w+)\.sql$")
 
@@ -40,6 +43,24 @@ def split_comments(path: Path) -> tuple[str, str]:
     code, mark, comments = path.read_text(encoding="utf-8").partition("COMMENT ON VIEW")
     lines = [line for line in code.splitlines() if not line.lstrip().startswith("--")]
     return "\n".join(lines), mark + comments
+
+
+def as_table(name: str) -> tuple[str, str]:
+    """The two statements that compute a view once: its rows, and it over them."""
+    view = f"{VIEW_VERSION}.{name}"
+    code, _ = split_comments(view_files()[name])
+    made = code.replace(f"CREATE VIEW {view} AS", f"CREATE TABLE staged.{name} AS", 1)
+    shown = f"CREATE VIEW {view} AS SELECT * FROM staged.{name}"
+    return made.strip().removesuffix(";"), shown
+
+
+def views_below(names: Iterable[str]) -> set[str]:
+    """These views and all that they are made from."""
+    needed = set(names)
+    for name in reversed(view_files()):
+        if name in needed:
+            needed |= views_under(view_files()[name])
+    return needed
 
 
 @cache
@@ -76,6 +97,12 @@ def views_over(dataset: str) -> frozenset[str]:
 def views_named(text: str) -> set[str]:
     """The views of version 1 that a text refers to."""
     named = re.findall(rf'\b{VIEW_VERSION}"?\s*\.\s*"?(\w+)', text, re.IGNORECASE)
+    return {name.lower() for name in named} & set(view_files())
+
+
+def human_views_named(text: str) -> set[str]:
+    """The views that a text refers to in people's units."""
+    named = re.findall(rf'\b{HUMAN_SCHEMA}"?\s*\.\s*"?(\w+)', text, re.IGNORECASE)
     return {name.lower() for name in named} & set(view_files())
 
 

@@ -17,4 +17,4 @@ COMMENT ON VIEW v1.spread_table IS 'What a variation can tell. One row per level
 COMMENT ON COLUMN v1.spread_table.evidence_level_ppm IS 'Chance of error, ppm';
 COMMENT ON COLUMN v1.spread_table.degrees IS 'Degrees of freedom';
 COMMENT ON COLUMN v1.spread_table.t_milli IS 'Standard errors that a difference must exceed, 1/1000';
-COMMENT ON COLUMN v1.spread_table.upper_milli IS 'Observed deviation x this / 1000 bounds the true one, 95 times in 100';
+COMMENT ON COLUMN v1.spread_table.upper_milli IS 'By how much an observed deviation is multiplied to bound the true one, 95 times in 100, 1/1000';

@@ -12,6 +12,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from tools.docs.cli_reference import cli_reference  # noqa: E402
+from tools.docs.human_units_table import human_units  # noqa: E402
 from tools.docs.pages import fill_block  # noqa: E402
 from tools.docs.reasons import reasons  # noqa: E402
 from tools.docs.sensors_table import sensors_table  # noqa: E402
@@ -34,6 +35,7 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/runbook.md", "reasons"): reasons,
     ("docs/summary.md", "fields"): summary_fields,
     ("docs/telemetry.md", "columns"): telemetry_columns,
+    ("docs/views.md", "units"): human_units,
     ("docs/views.md", "views"): view_columns,
 }
 """(Page, block) -> what stands in the block."""
