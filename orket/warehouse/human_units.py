@@ -124,7 +124,7 @@ def human_name(column: str) -> str:
 
 def human_view(connection: duckdb.DuckDBPyConnection, view: str) -> str:
     """The statement that makes `v1h.<view>`; the view of version 1 is there."""
-    relation = connection.table(f"{VIEW_VERSION}.{view}")
+    relation = connection.sql(f"SELECT * FROM {VIEW_VERSION}.{view}")
     chosen = []
     for column, kind in zip(relation.columns, relation.types, strict=True):
         name, value = _shown(_quoted(column), column, kind, 0)

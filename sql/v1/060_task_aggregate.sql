@@ -151,10 +151,12 @@ SELECT
         AS mean_completion_tokens_milli,
     outlier_runs,
     straggler_runs,
-    max(ok_runs) OVER task = 0 AND sum(failed_runs) OVER task > 0 AS failed_everywhere,
+    -- No named window here: DuckDB 1.5 knows one of the whole text that it is given.
+    max(ok_runs) OVER (PARTITION BY sweep_id, model_id, test_id) = 0
+    AND sum(failed_runs) OVER (PARTITION BY sweep_id, model_id, test_id) > 0
+        AS failed_everywhere,
     valid_runs >= min_valid_runs AS is_covered
-FROM sums
-WINDOW task AS (PARTITION BY sweep_id, model_id, test_id);
+FROM sums;
 
 COMMENT ON VIEW v1.task_aggregate IS 'One task under one quant, over valid runs. One row per sweep, model, quant and task.';
 COMMENT ON COLUMN v1.task_aggregate.first_order_index IS 'Its first place in the order of execution';
