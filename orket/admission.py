@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from orket import policy
 from orket.limits import EARLIEST, LATEST, MAX_FOLDER_BYTES
 from orket.records import (
     EventRow,
@@ -78,7 +79,7 @@ def find_fault(row: Record) -> tuple[str, str] | None:
 
 
 def _find_fault_of_sweep(row: SweepRow) -> tuple[str, str] | None:
-    """Two entries of one name: whatever is told of the one would count for both."""
+    """Two entries of one name, of which one would count for both; a false policy."""
     names: dict[str, list[str]] = {
         "models": [model.model_id for model in row.models],
         "quants": [f"{quant.model_id} {quant.quant_tag}" for quant in row.quants],
@@ -88,6 +89,9 @@ def _find_fault_of_sweep(row: SweepRow) -> tuple[str, str] | None:
     for field, listed in names.items():
         if twice := [name for name, number in Counter(listed).items() if number > 1]:
             return field, f"{twice[0]!r:.80} stands twice"
+    for place, model in enumerate(row.models):
+        if fault := policy.find_fault(model.policy):
+            return f"models[{place}].policy.{fault[0]}", fault[1]
     return None
 
 

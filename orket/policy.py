@@ -868,6 +868,19 @@ def policy_value(key: str, value: object) -> int | str | bool:
     return int(scaled)
 
 
+def find_fault(policy: Policy) -> tuple[str, str] | None:
+    """Column and reason of a threshold that no preset could have set."""
+    for entry in POLICY_KEYS.values():
+        value = getattr(policy, entry.field)
+        if entry.words and value not in entry.words:
+            return entry.field, f"not one of {', '.join(entry.words)}"
+        if entry.is_positive and value == 0:
+            return entry.field, "0 lets nothing pass"
+        if entry.is_share and entry.unit.scale and value > entry.unit.scale:
+            return entry.field, "more than the whole"
+    return None
+
+
 def _say_ratio(value: Decimal) -> str:
     if value > 100:
         return "write a number from 0 to 1"

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import msgspec
 
 from orket.admission import IDENTITIES
 from orket.errors import UsageError
-from orket.policy import SHOWN_GROUPS, Policy, shown_thresholds
+from orket.policy import SHOWN_GROUPS, Policy, find_fault, shown_thresholds
 from orket.records import DATASETS
 from orket.warehouse.connection import literal
 from orket.warehouse.derived import KeptRows
@@ -145,6 +146,7 @@ def bind_policy(
         raise UsageError(
             f"no policy value {unknown[0]!r}", f"there are: {', '.join(kinds)}"
         )
+    _require_possible({name: overrides.get(name) for name in kinds})
     defaults = Policy()
     for table, values in (
         ("policy_override", overrides),
@@ -158,6 +160,21 @@ def bind_policy(
         connection.execute(
             f"CREATE TABLE raw.{table} AS "
             f"SELECT {columns}, CAST({as_of} AS TIMESTAMP) AS as_of"
+        )
+
+
+def _require_possible(asked: Mapping[str, object]) -> None:
+    given = {name: value for name, value in asked.items() if value is not None}
+    try:
+        fault = find_fault(msgspec.convert(given, Policy))
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"not a policy: {error}", "values are as in v1.policy"
+        ) from None
+    if fault is not None:
+        raise UsageError(
+            f"{fault[0]} cannot be {given[fault[0]]!r}: {fault[1]}",
+            "values are as in v1.policy",
         )
 
 

@@ -345,6 +345,27 @@ def test_a_manifest_with_two_entries_of_one_name_is_rejected(tmp_path, listed):
     assert "stands twice" in reject["reason"]
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("evidence_level_ppm", 0),
+        ("evidence_level_ppm", 1_000_001),
+        ("adherence_threshold_ppm", 1_000_001),
+        ("latency_ceiling_ns", 0),
+        ("include_polluted", "sometimes"),
+        ("utility_formula", "x"),
+        ("evidence_rule", ""),
+    ],
+)
+def test_a_manifest_with_a_policy_that_cannot_be_is_rejected(tmp_path, field, value):
+    manifest = msgspec.to_builtins(make_manifest(RUNS))
+    manifest["models"][0]["policy"][field] = value
+    report, _ = ingest_lines(tmp_path, msgspec.json.encode(manifest), *LINES)
+    assert (report.accepted.get("sweeps", 0), report.rejected) == (0, 1)
+    (reject,) = rejects(report)
+    assert field in reject["field"]
+
+
 def test_a_header_line_fixes_the_dataset(tmp_path):
     event = to_json(finished("sweep-a"))
     report, _ = ingest_lines(tmp_path, b'{"dataset": "runs"}', LINES[0], event)

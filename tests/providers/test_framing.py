@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from orket.providers.http.framing import (
     LineSplitter,
     LineTooLong,
     NdjsonFraming,
+    RepeatedKey,
     SseFraming,
     read_json,
 )
@@ -94,6 +97,22 @@ def test_ndjson_passes_over_empty_lines():
 def test_broken_json_is_a_value_error(text):
     with pytest.raises(ValueError):
         read_json(text)
+
+
+def test_a_key_twice_among_very_many_is_found_at_once():
+    keys = ", ".join(f'"k{n}": 0' for n in range(200_000))
+    begun = time.perf_counter()
+    with pytest.raises(RepeatedKey, match="'k199999' stands twice"):
+        read_json(f'{{{keys}, "k199999": 1}}')
+    # To count each key among all of them would take hours.
+    assert time.perf_counter() - begun < 20
+
+
+def test_empty_lines_of_data_are_not_collected_without_end():
+    framing = SseFraming(limit_bytes=15)
+    with pytest.raises(LineTooLong):
+        for _ in range(20):
+            framing.line(b"data:", 0)
 
 
 def test_numbers_beyond_all_bounds_do_not_stop_the_reader():

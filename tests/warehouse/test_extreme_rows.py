@@ -20,6 +20,7 @@ from orket.exports.json_text import render_json
 from orket.exports.load import load_summary
 from orket.ingest.importer import ingest_file
 from orket.limits import EARLIEST, LATEST
+from orket.policy import POLICY_KEYS
 from orket.records import (
     EventRow,
     ModelEntry,
@@ -55,8 +56,6 @@ FIXED: dict[str, st.SearchStrategy[Any]] = {
     "event": st.sampled_from(["SWEEP_FINISHED", "SWEEP_ABORTED", "BASELINE_APPEND"]),
     "status": st.sampled_from(["OK", "FAILED"]),
     "test": st.sampled_from(["pp", "tg", "pg", None]),
-    "include_polluted": st.sampled_from(["never", "fill", "always"]),
-    "utility_formula": st.just(Policy().utility_formula),
     "locality": st.sampled_from([None, "child", "remote"]),
     "decode_clock": st.sampled_from([None, "first_token", "prefill_end"]),
 }
@@ -95,11 +94,30 @@ def extreme_row(row_type: type[Any], **given: Any) -> st.SearchStrategy[dict[str
     """A row of a type as plain values."""
     info = inspect.type_info(row_type)
     assert isinstance(info, inspect.StructType)
+    if row_type is Policy:
+        given = {**possible_thresholds(), **given}
     parts = {
         field.name: given.get(field.name, extreme(field.type, field.name))
         for field in info.fields
     }
     return st.fixed_dictionaries(parts)
+
+
+def possible_thresholds() -> dict[str, st.SearchStrategy[Any]]:
+    """The ends of each threshold that is bound closer than its column."""
+    found: dict[str, st.SearchStrategy[Any]] = {}
+    for entry in POLICY_KEYS.values():
+        least = int(entry.is_positive)
+        if entry.words:
+            found[entry.field] = st.sampled_from(entry.words)
+        elif entry.is_share:
+            assert entry.unit.scale is not None
+            whole = int(entry.unit.scale)
+            ends = sorted({least, 1, whole // 2, whole - 1, whole})
+            found[entry.field] = st.sampled_from(ends)
+        elif least:
+            found[entry.field] = st.sampled_from([1, 1000, 10**12])
+    return found
 
 
 def _few(row_type: type[Record], **given: Any) -> st.SearchStrategy[list[Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -90,8 +91,8 @@ def _containers(parent: Any) -> list[Any]:
 def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
+        counted = Counter(key for key, _ in pairs)
+        repeated = next(key for key, times in counted.items() if times > 1)
         # Whole or not at all: half of a secret would not be found any more.
         named = f"the key {repeated!r}" if len(repeated) <= 80 else "a key"
         raise RepeatedKey(f"{named} stands twice")
@@ -160,7 +161,8 @@ class SseFraming:
             # Earlier llama-servers say an error in a field of its own.
             self._name = field
         if field in ("data", "error"):
-            self._chars += len(value)
+            # An empty line of data is joined to the others by a character too.
+            self._chars += len(value) + 1
             if self._chars > self._limit:
                 raise LineTooLong
             self._data.append(value)
