@@ -71,9 +71,9 @@ def pick_ladder(
     if not by_model:
         raise _nothing(what, notes)
     chosen = _choose(by_model, model, notes)
-    own, copies = _by_weights(by_model[chosen])
-    by_model[chosen] = own
-    notes += copies
+    for reduce in (_by_name, _by_weights):
+        by_model[chosen], copies = reduce(by_model[chosen])
+        notes += copies
     clashes = [f"{_place(ref)}: {ref.clash}" for ref in by_model[chosen] if ref.clash]
     if clashes:
         raise UsageError("; ".join(clashes), "rename it or leave it out of the folder")
@@ -118,6 +118,30 @@ def tell_apart(refs: Sequence[ModelRef]) -> list[ModelRef]:
         else ref
         for ref in refs
     ]
+
+
+def _by_name(refs: Sequence[ModelRef]) -> tuple[list[ModelRef], list[str]]:
+    """Each place once, and which were listed more often.
+
+    Raises UsageError for a name of two things: a call by it may reach either.
+    """
+    places: dict[tuple[str, Path | None], list[ModelRef]] = {}
+    for ref in refs:
+        places.setdefault((ref.name, ref.path), []).append(ref)
+    for same in places.values():
+        told = {(ref.quant_tag, ref.digest or "no digest") for ref in same}
+        if len(told) > 1:
+            shown = " and ".join(" ".join(one) for one in sorted(told))
+            raise UsageError(
+                f"two models are installed as {_place(same[0])}: {shown}",
+                "rename one of them: a call by that name may reach either",
+            )
+    repeated = [
+        f"{_place(same[0])}: listed {len(same)} times"
+        for same in places.values()
+        if len(same) > 1
+    ]
+    return [same[0] for same in places.values()], repeated
 
 
 def _by_weights(refs: Sequence[ModelRef]) -> tuple[list[ModelRef], list[str]]:

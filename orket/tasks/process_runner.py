@@ -177,7 +177,10 @@ def stop_clocks(epoch: int) -> None:
 
 def make_encoder(request: dict[str, Any]) -> Callable[[Any], str]:
     """The function that spells a value, out of the answer's sight."""
-    scope: dict[str, Any] = {}
+    # What an instance says of its class is the answer's word; its type is not.
+    scope: dict[str, Any] = {
+        "isinstance": lambda value, kinds: issubclass(type(value), kinds)
+    }
     exec(request["encoder"], scope)
     encode: Callable[[Any], str] = scope[request["encode"]]
     return encode

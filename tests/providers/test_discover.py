@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -336,6 +337,16 @@ def test_weights_under_two_names_of_a_server_are_measured_once_and_told():
     # Of which no digest is told, nothing is known.
     unknown = [ModelRef("m", "Q8_0", "m:1"), ModelRef("m", "Q4_0", "m:2")]
     assert pick_ladder(unknown).refs == tuple(unknown)
+
+
+def test_one_name_of_two_things_is_refused_and_one_said_twice_is_told():
+    first = ModelRef("m", "Q4_K_M", "m:q4", digest="sha256:a")
+    ladder = pick_ladder([first, first, ModelRef("m", "Q8_0", "m:q8")])
+    assert [ref.quant_tag for ref in ladder.refs] == ["Q4_K_M", "Q8_0"]
+    assert ladder.left_out == ("m:q4: listed 2 times",)
+    for other in (replace(first, digest="sha256:b"), replace(first, quant_tag="Q4_0")):
+        with pytest.raises(UsageError, match="two models are installed as m:q4"):
+            pick_ladder([first, other])
 
 
 def test_servers_names_of_one_tag_are_told_apart():

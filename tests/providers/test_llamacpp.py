@@ -446,7 +446,7 @@ def test_a_model_of_a_router_is_picked_by_its_name(name, quant, found):
     [
         ("a-Q8_0", "Q8_0", "has not loaded a-Q8_0"),
         ("c", "Q8_0", "'c' is not one of a-Q8_0, a-Q4_K_M, b-Q8_0"),
-        ("a", "Q4_K_M", "'a' is not one of"),
+        ("a", "Q4_K_M", "'a' may be any of a-Q8_0, a-Q4_K_M"),
         ("", "Q4_K_M", "not clear"),
         ("a-Q4_K_M", "Q8_0", "holds Q4_K_M, not Q8_0"),
     ],
@@ -458,6 +458,18 @@ def test_a_router_is_never_asked_for_a_model_that_is_not_clear(name, quant, reas
             adapter.load(ModelRef("m", quant, name), Controls())
         adapter.close()
     assert "start one llama-server" in str(caught.value) or quant == "Q8_0"
+
+
+def test_a_model_of_a_router_is_its_name_to_the_letter_first():
+    routes = router_of(("x-Q8_0", "loaded"), ("X-q8_0", "loaded"))
+    with RecordedServer(routes) as server:
+        adapter = LlamaServerAdapter(ServerOptions(url=server.url))
+        for name in ("x-Q8_0", "X-q8_0"):
+            loaded = adapter.load(ModelRef("m", "Q8_0", name), Controls())
+            assert loaded.model.name == name
+        with pytest.raises(ProviderError, match="'X-Q8_0' may be any of"):
+            adapter.load(ModelRef("m", "Q8_0", "X-Q8_0"), Controls())
+        adapter.close()
 
 
 def test_the_answer_of_another_model_of_a_router_is_no_answer():

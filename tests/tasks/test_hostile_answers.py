@@ -110,6 +110,29 @@ HOSTILE = {
         "class A(list):\n    def __eq__(self, other):\n        return True\n"
         "def f(x):\n    return A()"
     ),
+    "an instance that says it is a list": (
+        "class A:\n    @property\n    def __class__(self):\n        return list\n"
+        "    def __iter__(self):\n        return iter([1, 2])\n"
+        "    def __len__(self):\n        return 2\n"
+        "def f(x):\n    if not x:\n        raise ValueError\n    return A()"
+    ),
+    "leaving without a word": "import os\ndef f(x):\n    os._exit(0)",
+    "two processes that answer": ("import os\nos.fork()\ndef f(x):\n    return [1, 3]"),
+    "its last act": "import atexit, os\natexit.register(os._exit, 0)\nf = list",
+    "no signal is heard": (
+        "import signal\nfor n in (14, 15, 24):\n"
+        "    signal.signal(n, signal.SIG_IGN)\ndef f(x):\n    while True:\n"
+        "        pass"
+    ),
+    "closed files": (
+        "import os\nfor n in range(20):\n    try:\n        os.close(n)\n"
+        "    except OSError:\n        pass\ndef f(x):\n    return x"
+    ),
+    "a forged verdict": (
+        "import os\nfor n in range(3, 20):\n    try:\n"
+        '        os.write(n, b\'{"value": "l2:i3:0x1i3:0x2"}\\n\')\n'
+        "    except OSError:\n        pass\ndef f(x):\n    return 5"
+    ),
     "a list that never ends": (
         "class A(list):\n    def __iter__(self):\n        while True:\n"
         "            yield 1\ndef f(x):\n    return A([1, 2])"

@@ -204,15 +204,15 @@ def pick_routed(
 
     Raises ProviderError: unknown, not clear which, or not loaded.
     """
-    asked = name.casefold()
-    called = [(entry, [n.casefold() for n in _names_of(entry)]) for entry in entries]
-    found = [entry for entry, names in called if asked and asked in names]
-    found = found or [e for e, names in called if any(asked in n for n in names)]
-    if not asked:
+    found = _called(name, list(entries))
+    if not name:
         found = [entry for entry in found if entry.get("id") in router.loaded]
     if len(found) != 1:
         known = ", ".join(router.names) or "no models"
         which = f"{name!r} is not one of" if name else "which is meant is not clear of"
+        if name and found:
+            which = f"{name!r} may be any of"
+            known = ", ".join(str(entry.get("id")) for entry in found)
         raise IdentityMismatch(
             f"{where} holds several models: {which} {known}",
             "name one of them in the preset, or start one llama-server for each model",
@@ -226,6 +226,17 @@ def pick_routed(
             "MODEL_NOT_RESIDENT",
         )
     return entry
+
+
+def _called(name: str, entries: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The entries of that name: to the letter, else in any case, else as a part."""
+    asked = name.casefold()
+    plain = [(entry, [n.casefold() for n in _names_of(entry)]) for entry in entries]
+    return (
+        [entry for entry in entries if name in _names_of(entry)]
+        or [entry for entry, names in plain if asked in names]
+        or [entry for entry, names in plain if any(asked in n for n in names)]
+    )
 
 
 def _names_of(entry: Mapping[str, Any]) -> list[str]:
