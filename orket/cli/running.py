@@ -69,12 +69,13 @@ def failure_of(outcome: Outcome, resume_with: str | None) -> OrketError | None:
     if cause is None:
         return None
     runs = (
-        "1 planned run"
+        "1 planned run was"
         if outcome.unmeasured == 1
-        else (f"{outcome.unmeasured} planned runs")
+        else f"{outcome.unmeasured} planned runs were"
     )
-    hint = f"{cause.hint}; go on with: {resume_with}" if resume_with else cause.hint
-    return OrketError(f"{runs} were not measured: {cause.message}", hint)
+    on = f"go on with: {resume_with}" if resume_with else None
+    hint = "; ".join(said for said in (cause.hint, on) if said)
+    return OrketError(f"{runs} not measured: {cause.message}", hint or None)
 
 
 def check_output(output: str | None) -> None:

@@ -401,12 +401,13 @@ def _plan_server(preset: Preset) -> ServerPlan:
     assert table.name is not None
     require_provider(table.name)
     timeout = table.timeout_seconds
+    seconds = float(DEFAULT_TIMEOUT_SECONDS if timeout is None else timeout)
     serve_cmd = table.serve_cmd  # type: ignore[attr-defined, unused-ignore]
     return ServerPlan(
         command=None if serve_cmd is None else read_command(serve_cmd),
         provider=table.name,
-        options=table.options(),
-        timeout_seconds=float(DEFAULT_TIMEOUT_SECONDS if timeout is None else timeout),
+        options=replace(table.options(), call_seconds=seconds),
+        timeout_seconds=seconds,
     )
 
 

@@ -12,6 +12,8 @@ from orket.providers.registry import DEFAULT_URLS
 from orket.records import Capabilities
 
 READY_SECONDS = 5.0
+TRIAL_SECONDS = 60.0
+"""How long a call of one token may take that tries what a server tells."""
 
 
 class HttpAdapter:
@@ -72,6 +74,10 @@ class HttpAdapter:
             tls_verified=self._http.tls_verified,
             notes=tuple(notes),
         )
+
+    @property
+    def _trial_seconds(self) -> float:
+        return min(TRIAL_SECONDS, self._options.call_seconds or TRIAL_SECONDS)
 
     def _streams(self, request: Generation) -> bool:
         return request.stream and self._options.streaming

@@ -33,7 +33,6 @@ from orket.providers.reading.own_answer import (
 )
 from orket.records import CallFacts, Capabilities, Controls, ScoreFacts
 
-PROBE_SECONDS = 60.0
 SETTABLE = ("seed", "temperature_milli")
 """Controls the protocol has; every other one that is asked for is unsupported."""
 
@@ -153,7 +152,7 @@ class OpenAiAdapter(HttpAdapter):
                 prompt="Say yes.",
                 max_tokens=1,
                 controls=Controls(seed=7, temperature_milli=0),
-                timeout_seconds=PROBE_SECONDS,
+                timeout_seconds=self._trial_seconds,
             )
         )
         answered = facts.outcome == "OK"

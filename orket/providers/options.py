@@ -76,6 +76,8 @@ class ServerOptions:
     )
     log_folder: Path | None = None
     """Where the output of servers that are started is kept; None keeps none."""
+    call_seconds: float | None = None
+    """How long a call of the sweep may take: a trial before it takes no longer."""
     clock: Any = None
     """A clock in place of the machine's (`orket.providers.http.wire.WallClock`)."""
 

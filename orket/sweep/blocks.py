@@ -106,7 +106,9 @@ class BlockRunner:
                 continue
             context.servers.forget(target)
             if reloads == MAX_RELOADS:
-                raise OrketError(f"the server was lost {reloads + 1} times")
+                raise OrketError(
+                    f"the server was lost {reloads + 1} times", "see why in its log"
+                )
             reloads += 1
             context.reporter.note(f"{target.ref.quant_tag}: server lost, restarting")
             ready = self.load(target, writer.controls)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -266,6 +268,16 @@ def test_what_it_tells_is_found_out_by_asking():
     assert info.capabilities.internal_timings is False
     assert info.capabilities.cache_control is False
     assert (info.locality, info.tls_verified) == ("loopback", None)
+
+
+def test_a_trial_of_a_server_that_hangs_takes_no_longer_than_a_call():
+    def hang(connection: socket.socket, request: bytes) -> None:
+        connection.recv(1)  # until the client gives up
+
+    with adapter(LISTED, hang, call_seconds=0.3) as (opened, _):
+        begun = time.monotonic()
+        assert opened.describe().capabilities.token_counts is None
+        assert time.monotonic() - begun < 10
 
 
 def test_a_server_of_many_models_is_not_made_to_load_one():

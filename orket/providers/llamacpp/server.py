@@ -38,7 +38,6 @@ from orket.records import CallFacts, Capabilities, Controls, ScoreFacts
 
 READY_SECONDS = 30
 """How long a server may go on loading its model before it is called not ready."""
-PROBE_SECONDS = 60.0
 NOT_LOADED = "the router has not loaded it"
 
 
@@ -190,7 +189,7 @@ class LlamaServerAdapter(HttpAdapter):
             prompt="Say yes.",
             max_tokens=1,
             controls=Controls(seed=7, temperature_milli=0),
-            timeout_seconds=PROBE_SECONDS,
+            timeout_seconds=self._trial_seconds,
         )
         whole = self._server.generate(request, stream=False)
         streamed = self._server.generate(request, stream=True)

@@ -49,7 +49,6 @@ from orket.records import CallFacts, Capabilities, Controls
 
 V1_CHAT = "/api/v1/chat"
 V0_CHAT = "/api/v0/chat/completions"
-TRY_SECONDS = 60.0
 
 SEEDED_BY_V0 = "SEEDED_BY_V0"
 """Made whole by REST v0, since v1 takes no seed and v0 streams no figures."""
@@ -222,7 +221,7 @@ class LmStudioAdapter(HttpAdapter):
                 "store": False,
                 "stream": False,
             },
-            TRY_SECONDS,
+            self._trial_seconds,
         )
         return reply.ok
 
