@@ -1,0 +1,280 @@
+-- Grain: sweep x model.
+-- Inputs: v1.choice, v1.choice_fact.
+-- Rules: three lines are the answer: what to use, what if memory is tight, how sure that is
+-- and what would make it surer. Nothing is told to be used unless it is shown, or called not
+-- shown yet. Where a what-if asks for some buckets or families, these are named first.
+
+CREATE VIEW v1.answer_line AS
+WITH phrases AS (
+    SELECT
+        *,
+        -- Which of the situations it is.
+        CASE
+            WHEN minimum_viable_quant IS NULL THEN 'NOBODY'
+            WHEN quants = 1 THEN 'ALONE'
+            WHEN confidence = 'PROVISIONAL' THEN 'IMPRESSION'
+            WHEN judged_quants = 1 THEN 'UNRIVALLED'
+            WHEN minimum_viable_quant = baseline_quant_tag THEN 'BASELINE'
+            WHEN smallest_supported_quant IS NULL THEN 'OPEN'
+            WHEN smallest_supported_quant = baseline_quant_tag THEN 'UNSHOWN'
+            ELSE 'SHOWN'
+        END AS situation,
+        format('at least {} % of the work that {} does', share_text, baseline_quant_tag)
+            AS work,
+        format(
+            'no{} does at least {} % of the work that {} does{}',
+            if(
+                judged_quants = 2,
+                ' other quant judged',
+                format('ne of the other {} quants judged', judged_quants - 1)
+            ),
+            share_text,
+            baseline_quant_tag,
+            if(quality_only, '', format(' within {} s a task', ceiling_text))
+        ) AS none_other,
+        best_value_status IS NOT DISTINCT FROM 'CLEAR' AND advised_quant = best_value_quant
+            AS is_clear,
+        if(
+            lead.is_fastest, 'the fastest', 'the best for the time it takes'
+        ) AS best_words,
+        -- Of the smallest: kept of those that the baseline quant did.
+        if(
+            small.flips_lost = 0 AND small.flips_gained = 0 AND small.is_equal,
+            format(
+                'on {} tasks no difference between {} and {} was seen',
+                small.pairs,
+                minimum_viable_quant,
+                baseline_quant_tag
+            ),
+            format(
+                '{} did {} of the {} tasks that {} did{}',
+                minimum_viable_quant,
+                small.kept,
+                small.baseline_passes,
+                baseline_quant_tag,
+                if(
+                    small.flips_gained > 0,
+                    format(', and {} that {} did not', small.flips_gained, baseline_quant_tag),
+                    ''
+                )
+            )
+        ) AS small_score,
+        CASE
+            WHEN small.state IN ('OPEN', 'NOT_ASKED') AND small.passes_needed > small.passes
+                THEN format(
+                    'at least {} more tasks that {} does would be needed, if {} loses none of them.',
+                    small.passes_needed - small.passes,
+                    baseline_quant_tag,
+                    minimum_viable_quant
+                )
+            WHEN small.state IN ('OPEN', 'NOT_ASKED')
+                THEN format(
+                    '{} can be shown only after those between it and {}.',
+                    minimum_viable_quant,
+                    baseline_quant_tag
+                )
+            WHEN small.state IS NOT NULL
+                THEN format(
+                    'the tasks of this sweep can no longer show {}.', minimum_viable_quant
+                )
+            WHEN evidence_families < evidence_tasks AND families_needed > evidence_families
+                THEN format(
+                    'the {} tasks are of only {} families, and tasks of one family fail together: at least {} families would be needed{}, if {} loses none of the further ones.',
+                    evidence_tasks,
+                    evidence_families,
+                    families_needed,
+                    coalesce(format(', or {} tasks of these', tasks_needed), ''),
+                    minimum_viable_quant
+                )
+            WHEN tasks_needed IS NULL
+                THEN format(
+                    '{} loses so many that no practicable number of tasks would do.',
+                    minimum_viable_quant
+                )
+            WHEN tasks_needed = tasks_likely OR tasks_likely IS NULL
+                THEN format(
+                    'at least {} tasks would be needed, if {} loses none of the further ones.',
+                    tasks_needed,
+                    minimum_viable_quant
+                )
+            ELSE format(
+                'at least {} tasks would be needed, if {} loses none of the further ones; about {}, if it goes on losing as it does.',
+                tasks_needed,
+                minimum_viable_quant,
+                tasks_likely
+            )
+        END
+        -- A run that was thrown out is the cheapest evidence there is.
+        || CASE
+            WHEN coalesce(small.unpaired_losses, 0) = 0 THEN ''
+            WHEN small.unpaired_losses = 1
+                THEN ' 1 task counts as lost only for want of an undisturbed run: one more run of it would settle that.'
+            ELSE format(
+                ' {} tasks count as lost only for want of an undisturbed run: one more run of each would settle that.',
+                small.unpaired_losses
+            )
+        END AS needed
+    FROM v1.choice AS choice
+    INNER JOIN v1.choice_fact AS facts USING (sweep_id, model_id)
+)
+
+SELECT
+    sweep_id,
+    model_id,
+    situation,
+    CASE situation
+        WHEN 'NOBODY'
+            THEN format(
+                'No recommendation for {}: {}.{}',
+                subject,
+                CASE
+                    WHEN quants = 0 THEN 'nothing was measured'
+                    WHEN quants = 1 AND judged_quants = 0
+                        THEN 'its one quant could not be judged'
+                    WHEN quants = 1 THEN 'its one quant will not do'
+                    WHEN judged_quants = 0
+                        THEN format('none of its {} quants could be judged', quants)
+                    ELSE format('none of its {} quants will do', quants)
+                END,
+                coalesce(' ' || out_text, '')
+            )
+        WHEN 'ALONE'
+            THEN format(
+                '{}: only {} was measured, so there is nothing to compare it with; it did {} of {} tasks.',
+                subject,
+                baseline_quant_tag,
+                reference_passes,
+                reference_tasks
+            )
+        WHEN 'IMPRESSION'
+            THEN format(
+                '{}: not shown yet, a first impression only: {}.',
+                subject,
+                CASE
+                    WHEN minimum_viable_quant <> baseline_quant_tag
+                        THEN format(
+                            '{}; at least {} % of that work is asked',
+                            small_score,
+                            share_text
+                        )
+                    WHEN judged_quants = 1
+                        THEN format('no quant but {} could be judged', baseline_quant_tag)
+                    ELSE none_other
+                END
+            )
+        WHEN 'UNRIVALLED'
+            THEN format(
+                '{}: {} is the safe choice. Whether a smaller one will do is not shown yet: no other quant could be judged.',
+                subject,
+                baseline_quant_tag
+            )
+        WHEN 'BASELINE'
+            THEN format('{}: use {}: {}.', subject, baseline_quant_tag, none_other)
+        WHEN 'UNSHOWN'
+            THEN format(
+                '{}: {} is the safe choice{}. Not shown yet: that a smaller one does at least {} % of its work.',
+                subject,
+                baseline_quant_tag,
+                if(is_clear, ' and ' || best_words, ''),
+                share_text
+            )
+        WHEN 'OPEN'
+            THEN format(
+                '{}: not shown yet that any quant will do; {} itself will not ({}).',
+                subject,
+                baseline_quant_tag,
+                base_why
+            )
+        ELSE CASE
+            WHEN advised_quant = baseline_quant_tag
+                THEN format('{}: use {}: {}.', subject, advised_quant, best_words)
+            WHEN NOT is_clear
+                THEN format(
+                    '{}: use {}: the smallest that is shown to do {}.',
+                    subject,
+                    advised_quant,
+                    work
+                )
+            WHEN smallest_supported_quant = advised_quant
+                THEN format(
+                    '{}: use {}: {}, and the smallest that is shown to do {}.',
+                    subject,
+                    advised_quant,
+                    best_words,
+                    work
+                )
+            ELSE format(
+                '{}: use {}: {} of those that are shown to do {}.',
+                subject,
+                advised_quant,
+                best_words,
+                work
+            )
+        END
+    END AS what,
+    if(
+        situation = 'OPEN',
+        format('{} may do: {}.', minimum_viable_quant, small_score),
+        nullif(
+            'If memory is tight: '
+            || CASE
+                WHEN situation = 'SHOWN' AND smallest_supported_quant <> advised_quant
+                    THEN format(
+                        '{}, the smallest that is shown to do {}.',
+                        smallest_supported_quant,
+                        if(advised_quant = baseline_quant_tag, work, 'so')
+                    )
+                ELSE ''
+            END
+            || CASE
+                WHEN
+                    situation = 'UNSHOWN'
+                    OR (situation = 'SHOWN' AND smallest_supported_quant <> minimum_viable_quant)
+                    THEN format(
+                        '{}{} may do, which is not shown yet: {}.',
+                        if(situation = 'SHOWN' AND smallest_supported_quant <> advised_quant, ' ', ''),
+                        minimum_viable_quant,
+                        small_score
+                    )
+                ELSE ''
+            END,
+            'If memory is tight: '
+        )
+    ) AS otherwise,
+    'How sure: '
+    || CASE
+        WHEN situation IN ('NOBODY', 'ALONE', 'UNRIVALLED') THEN NULL
+        WHEN polluted_used = 1 THEN 'not at all yet; 1 disturbed run was used.'
+        WHEN polluted_used > 0
+            THEN format('not at all yet; {} disturbed runs were used.', polluted_used)
+        WHEN situation = 'IMPRESSION'
+            THEN format('not yet; nothing is shown against {}.', missing_quants)
+        WHEN situation = 'BASELINE'
+            THEN format(
+                'by their scores on {} tasks; {}, which they are held against, needs no proof.',
+                reference_tasks,
+                baseline_quant_tag
+            )
+        WHEN situation IN ('OPEN', 'UNSHOWN') THEN format('not yet; {}', needed)
+        ELSE format(
+            'shown on {} tasks like these, where {} did {} of the {} tasks that {} did; 1 chance in {} of error.{}',
+            if(advised_quant = baseline_quant_tag, proven.pairs, lead.pairs),
+            if(advised_quant = baseline_quant_tag, smallest_supported_quant, advised_quant),
+            if(advised_quant = baseline_quant_tag, proven.kept, lead.kept),
+            if(advised_quant = baseline_quant_tag, proven.baseline_passes, lead.baseline_passes),
+            baseline_quant_tag,
+            one_in,
+            if(
+                smallest_supported_quant <> minimum_viable_quant,
+                format(' For {}, {}', minimum_viable_quant, needed),
+                ''
+            )
+        )
+    END AS how_sure
+FROM phrases;
+
+COMMENT ON VIEW v1.answer_line IS 'The answer in three lines. One row per sweep and model.';
+COMMENT ON COLUMN v1.answer_line.situation IS 'NOBODY will do, ALONE, IMPRESSION, UNRIVALLED, BASELINE itself, OPEN, UNSHOWN or SHOWN';
+COMMENT ON COLUMN v1.answer_line.what IS 'What to use';
+COMMENT ON COLUMN v1.answer_line.otherwise IS 'What if memory is tight; NULL where nothing smaller may do';
+COMMENT ON COLUMN v1.answer_line.how_sure IS 'How sure that is, and what would make it surer; NULL where nothing is told';
