@@ -8,8 +8,7 @@ quant than every known one.
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, cached_property
@@ -24,6 +23,7 @@ from orket.levels import (
     without_level,
 )
 from orket.resources import shipped
+from orket.toml_source import read_toml
 
 UNKNOWN_QUANT = "unknown"
 """The tag of a model whose quant nobody names."""
@@ -269,8 +269,7 @@ def ollama_spelling(tag: str) -> str:
 class _Names:
     """The catalogue as it stands in one file, and the recogniser built from it."""
 
-    def __init__(self, text: str) -> None:
-        content = tomllib.loads(text, parse_float=Decimal)
+    def __init__(self, content: Mapping[str, Any]) -> None:
         self._entries: list[dict[str, Any]] = content["quants"]
         self._editions: list[dict[str, Any]] = content["editions"]
         self._shapes: dict[str, Any] = content["shapes"]
@@ -308,11 +307,6 @@ class _Names:
             for spelling, quant in self._index(("aliases", "type_words")).items()
             if quant.file_type is not None
         }
-
-    def other_names(self, key: str) -> tuple[str, ...]:
-        """The names beside its key that an entry has in names of models."""
-        entry = next(entry for entry in self._entries if entry["key"] == key)
-        return tuple(_names_of(entry, ("aliases", "dtypes")))[1:]
 
     def find(self, tag: str) -> Quant | None:
         edition, plain = self.split_edition(tag)
@@ -395,7 +389,7 @@ class _Names:
 
 @cache
 def _names() -> _Names:
-    return _Names((shipped("presets") / "quants.toml").read_text(encoding="utf-8"))
+    return _Names(read_toml(shipped("presets") / "quants.toml", Decimal).data)
 
 
 def _names_of(entry: dict[str, Any], fields: tuple[str, ...]) -> Iterator[str]:

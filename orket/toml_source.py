@@ -10,7 +10,8 @@ import re
 import tomllib
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,12 @@ class TomlSource:
 
     path: Path
     data: dict[str, Any]
-    lines: dict[KeyPath, int]
+    text: str = field(repr=False)
+
+    @cached_property
+    def lines(self) -> dict[KeyPath, int]:
+        """Path of every key -> its line: found only when asked, for it takes long."""
+        return find_lines(self.text)
 
     def line_of(self, *key_path: str | int) -> int:
         """Line of the key, or of the nearest table that holds it; 1 without one."""
@@ -59,7 +65,7 @@ def read_toml(path: Path, parse_float: Callable[[str], Any] = float) -> TomlSour
     text = _read_text(path)
     try:
         data = tomllib.loads(text, parse_float=parse_float)
-        return TomlSource(path=path, data=data, lines=find_lines(text))
+        return TomlSource(path=path, data=data, text=text)
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"line (\d+)", str(error))
         line = found[1] if found else str(text.count("\n") + 1)

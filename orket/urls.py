@@ -16,11 +16,11 @@ def is_loopback(host: str) -> bool:
 
     `localhost` and every name below it are, whatever a resolver says of them.
     """
-    name = host.casefold().rstrip(".")
+    name = host.casefold().strip("[]").rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        return is_loopback_address(host)
+        return is_loopback_address(name)
     except ValueError:
         pass
     try:

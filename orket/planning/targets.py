@@ -17,6 +17,7 @@ from orket.providers.contract import ModelRef
 from orket.providers.registry import EMBEDDED
 from orket.quants import ollama_spelling, same_quant
 from orket.resources import shipped
+from orket.urls import is_loopback
 
 MODELS_VARIABLE = "ORKET_MODELS"
 """Folders of GGUF files, separated like PATH."""
@@ -114,8 +115,7 @@ def _place(url: str | None) -> str | None:
     parts = urlsplit(url) if url is not None else None
     if parts is None or not parts.hostname:
         return url
-    is_here = parts.hostname in ("localhost", "127.0.0.1", "::1", "0.0.0.0")
-    host = "localhost" if is_here else parts.hostname
+    host = "localhost" if is_loopback(parts.hostname) else parts.hostname
     return f"{host}:{parts.port}{parts.path.rstrip('/').removesuffix('/v1')}"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from decimal import Decimal
 
 import pytest
 from hypothesis import assume, given, settings
@@ -42,10 +44,11 @@ MODELS = (
     "My_Model",
     "hf.co/org/X-GGUF",
 )
+TEXT = (shipped("presets") / "quants.toml").read_text(encoding="utf-8")
 NAMES = [
-    (quant.key, name)
-    for quant in catalogue()
-    for name in (quant.key, *quants._names().other_names(quant.key))
+    (entry["key"], name)
+    for entry in tomllib.loads(TEXT)["quants"]
+    for name in (entry["key"], *entry.get("aliases", ()), *entry.get("dtypes", ()))
 ]
 SEPARATORS = ("_", "-", ".", " ", "")
 
@@ -418,12 +421,11 @@ def test_places_are_told_apart_by_one_part(places, labels):
 
 
 def test_a_new_quant_needs_no_more_than_its_entry(tmp_path, monkeypatch):
-    text = (shipped("presets") / "quants.toml").read_text(encoding="utf-8")
     more = (
         '\n[[quants]]\nkey = "ZQ7_9"\nfamily = "z-quant"\nbits = 40.5\n'
         'basis = "model"\naliases = ["ZUPER"]\nfile_type = 77\nollama = "zuper"\n'
     )
-    (tmp_path / "quants.toml").write_text(text + more, encoding="utf-8")
+    (tmp_path / "quants.toml").write_text(TEXT + more, encoding="utf-8")
     monkeypatch.setattr(quants, "shipped", lambda name: tmp_path)
     quants._names.cache_clear()
     try:
@@ -440,7 +442,6 @@ def test_a_new_quant_needs_no_more_than_its_entry(tmp_path, monkeypatch):
 
 
 def test_a_name_that_two_entries_claim_is_refused():
-    text = (shipped("presets") / "quants.toml").read_text(encoding="utf-8")
     twice = '\n[[quants]]\nkey = "q8-0"\nfamily = "x"\nbits = 9\nbasis = "model"\n'
     with pytest.raises(ValueError, match="q8-0"):
-        quants._Names(text + twice)
+        quants._Names(tomllib.loads(TEXT + twice, parse_float=Decimal))

@@ -83,9 +83,10 @@ def test_a_server_whose_weights_have_another_name_is_refused(serve, plan):
     assert f"vllm at {fp8} holds org/demo-FP8, which is FP8 and not AWQ" in said
 
 
-def test_one_server_is_not_two_quants(serve, plan):
+@pytest.mark.parametrize("host", ["localhost", "127.1"])
+def test_one_server_is_not_two_quants(serve, plan, host):
     url = serve("vllm", "org/demo")
-    other = url.replace("127.0.0.1", "localhost") + "/v1"
+    other = url.replace("127.0.0.1", host) + "/v1"
     code, said = plan("--url", f"AWQ={url}", "--url", f"FP8={other}")
     assert code == 0
     assert "Not runnable here: model org/demo: AWQ and FP8 are both org/demo" in said
