@@ -213,6 +213,14 @@ class Counters(Record, frozen=True, kw_only=True):
             "thermal_throttle",
         ),
     ] = None
+    cpu_energy_uj: Annotated[
+        Reading | None,
+        _sensor(
+            "Energy of all CPU packages since they were first read",
+            "uJ",
+            "/sys/class/powercap/intel-rapl:*",
+        ),
+    ] = None
     cpu_frequency_khz: Annotated[
         Reading | None,
         _sensor(

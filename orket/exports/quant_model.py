@@ -277,6 +277,37 @@ class Proof(Part):
     of the baseline quant."""
 
 
+class Cost(Part):
+    """What a passed task costs: a run that counts and passes all its checks."""
+
+    passed_runs: int
+    """Runs that count and pass."""
+    time_status: str
+    """OK, or why there is no time; see docs/fleet.md."""
+    seconds_per_passed_task: Annotated[float | None, Scaled("wall_per_pass_ns", NANO)]
+    """Wall time of all runs that count / runs that pass."""
+    seconds_low: Annotated[float | None, Scaled("wall_per_pass_low_ns", NANO)]
+    """The same at the upper bound of the share that passes."""
+    seconds_high: Annotated[float | None, Scaled("wall_per_pass_high_ns", NANO)]
+    """The same at the lower bound; null where that is 0."""
+    cpu_energy_status: str
+    """OK, or why there is no energy of the CPU packages."""
+    cpu_joules_per_passed_task: Annotated[
+        float | None, Scaled("cpu_energy_per_pass_uj", MICRO)
+    ]
+    """Energy of all CPU packages / runs that pass."""
+    gpu_energy_status: str
+    """OK, or why there is no energy of the GPUs."""
+    gpu_joules_per_passed_task: Annotated[
+        float | None, Scaled("gpu_energy_per_pass_uj", MICRO)
+    ]
+    """Energy of all GPUs / runs that pass."""
+    context_status: str
+    """OK, or why it is not known what context is left."""
+    context_left_tokens: int | None
+    """Tokens of context more that the memory of the machine holds."""
+
+
 class PerQuant(Part):
     """One quant of a session. The list has the most precise quant first."""
 
@@ -368,6 +399,8 @@ class PerQuant(Part):
     """Against the reference's own answers; since 1.1."""
     proof: Proof | None = None
     """What rounds have shown of it; null of a grid; since 1.1."""
+    cost: Cost | None = None
+    """What a passed task costs, and what context is left; since 1.1."""
     eligible: bool
     """May be recommended."""
     ineligible_reasons: list[str]

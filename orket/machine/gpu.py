@@ -19,6 +19,7 @@ from orket.machine.readings import (
 )
 from orket.machine.registry import ABSENT, DENIED, ERROR, UNAVAILABLE
 
+ENERGY_FIELD = "gpu_energy_uj"
 GPU_FIELDS = (
     "gpu_utilisation_ppm",
     "gpu_memory_used_bytes",
@@ -27,7 +28,7 @@ GPU_FIELDS = (
     "gpu_foreign_busy",
     "gpu_temperature_milli_c",
     "gpu_power_mw",
-    "gpu_energy_uj",
+    ENERGY_FIELD,
     "gpu_sm_clock_mhz",
     "gpu_throttle_reasons",
 )
@@ -52,6 +53,9 @@ class NoGpus:
     def read(self, into: Readings) -> None:
         for field in GPU_FIELDS:
             into.miss(field, self._status)
+
+    def read_energy(self, into: Readings) -> None:
+        into.miss(ENERGY_FIELD, self._status)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -79,10 +83,12 @@ class NvmlGpus:
         self._put(into, "gpu_memory_used_bytes", self._read_used_bytes, sum)
         self._put(into, "gpu_temperature_milli_c", self._read_milli_c, max)
         self._put(into, "gpu_power_mw", nvml.nvmlDeviceGetPowerUsage, sum)
-        self._put(into, "gpu_energy_uj", self._read_energy_uj, sum)
         self._put(into, "gpu_sm_clock_mhz", self._read_clock_mhz, min)
         self._put(into, "gpu_throttle_reasons", self._read_reasons, _join_bits)
         self._read_processes(into)
+
+    def read_energy(self, into: Readings) -> None:
+        self._put(into, ENERGY_FIELD, self._read_energy_uj, sum)
 
     def _read_utilisation_ppm(self, device: Any) -> int:
         rates = self._nvml.nvmlDeviceGetUtilizationRates(device)
@@ -188,6 +194,23 @@ class NvmlGpus:
 
     def close(self) -> None:
         self._nvml.nvmlShutdown()
+
+
+class GpuEnergy:
+    """The energy of GPUs as a source of its own.
+
+    What a span took is the difference of two readings, which must not be as old as the
+    costlier ones beside it may be.
+    """
+
+    def __init__(self, gpus: NoGpus | NvmlGpus) -> None:
+        self._gpus = gpus
+
+    def read(self, into: Readings) -> None:
+        self._gpus.read_energy(into)
+
+    def close(self) -> None:
+        """Its GPUs are closed for themselves."""
 
 
 def open_gpus(root: Path, nvml: ModuleType | None = None) -> NoGpus | NvmlGpus:

@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from orket.machine.gpu import open_gpus
+from orket.machine.energy import PackageEnergy
+from orket.machine.gpu import GpuEnergy, open_gpus
 from orket.machine.hardware_state import Frequency, Power, Throttling
 from orket.machine.host import (
     HostCpu,
@@ -37,12 +38,14 @@ class LinuxPlatform:
             watch_pressure(root, "io", "full", "psi_io_full_us"),
             Swap(root, os.sysconf("SC_PAGE_SIZE")),
             watch_available_memory(root),
+            PackageEnergy(root),
         )
         self.slow: Sequence[Source] = (
             Throttling(root),
             Frequency(root),
             Power(root),
             self._gpus,
+            GpuEnergy(self._gpus),
         )
 
     def attach(self, pids: Sequence[int]) -> None:

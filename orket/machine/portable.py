@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from orket.machine.gpu import open_gpus
+from orket.machine.gpu import GpuEnergy, open_gpus
 from orket.machine.readings import Readings, Source
 from orket.machine.registry import DENIED
 
@@ -132,7 +132,11 @@ class PortablePlatform:
         self._trees = PortableTrees()
         self._gpus = open_gpus(Path("/"))
         self.quick: Sequence[Source] = (PortableHost(), self._trees)
-        self.slow: Sequence[Source] = (PortablePower(), self._gpus)
+        self.slow: Sequence[Source] = (
+            PortablePower(),
+            self._gpus,
+            GpuEnergy(self._gpus),
+        )
 
     def attach(self, pids: Sequence[int]) -> None:
         self._trees.attach(pids)

@@ -1,7 +1,7 @@
 -- Grain: sweep x model x quant.
 -- Inputs: v1.quant, v1.quant_aggregate, v1.frontier, v1.quant_comparison, v1.support,
 -- v1.quant_sidecar, v1.fidelity, v1.disagreement, v1.proof, v1.baseline_comparison,
--- v1.quant_standing.
+-- v1.quant_standing, v1.quant_cost.
 -- Rules: all that the summary says of one quant, as the struct it is written from.
 
 CREATE VIEW v1.quant_entry AS
@@ -137,6 +137,19 @@ SELECT
                     'passes_needed': if(proof.place > 0, proof.passes_needed, NULL)
                 }
         END,
+        'cost': {
+            'passed_runs': cost.passed_runs,
+            'time_status': cost.time_status,
+            'wall_per_pass_ns': cost.wall_per_pass_ns,
+            'wall_per_pass_low_ns': cost.wall_per_pass_low_ns,
+            'wall_per_pass_high_ns': cost.wall_per_pass_high_ns,
+            'cpu_energy_status': cost.cpu_energy_status,
+            'cpu_energy_per_pass_uj': cost.cpu_energy_per_pass_uj,
+            'gpu_energy_status': cost.gpu_energy_status,
+            'gpu_energy_per_pass_uj': cost.gpu_energy_per_pass_uj,
+            'context_status': cost.context_status,
+            'context_left_tokens': cost.context_left_tokens
+        },
         'eligible': frontier.is_eligible,
         'ineligible_reasons': frontier.ineligible_reasons,
         'pareto_optimal': frontier.is_pareto_optimal,
@@ -152,6 +165,7 @@ INNER JOIN v1.support AS support USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.quant_sidecar AS sidecar USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.fidelity AS fidelity USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.disagreement AS differing USING (sweep_id, model_id, quant_tag)
+INNER JOIN v1.quant_cost AS cost USING (sweep_id, model_id, quant_tag)
 LEFT JOIN v1.proof AS proof USING (sweep_id, model_id, quant_tag)
 LEFT JOIN v1.baseline_comparison AS baseline USING (sweep_id, model_id, quant_tag);
 

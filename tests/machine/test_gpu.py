@@ -9,7 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from orket.machine.gpu import GPU_FIELDS, INIT_PID_NAMESPACE, has_gpu, open_gpus
+from orket.machine.gpu import (
+    GPU_FIELDS,
+    INIT_PID_NAMESPACE,
+    GpuEnergy,
+    has_gpu,
+    open_gpus,
+)
 from orket.machine.readings import Readings
 from orket.machine.registry import list_sensors
 from tests.recorded_machine import laptop_files, write_machine
@@ -105,6 +111,7 @@ def read(root: Path, nvml: Nvml) -> Readings:
     gpus.attach([OWN])
     into = Readings()
     gpus.read(into)
+    GpuEnergy(gpus).read(into)
     gpus.close()
     return into
 
@@ -155,8 +162,16 @@ def test_work_of_another_process_on_the_gpu(root, pid, busy):
 
 
 def test_a_reading_that_one_device_lacks_is_missed_and_not_summed(root):
-    found = read(root, Nvml(nvmlDeviceGetPowerUsage=3, nvmlDeviceGetMemoryInfo=4))
+    found = read(
+        root,
+        Nvml(
+            nvmlDeviceGetPowerUsage=3,
+            nvmlDeviceGetMemoryInfo=4,
+            nvmlDeviceGetTotalEnergyConsumption=3,
+        ),
+    )
     assert found.gaps == {
+        "gpu_energy_uj": "unavailable",
         "gpu_power_mw": "unavailable",
         "gpu_memory_used_bytes": "denied",
     }

@@ -1,0 +1,303 @@
+-- Grain: sweep x model x quant, from the plan.
+-- Inputs: v1.quant, v1.quant_aggregate, v1.runs, v1.attempts, v1.run_quality, v1.session,
+-- v1.manifest, v1.policy.
+-- Rules: what a passed task costs: all that was spent on runs that count, those that fail
+-- included, over the runs that pass all their checks. The interval is that of the share that
+-- passes, over distinct tasks; it says nothing of how times vary. Energy is the difference of
+-- counters from before the first to after the last timed run of a block, what stands idle
+-- included, over blocks in which every run is clean: there other programs had no more of the
+-- CPU than a clean run on a CPU allows, and nothing else computed on a GPU. Where that cannot
+-- be told, or nothing was read, there is no figure but the reason. Memory: what the machine
+-- has beyond the peak, over what a token of context takes by the file's own metadata; where a
+-- GPU holds the model its memory would have to be known.
+
+CREATE VIEW v1.quant_cost AS
+WITH counted AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        count(*) AS valid_runs,
+        count(wall_ns) AS timed_runs,
+        sum(CAST(wall_ns AS HUGEINT)) AS wall_sum_ns,
+        count(DISTINCT test_id) AS tasks,
+        count(*) FILTER (WHERE checks_passed = checks_total AND checks_total > 0)
+            AS passed_runs,
+        bool_or(coalesce(checks_unsupported, 0) > 0 OR coalesce(checks_total, 0) = 0)
+            AS has_unchecked
+    FROM v1.runs
+    WHERE phase = 'matrix' AND is_valid
+    GROUP BY ALL
+),
+
+made AS (
+    SELECT
+        attempts.*,
+        quality.run_quality_status = 'CLEAN'
+        AND coalesce(runs.attempt_id = attempts.attempt_id, false) AS is_clean,
+        attempts.checks_passed = attempts.checks_total AND attempts.checks_total > 0
+            AS is_passed
+    FROM v1.attempts AS attempts
+    INNER JOIN v1.run_quality AS quality USING (sweep_id, attempt_id)
+    LEFT JOIN v1.runs AS runs
+        ON runs.sweep_id = attempts.sweep_id AND runs.run_id = attempts.run_id
+    WHERE attempts.phase = 'matrix'
+),
+
+spans AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        executor_started_at,
+        retry_pass,
+        block_index,
+        bool_and(is_clean) AS is_clean,
+        count(*) FILTER (WHERE is_passed) AS passed_runs,
+        first(before ORDER BY started_ns, order_index, attempt_id) AS opened,
+        first(after ORDER BY ended_ns DESC, order_index DESC, attempt_id DESC) AS closed,
+        CAST(max(ended_ns) AS HUGEINT) - min(started_ns) AS span_ns,
+        bool_or(after.gpu_foreign_busy) AS is_gpu_shared,
+        count(after.gpu_foreign_busy) = count(*) AS is_gpu_told
+    FROM made
+    GROUP BY ALL
+),
+
+blocks AS (
+    SELECT
+        spans.*,
+        CAST(closed.host_total_ns AS HUGEINT) - opened.host_total_ns AS host_ns,
+        (CAST(closed.host_busy_ns AS HUGEINT) - opened.host_busy_ns)
+        - (CAST(closed.server_cpu_ns AS HUGEINT) - opened.server_cpu_ns)
+        - (CAST(closed.client_cpu_ns AS HUGEINT) - opened.client_cpu_ns) AS foreign_ns,
+        CAST(closed.cpu_energy_uj AS HUGEINT) - opened.cpu_energy_uj AS cpu_uj,
+        CAST(closed.gpu_energy_uj AS HUGEINT) - opened.gpu_energy_uj AS gpu_uj,
+        -- Counters are not read so often that a shorter span would say anything.
+        coalesce(span_ns >= policy.counter_window_ns, false) AS is_long,
+        policy.max_foreign_cpu_ppm
+    FROM spans
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+),
+
+told AS (
+    SELECT
+        *,
+        coalesce(is_clean AND is_long AND cpu_uj > 0, false)
+        AND coalesce(NOT v1.exceeds_ppm(foreign_ns, host_ns, max_foreign_cpu_ppm), false)
+            AS has_cpu,
+        coalesce(is_clean AND is_long AND gpu_uj > 0, false)
+        AND is_gpu_told AND NOT coalesce(is_gpu_shared, false) AS has_gpu
+    FROM blocks
+),
+
+energies AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        count(*) FILTER (WHERE has_cpu) AS cpu_blocks,
+        sum(cpu_uj) FILTER (WHERE has_cpu) AS cpu_sum_uj,
+        coalesce(sum(passed_runs) FILTER (WHERE has_cpu), 0) AS cpu_passed_runs,
+        count(*) FILTER (WHERE cpu_uj > 0) > 0 AS is_cpu_read,
+        count(cpu_uj) > 0 AS has_cpu_counter,
+        count(*) FILTER (WHERE has_gpu) AS gpu_blocks,
+        sum(gpu_uj) FILTER (WHERE has_gpu) AS gpu_sum_uj,
+        coalesce(sum(passed_runs) FILTER (WHERE has_gpu), 0) AS gpu_passed_runs,
+        count(*) FILTER (WHERE gpu_uj > 0) > 0 AS is_gpu_read,
+        count(gpu_uj) > 0 AS has_gpu_counter,
+        bool_and(is_gpu_told) AS is_gpu_told
+    FROM told
+    GROUP BY ALL
+),
+
+-- Why a sensor gave nothing, as most attempts say it.
+gaps AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        sensor,
+        first(upper(status) ORDER BY attempts DESC, status) AS why
+    FROM (
+        SELECT
+            sweep_id,
+            model_id,
+            quant_tag,
+            split_part(gap, '=', 1) AS sensor,
+            split_part(gap, '=', 2) AS status,
+            count(*) AS attempts
+        FROM made
+        CROSS JOIN unnest(sensor_gaps) AS gap (gap)
+        WHERE split_part(gap, '=', 1) IN ('cpu_energy_uj', 'gpu_energy_uj')
+        GROUP BY ALL
+    )
+    GROUP BY ALL
+),
+
+contexts AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        v1.agreed(effective.context_tokens) AS context_tokens
+    FROM v1.attempts
+    WHERE outcome = 'OK' AND phase = 'matrix'
+    GROUP BY ALL
+),
+
+joined AS (
+    SELECT
+        quant.sweep_id,
+        quant.model_id,
+        quant.quant_tag,
+        coalesce(counted.tasks, 0) AS tasks,
+        coalesce(counted.valid_runs, 0) AS valid_runs,
+        coalesce(counted.passed_runs, 0) AS passed_runs,
+        counted.wall_sum_ns,
+        v1.scaled(counted.passed_runs, counted.valid_runs, 1000000000) AS passed_nano,
+        policy.confidence_z_milli,
+        energies.* EXCLUDE (sweep_id, model_id, quant_tag),
+        aggregate.peak_memory_bytes,
+        quant.kv_cache_bytes,
+        coalesce(contexts.context_tokens, quant.context_tokens) AS context_tokens,
+        manifest.hardware.ram_bytes,
+        CASE
+            WHEN coalesce(counted.valid_runs, 0) = 0 THEN 'NO_RUN_COUNTS'
+            WHEN counted.has_unchecked THEN 'NOT_ALL_CHECKED'
+            WHEN counted.passed_runs = 0 THEN 'NOTHING_PASSED'
+        END AS pass_status,
+        CASE
+            WHEN policy.quality_only THEN 'NOT_TIMED'
+            WHEN counted.timed_runs < counted.valid_runs THEN 'NO_WALL_TIME'
+        END AS untimed_status,
+        CASE
+            WHEN session.locality = 'remote' THEN 'REMOTE_SERVER'
+            WHEN energies.is_cpu_read THEN NULL
+            WHEN energies.has_cpu_counter THEN 'STANDS_STILL'
+            ELSE coalesce(cpu_gap.why, 'NOT_RECORDED')
+        END AS cpu_sensor_status,
+        CASE
+            WHEN session.locality = 'remote' THEN 'REMOTE_SERVER'
+            WHEN energies.is_gpu_read AND NOT energies.is_gpu_told THEN 'OTHERS_NOT_TOLD_APART'
+            WHEN energies.is_gpu_read THEN NULL
+            WHEN energies.has_gpu_counter THEN 'STANDS_STILL'
+            ELSE coalesce(gpu_gap.why, 'NOT_RECORDED')
+        END AS gpu_sensor_status,
+        CASE
+            WHEN session.locality = 'remote' THEN 'REMOTE_SERVER'
+            WHEN
+                coalesce(session.cpu_only, false) OR len(manifest.hardware.gpus) = 0
+                THEN if(manifest.hardware.ram_bytes IS NULL, 'MEMORY_NOT_KNOWN', NULL)
+            ELSE 'GPU_MEMORY_NOT_KNOWN'
+        END AS machine_status
+    FROM v1.quant AS quant
+    INNER JOIN v1.quant_aggregate AS aggregate USING (sweep_id, model_id, quant_tag)
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    INNER JOIN v1.session AS session USING (sweep_id, model_id)
+    INNER JOIN v1.manifest AS manifest USING (sweep_id)
+    LEFT JOIN counted USING (sweep_id, model_id, quant_tag)
+    LEFT JOIN energies USING (sweep_id, model_id, quant_tag)
+    LEFT JOIN contexts USING (sweep_id, model_id, quant_tag)
+    LEFT JOIN gaps AS cpu_gap
+        ON cpu_gap.sweep_id = quant.sweep_id
+        AND cpu_gap.model_id = quant.model_id
+        AND cpu_gap.quant_tag = quant.quant_tag
+        AND cpu_gap.sensor = 'cpu_energy_uj'
+    LEFT JOIN gaps AS gpu_gap
+        ON gpu_gap.sweep_id = quant.sweep_id
+        AND gpu_gap.model_id = quant.model_id
+        AND gpu_gap.quant_tag = quant.quant_tag
+        AND gpu_gap.sensor = 'gpu_energy_uj'
+),
+
+judged AS (
+    SELECT
+        *,
+        v1.wilson_micro(passed_nano, tasks, confidence_z_milli, -1) AS least_micro,
+        v1.wilson_micro(passed_nano, tasks, confidence_z_milli, 1) AS most_micro,
+        coalesce(pass_status, untimed_status, 'OK') AS time_status,
+        coalesce(
+            cpu_sensor_status,
+            pass_status,
+            if(cpu_blocks > 0, NULL, 'NO_QUIET_BLOCK'),
+            if(cpu_passed_runs > 0, NULL, 'NOTHING_PASSED'),
+            'OK'
+        ) AS cpu_energy_status,
+        coalesce(
+            gpu_sensor_status,
+            pass_status,
+            if(gpu_blocks > 0, NULL, 'NO_QUIET_BLOCK'),
+            if(gpu_passed_runs > 0, NULL, 'NOTHING_PASSED'),
+            'OK'
+        ) AS gpu_energy_status,
+        coalesce(
+            machine_status,
+            if(peak_memory_bytes IS NULL, 'PEAK_NOT_KNOWN', NULL),
+            if(kv_cache_bytes > 0, NULL, 'KV_CACHE_NOT_KNOWN'),
+            if(context_tokens > 0, NULL, 'CONTEXT_NOT_KNOWN'),
+            'OK'
+        ) AS context_status
+    FROM joined
+)
+
+SELECT
+    sweep_id,
+    model_id,
+    quant_tag,
+    valid_runs,
+    passed_runs,
+    time_status,
+    if(
+        time_status = 'OK', TRY_CAST(v1.scaled(wall_sum_ns, passed_runs, 1) AS BIGINT), NULL
+    ) AS wall_per_pass_ns,
+    if(
+        time_status = 'OK',
+        TRY_CAST(v1.scaled(wall_sum_ns, CAST(valid_runs AS HUGEINT) * most_micro, 1000000) AS BIGINT),
+        NULL
+    ) AS wall_per_pass_low_ns,
+    if(
+        time_status = 'OK',
+        TRY_CAST(v1.scaled(wall_sum_ns, CAST(valid_runs AS HUGEINT) * least_micro, 1000000) AS BIGINT),
+        NULL
+    ) AS wall_per_pass_high_ns,
+    cpu_energy_status,
+    coalesce(cpu_blocks, 0) AS cpu_energy_blocks,
+    if(
+        cpu_energy_status = 'OK',
+        TRY_CAST(v1.scaled(cpu_sum_uj, cpu_passed_runs, 1) AS BIGINT),
+        NULL
+    ) AS cpu_energy_per_pass_uj,
+    gpu_energy_status,
+    coalesce(gpu_blocks, 0) AS gpu_energy_blocks,
+    if(
+        gpu_energy_status = 'OK',
+        TRY_CAST(v1.scaled(gpu_sum_uj, gpu_passed_runs, 1) AS BIGINT),
+        NULL
+    ) AS gpu_energy_per_pass_uj,
+    context_status,
+    if(context_status = 'OK', context_tokens, NULL) AS context_tokens,
+    CASE
+        WHEN context_status = 'OK'
+            THEN TRY_CAST(
+                greatest(CAST(ram_bytes AS HUGEINT) - peak_memory_bytes, 0)
+                * context_tokens // kv_cache_bytes AS BIGINT
+            )
+    END AS context_left_tokens
+FROM judged;
+
+COMMENT ON VIEW v1.quant_cost IS 'What a passed task costs in time and energy, and what context is left. One row per quant of a sweep.';
+COMMENT ON COLUMN v1.quant_cost.valid_runs IS 'Runs that count';
+COMMENT ON COLUMN v1.quant_cost.passed_runs IS 'Of these, with all checks passed';
+COMMENT ON COLUMN v1.quant_cost.time_status IS 'OK, or why there is no time: NO_RUN_COUNTS, NOT_ALL_CHECKED, NOTHING_PASSED, NOT_TIMED or NO_WALL_TIME';
+COMMENT ON COLUMN v1.quant_cost.wall_per_pass_ns IS 'Wall time of all runs that count / runs that pass, ns';
+COMMENT ON COLUMN v1.quant_cost.wall_per_pass_low_ns IS 'The same at the upper bound of the share that passes, ns';
+COMMENT ON COLUMN v1.quant_cost.wall_per_pass_high_ns IS 'The same at the lower bound, ns; NULL where that is 0';
+COMMENT ON COLUMN v1.quant_cost.cpu_energy_status IS 'OK, or why there is none: REMOTE_SERVER, ABSENT, DENIED, UNAVAILABLE, UNSUPPORTED_PLATFORM or ERROR by the sensor, NOT_RECORDED, STANDS_STILL where its counter does not move, NO_QUIET_BLOCK, or as for the time';
+COMMENT ON COLUMN v1.quant_cost.cpu_energy_blocks IS 'Blocks behind it';
+COMMENT ON COLUMN v1.quant_cost.cpu_energy_per_pass_uj IS 'Energy of all CPU packages / runs that pass, uJ';
+COMMENT ON COLUMN v1.quant_cost.gpu_energy_status IS 'The same of the GPUs; OTHERS_NOT_TOLD_APART where the work of other programs on them cannot be seen';
+COMMENT ON COLUMN v1.quant_cost.gpu_energy_blocks IS 'Blocks behind it';
+COMMENT ON COLUMN v1.quant_cost.gpu_energy_per_pass_uj IS 'Energy of all GPUs / runs that pass, uJ';
+COMMENT ON COLUMN v1.quant_cost.context_status IS 'OK, or why there is none: REMOTE_SERVER, GPU_MEMORY_NOT_KNOWN, MEMORY_NOT_KNOWN, PEAK_NOT_KNOWN, KV_CACHE_NOT_KNOWN or CONTEXT_NOT_KNOWN';
+COMMENT ON COLUMN v1.quant_cost.context_tokens IS 'Context it was measured with, tokens';
+COMMENT ON COLUMN v1.quant_cost.context_left_tokens IS 'Tokens of context more that the memory of the machine holds, if nothing else used it';
