@@ -95,6 +95,23 @@ def output_option(command: _Command) -> _Command:
     )(command)
 
 
+def price_option(command: _Command) -> _Command:
+    """`--price`, as `price: Price | None`: what an hour of the machine costs."""
+
+    def read(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+        from orket.exports.cost import read_price
+
+        return None if value is None else read_price(value)
+
+    return click.option(
+        "--price",
+        callback=read,
+        metavar="AMOUNT",
+        help="What an hour of the machine costs, e.g. 1.20 or '1.20 EUR': tells what a "
+        "passed task costs, from its wall time.",
+    )(command)
+
+
 def server_options(keys: Sequence[OptionKey]) -> Callable[[_Command], _Command]:
     """How a server is reached, each key as a parameter; None says nothing."""
 

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from orket.cli import messages
-from orket.cli.options import output_option, scope_options, store_option
+from orket.cli.options import (
+    output_option,
+    price_option,
+    scope_options,
+    store_option,
+)
 from orket.cli.rejudge import Rejudge
 
 if TYPE_CHECKING:
+    from orket.exports.cost import Price
     from orket.warehouse import Warehouse
 
 
@@ -25,12 +31,14 @@ if TYPE_CHECKING:
     help="A page, or Markdown for an issue or a model card. [default: md for a FILE "
     "that ends so, else html]",
 )
+@price_option
 @store_option
 @scope_options
 def report(
     sweep: str,
     output: str | None,
     output_format: str | None,
+    price: Price | None,
     store: Warehouse,
     rejudge: Rejudge,
 ) -> None:
@@ -53,7 +61,7 @@ def report(
     )
     render = render_markdown if is_markdown else render_page
     gathered = gather(store, store.resolve(sweep), rejudge.policy_overrides())
-    content = render(gathered, Voice(advise, fidelity_words))
+    content = render(gathered, Voice(advise, fidelity_words), price)
     if output == "-":
         click.echo(content, nl=False)
         return

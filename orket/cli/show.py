@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli import messages
-from orket.cli.options import reading_store_option, scope_options
+from orket.cli.options import price_option, reading_store_option, scope_options
 from orket.cli.rejudge import Rejudge
 from orket.cli.running import resume_line, say_what_next
 from orket.cli.show_formats import FORMATS, print_as
 
 if TYPE_CHECKING:
+    from orket.exports.cost import Price
     from orket.warehouse import Warehouse
 
 
@@ -29,18 +30,26 @@ if TYPE_CHECKING:
     help="For a person; the summary as JSON; a row for each quant as CSV or Markdown; "
     "a line for each run that counts, for benchstat.",
 )
+@price_option
 @reading_store_option
 @scope_options
-def show(sweep: str, output_format: str, store: Warehouse, rejudge: Rejudge) -> None:
+def show(
+    sweep: str,
+    output_format: str,
+    price: Price | None,
+    store: Warehouse,
+    rejudge: Rejudge,
+) -> None:
     """Show one sweep: its quants, the recommendation, and how far to trust it.
 
     SWEEP is an id, the start of one, or `latest`.
     """
     if output_format != "table":
         given = rejudge.policy_overrides()
-        print_as(output_format, store, store.resolve(sweep), given)
+        print_as(output_format, store, store.resolve(sweep), given, price)
         return
     from orket.cli.bucket_table import print_buckets
+    from orket.cli.cost_words import print_costs
     from orket.cli.sweep_table import print_sweep
     from orket.exports.load import load_summary
 
@@ -52,6 +61,8 @@ def show(sweep: str, output_format: str, store: Warehouse, rejudge: Rejudge) -> 
         lambda: load_summary(store, sweep_id, {**given, "include_polluted": "fill"}),
     )
     print_buckets(summary, store, given)
+    if price is not None:
+        print_costs(summary, price)
     _say_how_to_go_on(summary, store)
     say_what_next(summary, store)
 

@@ -8,6 +8,7 @@ from typing import Any
 from orket.cli.output import print_line, print_prose, screen_width
 from orket.cli.side_by_side import side_by_side
 from orket.exports.answers import failed_checks
+from orket.exports.cost import cost_words
 from orket.exports.figures import words
 from orket.exports.reasoning import Reasoning
 from orket.exports.scale import MILLI, scale
@@ -33,6 +34,10 @@ def print_why(found: Reasoning, answers: int) -> None:
         print_prose("What would change it:")
         for change in changes:
             print_prose(f"  {change}.")
+    if told := list(cost_words(found.cost)):
+        print_prose()
+        for line in told:
+            print_prose(line)
     if found.why["pairs"]:
         print_prose()
         for line in _losses(found):

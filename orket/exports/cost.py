@@ -1,4 +1,4 @@
-"""What a passed task costs at a price per hour, which the user gives.
+"""What a passed task costs, in words: seconds, joules, and at a price per hour.
 
 The price is an input: it is never stored, and nothing is measured in its currency.
 """
@@ -6,16 +6,19 @@ The price is an input: it is never stored, and nothing is measured in its curren
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from orket.errors import UsageError
+from orket.exports.figures import seconds
 from orket.text import printable
 
 _SECONDS = 3600
 _DIGITS = 3
 """Digits that an amount is shown with."""
-_PRICE = re.compile(r"(?P<amount>\d{1,9}(?:\.\d{1,9})?)\s*(?P<word>\S{0,12})")
+_PRICE = re.compile(r"(?P<amount>\d{1,9}(?:\.\d{1,9})?)\s*(?P<word>[^\s\d.,]{0,12})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +58,134 @@ def _round(amount: Decimal) -> str:
         return "0"
     places = max(_DIGITS - 1 - amount.adjusted(), 0)
     return f"{amount:.{places}f}"
+
+
+_THOUSAND = 1000
+_ENERGIES = {"cpu": "CPU", "gpu": "GPU"}
+_NOTHING_THERE = "NO_DEVICE"
+
+
+@dataclass(frozen=True, slots=True)
+class CostTable:
+    """The quants of a session with what a passed task of each costs, as texts."""
+
+    headers: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+    """What is not known of any of them, and why."""
+
+
+def cost_table(session: Mapping[str, Any], price: Price | None) -> CostTable | None:
+    """The table of a session of a summary; None where there is no figure to tell."""
+    quants = [quant for quant in session["per_quant"] if quant["cost"]]
+    energies = [
+        kind
+        for kind in _ENERGIES
+        if any(_joules(quant["cost"], kind) is not None for quant in quants)
+    ]
+    has_context = any(
+        quant["cost"]["context_left_tokens"] is not None for quant in quants
+    )
+    has_time = any(
+        quant["cost"]["seconds_per_passed_task"] is not None for quant in quants
+    )
+    if not (has_time or energies or has_context):
+        return None
+    headers = ["quant", "time"]
+    if price:
+        unit = f" {price.currency}".rstrip()
+        headers += [f"each{unit and f',{unit}'}", f"1000{unit and f',{unit}'}"]
+    headers += [f"{_ENERGIES[kind]}, J" for kind in energies]
+    if has_context:
+        headers.append("context left")
+    return CostTable(
+        headers,
+        [_cost_row(quant, price, energies, has_context) for quant in quants],
+        list(_unknown(quants)),
+    )
+
+
+def cost_words(cost: Mapping[str, Any]) -> Iterator[str]:
+    """What one quant costs, a sentence for what is known and for what is not."""
+    if cost["seconds_per_passed_task"] is None:
+        yield f"Cost: no time, since {cost_reason(cost['time_status'])}."
+        return
+    told = [f"{_span(cost, seconds)} a passed task"]
+    for kind, name in _ENERGIES.items():
+        if (joules := _joules(cost, kind)) is not None:
+            told.append(f"{_round(joules)} J of the {name}")
+        elif cost[f"{kind}_energy_status"] != _NOTHING_THERE:
+            why = cost_reason(cost[f"{kind}_energy_status"])
+            told.append(f"energy of the {name} not known: {why}")
+    yield f"Cost: {'; '.join(told)}."
+    left = cost["context_left_tokens"]
+    if left is None:
+        yield f"Context left: not known, since {cost_reason(cost['context_status'])}."
+    else:
+        yield f"Context left: the memory of the machine holds {left:,} tokens more."
+
+
+def _cost_row(
+    quant: Mapping[str, Any],
+    price: Price | None,
+    energies: Sequence[str],
+    has_context: bool,
+) -> list[str]:
+    cost = quant["cost"]
+    cells = [quant["quant_tag"], _span(cost, seconds)]
+    if price:
+        cells += [
+            price.text(cost["seconds_per_passed_task"]),
+            _span(cost, lambda value: price.text(value, _THOUSAND)),
+        ]
+    cells += [_amount(_joules(cost, kind)) for kind in energies]
+    if has_context:
+        cells.append(_amount(cost["context_left_tokens"]))
+    return cells
+
+
+def _span(cost: Mapping[str, Any], show: Any) -> str:
+    """A figure with its interval, which is that of the share of tasks that pass."""
+    middle = cost["seconds_per_passed_task"]
+    if middle is None:
+        return "-"
+    low, high = cost["seconds_low"], cost["seconds_high"]
+    upper = f"to {show(high)}" if high is not None else "and more"
+    return f"{show(middle)} ({show(low)} {upper})"
+
+
+def _joules(cost: Mapping[str, Any], kind: str) -> Decimal | None:
+    joules: Decimal | None = cost[f"{kind}_joules_per_passed_task"]
+    return joules
+
+
+def _amount(value: Decimal | int | None) -> str:
+    if value is None:
+        return "-"
+    return _round(value) if isinstance(value, Decimal) else f"{value:,}"
+
+
+def _unknown(quants: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What has no figure, with its reason; a reason that all share is told once."""
+    for name, key in (
+        ("time", "time_status"),
+        ("energy of the CPU", "cpu_energy_status"),
+        ("energy of GPUs", "gpu_energy_status"),
+        ("context left", "context_status"),
+    ):
+        found: dict[str, list[str]] = {}
+        for quant in quants:
+            if (status := quant["cost"][key]) != "OK":
+                found.setdefault(status, []).append(quant["quant_tag"])
+        for status, tags in found.items():
+            whose = "" if len(tags) == len(quants) else f" of {', '.join(tags)}"
+            yield f"No {name}{whose}: {cost_reason(status)}."
+
+
+def cost_reason(code: str) -> str:
+    """Why a figure is not known, in words."""
+    from orket.exports.figures import words
+    from orket.warehouse.reasons import reason_named
+
+    known = reason_named("cost", code)
+    return known.meaning if known else words(code)

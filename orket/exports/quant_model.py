@@ -283,7 +283,7 @@ class Cost(Part):
     passed_runs: int
     """Runs that count and pass."""
     time_status: str
-    """OK, or why there is no time; see docs/fleet.md."""
+    """OK, or why there is no time: a reason of docs/runbook.md."""
     seconds_per_passed_task: Annotated[float | None, Scaled("wall_per_pass_ns", NANO)]
     """Wall time of all runs that count / runs that pass."""
     seconds_low: Annotated[float | None, Scaled("wall_per_pass_low_ns", NANO)]

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from orket.errors import UsageError
 from orket.exports.answers import failed_checks
+from orket.exports.quant_model import Cost
 from orket.exports.scale import MICRO, MILLI, scale
+from orket.exports.summary import part_document
 from orket.text import nearest
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ class Reasoning:
     """Tasks that the baseline quant alone passes: rows of `v1.task_answer`."""
     gained: list[Row]
     """Tasks that it alone passes."""
+    cost: Row
+    """What a passed task costs, as `cost` in the summary."""
 
     def document(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -69,6 +73,7 @@ class Reasoning:
             "output_length_differs": why["output_length_differs"],
             "lost": [_task(row) for row in self.lost],
             "gained": [_task(row) for row in self.gained],
+            "cost": self.cost,
         }
 
 
@@ -146,10 +151,12 @@ def _read(session: Session, why: Row) -> Reasoning:
         "ORDER BY damage_kind DESC, bucket, family, test_id",
         cell,
     )
+    costs = session.rows(f"SELECT * FROM v1.quant_cost {where}", cell)
     return Reasoning(
         why,
         rules,
         families,
         [row for row in changed if row["change"] == "LOST"],
         [row for row in changed if row["change"] == "GAINED"],
+        part_document(Cost, costs[0]),
     )

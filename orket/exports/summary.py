@@ -49,6 +49,11 @@ def render_summary(row: Mapping[str, Any]) -> bytes:
     return (render_json(summary_document(row)) + "\n").encode("utf-8")
 
 
+def part_document(part: type[Part], row: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of one part of the summary, from the row that has its columns."""
+    return _read_part(part, row, part.__name__)
+
+
 def describe_sources(part: type[Part] = SweepSummary) -> Iterator[tuple[str, str]]:
     """Path of every source column that the exporter reads, with what it becomes."""
     for name, field in part.model_fields.items():

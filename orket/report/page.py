@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orket.exports import figures
 from orket.exports.answers import visible
+from orket.exports.cost import Price, cost_table
 from orket.exports.json_text import moment_text, plain_decimal, render_json
 from orket.exports.markdown import markdown_text
 from orket.policy import POLICY_KEYS
@@ -89,7 +90,7 @@ class ModelPart:
     weights: list[dict[str, Any]]
 
 
-def render_page(gathered: Gathered, voice: Voice) -> bytes:
+def render_page(gathered: Gathered, voice: Voice, price: Price | None = None) -> bytes:
     """The report as one HTML page. Raises MissingExtra."""
     require_libraries()
     environment = _environment(is_page=True)
@@ -99,6 +100,8 @@ def render_page(gathered: Gathered, voice: Voice) -> bytes:
         summary=gathered.summary,
         manifest=gathered.manifest,
         models=[_model_part(gathered, s, voice) for s in gathered.summary["sessions"]],
+        costs=[cost_table(s, price) for s in gathered.summary["sessions"]],
+        price=price,
         command=command,
         overrides=overrides,
         colours=colours,
@@ -107,7 +110,9 @@ def render_page(gathered: Gathered, voice: Voice) -> bytes:
     return text.encode()
 
 
-def render_markdown(gathered: Gathered, voice: Voice) -> bytes:
+def render_markdown(
+    gathered: Gathered, voice: Voice, price: Price | None = None
+) -> bytes:
     """The report as Markdown, for an issue or a model card. Raises MissingExtra."""
     require_libraries()
     environment = _environment(is_page=False)
@@ -116,6 +121,8 @@ def render_markdown(gathered: Gathered, voice: Voice) -> bytes:
         summary=gathered.summary,
         manifest=gathered.manifest,
         notes=[list(voice.fidelity(s)) for s in gathered.summary["sessions"]],
+        costs=[cost_table(s, price) for s in gathered.summary["sessions"]],
+        price=price,
         disturbances=[
             _disturbances(s, voice, []) for s in gathered.summary["sessions"]
         ],

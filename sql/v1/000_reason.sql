@@ -178,13 +178,53 @@ FROM (
     ('comparison', 'too_few_blocks', 'TOO_FEW_BLOCKS', 'failing', NULL, NULL, NULL, NULL, NULL,
         'it takes two blocks that both have timed', 'measure both with --runs 3'),
     ('comparison', 'unsteady', 'UNSTEADY_CANARY', 'failing', NULL, NULL, NULL, NULL, NULL,
-        'a canary does not say how steady its machine was', 'run both with the canary gate, on a quiet machine')
+        'a canary does not say how steady its machine was', 'run both with the canary gate, on a quiet machine'),
+    ('cost', 'no_run_counts', 'NO_RUN_COUNTS', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'no run counts', 'see what disturbed them: orket show'),
+    ('cost', 'not_all_checked', 'NOT_ALL_CHECKED', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'not every answer could be checked', 'choose a sandbox that runs all checks: --sandbox'),
+    ('cost', 'nothing_passed', 'NOTHING_PASSED', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'no run passes', 'see why: orket why QUANT'),
+    ('cost', 'cost_answers_alone', 'COST_ANSWERS_ALONE', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'answers alone are judged, and no time counts', 'judge with --no-quality-only'),
+    ('cost', 'no_wall_time', 'NO_WALL_TIME', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'some runs have no wall time', 'measure with orket run'),
+    ('cost', 'remote_server', 'REMOTE_SERVER', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'the server runs on another machine, whose sensors are not read', 'measure where it runs'),
+    ('cost', 'no_device', 'NO_DEVICE', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'the machine shows no such device or sensor', 'none; what is not there is not estimated'),
+    ('cost', 'sensor_denied', 'SENSOR_DENIED', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'this user may not read the sensor', 'let the user read /sys/class/powercap (on most kernels root alone may), or ask the driver for access'),
+    ('cost', 'sensor_unavailable', 'SENSOR_UNAVAILABLE', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'the sensor gave no reading', 'see the sensors in docs/measurement.md'),
+    ('cost', 'sensor_error', 'SENSOR_ERROR', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'what the sensor said cannot be true', 'update the driver, or report it'),
+    ('cost', 'sensor_unsupported', 'SENSOR_UNSUPPORTED', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'Orket does not read this sensor on this operating system', 'measure on Linux'),
+    ('cost', 'not_recorded', 'NOT_RECORDED', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'the runs were recorded without this sensor', 'measure again'),
+    ('cost', 'stands_still', 'STANDS_STILL', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'the counter does not move', 'update the driver, or report it'),
+    ('cost', 'no_quiet_block', 'NO_QUIET_BLOCK', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'in no block every run is clean and other programs idle, and their energy cannot be told apart', 'measure on a quiet machine'),
+    ('cost', 'others_not_told_apart', 'OTHERS_NOT_TOLD_APART', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'whether other programs computed on the GPUs cannot be seen', 'measure outside of a container, or where the driver tells of each process'),
+    ('cost', 'gpu_memory_unknown', 'GPU_MEMORY_NOT_KNOWN', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'how much memory the GPUs have is not recorded', 'none; compare the peak with what the GPU has'),
+    ('cost', 'memory_unknown', 'MEMORY_NOT_KNOWN', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'how much memory the machine has is not recorded', 'measure again'),
+    ('cost', 'peak_unknown', 'PEAK_NOT_KNOWN', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'the peak of memory was not read', 'measure where the server runs'),
+    ('cost', 'kv_cache_unknown', 'KV_CACHE_NOT_KNOWN', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'what a token of context takes is not told by the file, or the server does not show it', 'measure the GGUF file itself, with a context: --context'),
+    ('cost', 'context_unknown', 'CONTEXT_NOT_KNOWN', 'advisory', NULL, NULL, NULL, NULL, NULL,
+        'with what context it ran was not told', 'ask for one: --context')
 ) AS reasons (
     scope, signal, code, kind, is_curable, is_admissible, is_timing, fault, short, meaning, remedy
 );
 
 COMMENT ON VIEW v1.reason IS 'The catalogue of reasons and advisories. One row per scope and code.';
-COMMENT ON COLUMN v1.reason.scope IS 'What it is said of: run, canary, quant, baseline or comparison';
+COMMENT ON COLUMN v1.reason.scope IS 'What it is said of: run, canary, quant, baseline, comparison or cost';
 COMMENT ON COLUMN v1.reason.signal IS 'The fact that it stands for';
 COMMENT ON COLUMN v1.reason.code IS 'The word that views and documents show';
 COMMENT ON COLUMN v1.reason.kind IS 'polluting, failing or advisory';

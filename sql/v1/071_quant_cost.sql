@@ -1,6 +1,6 @@
 -- Grain: sweep x model x quant, from the plan.
 -- Inputs: v1.quant, v1.quant_aggregate, v1.runs, v1.attempts, v1.run_quality, v1.session,
--- v1.manifest, v1.policy.
+-- v1.manifest, v1.policy, v1.reason.
 -- Rules: what a passed task costs: all that was spent on runs that count, those that fail
 -- included, over the runs that pass all their checks. The interval is that of the share that
 -- passes, over distinct tasks; it says nothing of how times vary. Energy is the difference of
@@ -117,7 +117,16 @@ gaps AS (
         model_id,
         quant_tag,
         sensor,
-        first(upper(status) ORDER BY attempts DESC, status) AS why
+        first(
+            CASE status
+                WHEN 'absent' THEN 'no_device'
+                WHEN 'denied' THEN 'sensor_denied'
+                WHEN 'error' THEN 'sensor_error'
+                WHEN 'unsupported_platform' THEN 'sensor_unsupported'
+                ELSE 'sensor_unavailable'
+            END
+            ORDER BY attempts DESC, status
+        ) AS why
     FROM (
         SELECT
             sweep_id,
@@ -162,34 +171,34 @@ joined AS (
         coalesce(contexts.context_tokens, quant.context_tokens) AS context_tokens,
         manifest.hardware.ram_bytes,
         CASE
-            WHEN coalesce(counted.valid_runs, 0) = 0 THEN 'NO_RUN_COUNTS'
-            WHEN counted.has_unchecked THEN 'NOT_ALL_CHECKED'
-            WHEN counted.passed_runs = 0 THEN 'NOTHING_PASSED'
-        END AS pass_status,
+            WHEN coalesce(counted.valid_runs, 0) = 0 THEN 'no_run_counts'
+            WHEN counted.has_unchecked THEN 'not_all_checked'
+            WHEN counted.passed_runs = 0 THEN 'nothing_passed'
+        END AS pass_signal,
         CASE
-            WHEN policy.quality_only THEN 'NOT_TIMED'
-            WHEN counted.timed_runs < counted.valid_runs THEN 'NO_WALL_TIME'
-        END AS untimed_status,
+            WHEN policy.quality_only THEN 'cost_answers_alone'
+            WHEN counted.timed_runs < counted.valid_runs THEN 'no_wall_time'
+        END AS untimed_signal,
         CASE
-            WHEN session.locality = 'remote' THEN 'REMOTE_SERVER'
+            WHEN session.locality = 'remote' THEN 'remote_server'
             WHEN energies.is_cpu_read THEN NULL
-            WHEN energies.has_cpu_counter THEN 'STANDS_STILL'
-            ELSE coalesce(cpu_gap.why, 'NOT_RECORDED')
-        END AS cpu_sensor_status,
+            WHEN energies.has_cpu_counter THEN 'stands_still'
+            ELSE coalesce(cpu_gap.why, 'not_recorded')
+        END AS cpu_sensor_signal,
         CASE
-            WHEN session.locality = 'remote' THEN 'REMOTE_SERVER'
-            WHEN energies.is_gpu_read AND NOT energies.is_gpu_told THEN 'OTHERS_NOT_TOLD_APART'
+            WHEN session.locality = 'remote' THEN 'remote_server'
+            WHEN energies.is_gpu_read AND NOT energies.is_gpu_told THEN 'others_not_told_apart'
             WHEN energies.is_gpu_read THEN NULL
-            WHEN energies.has_gpu_counter THEN 'STANDS_STILL'
-            ELSE coalesce(gpu_gap.why, 'NOT_RECORDED')
-        END AS gpu_sensor_status,
+            WHEN energies.has_gpu_counter THEN 'stands_still'
+            ELSE coalesce(gpu_gap.why, 'not_recorded')
+        END AS gpu_sensor_signal,
         CASE
-            WHEN session.locality = 'remote' THEN 'REMOTE_SERVER'
+            WHEN session.locality = 'remote' THEN 'remote_server'
             WHEN
                 coalesce(session.cpu_only, false) OR len(manifest.hardware.gpus) = 0
-                THEN if(manifest.hardware.ram_bytes IS NULL, 'MEMORY_NOT_KNOWN', NULL)
-            ELSE 'GPU_MEMORY_NOT_KNOWN'
-        END AS machine_status
+                THEN if(manifest.hardware.ram_bytes IS NULL, 'memory_unknown', NULL)
+            ELSE 'gpu_memory_unknown'
+        END AS machine_signal
     FROM v1.quant AS quant
     INNER JOIN v1.quant_aggregate AS aggregate USING (sweep_id, model_id, quant_tag)
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
@@ -215,28 +224,25 @@ judged AS (
         *,
         v1.wilson_micro(passed_nano, tasks, confidence_z_milli, -1) AS least_micro,
         v1.wilson_micro(passed_nano, tasks, confidence_z_milli, 1) AS most_micro,
-        coalesce(pass_status, untimed_status, 'OK') AS time_status,
+        coalesce(pass_signal, untimed_signal) AS time_signal,
         coalesce(
-            cpu_sensor_status,
-            pass_status,
-            if(cpu_blocks > 0, NULL, 'NO_QUIET_BLOCK'),
-            if(cpu_passed_runs > 0, NULL, 'NOTHING_PASSED'),
-            'OK'
-        ) AS cpu_energy_status,
+            cpu_sensor_signal,
+            pass_signal,
+            if(cpu_blocks > 0, NULL, 'no_quiet_block'),
+            if(cpu_passed_runs > 0, NULL, 'nothing_passed')
+        ) AS cpu_energy_signal,
         coalesce(
-            gpu_sensor_status,
-            pass_status,
-            if(gpu_blocks > 0, NULL, 'NO_QUIET_BLOCK'),
-            if(gpu_passed_runs > 0, NULL, 'NOTHING_PASSED'),
-            'OK'
-        ) AS gpu_energy_status,
+            gpu_sensor_signal,
+            pass_signal,
+            if(gpu_blocks > 0, NULL, 'no_quiet_block'),
+            if(gpu_passed_runs > 0, NULL, 'nothing_passed')
+        ) AS gpu_energy_signal,
         coalesce(
-            machine_status,
-            if(peak_memory_bytes IS NULL, 'PEAK_NOT_KNOWN', NULL),
-            if(kv_cache_bytes > 0, NULL, 'KV_CACHE_NOT_KNOWN'),
-            if(context_tokens > 0, NULL, 'CONTEXT_NOT_KNOWN'),
-            'OK'
-        ) AS context_status
+            machine_signal,
+            if(peak_memory_bytes IS NULL, 'peak_unknown', NULL),
+            if(kv_cache_bytes > 0, NULL, 'kv_cache_unknown'),
+            if(context_tokens > 0, NULL, 'context_unknown')
+        ) AS context_signal
     FROM joined
 )
 
@@ -246,58 +252,66 @@ SELECT
     quant_tag,
     valid_runs,
     passed_runs,
-    time_status,
+    coalesce(time_reason.code, 'OK') AS time_status,
     if(
-        time_status = 'OK', TRY_CAST(v1.scaled(wall_sum_ns, passed_runs, 1) AS BIGINT), NULL
+        time_signal IS NULL, TRY_CAST(v1.scaled(wall_sum_ns, passed_runs, 1) AS BIGINT), NULL
     ) AS wall_per_pass_ns,
     if(
-        time_status = 'OK',
+        time_signal IS NULL,
         TRY_CAST(v1.scaled(wall_sum_ns, CAST(valid_runs AS HUGEINT) * most_micro, 1000000) AS BIGINT),
         NULL
     ) AS wall_per_pass_low_ns,
     if(
-        time_status = 'OK',
+        time_signal IS NULL,
         TRY_CAST(v1.scaled(wall_sum_ns, CAST(valid_runs AS HUGEINT) * least_micro, 1000000) AS BIGINT),
         NULL
     ) AS wall_per_pass_high_ns,
-    cpu_energy_status,
+    coalesce(cpu_energy_reason.code, 'OK') AS cpu_energy_status,
     coalesce(cpu_blocks, 0) AS cpu_energy_blocks,
     if(
-        cpu_energy_status = 'OK',
+        cpu_energy_signal IS NULL,
         TRY_CAST(v1.scaled(cpu_sum_uj, cpu_passed_runs, 1) AS BIGINT),
         NULL
     ) AS cpu_energy_per_pass_uj,
-    gpu_energy_status,
+    coalesce(gpu_energy_reason.code, 'OK') AS gpu_energy_status,
     coalesce(gpu_blocks, 0) AS gpu_energy_blocks,
     if(
-        gpu_energy_status = 'OK',
+        gpu_energy_signal IS NULL,
         TRY_CAST(v1.scaled(gpu_sum_uj, gpu_passed_runs, 1) AS BIGINT),
         NULL
     ) AS gpu_energy_per_pass_uj,
-    context_status,
-    if(context_status = 'OK', context_tokens, NULL) AS context_tokens,
+    coalesce(context_reason.code, 'OK') AS context_status,
+    if(context_signal IS NULL, context_tokens, NULL) AS context_tokens,
     CASE
-        WHEN context_status = 'OK'
+        WHEN context_signal IS NULL
             THEN TRY_CAST(
                 greatest(CAST(ram_bytes AS HUGEINT) - peak_memory_bytes, 0)
                 * context_tokens // kv_cache_bytes AS BIGINT
             )
     END AS context_left_tokens
-FROM judged;
+FROM judged
+LEFT JOIN v1.reason AS time_reason
+    ON time_reason.scope = 'cost' AND time_reason.signal = judged.time_signal
+LEFT JOIN v1.reason AS cpu_energy_reason
+    ON cpu_energy_reason.scope = 'cost' AND cpu_energy_reason.signal = judged.cpu_energy_signal
+LEFT JOIN v1.reason AS gpu_energy_reason
+    ON gpu_energy_reason.scope = 'cost' AND gpu_energy_reason.signal = judged.gpu_energy_signal
+LEFT JOIN v1.reason AS context_reason
+    ON context_reason.scope = 'cost' AND context_reason.signal = judged.context_signal;
 
 COMMENT ON VIEW v1.quant_cost IS 'What a passed task costs in time and energy, and what context is left. One row per quant of a sweep.';
 COMMENT ON COLUMN v1.quant_cost.valid_runs IS 'Runs that count';
 COMMENT ON COLUMN v1.quant_cost.passed_runs IS 'Of these, with all checks passed';
-COMMENT ON COLUMN v1.quant_cost.time_status IS 'OK, or why there is no time: NO_RUN_COUNTS, NOT_ALL_CHECKED, NOTHING_PASSED, NOT_TIMED or NO_WALL_TIME';
+COMMENT ON COLUMN v1.quant_cost.time_status IS 'OK, or a reason of scope cost why there is no time';
 COMMENT ON COLUMN v1.quant_cost.wall_per_pass_ns IS 'Wall time of all runs that count / runs that pass, ns';
 COMMENT ON COLUMN v1.quant_cost.wall_per_pass_low_ns IS 'The same at the upper bound of the share that passes, ns';
 COMMENT ON COLUMN v1.quant_cost.wall_per_pass_high_ns IS 'The same at the lower bound, ns; NULL where that is 0';
-COMMENT ON COLUMN v1.quant_cost.cpu_energy_status IS 'OK, or why there is none: REMOTE_SERVER, ABSENT, DENIED, UNAVAILABLE, UNSUPPORTED_PLATFORM or ERROR by the sensor, NOT_RECORDED, STANDS_STILL where its counter does not move, NO_QUIET_BLOCK, or as for the time';
+COMMENT ON COLUMN v1.quant_cost.cpu_energy_status IS 'OK, or a reason of scope cost why there is none';
 COMMENT ON COLUMN v1.quant_cost.cpu_energy_blocks IS 'Blocks behind it';
 COMMENT ON COLUMN v1.quant_cost.cpu_energy_per_pass_uj IS 'Energy of all CPU packages / runs that pass, uJ';
-COMMENT ON COLUMN v1.quant_cost.gpu_energy_status IS 'The same of the GPUs; OTHERS_NOT_TOLD_APART where the work of other programs on them cannot be seen';
+COMMENT ON COLUMN v1.quant_cost.gpu_energy_status IS 'The same of the GPUs';
 COMMENT ON COLUMN v1.quant_cost.gpu_energy_blocks IS 'Blocks behind it';
 COMMENT ON COLUMN v1.quant_cost.gpu_energy_per_pass_uj IS 'Energy of all GPUs / runs that pass, uJ';
-COMMENT ON COLUMN v1.quant_cost.context_status IS 'OK, or why there is none: REMOTE_SERVER, GPU_MEMORY_NOT_KNOWN, MEMORY_NOT_KNOWN, PEAK_NOT_KNOWN, KV_CACHE_NOT_KNOWN or CONTEXT_NOT_KNOWN';
+COMMENT ON COLUMN v1.quant_cost.context_status IS 'OK, or a reason of scope cost why it is not known';
 COMMENT ON COLUMN v1.quant_cost.context_tokens IS 'Context it was measured with, tokens';
 COMMENT ON COLUMN v1.quant_cost.context_left_tokens IS 'Tokens of context more that the memory of the machine holds, if nothing else used it';

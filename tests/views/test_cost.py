@@ -151,7 +151,7 @@ def test_nothing_passed_costs_nothing_that_could_be_told(costs):
 @pytest.mark.parametrize(
     ("name", "cpu", "gpu"),
     [
-        ("no_sensor", "DENIED", "ABSENT"),
+        ("no_sensor", "SENSOR_DENIED", "NO_DEVICE"),
         ("old_rows", "NOT_RECORDED", "NOT_RECORDED"),
         ("remote", "REMOTE_SERVER", "REMOTE_SERVER"),
         ("others", "OK", "OTHERS_NOT_TOLD_APART"),
@@ -193,4 +193,7 @@ def test_context_that_is_left_follows_from_the_peak_and_the_kv_cache(costs):
 
 def test_answers_alone_have_no_time(costs):
     full = costs["alone", "F16"]
-    assert (full["time_status"], full["wall_per_pass_ns"]) == ("NOT_TIMED", None)
+    assert (full["time_status"], full["wall_per_pass_ns"]) == (
+        "COST_ANSWERS_ALONE",
+        None,
+    )

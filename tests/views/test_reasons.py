@@ -12,7 +12,7 @@ from orket.resources import shipped
 from orket.warehouse.reasons import code_of, known_reasons, reason_named
 
 VIEWS = {path.name: path for path in (shipped("sql") / "v1").glob("*.sql")}
-SCOPES_BY_SIGNAL = ("run", "canary", "quant", "comparison")
+SCOPES_BY_SIGNAL = ("run", "canary", "quant", "comparison", "cost")
 """Scopes whose views name signals; the stages of a baseline match are spelled there."""
 ALSO_STATUSES = {
     "ADHERENCE_UNAVAILABLE",

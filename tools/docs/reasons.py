@@ -11,6 +11,7 @@ _TITLES = {
     "quant": "Of a quant",
     "baseline": "Of a stored baseline",
     "comparison": "Of a quant in two sweeps",
+    "cost": "Of the cost of a passed task",
 }
 _WAY_OUT = "choose a looser control profile"
 
