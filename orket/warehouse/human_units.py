@@ -51,6 +51,7 @@ UNITS = (
     HumanUnit("_ns2", "_seconds2", 10**18, "ns^2", "s^2"),
     HumanUnit("_ns", "_seconds", 10**9, "ns", "s"),
     HumanUnit("_us", "_seconds", 10**6, "us", "s"),
+    HumanUnit("_uj", "_joules", 10**6, "uJ", "J"),
     HumanUnit(
         "_tps_milli",
         "_tokens_per_second",
