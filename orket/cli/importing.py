@@ -29,20 +29,19 @@ def import_files(
     allow_rejects: bool = False,
 ) -> int:
     """Import files, print a row for each, and give the exit code."""
-    from orket.ingest.importer import ingest_file
+    from orket.ingest.importer import ingest_files
 
     if rejects is not None and rejects.exists():
         rejects.write_bytes(b"")
     reports = []
-    for path in files:
-        report = ingest_file(
-            store,
-            path,
-            format_name=format_name,
-            options=options,
-            rejects_path=rejects,
-            workers=_worker_count(),
-        )
+    for report in ingest_files(
+        store,
+        files,
+        format_name=format_name,
+        options=options,
+        rejects_path=rejects,
+        workers=_worker_count(),
+    ):
         reports.append(report)
         _tell(report)
     print_rows([_row(report) for report in reports], _columns(), None)
@@ -59,6 +58,8 @@ def _worker_count() -> int:
 
 
 def _tell(report: FileReport) -> None:
+    for note in report.notes:
+        messages.note(f"{report.path}: {note}")
     first = report.first_rejection
     if first is None:
         if report.is_empty:

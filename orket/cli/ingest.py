@@ -9,6 +9,7 @@ import click
 
 from orket.cli.importing import import_files
 from orket.cli.options import store_option
+from orket.errors import UsageError
 from orket.ingest.detect import AUTO, FORMATS
 
 if TYPE_CHECKING:
@@ -35,7 +36,12 @@ if TYPE_CHECKING:
     "--model", "model_id", metavar="NAME", help="Model, where a file does not say it."
 )
 @click.option(
-    "--quant", "quant_tag", metavar="TAG", help="Quant, where a file does not say it."
+    "--quant",
+    "quants",
+    multiple=True,
+    metavar="[NAME=]TAG",
+    help="Quant, where a file does not say it: of all files, or of the file, the "
+    "folder or the model of that name; may be repeated.",
 )
 @click.option(
     "--sweep",
@@ -58,7 +64,7 @@ def ingest(
     files: tuple[Path, ...],
     format_name: str,
     model_id: str | None,
-    quant_tag: str | None,
+    quants: tuple[str, ...],
     sweep: str | None,
     rejects: Path | None,
     allow_rejects: bool,
@@ -66,17 +72,47 @@ def ingest(
 ) -> None:
     """Import telemetry from files.
 
-    Takes Orket's own JSONL rows, llama-bench output, lm-eval samples, GuideLLM
-    reports, and determinism reports and baselines in an earlier, separate JSON
-    layout. A bad row is rejected with its line, field and reason; good rows go in.
-    The same file twice counts once.
+    Takes Orket's own JSONL rows, llama-bench output, results of lm-eval, Inspect,
+    promptfoo and GuideLLM, and determinism reports and baselines in an earlier,
+    separate JSON layout. A bad row is rejected with its line, field and reason; good
+    rows go in. The same file twice counts once.
+
+    Result files of several quants of one model that are given together become one
+    sweep, compared test by test.
     """
     from orket.ingest.origin import SourceOptions
 
+    of_all, named = _read_quants(quants)
     options = SourceOptions(
         model_id=model_id,
-        quant_tag=quant_tag,
+        quant_tag=of_all,
+        quants=named,
         sweep_id=store.resolve(sweep) if sweep else None,
     )
     code = import_files(store, files, format_name, options, rejects, allow_rejects)
     context.exit(code)
+
+
+def _read_quants(
+    quants: tuple[str, ...],
+) -> tuple[str | None, tuple[tuple[str, str], ...]]:
+    """The tag for all files, if there is one, and those of names."""
+    pairs = []
+    for quant in quants:
+        if "=" in quant:
+            name, _, tag = quant.rpartition("=")
+            pairs.append((name, tag))
+    plain = [quant for quant in quants if "=" not in quant]
+    if len(set(plain)) > 1:
+        raise UsageError(
+            f"--quant {plain[0]} and --quant {plain[1]} are both said of all files",
+            "say of which file: --quant FILE=TAG",
+        )
+    for name, tag in pairs:
+        if not name or not tag:
+            raise UsageError(f"--quant {name}={tag} says nothing", "give NAME=TAG")
+    named = dict(pairs)
+    if len(named) < len({*pairs}):
+        name = next(n for n, tag in pairs if named[n] != tag)
+        raise UsageError(f"--quant says two quants of {name}", "give one of them")
+    return (plain[0] if plain else None), tuple(named.items())

@@ -19,6 +19,8 @@ FORMATS = (
     "determinism",
     "baseline",
     "lm-eval",
+    "inspect",
+    "promptfoo",
     "guidellm",
 )
 
@@ -41,6 +43,8 @@ _BENCH_TEXT = re.compile(
     r"|^(?:CREATE TABLE|INSERT INTO)\b.*\b(?:llama_bench|test)\b",
     re.MULTILINE | re.IGNORECASE,
 )
+ZIP_MARK = b"PK\x03\x04"
+"""How an archive begins: of the formats, only Inspect's is one."""
 _ROW_IDENTITIES = set(IDENTITIES.values())
 _IDENTITIES = {*_ROW_IDENTITIES, "sweep_id"}
 
@@ -52,7 +56,10 @@ def detect_format(path: Path) -> str:
     Orket derived from them.
     """
     with open_file(path) as file:
-        text = decode_head(file.read(_HEAD_BYTES))
+        head = file.read(_HEAD_BYTES)
+    if head.startswith(ZIP_MARK):
+        return "inspect"
+    text = decode_head(head)
     _refuse_report(path, text)
     _refuse_other_tool(path, text)
     found = _detect_text(text) or _detect_keys(text)
@@ -91,6 +98,12 @@ def _detect_text(text: str) -> str | None:
 
 def _detect_keys(text: str) -> str | None:
     keys = _first_keys(text)
+    if {"version", "status", "eval"} <= keys and keys & {"plan", "samples", "stats"}:
+        return "inspect"
+    if {"promptIdx", "testIdx"} <= keys or {"evalId", "results"} <= keys:
+        return "promptfoo"
+    if {"results", "shareableUrl"} <= keys:
+        return "promptfoo"
     if keys & _IDENTITIES or keys == {"dataset"}:
         return "orket"
     if "baseline_metadata" in keys or "gold_telemetry" in keys or "history" in keys:

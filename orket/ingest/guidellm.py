@@ -53,7 +53,7 @@ def parse_guidellm(path: Path, options: SourceOptions) -> Parsed:
             field="benchmarks[0].requests",
         )
     model, quant = split_source_name(name)
-    model_id, quant_tag = identity_of(model, [quant], options)
+    model_id, quant_tag = identity_of(model, [quant], options.naming(path, name))
     sweep_id = f"guidellm-{content_id(dump_json(document), model_id, quant_tag)}"
     walk = _walk(benchmarks, sweep_id, model_id, quant_tag, modified_at(path))
     origin = Origin(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
@@ -13,6 +13,7 @@ from orket.errors import UsageError
 from orket.ingest.detect import AUTO, FORMATS, detect_format
 from orket.ingest.determinism import parse_determinism
 from orket.ingest.guidellm import parse_guidellm
+from orket.ingest.inspect_ai import parse_inspect
 from orket.ingest.legacy_baseline import parse_baselines
 from orket.ingest.llama_bench import parse_llama_bench
 from orket.ingest.lm_eval import parse_lm_eval
@@ -20,10 +21,12 @@ from orket.ingest.manifest import write_manifests
 from orket.ingest.origin import Origin, SourceOptions
 from orket.ingest.orket_file import ingest_orket_rows
 from orket.ingest.orket_rows import prove
-from orket.ingest.parsed import Parsed
+from orket.ingest.parsed import Item, Parsed
+from orket.ingest.promptfoo import parse_promptfoo
 from orket.ingest.reading import BadDocument
 from orket.ingest.rejection import Rejection, explain_invalid
 from orket.ingest.sink import Sink
+from orket.ingest.together import ReadFile, find_repeated, join
 from orket.records import EventRow
 from orket.text import storable
 from orket.warehouse import Warehouse
@@ -33,8 +36,12 @@ _PARSERS: dict[str, Callable[[Path, SourceOptions], Parsed]] = {
     "determinism": parse_determinism,
     "baseline": parse_baselines,
     "lm-eval": parse_lm_eval,
+    "inspect": parse_inspect,
+    "promptfoo": parse_promptfoo,
     "guidellm": parse_guidellm,
 }
+COMPARED = ("lm-eval", "inspect", "promptfoo", "guidellm")
+"""The formats whose files are results of a model, and may be of several quants."""
 
 
 @dataclass(slots=True)
@@ -51,11 +58,82 @@ class FileReport:
     """Acts that are in the warehouse already."""
     sweeps: list[str] = field(default_factory=list)
     rejects_path: Path | None = None
+    notes: list[str] = field(default_factory=list)
+    """What is to be said of what was taken."""
 
     @property
     def is_empty(self) -> bool:
         """Whether the file gave nothing at all."""
         return not self.known and not any(self.accepted.values())
+
+
+def ingest_files(
+    warehouse: Warehouse,
+    paths: Sequence[Path],
+    *,
+    format_name: str = AUTO,
+    options: SourceOptions | None = None,
+    rejects_path: Path | None = None,
+    workers: int = 1,
+) -> Iterator[FileReport]:
+    """Ingest files, those that compare quants of one model as one sweep.
+
+    Errors as of `ingest_file` and `together.join`, before anything is taken.
+    """
+    options = options or SourceOptions()
+    unlike = {path: _format_of(path, format_name) for path in paths}
+    read = {
+        path: _read_results(path, name, options)
+        for path, name in unlike.items()
+        if name in COMPARED
+    }
+    files = [file for file in read.values() if isinstance(file, ReadFile)]
+    again = find_repeated(files)
+    files = [file for file in files if file.path not in again]
+    for path, name in unlike.items():
+        if name not in COMPARED:
+            options.naming(path)
+    join(files, options)
+    for place, path in enumerate(paths):
+        first = again.get(path, path if path in paths[:place] else None)
+        if first is not None and unlike[path] in COMPARED:
+            note = f"the same as {first}, which counts once"
+            yield FileReport(path, unlike[path], known=1, notes=[note])
+            continue
+        yield ingest_file(
+            warehouse,
+            path,
+            format_name=unlike[path],
+            options=options,
+            rejects_path=rejects_path,
+            workers=workers,
+            read=read.get(path),
+        )
+    for file in files:
+        if file.is_joined:
+            write_manifests(
+                warehouse, {row.sweep_id for row in file.runs()}, file.origin
+            )
+
+
+def _format_of(path: Path, format_name: str) -> str:
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file", "name files, not folders")
+    name = detect_format(path) if format_name == AUTO else format_name
+    if name not in FORMATS:
+        raise UsageError(f"no format {name!r}", f"there are: {', '.join(FORMATS)}")
+    return name
+
+
+def _read_results(
+    path: Path, name: str, options: SourceOptions
+) -> ReadFile | BadDocument:
+    """A result file, read whole; what is wrong with it as a whole, where it is bad."""
+    try:
+        parsed = _PARSERS[name](path, options)
+        return ReadFile(path, name, list(parsed.items), parsed.origin)
+    except BadDocument as error:
+        return error
 
 
 def ingest_file(
@@ -66,20 +144,20 @@ def ingest_file(
     options: SourceOptions | None = None,
     rejects_path: Path | None = None,
     workers: int = 1,
+    read: ReadFile | BadDocument | None = None,
 ) -> FileReport:
     """Ingest one file; what is rejected goes to a file beside it, as JSON lines.
 
     Several files may share one `rejects_path`: it is appended to.
 
-    `workers` processes judge a large file of Orket's own rows. Raises UsageError for a
-    file that cannot be read or whose format is not known.
+    `read` is the file where it was read before. `workers` processes judge a large file
+    of Orket's own rows. Raises UsageError for a file that cannot be read or whose
+    format is not known.
     """
-    if not path.is_file():
-        raise UsageError(f"{path} is not a file", "name files, not folders")
-    name = detect_format(path) if format_name == AUTO else format_name
-    if name not in FORMATS:
-        raise UsageError(f"no format {name!r}", f"there are: {', '.join(FORMATS)}")
+    name = _format_of(path, format_name)
     report = FileReport(path, name)
+    if isinstance(read, ReadFile):
+        report.notes = read.notes
     rejects = _RejectsFile(rejects_path, path)
     origin: Origin | None = None
     try:
@@ -88,9 +166,8 @@ def ingest_file(
                 found: Iterator[Rejection] = ingest_orket_rows(path, sink, workers)
             else:
                 known = _known_events(warehouse) if name == "baseline" else frozenset()
-                found, origin = _ingest_foreign(
-                    name, path, options, sink, known, report
-                )
+                source = read or _parse(name, path, options or SourceOptions())
+                found, origin = _ingest_foreign(source, sink, known, report)
             for rejection in found:
                 rejects.write(rejection)
                 report.first_rejection = report.first_rejection or rejection
@@ -103,7 +180,7 @@ def ingest_file(
     report.sweeps = sorted(
         touched.union(*(sink.sweeps.get(name, ()) for name in ("sweeps", "fidelity")))
     )
-    if touched:
+    if touched and not (isinstance(read, ReadFile) and read.is_joined):
         write_manifests(warehouse, touched, origin)
     return report
 
@@ -120,26 +197,32 @@ def _known_events(warehouse: Warehouse) -> frozenset[str]:
     return frozenset(row["event_id"] for row in rows)
 
 
+def _parse(name: str, path: Path, options: SourceOptions) -> Parsed | BadDocument:
+    try:
+        return _PARSERS[name](path, options.naming(path))
+    except BadDocument as error:
+        return error
+
+
 def _ingest_foreign(
-    name: str,
-    path: Path,
-    options: SourceOptions | None,
+    source: Parsed | ReadFile | BadDocument,
     sink: Sink,
     known_events: frozenset[str],
     report: FileReport,
 ) -> tuple[Iterator[Rejection], Origin | None]:
-    try:
-        parsed = _PARSERS[name](path, options or SourceOptions())
-    except BadDocument as error:
-        rejection = Rejection(error.line, error.field, error.reason)
+    if isinstance(source, BadDocument):
+        rejection = Rejection(source.line, source.field, source.reason)
         return iter([rejection]), None
-    return _take(parsed, sink, known_events, report), parsed.origin
+    return _take(source.items, sink, known_events, report), source.origin
 
 
 def _take(
-    parsed: Parsed, sink: Sink, known_events: frozenset[str], report: FileReport
+    items: Iterable[Item],
+    sink: Sink,
+    known_events: frozenset[str],
+    report: FileReport,
 ) -> Iterator[Rejection]:
-    for line, row in parsed.items:
+    for line, row in items:
         if isinstance(row, Rejection):
             yield row
             continue

@@ -123,7 +123,7 @@ def _evaluation(
 ) -> _Evaluation:
     name = _model_name(results)
     model, quant = split_source_name(name)
-    model_id, quant_tag = identity_of(model, [quant], options)
+    model_id, quant_tag = identity_of(model, [quant], options.naming(path, name))
     # Sample files of one evaluation share its date, which lm-eval puts in their names.
     identity = date or content_id(path.name, path.stat().st_size)
     return _Evaluation(

@@ -115,6 +115,7 @@ def _earlier_origin(manifest: Mapping[str, Any]) -> Origin:
         hardware=msgspec.convert(manifest["hardware"], Hardware),
         fingerprint=manifest["hardware_fingerprint"],
         fingerprint_version=manifest["fingerprint_version"],
+        policy=msgspec.convert(model["policy"], Policy) if model else Policy(),
         quants=tuple(msgspec.convert(manifest["quants"], list[QuantEntry])),
         tiers=tuple((task["test_id"], task["tier"]) for task in manifest["tasks"]),
         families=tuple((task["test_id"], task["family"]) for task in manifest["tasks"]),
@@ -128,7 +129,7 @@ def _manifest(
     tasks: list[dict[str, Any]],
     controls: list[dict[str, Any]],
 ) -> SweepRow:
-    policy = Policy()
+    policy = origin.policy
     versions = [row["checker_version"] for row in tasks if row["checker_version"]]
     manifest = SweepRow(
         sweep_id=sweep["sweep_id"],

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from orket.ingest.reading import BadDocument
 from orket.quants import file_name, finer, split_described
-from orket.records import Hardware, QuantEntry
+from orket.records import Hardware, Policy, QuantEntry
 
 UNKNOWN = "unknown"
 """A name that must stand in a row and that the file does not say."""
@@ -21,10 +21,29 @@ class SourceOptions:
 
     model_id: str | None = None
     quant_tag: str | None = None
+    quants: tuple[tuple[str, str], ...] = ()
+    """Quants by the name of a file, of a folder above it or of a model in a file."""
     sweep_id: str | None = None
     """Sweep to join sidecar measurements to."""
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     """When the import happens."""
+    used: set[str] = field(default_factory=set, compare=False)
+    """Names of `quants` that something went by."""
+
+    def naming(self, path: Path, *names: str | None) -> SourceOptions:
+        """These options for a file, or for what goes by these names in it.
+
+        The name of a model or of the file itself goes before that of a folder, and the
+        nearest folder before the others.
+        """
+        own = [str(name) for name in names if name]
+        places = [str(path), path.name, *map(str, path.parents)]
+        for place in (*own, *places):
+            for name, tag in self.quants:
+                if place in (name, str(Path(name))):
+                    self.used.add(name)
+                    return replace(self, quant_tag=tag)
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +60,8 @@ class Origin:
     quants: tuple[QuantEntry, ...] = ()
     tiers: tuple[tuple[str, int], ...] = ()
     """Difficulty by test."""
+    policy: Policy = field(default_factory=Policy)
+    """What the sweep is judged by."""
     families: tuple[tuple[str, str | None], ...] = ()
     """Family by test, where a task has one."""
 

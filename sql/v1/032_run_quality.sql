@@ -7,7 +7,8 @@
 -- client is subtracted, and the less of the model runs on the CPU, the more of it others
 -- may use. A window too short to tell is not observed. A server stalls against its own
 -- median under the same quant. Under quality_only what disturbs times alone is an
--- advisory. Each reason stands beside its evidence, and every limit comes from the policy.
+-- advisory, and so are the controls of another tool's answers that were imported. Each
+-- reason stands beside its evidence, and every limit comes from the policy.
 
 CREATE VIEW v1.run_quality AS
 WITH executors AS (
@@ -75,6 +76,7 @@ facts AS (
         ) AS compute_threads,
         executors.load1_milli AS executor_load1_milli,
         manifest.hardware.logical_cpus AS logical_cpus,
+        manifest.kind = 'INGEST' AS is_imported,
         len(manifest.hardware.gpus) = 0 AS has_no_gpu,
         coalesce(
             CAST(attempts.after.server_tokens_generated AS HUGEINT)
@@ -365,7 +367,13 @@ signals AS (
                 'holds': coalesce(control_unsupported, false),
                 'noted': false
             },
-            {'signal': 'controls_missing', 'holds': controls_missing, 'noted': false},
+            {
+                -- Results of another tool were made under its controls, which it seldom
+                -- says: where answers alone are judged that is worth a note.
+                'signal': 'controls_missing',
+                'holds': controls_missing AND NOT (quality_only AND is_imported),
+                'noted': controls_missing
+            },
             {
                 'signal': 'counts_not_offered',
                 'holds': counts_missing AND NOT counts_promised,

@@ -17,13 +17,14 @@ PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 DECLARED = tomllib.loads(PROJECT)["project"]
 
 MODULE_OF = {
+    "backports.zstd": "backports",
     "nvidia-ml-py": "pynvml",
     "pydantic-core": "pydantic_core",
     "pydantic-monty": "pydantic_monty",
     "vl-convert-python": "vl_convert",
 }
 """Distribution -> module, where the two are spelled differently."""
-BY_NAME = {"pynvml"}
+BY_NAME = {"backports", "pynvml"}
 """Modules that are imported by name at run time."""
 EXTRAS = ("embedded", "report", "sandbox", "nvidia")
 """Extras that the package itself imports; the others are for notebooks and tests."""
