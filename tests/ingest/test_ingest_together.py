@@ -511,7 +511,7 @@ def test_guidellm_reports_of_two_quants_are_one_sweep_of_times(tmp_path, orket):
 
 
 def test_two_imported_comparisons_stand_side_by_side(tmp_path, orket):
-    sweeps = []
+    sweeps: list[str] = []
     for number, wrong in enumerate((set(), set(range(15)))):
         folder = tmp_path / str(number)
         paths = [
