@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
@@ -26,6 +26,8 @@ from orket.errors import OrketError, UsageError
 from orket.exports.load import load_summary_row
 from orket.exports.summary import render_summary
 from orket.records import DATASETS
+from orket.warehouse import disk
+from orket.warehouse.parts import time_ordered_id
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
@@ -35,6 +37,7 @@ SUMMARY = "sweep_summary.json"
 _INDEX = "bundle.json"
 _VERSION = 1
 _CHUNK = 1 << 20
+_MOST_TRIES = 9
 _MOST_INDEX_BYTES = 64 << 20
 _PART = re.compile(
     r"warehouse/(events|(sweeps|runs|sidecars|fidelity)/sweep_id=[^/]+)"
@@ -75,37 +78,64 @@ def write_bundle(warehouse: Warehouse, sweep_id: str, path: Path) -> int:
     Raises OrketError when the file cannot be written, or the sweep not be judged.
     """
     content = render_summary(load_summary_row(warehouse, sweep_id))
-    parts = {
-        f"warehouse/{part.relative_to(warehouse.path).as_posix()}": part
-        for part in _parts(warehouse, sweep_id)
-    }
-    files = [
-        _Entry(name, part.stat().st_size, _digest(part))
-        for name, part in sorted(parts.items())
-    ]
-    files.append(_Entry(SUMMARY, len(content), hashlib.sha256(content).hexdigest()))
-    index = _Index(_VERSION, sweep_id, __version__, files)
+    hidden = path.with_name(f".{time_ordered_id()}.tmp")
+    tries = 0
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        hidden = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file, _open_to_write(file) as tar:
-                text = msgspec.json.format(msgspec.json.encode(index))
-                _add(tar, _INDEX, len(text), io.BytesIO(text))
-                for entry in files[:-1]:
-                    with parts[entry.path].open("rb") as part:
-                        _add(tar, entry.path, entry.bytes, part)
-                _add(tar, SUMMARY, len(content), io.BytesIO(content))
-            hidden.chmod(0o644)
-            hidden.replace(path)
-        except BaseException:
-            hidden.unlink(missing_ok=True)
-            raise
+        while True:
+            try:
+                with disk.create(hidden) as file:
+                    count = _write(warehouse, sweep_id, content, file, hidden)
+                    disk.sync(file.fileno(), hidden)
+                    disk.rename_locked(file, hidden, path)
+                disk.sync_folder(path.parent)
+                return count
+            except _PartGone:
+                # Folded into another since it was listed.
+                tries += 1
+                if tries == _MOST_TRIES:
+                    raise
     except OSError as error:
         raise OrketError(
             f"cannot write {path}: {error.strerror or error}",
             "name another file with -o",
         ) from error
+    finally:
+        with suppress(OSError):
+            hidden.unlink(missing_ok=True)
+
+
+class _PartGone(OSError):
+    """A part was there when it was listed, and is not any more."""
+
+
+def _write(
+    warehouse: Warehouse, sweep_id: str, summary: bytes, file: BinaryIO, place: Path
+) -> int:
+    """Write a bundle into an open file; how many parts are in it."""
+    parts = {
+        f"warehouse/{part.relative_to(warehouse.path).as_posix()}": part
+        for part in _parts(warehouse, sweep_id)
+    }
+    try:
+        files = [
+            _Entry(name, part.stat().st_size, _digest(part))
+            for name, part in sorted(parts.items())
+        ]
+        files.append(_Entry(SUMMARY, len(summary), hashlib.sha256(summary).hexdigest()))
+        text = msgspec.json.format(
+            msgspec.json.encode(_Index(_VERSION, sweep_id, __version__, files))
+        )
+        with _open_to_write(file) as tar:
+            disk.step("write", place)
+            _add(tar, _INDEX, len(text), io.BytesIO(text))
+            for entry in files[:-1]:
+                disk.step("write", place)
+                with parts[entry.path].open("rb") as part:
+                    _add(tar, entry.path, entry.bytes, part)
+            _add(tar, SUMMARY, len(summary), io.BytesIO(summary))
+        file.flush()
+    except FileNotFoundError as error:
+        raise _PartGone(*error.args) from error
     return len(parts)
 
 
@@ -118,7 +148,7 @@ def _parts(warehouse: Warehouse, sweep_id: str) -> Iterator[Path]:
     yield from parts_of_events(warehouse, sweep_id)
 
 
-def _open_to_write(file: io.BufferedWriter) -> tarfile.TarFile:
+def _open_to_write(file: BinaryIO) -> tarfile.TarFile:
     return tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)
 
 

@@ -7,7 +7,6 @@ DuckDB's.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
@@ -18,11 +17,10 @@ import duckdb
 
 from orket.errors import WarehouseError
 from orket.records import DATASETS
+from orket.warehouse import disk
 from orket.warehouse.connection import Connection, literal
-from orket.warehouse.locks import create_locked
 from orket.warehouse.parts import (
     partition_sweep,
-    sync_folder,
     time_ordered_id,
     write_failure,
 )
@@ -45,9 +43,9 @@ class StagedRows:
         self.by_sweep = by_sweep
         home = warehouse.folder("events") if dataset == "events" else warehouse.path
         self._home = home
-        home.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(home)
         self._lock_path = home / f"{COPY_PREFIX}{time_ordered_id()}{LOCK_SUFFIX}"
-        self._lock = create_locked(self._lock_path)
+        self._lock = disk.create(self._lock_path)
         prefix = f"{self._lock_path.stem}-"
         self._folder = tempfile.TemporaryDirectory(prefix=prefix, dir=home)
         name = "by-sweep" if by_sweep else "rows.parquet"
@@ -184,7 +182,11 @@ def _stage(
         raise write_failure(warehouse.path, error) from error
     try:
         target = literal(str(staged.target))
+        disk.step("write", staged.target)
         connection.execute(f"COPY ({query}) TO {target} ({', '.join(options)})")
+    except OSError as error:
+        staged.discard()
+        raise write_failure(warehouse.path, error) from error
     except duckdb.Error as error:
         staged.discard()
         raise WarehouseError(
@@ -195,13 +197,13 @@ def _stage(
 
 
 def _publish(file: Path, folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    disk.make_folder(folder)
     final = folder / f"part-{time_ordered_id()}.parquet"
     with file.open("rb+") as written:
         seal(written)
-        os.fsync(written.fileno())
-    file.replace(final)
-    sync_folder(folder)
+        disk.sync(written.fileno(), file)
+    disk.rename(file, final)
+    disk.sync_folder(folder)
     return final
 
 

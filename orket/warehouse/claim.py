@@ -1,5 +1,7 @@
 """One executor for a sweep at a time: a lock that dies with the process that holds it.
 
+Whoever folds the parts of a sweep or the events holds it too.
+
 The file stays where it is; what counts is the lock on it, which the system lets go of
 when its holder ends, however it ends. Readers never ask for it. On NFS the lock holds
 between machines where the mount has locks (NFSv4, or v3 with lockd); where a file
@@ -23,14 +25,18 @@ _LONGEST_NAME = 300
 
 
 class Claim:
-    """The right to run one sweep, from `with` to its end."""
+    """The right to run one sweep, or to fold its parts, from `with` to its end."""
 
-    def __init__(self, folder: Path, sweep_id: str) -> None:
+    def __init__(self, folder: Path, what: str, purpose: str = "run") -> None:
+        """`what` is named, and `purpose` as the verb, where another is refused."""
         self._path = folder / _NAME
-        self._sweep_id = sweep_id
+        self._what = what
+        self._purpose = purpose
         self._handle: int | None = None
         self.is_held = False
         """False after entering: this file system has no locks."""
+        self.is_refused = False
+        """Whether another has it."""
 
     def __enter__(self) -> Claim:
         """Take the lock. Raises OrketError naming who holds it already."""
@@ -46,10 +52,11 @@ class Claim:
             os.close(handle)
             if not is_taken(error):
                 raise write_failure(self._path.parent, error) from error
+            self.is_refused = True
             raise self._refuse(holder) from None
         self._handle = handle
         os.ftruncate(handle, 0)
-        os.write(handle, _name_holder().encode())
+        os.write(handle, f"{self._purpose} by {_name_holder()}".encode())
         return self
 
     def __exit__(
@@ -64,7 +71,7 @@ class Claim:
 
     def _refuse(self, holder: str) -> OrketError:
         return OrketError(
-            f"sweep {self._sweep_id} is being run by {holder or 'another process'}",
+            f"{self._what} is being {holder or 'run by another process'}",
             "wait for its end, or stop it and resume then",
         )
 

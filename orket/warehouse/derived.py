@@ -8,7 +8,6 @@ where it cannot be written, everything is derived anew.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
@@ -18,6 +17,7 @@ import msgspec
 
 from orket import __version__
 from orket.resources import shipped
+from orket.warehouse import disk
 from orket.warehouse.parts import time_ordered_id
 from orket.warehouse.view_files import VIEW_VERSION
 
@@ -114,10 +114,11 @@ def write_kept(path: Path, content: bytes) -> bool:
         if not path.parent.is_dir():
             path.parent.mkdir(exist_ok=True)
             # A warehouse may lie in a repository, what is derived from it should not.
-            (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
+            disk.write_file(path.parent / ".gitignore", b"*\n")
         # Not synced: what a power cut tears does not fit its checksum.
-        hidden.write_bytes(_MAGIC + checksum + content)
-        os.replace(hidden, path)
+        with disk.create(hidden) as file:
+            disk.write(file.fileno(), _MAGIC + checksum + content, hidden)
+            disk.rename_locked(file, hidden, path)
     except OSError:
         with suppress(OSError):
             hidden.unlink(missing_ok=True)

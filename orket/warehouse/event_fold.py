@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 import msgspec
 
+from orket.records import DATASETS
+from orket.warehouse import disk
 from orket.warehouse.connection import Connection, literal
 from orket.warehouse.derived import Stat, write_kept
 from orket.warehouse.event_parts import MOST_LOOSE, Index, IndexedPart
 from orket.warehouse.raw import bind_dataset, unbind_dataset
+from orket.warehouse.schema import duckdb_columns
 
+_ROW = ", ".join(f"'{name}': \"{name}\"" for name in duckdb_columns(DATASETS["events"]))
 _READ = (
-    "SELECT part, epoch_us(min(recorded_at) FILTER (WHERE event LIKE 'BASELINE%')), "
-    "coalesce(list(DISTINCT sweep_id ORDER BY sweep_id) FILTER "
-    "(WHERE event NOT LIKE 'BASELINE%' AND sweep_id IS NOT NULL), []) "
-    "FROM raw.events GROUP BY part"
+    "SELECT part, event LIKE 'BASELINE%', epoch_us(recorded_at), sweep_id, "
+    f"left(md5(CAST({{{_ROW}}} AS VARCHAR)), 20) FROM raw.events"
 )
 
 
@@ -45,7 +49,8 @@ def take_in(
         connection.close()
     is_kept = write_kept(folder / "events.index", msgspec.msgpack.encode(found))
     if is_kept and known.file not in ("", found.file):
-        (folder / known.file).unlink(missing_ok=True)
+        with suppress(OSError):
+            disk.remove(folder / known.file)
     return found
 
 
@@ -76,12 +81,20 @@ def _bearings(
     if not fresh:
         return ()
     bind_dataset(connection, "events", fresh, with_part=True)
-    found = {
-        Path(part).name: (earliest, tuple(sweeps))
-        for part, earliest, sweeps in connection.execute(_READ).fetchall()
-    }
+    acts: dict[str, set[tuple[int, str]]] = defaultdict(set)
+    ends: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for path, is_act, moment, sweep_id, row in connection.execute(_READ).fetchall():
+        name = Path(path).name
+        if is_act:
+            acts[name].add((moment, row))
+        elif sweep_id is not None:
+            ends[name].add((sweep_id, row))
     unbind_dataset(connection, "events")
     return tuple(
-        IndexedPart(stats[part.name], *found.get(part.name, (None, ())))
+        IndexedPart(
+            stats[part.name],
+            tuple(sorted(acts[part.name])),
+            tuple(sorted(ends[part.name])),
+        )
         for part in fresh
     )

@@ -32,24 +32,21 @@ class EventIndex:
     """Which parts of events bear on a sweep."""
 
     def __init__(self, parts: Sequence[IndexedPart]) -> None:
-        governing = sorted(
-            (part.earliest_us, part.stat)
-            for part in parts
-            if part.earliest_us is not None
-        )
+        # By what stands in the rows: in which part they lie says nothing of a sweep.
+        governing = sorted({act for part in parts for act in part.acts})
         self._moments = [moment for moment, _ in governing]
         digest = hashlib.sha256()
         self._digests = [digest.hexdigest()]
-        for _, stat in governing:
-            digest.update(repr(stat).encode())
+        for _, row in governing:
+            digest.update(row.encode())
             self._digests.append(digest.hexdigest())
-        self._ends: dict[str, list[Stat]] = {}
+        self._ends: dict[str, set[str]] = {}
         for part in parts:
-            for sweep_id in part.sweeps:
-                self._ends.setdefault(sweep_id, []).append(part.stat)
+            for sweep_id, row in part.ends:
+                self._ends.setdefault(sweep_id, set()).add(row)
 
     def watermark(self, sweep_id: str, started_at: datetime) -> str:
-        """A hash of all parts with an event that may bear on a sweep.
+        """A hash of all events that may bear on a sweep.
 
         `started_at` is in UTC, without a zone.
         """

@@ -16,10 +16,10 @@ class IndexedPart(msgspec.Struct, frozen=True, array_like=True):
     """A part of events, and what it may bear on."""
 
     stat: Stat
-    earliest_us: int | None
-    """Its first event of governance, us since 1970; NULL: it has none."""
-    sweeps: tuple[str, ...]
-    """Sweeps of which it has another event."""
+    acts: tuple[tuple[int, str], ...]
+    """Its events of governance: when, us since 1970, and a hash of the row."""
+    ends: tuple[tuple[str, str], ...]
+    """Its other events: of which sweep, and a hash of the row."""
 
 
 class Index(msgspec.Struct, frozen=True, array_like=True):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 
+from orket.errors import WarehouseError
 from orket.records import DATASETS
 from orket.warehouse.raw import bind_dataset
 from orket.warehouse.view_files import views_named, views_over
@@ -22,6 +23,7 @@ from orket.warehouse.views import Views
 if TYPE_CHECKING:
     from orket.warehouse.store import Warehouse
 
+_MOST_TRIES = 9
 GROWING = ("runs", "fidelity", "events")
 """Datasets that a running sweep adds to; the first manifest rules it all along."""
 
@@ -34,6 +36,7 @@ class FollowedSweep:
         self._sweep_id = sweep_id
         self._views: Views | None = None
         self._read: dict[str, set[Path]] = {}
+        self._listed: list[Path] = []
 
     def __enter__(self) -> Self:
         return self
@@ -57,13 +60,18 @@ class FollowedSweep:
 
         Raises WarehouseError naming what cannot be read.
         """
-        try:
-            self._take_in()
-        except duckdb.InterruptException:
-            raise
-        except duckdb.Error:
-            self._name_damage(())
-            raise
+        for _ in range(_MOST_TRIES):
+            try:
+                self._take_in()
+                return
+            except duckdb.InterruptException:
+                raise
+            except duckdb.Error:
+                if not self._is_any_gone():
+                    break
+                self.close()  # Folded into another meanwhile: read it all anew.
+        self._name_damage(())
+        raise WarehouseError(f"the parts of sweep {self._sweep_id} cannot be read")
 
     def rows(
         self, query: str, parameters: Sequence[object] = ()
@@ -86,12 +94,22 @@ class FollowedSweep:
             self._name_damage(views_named(query))
             raise
 
+    def _is_any_gone(self) -> bool:
+        return not all(part.exists() for part in self._listed)
+
+    def _list(self, dataset: str) -> list[Path]:
+        parts = self._warehouse.parts(dataset, self._sweep_id)
+        self._listed += parts
+        return parts
+
     def _take_in(self) -> None:
+        self._listed = []
+        if self._views is not None and any(
+            self._read[dataset].difference(self._list(dataset)) for dataset in GROWING
+        ):
+            self.close()  # Folded into another, which has rows that were read.
         if self._views is None:
-            parts = {
-                dataset: self._warehouse.parts(dataset, self._sweep_id)
-                for dataset in DATASETS
-            }
+            parts = {dataset: self._list(dataset) for dataset in DATASETS}
             events = self._warehouse.events(parts)
             self._views = Views(parts, {}, threads=1, events=events)
             for dataset in GROWING:
@@ -100,9 +118,7 @@ class FollowedSweep:
             return
         fresh = {
             dataset: [
-                part
-                for part in self._warehouse.parts(dataset, self._sweep_id)
-                if part not in self._read[dataset]
+                part for part in self._list(dataset) if part not in self._read[dataset]
             ]
             for dataset in GROWING
         }

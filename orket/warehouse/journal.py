@@ -1,13 +1,17 @@
-"""The hidden journal of a running sweep: every finished run is durable at once.
+"""The hidden journal of a running sweep: no finished run is lost to a kill.
 
 A Parquet part per run would make thousands of files, a part per sweep would lose a
-sweep to a crash. So each run is appended here as one JSON line with fsync (about a
-millisecond), and the journal becomes one part at the end of a block.
+sweep to a crash. So each run is appended here as one JSON line, and the journal becomes
+one part at the end of a block. A line that was written survives its process. What a
+power cut can lose is bounded: a line is synced at once where that was last done a while
+ago, as it is when calls take long; else it is synced together with those that follow.
 """
 
 from __future__ import annotations
 
 import os
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,14 +21,17 @@ import msgspec
 from orket.admission import fit
 from orket.errors import WarehouseError
 from orket.records import RunRecord, judge
+from orket.warehouse import disk
 from orket.warehouse.locks import Holder, find_holder, lock_new
 from orket.warehouse.parts import (
-    sync_folder,
     time_ordered_id,
     write_failure,
     write_part,
 )
 from orket.warehouse.schema import arrow_table
+
+SYNC_AFTER_SECONDS = 0.2
+"""A line waits so long for others at most; the sync itself takes milliseconds more."""
 
 
 class Journal:
@@ -34,6 +41,10 @@ class Journal:
         self._folder = folder
         self._path = folder / f".journal-{time_ordered_id()}.jsonl"
         self._handle: int | None = None
+        self._lock = threading.RLock()
+        self._timer: threading.Timer | None = None
+        self._synced_at = float("-inf")
+        self._failure: OSError | None = None
 
     def __enter__(self) -> Journal:
         return self
@@ -47,25 +58,28 @@ class Journal:
         self.close()
 
     def append(self, record: RunRecord) -> None:
-        """Write one run; it is on the disk when this returns.
+        """Write one run; a kill does not lose it when this returns.
 
-        What a row cannot hold is left out of it and named in `call_notes`. Raises
-        msgspec.ValidationError where a key is at fault, and WarehouseError when the
-        disk cannot take it.
+        Neither does a power cut, a quarter of a second later. What a row cannot hold is
+        left out of it and named in `call_notes`. Raises msgspec.ValidationError where a
+        key is at fault, and WarehouseError when the disk cannot take this row, or could
+        not take one before it.
         """
         line = fit(record)[1] + b"\n"
-        try:
-            handle = self._open()
-            start = os.lseek(handle, 0, os.SEEK_END)
+        with self._lock:
             try:
-                _write_all(handle, line)
-                os.fsync(handle)
-            except OSError:
-                # A torn line must not swallow the rows that follow it.
-                os.ftruncate(handle, start)
-                raise
-        except OSError as error:
-            raise write_failure(self._folder, error) from error
+                self._raise_failure()
+                handle = self._open()
+                start = os.lseek(handle, 0, os.SEEK_END)
+                try:
+                    disk.write(handle, line, self._path)
+                    self._sync_soon(handle)
+                except OSError:
+                    # A torn line must not swallow the rows that follow it.
+                    os.ftruncate(handle, start)
+                    raise
+            except OSError as error:
+                raise write_failure(self._folder, error) from error
 
     def fold(self) -> Path | None:
         """Turn this sweep's journals into one part and empty them.
@@ -74,7 +88,12 @@ class Journal:
         is still alive is not touched. A row that reaches a part twice, because the
         writer died in between, is dropped by the first view.
         """
-        self.close()
+        with self._lock:
+            try:
+                self._raise_failure()
+            except OSError as error:
+                raise write_failure(self._folder, error) from error
+            self._let_go()  # The part is synced, so its lines need not be.
         journals = [
             path
             for path in left_journals(self._folder)
@@ -82,20 +101,70 @@ class Journal:
         ]
         rows = [row for path in journals for row in read_journal(path)]
         part = write_part(self._folder, arrow_table("runs", rows)) if rows else None
-        for path in journals:
-            path.unlink(missing_ok=True)
+        try:
+            for path in journals:
+                disk.remove(path)
+        except OSError as error:
+            raise write_failure(self._folder, error) from error
         return part
 
     def close(self) -> None:
-        """Let go of the file; its rows stay for the next fold."""
+        """Let go of the file; its rows stay for the next fold, and are durable.
+
+        Raises WarehouseError where they could not be made so.
+        """
+        with self._lock:
+            try:
+                if self._timer is not None and self._handle is not None:
+                    self._sync(self._handle)
+                self._raise_failure()
+            except OSError as error:
+                raise write_failure(self._folder, error) from error
+            finally:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
+    def _sync_soon(self, handle: int) -> None:
+        """Sync now, or together with the lines that are waiting already."""
+        if self._timer is not None:
+            return
+        if time.monotonic() - self._synced_at >= SYNC_AFTER_SECONDS:
+            self._sync(handle)
+            return
+        self._timer = threading.Timer(SYNC_AFTER_SECONDS, self._sync_waiting)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _sync_waiting(self) -> None:
+        with self._lock:
+            if self._timer is threading.current_thread() and self._handle is not None:
+                self._timer = None
+                try:
+                    self._sync(self._handle)
+                except OSError as error:
+                    self._failure = error  # Said with the next row, or at the end.
+
+    def _sync(self, handle: int) -> None:
+        disk.sync(handle, self._path)
+        self._synced_at = time.monotonic()
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
     def _open(self) -> int:
         if self._handle is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            disk.make_folder(self._folder)
             while True:
+                disk.step("create", self._path)
                 handle = os.open(
                     self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644
                 )
@@ -104,7 +173,7 @@ class Journal:
                 if lock_new(handle, self._path):
                     break
                 self.close()
-            sync_folder(self._folder)
+            disk.sync_folder(self._folder)
         return self._handle
 
 
@@ -152,9 +221,3 @@ def read_journal(path: Path) -> list[RunRecord]:
     if found.torn:
         path.with_suffix(".torn").write_bytes(found.torn)
     return found.rows
-
-
-def _write_all(handle: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view) :]

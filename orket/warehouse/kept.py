@@ -10,7 +10,8 @@ moment of events is not kept.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ import msgspec
 from orket.errors import WarehouseError
 from orket.records import DATASETS
 from orket.warehouse.derived import (
+    Stat,
     code_digest,
     derived_folder,
     digest_of,
@@ -98,7 +100,12 @@ def read_sweeps(
 class _Shelf:
     """The kept files of a warehouse, under one what-if."""
 
-    def __init__(self, warehouse: Warehouse, overrides: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        overrides: Mapping[str, object],
+        with_events: bool = True,
+    ) -> None:
         self._warehouse = warehouse
         self._folder = derived_folder(warehouse.path)
         self._keys: dict[str, str] = {}
@@ -107,7 +114,7 @@ class _Shelf:
         )
         self._name = digest_of([self._code])[:8] if overrides else "own"
         self._events: EventIndex | None = None
-        if "as_of" not in overrides:
+        if with_events and "as_of" not in overrides:
             bound = {"events": warehouse.parts("events")}
             self._events = warehouse.events(bound).index()
 
@@ -158,6 +165,20 @@ class _Shelf:
             return
         write_kept(self._place(rows.sweep_id), msgspec.msgpack.encode(kept))
 
+    def carry(self, sweep_id: str, before: Mapping[str, Sequence[Stat]]) -> None:
+        """Count what was made of the same rows in other parts as made of these."""
+        content = read_kept(self._place(sweep_id))
+        if content is None:
+            return
+        with suppress(msgspec.DecodeError):
+            kept = msgspec.msgpack.decode(content, type=_Kept)
+            lines = [self._code, sweep_id]
+            for dataset in DATASETS:
+                lines += [f"{dataset} {stat!r}" for stat in before.get(dataset, ())]
+            if kept.key == digest_of(lines):
+                moved = msgspec.structs.replace(kept, key=self._key(sweep_id)[0])
+                write_kept(self._place(sweep_id), msgspec.msgpack.encode(moved))
+
     def _place(self, sweep_id: str) -> Path:
         return self._folder / f"sweep-{digest_of([sweep_id])[:32]}-{self._name}"
 
@@ -176,6 +197,28 @@ class _Shelf:
                 lines.append(f"{dataset} {stat!r}")
                 size += stat.size
         return digest_of(lines), size
+
+
+def carry_over(
+    warehouse: Warehouse,
+    sweep_id: str,
+    before: Mapping[str, Sequence[Stat]],
+    folded: Collection[str],
+    made: Collection[str],
+) -> None:
+    """Let what is kept of a sweep count on after its parts were folded.
+
+    `before` are its parts as they lay there, by dataset; the parts called `made` have
+    the rows of those called `folded`. Where others came meanwhile, nothing is carried.
+    """
+    shelf = _Shelf(warehouse, {}, with_events=False)
+    expected = {stat.name for stats in before.values() for stat in stats}
+    expected = expected - set(folded) | set(made)
+    now = {
+        part.name for dataset in before for part in warehouse.parts(dataset, sweep_id)
+    }
+    if now == expected:
+        shelf.carry(sweep_id, before)
 
 
 def _batches(sizes: Mapping[str, int]) -> Iterator[list[str]]:

@@ -7,6 +7,7 @@ part. Where a file system has no locks, nobody knows, and nothing is touched.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,19 +17,25 @@ from typing import TYPE_CHECKING
 from orket.errors import OrketError
 from orket.records import DATASETS
 from orket.warehouse.bulk import COPY_PREFIX, LOCK_SUFFIX
+from orket.warehouse.derived import derived_folder
+from orket.warehouse.folds import PREFIX, SUFFIX, is_note, read_note
 from orket.warehouse.journal import left_journals, parse_journal
 from orket.warehouse.locks import Holder, find_holder, unlink_unheld
 from orket.warehouse.parts import list_partitions, partition_sweep
+from orket.warehouse.quarantine import NOTE_SUFFIX, quarantine_folder
 
 if TYPE_CHECKING:
     from orket.warehouse.store import Warehouse
 
-TEMPORARY, COPY, JOURNAL, TORN, TWIN = (
+TEMPORARY, COPY, JOURNAL, TORN, TWIN, FOLDED, DERIVED, MOVED = (
     "half-written part",
     "rows being copied",
     "journal",
     "torn line",
     "copy of a part",
+    "parts that were folded into another",
+    "half-written file of what was derived",
+    "note of a move that was not made",
 )
 
 
@@ -55,6 +62,8 @@ def find_leftovers(warehouse: Warehouse, sweep_id: str | None = None) -> list[Le
     if sweep_id is None:
         for home in (warehouse.path, warehouse.folder("events")):
             found += _copies(home)
+        found += _derived(warehouse)
+        found += _moves(warehouse)
     return found
 
 
@@ -67,6 +76,8 @@ def clear(warehouse: Warehouse, leftover: LeftOver) -> str | None:
         return None
     if leftover.kind == JOURNAL:
         return _fold(warehouse, leftover)
+    if leftover.kind == FOLDED:
+        return _end_fold(leftover.path)
     if leftover.path.is_dir() and not leftover.path.is_symlink():
         shutil.rmtree(leftover.path, ignore_errors=True)
         return None if leftover.path.exists() else "removed"
@@ -85,6 +96,31 @@ def _fold(warehouse: Warehouse, leftover: LeftOver) -> str | None:
             return "kept as a part"  # Somebody else did it meanwhile.
         return None
     return f"kept as {part.name}" if part is not None else "removed"
+
+
+def _is_done(path: Path) -> bool:
+    """Whether a note is of a fold that has its new part."""
+    try:
+        note = read_note(path) if is_note(path.name) else None
+    except FileNotFoundError:
+        return False
+    return note is not None and (path.parent / note.into).exists()
+
+
+def _end_fold(path: Path) -> str | None:
+    """Remove old parts whose rows another has; without it they count, and stay."""
+    try:
+        note = read_note(path)
+    except FileNotFoundError:
+        return "removed"
+    if note is None or not (path.parent / note.into).exists():
+        return "removed" if unlink_unheld(path) else None
+    from orket.warehouse.compact import is_whole, remove_folded
+
+    if not is_whole(path.parent, note):
+        return None
+    remove_folded(path.parent, note)
+    return "removed"
 
 
 def _folders(
@@ -108,6 +144,10 @@ def _in_folder(dataset: str, folder: Path) -> Iterator[LeftOver]:
     for path in sorted(folder.glob(".part-*.parquet.tmp")):
         holder = find_holder(path)
         yield LeftOver(kind=TEMPORARY, path=path, sweep_id=sweep_id, holder=holder)
+    for path in sorted(folder.glob(f"{PREFIX}*{SUFFIX}*")):
+        holder = find_holder(path)
+        kind = FOLDED if _is_done(path) else TEMPORARY
+        yield LeftOver(kind=kind, path=path, sweep_id=sweep_id, holder=holder)
     if dataset != "runs":
         return
     for path in left_journals(folder):
@@ -124,6 +164,22 @@ def _in_folder(dataset: str, folder: Path) -> Iterator[LeftOver]:
         )
     for path in sorted(folder.glob(".journal-*.torn")):
         yield LeftOver(kind=TORN, path=path, sweep_id=sweep_id, holder=Holder.NONE)
+
+
+def _derived(warehouse: Warehouse) -> Iterator[LeftOver]:
+    """Files that were to be kept and never got their names."""
+    for path in sorted(derived_folder(warehouse.path).glob(".*.tmp")):
+        yield LeftOver(kind=DERIVED, path=path, sweep_id=None, holder=find_holder(path))
+
+
+def _moves(warehouse: Warehouse) -> Iterator[LeftOver]:
+    """Notes in quarantine beside which nothing lies."""
+    for note in sorted(quarantine_folder(warehouse.path).rglob(f"*{NOTE_SUFFIX}")):
+        moved = note.with_name(note.name.removesuffix(NOTE_SUFFIX))
+        if not os.path.lexists(moved):
+            yield LeftOver(
+                kind=MOVED, path=note, sweep_id=None, holder=find_holder(note)
+            )
 
 
 def _copies(home: Path) -> Iterator[LeftOver]:

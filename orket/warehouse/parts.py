@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from orket.errors import WarehouseError
-from orket.warehouse.locks import create_locked, move_locked
+from orket.warehouse import disk
+from orket.warehouse.folds import folded_away, is_note
 from orket.warehouse.seal import BLANK, KEY, seal
 
 if TYPE_CHECKING:
@@ -73,6 +74,15 @@ class ListedParts(dict[str, list[Path]]):
             ]
         return self[dataset]
 
+    def list_again(self) -> bool:
+        """Forget what was listed where some of it is gone; says whether that was so."""
+        is_any_gone = any(
+            not os.path.lexists(part) for parts in self.values() for part in parts
+        )
+        if is_any_gone:
+            self.clear()
+        return is_any_gone
+
     def only(self, sweeps: Collection[str]) -> ListedParts:
         """The same of those among these sweeps."""
         own = self._sweeps
@@ -83,9 +93,19 @@ class ListedParts(dict[str, list[Path]]):
 def list_parts(folder: Path) -> list[Path]:
     """The visible parts of one folder, sorted by name; none if it is not there.
 
-    Raises WarehouseError when the folder cannot be read: it may hold rows.
+    Without those that were folded into another. Raises WarehouseError when the folder
+    cannot be read: it may hold rows.
     """
-    return [folder / name for name in _names(folder) if _PART.fullmatch(name)]
+    while True:
+        names = _names(folder)
+        parts = [name for name in names if _PART.fullmatch(name)]
+        if any(map(is_note, names)):
+            try:
+                away = folded_away(folder, set(names))
+            except FileNotFoundError:
+                continue  # They are gone by now.
+            parts = [name for name in parts if name not in away]
+        return [folder / name for name in parts]
 
 
 def list_partitions(dataset_folder: Path) -> list[Path]:
@@ -122,15 +142,16 @@ def write_part(folder: Path, table: pa.Table) -> Path:
     hidden = folder / f".{final.name}.tmp"
     create_folder(folder)
     try:
-        with create_locked(hidden) as sink:
+        with disk.create(hidden) as sink:
+            disk.step("write", hidden)
             with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
                 writer.write_table(table)
                 writer.add_key_value_metadata({KEY: BLANK})
             seal(sink)
             sink.flush()
-            os.fsync(sink.fileno())
-            move_locked(sink, hidden, final)
-        sync_folder(folder)
+            disk.sync(sink.fileno(), hidden)
+            disk.rename_locked(sink, hidden, final)
+        disk.sync_folder(folder)
     except OSError as error:
         hidden.unlink(missing_ok=True)
         raise write_failure(folder, error) from error
@@ -140,20 +161,9 @@ def write_part(folder: Path, table: pa.Table) -> Path:
 def create_folder(folder: Path) -> None:
     """Make a folder of the warehouse. Raises WarehouseError."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(folder)
     except OSError as error:
         raise write_failure(folder, error) from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename durable, where the platform can open a folder."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def write_failure(place: Path, error: OSError) -> WarehouseError:

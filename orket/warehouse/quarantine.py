@@ -14,11 +14,17 @@ from pathlib import Path
 
 import msgspec
 
+from orket.warehouse import disk
 from orket.warehouse.faults import Fault
-from orket.warehouse.parts import partition_sweep, sync_folder, write_failure
+from orket.warehouse.parts import partition_sweep, write_failure
 
 _FOLDER = ".quarantine"
-_NOTE = ".why.json"
+NOTE_SUFFIX = ".why.json"
+
+
+def quarantine_folder(root: Path) -> Path:
+    """Where a warehouse keeps what is damaged."""
+    return root / _FOLDER
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,14 +67,18 @@ def move_to_quarantine(root: Path, fault: Fault) -> Path:
         moved_at=datetime.now(UTC),
     )
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(target.name + _NOTE)
-        beside.write_bytes(msgspec.json.format(msgspec.json.encode(note)))
-        if fault.path.suffix == ".jsonl":
-            _save_rows(fault)
-        fault.path.rename(target)
-        sync_folder(target.parent)
-        sync_folder(fault.path.parent)
+        disk.make_folder(target.parent)
+        beside = target.with_name(target.name + NOTE_SUFFIX)
+        with disk.create(beside) as file:
+            text = msgspec.json.format(msgspec.json.encode(note))
+            disk.write(file.fileno(), text, beside)
+            disk.sync(file.fileno(), beside)
+            disk.sync_folder(target.parent)
+            if fault.path.suffix == ".jsonl":
+                _save_rows(fault)
+            disk.rename(fault.path, target)
+        disk.sync_folder(target.parent)
+        disk.sync_folder(fault.path.parent)
     except OSError as error:
         raise write_failure(target.parent, error) from error
     return target
@@ -85,7 +95,7 @@ def _save_rows(fault: Fault) -> None:
 
 
 def _free_place(root: Path, path: Path) -> Path:
-    place = root / _FOLDER / path.relative_to(root)
+    place = quarantine_folder(root) / path.relative_to(root)
     target, number = place, 1
     while os.path.lexists(target):
         number += 1
@@ -95,15 +105,15 @@ def _free_place(root: Path, path: Path) -> Path:
 
 def missing_parts(root: Path) -> list[Missing]:
     """What lies in quarantine and has not been put back, by its path."""
-    folder = root / _FOLDER
+    folder = quarantine_folder(root)
     if not folder.is_dir():
         return []
     return sorted(_missing(root, folder), key=lambda missing: str(missing.path))
 
 
 def _missing(root: Path, folder: Path) -> Iterator[Missing]:
-    for beside in folder.rglob(f"*{_NOTE}"):
-        path = beside.with_name(beside.name.removesuffix(_NOTE))
+    for beside in folder.rglob(f"*{NOTE_SUFFIX}"):
+        path = beside.with_name(beside.name.removesuffix(NOTE_SUFFIX))
         place = root / path.relative_to(folder)
         if not os.path.lexists(path) or _is_back(place):
             continue

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _Result = TypeVar("_Result")
+_MOST_LISTS = 9
+"""So often parts are listed again that were gone when they were to be opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,7 @@ class Session:
         self._wanted.update(names)
         self._wanted_raw.update(datasets)
         self._wanted_human.update(human)
+        lists = 0
         while True:
             try:
                 if self._views is None:
@@ -238,6 +241,10 @@ class Session:
                 raise _out_of_memory() from error
             except duckdb.Error as error:
                 self.close()
+                # Parts that were folded into another since they were listed.
+                if lists < _MOST_LISTS and self._parts.list_again():
+                    lists += 1
+                    continue
                 found = self._find_damage()
                 if not self._leave_out(found):
                     raise _explain(error, found) from error

@@ -122,9 +122,16 @@ class Warehouse:
         """A journal for the runs of one sweep."""
         return Journal(self.folder("runs", sweep_id))
 
-    def claim(self, sweep_id: str) -> Claim:
-        """The right to run one sweep; a `with` takes it, or says who has it."""
-        return Claim(self.folder("runs", sweep_id), sweep_id)
+    def claim(self, sweep_id: str, purpose: str = "run") -> Claim:
+        """The right to run one sweep; a `with` takes it, or says who has it.
+
+        `purpose` is what others are told that is being done with the sweep.
+        """
+        return Claim(self.folder("runs", sweep_id), f"sweep {sweep_id}", purpose)
+
+    def claim_events(self) -> Claim:
+        """The right to fold the parts of events; appending needs none."""
+        return Claim(self.folder("events"), "the folder of events", "folded")
 
     def folder(self, dataset: str, sweep_id: str | None = None) -> Path:
         """Where the parts of a dataset (of one sweep) lie."""

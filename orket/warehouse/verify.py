@@ -26,6 +26,7 @@ from orket.warehouse.damage import first_line
 from orket.warehouse.faults import Fault
 from orket.warehouse.journal import left_journals, parse_journal
 from orket.warehouse.parts import (
+    ListedParts,
     list_partitions,
     list_parts,
     partition_name,
@@ -88,6 +89,15 @@ def verify(warehouse: Warehouse, sweep_id: str | None = None) -> Verdict:
     return verdict
 
 
+def look_at_parts(dataset: str, parts: Sequence[Path]) -> list[Fault]:
+    """What is damaged among some parts, each looked at alone and whole."""
+    verdict = Verdict()
+    with _Reader() as reader:
+        for part in parts:
+            _look_at_part(dataset, part, reader, verdict)
+    return verdict.faults
+
+
 def named_sweep(warehouse: Warehouse, name: str) -> str:
     """The sweep that `name` means, also one that has lost its manifest.
 
@@ -98,7 +108,18 @@ def named_sweep(warehouse: Warehouse, name: str) -> str:
 
 def parts_of_events(warehouse: Warehouse, sweep_id: str) -> list[Path]:
     """The parts of events that bear on a sweep. Raises WarehouseError."""
-    parts = warehouse.parts("events")
+    while True:
+        parts = ListedParts(warehouse.parts)
+        try:
+            return _parts_of_events(warehouse, parts["events"], sweep_id)
+        except WarehouseError:
+            if not parts.list_again():
+                raise
+
+
+def _parts_of_events(
+    warehouse: Warehouse, parts: Sequence[Path], sweep_id: str
+) -> list[Path]:
     opened = Connection(threads=1)
     try:
         opened.duckdb.execute("CREATE SCHEMA raw")

@@ -257,6 +257,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_behind(tmp_path, monkeypatch
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    monkeypatch.setattr("orket.warehouse.journal.SYNC_AFTER_SECONDS", 0)
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(
         WarehouseError, match="No space left on device.*free some space"
@@ -434,6 +435,7 @@ def test_a_full_disk_in_the_journal_keeps_the_rows_before(tmp_path, monkeypatch)
             raise OSError(errno.ENOSPC, "No space left on device")
         real(handle)
 
+    monkeypatch.setattr("orket.warehouse.journal.SYNC_AFTER_SECONDS", 0)
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(WarehouseError, match="No space left"):
         journal.append(second)

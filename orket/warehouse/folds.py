@@ -1,0 +1,62 @@
+"""Notes of parts whose rows were folded into a new one, and that are not gone yet.
+
+The note comes first, then the new part. Once both are there, whoever lists the folder
+passes over the old ones: so its rows are seen in the old parts or in the new one, and
+never in both. Should the new part be lost, the old ones count again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+
+PREFIX, SUFFIX = ".fold-", ".json"
+
+
+class Fold(msgspec.Struct, frozen=True, kw_only=True):
+    """What one new part stands for."""
+
+    into: str
+    """Name of the new part."""
+    rows: int
+    parts: list[str]
+    """Names of the parts whose rows it has."""
+
+
+def note_path(folder: Path, into: str) -> Path:
+    """Where the note of a new part lies."""
+    return folder / f"{PREFIX}{into}{SUFFIX}"
+
+
+def is_note(name: str) -> bool:
+    """Whether a file of this name is a note."""
+    return name.startswith(PREFIX) and name.endswith(SUFFIX)
+
+
+def read_note(path: Path) -> Fold | None:
+    """A note; None where it is damaged. Raises FileNotFoundError where it is gone."""
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Fold)
+    except FileNotFoundError:
+        raise
+    except (OSError, msgspec.DecodeError):
+        return None
+    if note_path(path.parent, found.into) != path or found.into in found.parts:
+        return None
+    return found
+
+
+def folded_away(folder: Path, names: Collection[str]) -> set[str]:
+    """Of the files in a folder, the parts whose rows another part there has.
+
+    Raises FileNotFoundError where a note is gone meanwhile: then list again.
+    """
+    away: set[str] = set()
+    for name in names:
+        if is_note(name):
+            note = read_note(folder / name)
+            if note is not None and note.into in names:
+                away.update(note.parts)
+    return away
