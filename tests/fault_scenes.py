@@ -284,14 +284,14 @@ def _run_killed(scene: Scene, folder: Path, number: int) -> bool:
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     told = os.open(folder / f"{number}.confirmed", os.O_CREAT | os.O_WRONLY)
+
+    def confirm(names: Iterable[str]) -> None:
+        for name in names:
+            os.write(told, name.encode() + b"\n")
+
     try:
         disk.watcher = _kill_at(number)
-        scene.act(
-            Warehouse(copy),
-            lambda names: (
-                [os.write(told, name.encode() + b"\n") for name in names] and None
-            ),
-        )
+        scene.act(Warehouse(copy), confirm)
         os._exit(0)
     except BaseException:
         os._exit(1)
