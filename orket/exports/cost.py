@@ -62,7 +62,6 @@ def _round(amount: Decimal) -> str:
 
 _THOUSAND = 1000
 _ENERGIES = {"cpu": "CPU", "gpu": "GPU"}
-_NOTHING_THERE = "NO_DEVICE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +106,8 @@ def cost_table(session: Mapping[str, Any], price: Price | None) -> CostTable | N
 
 def cost_words(cost: Mapping[str, Any]) -> Iterator[str]:
     """What one quant costs, a sentence for what is known and for what is not."""
+    from orket.warehouse.reasons import code_of
+
     if cost["seconds_per_passed_task"] is None:
         yield f"Cost: no time, since {cost_reason(cost['time_status'])}."
         return
@@ -114,7 +115,7 @@ def cost_words(cost: Mapping[str, Any]) -> Iterator[str]:
     for kind, name in _ENERGIES.items():
         if (joules := _joules(cost, kind)) is not None:
             told.append(f"{_round(joules)} J of the {name}")
-        elif cost[f"{kind}_energy_status"] != _NOTHING_THERE:
+        elif cost[f"{kind}_energy_status"] != code_of("cost", "no_device"):
             why = cost_reason(cost[f"{kind}_energy_status"])
             told.append(f"energy of the {name} not known: {why}")
     yield f"Cost: {'; '.join(told)}."

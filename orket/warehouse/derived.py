@@ -70,6 +70,7 @@ def code_digest() -> str:
     package = Path(__file__).resolve().parent.parent
     files = [
         *sorted((shipped("sql") / VIEW_VERSION).glob("*.sql")),
+        *sorted((shipped("sql") / "evidence").glob("*.sql")),
         *(package / name for name in _SOURCES),
     ]
     digest = hashlib.sha256(__version__.encode())

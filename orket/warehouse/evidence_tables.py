@@ -8,44 +8,19 @@ from types import MappingProxyType
 import duckdb
 
 from orket import evidence
+from orket.warehouse.statements import statement
 
-ADAPTIVE = "adaptive"
-"""The order of a manifest whose rounds follow from its rows."""
 Connection = duckdb.DuckDBPyConnection
 
-_LEVELS = "SELECT DISTINCT evidence_level_ppm FROM v1.policy ORDER BY ALL"
-_CLAIMS = (
-    "SELECT DISTINCT adherence_threshold_ppm, evidence_level_ppm, "
-    "max(len(manifest.quants)) FROM v1.policy INNER JOIN v1.manifest AS manifest "
-    "USING (sweep_id) GROUP BY ALL ORDER BY ALL"
-)
-_FAMILIES = (
-    "SELECT DISTINCT adherence_threshold_ppm, family_correlation_ppm FROM v1.policy "
-    "ORDER BY ALL"
-)
-_ADAPTIVE = (
-    "SELECT DISTINCT adherence_threshold_ppm, evidence_level_ppm, worth_tasks "
-    "FROM v1.bank_worth INNER JOIN v1.manifest AS manifest USING (sweep_id) "
-    f"WHERE manifest.\"order\" = '{ADAPTIVE}' ORDER BY ALL"
-)
-_STAKES = (
-    "SELECT DISTINCT adherence_threshold_ppm "
-    "FROM v1.policy INNER JOIN v1.manifest AS manifest USING (sweep_id) "
-    f"WHERE manifest.\"order\" = '{ADAPTIVE}' ORDER BY ALL"
-)
+_LEVELS = statement("evidence", "levels")
+_CLAIMS = statement("evidence", "claims")
+_FAMILIES = statement("evidence", "families")
+_ADAPTIVE = statement("evidence", "adaptive")
+_STAKES = statement("evidence", "stakes")
+_MOST_TASKS = statement("evidence", "most_tasks")
+_MOST_PAIRS = statement("evidence", "most_pairs")
 _CHANCE_SHARES = (1, 2)
 """Parts of the chance of error: with one chain of proofs, and with two."""
-_MOST_TASKS = "SELECT coalesce(max(len(tasks)), 0) FROM v1.manifest"
-# A manifest may say any number of repetitions: there are no more pairs than runs. An
-# adaptive sweep compares speed over few tasks, some of them several times.
-_MOST_PAIRS = (
-    "SELECT coalesce(max(least(greatest("
-    f"len(tasks) * repetitions, if(\"order\" = '{ADAPTIVE}', 200, 0)), "
-    "greatest(1000, made))), 0) "
-    "FROM v1.manifest LEFT JOIN "
-    "(SELECT sweep_id, count(*) AS made FROM raw.runs GROUP BY sweep_id) "
-    "USING (sweep_id)"
-)
 
 NUMBERS: Mapping[str, int] = MappingProxyType(
     {_MOST_TASKS: evidence.MOST_TASKS, _MOST_PAIRS: 0}

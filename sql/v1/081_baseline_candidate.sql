@@ -1,5 +1,5 @@
 -- Grain: sweep x model x quant x test x stored baseline of that test.
--- Inputs: v1.baseline_cell, v1.baseline_pin, v1.baseline_prune, raw.events.
+-- Inputs: v1.baseline_cell, v1.baseline_pin, v1.baseline_prune, v1.reason, raw.events.
 -- Rules: events are folded up to the sweep's own start (or as_of), so that a later pin or
 -- prune does not change an old summary; a sweep is never its own baseline. Candidates
 -- narrow stage by stage; dropped_by is the first stage that takes one out. A pin of the
@@ -78,7 +78,11 @@ SELECT
     test_id,
     event_id,
     nearness = 1 AND stage = 9 AS chosen,
-    coalesce(v1.baseline_stage_code(stage), if(nearness > 1, 'OLDER', NULL)) AS dropped_by,
+    CASE
+        WHEN stage = 1 THEN 'PIN'
+        WHEN stage < 9 THEN reason.code
+        WHEN nearness > 1 THEN 'OLDER'
+    END AS dropped_by,
     differing,
     same_controls,
     pinned,
@@ -92,12 +96,14 @@ SELECT
     latency_median_ns,
     latency_mad_ns,
     memory_bytes
-FROM ranked;
+FROM ranked
+LEFT JOIN v1.reason AS reason
+    ON reason.scope = 'baseline' AND reason.signal = v1.baseline_stage_signal(stage);
 
 COMMENT ON VIEW v1.baseline_candidate IS 'The stored baselines of each test, and what took each out. One row per sweep, model, quant, test and stored baseline.';
 COMMENT ON COLUMN v1.baseline_candidate.event_id IS 'The stored baseline (its append)';
 COMMENT ON COLUMN v1.baseline_candidate.chosen IS 'This is the matched baseline';
-COMMENT ON COLUMN v1.baseline_candidate.dropped_by IS 'The first stage that takes it out: PIN, HW_, REV_, MODEL_ or QUANT_MISMATCH, POLLUTED_BASELINE, STALE_BASELINE, or OLDER than the chosen one';
+COMMENT ON COLUMN v1.baseline_candidate.dropped_by IS 'The first stage that takes it out: PIN, a code of scope baseline in v1.reason, or OLDER than the chosen one';
 COMMENT ON COLUMN v1.baseline_candidate.differing IS 'Fields that differ from this cell, sorted';
 COMMENT ON COLUMN v1.baseline_candidate.same_controls IS 'Controls and their profile are the same';
 COMMENT ON COLUMN v1.baseline_candidate.pinned IS 'Pinned at the sweep''s start';

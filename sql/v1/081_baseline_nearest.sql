@@ -1,5 +1,5 @@
 -- Grain: sweep x model x quant x test that a stored baseline could stand for.
--- Inputs: v1.baseline_cell, v1.baseline_pin, v1.baseline_prune, raw.events.
+-- Inputs: v1.baseline_cell, v1.baseline_pin, v1.baseline_prune, v1.reason, raw.events.
 -- Rules: the candidate of v1.baseline_candidate whose nearness is 1, found without
 -- pairing each cell with every append. Of appends that are alike in all that matching
 -- reads, the newest is the nearest: one is enough for them all. An append that is set
@@ -176,7 +176,7 @@ SELECT
     test_id,
     event_id,
     stage = 9 AS chosen,
-    v1.baseline_stage_code(stage) AS dropped_by,
+    if(stage = 1, 'PIN', reason.code) AS dropped_by,
     differing,
     same_controls,
     pinned,
@@ -191,6 +191,8 @@ SELECT
     latency_median_ns,
     latency_mad_ns
 FROM staged
+LEFT JOIN v1.reason AS reason
+    ON reason.scope = 'baseline' AND reason.signal = v1.baseline_stage_signal(stage)
 QUALIFY
     row_number() OVER (
         PARTITION BY sweep_id, model_id, quant_tag, test_id

@@ -1,5 +1,5 @@
 -- Grain: sweep x model x quant x test.
--- Inputs: v1.task_aggregate, v1.baseline_nearest, v1.baseline_pin, v1.policy.
+-- Inputs: v1.task_aggregate, v1.baseline_nearest, v1.baseline_pin, v1.policy, v1.reason.
 -- Rules: the matched baseline, or the one reason why there is none: the stage that took
 -- out the last candidate. Differing controls block only the latency part. A change counts
 -- only beyond the relative floor, the absolute floor and compare_noise times the joint
@@ -21,10 +21,10 @@ WITH matched AS (
             AS pin_is_missing,
         coalesce(nearest.chosen, false) AND NOT pin_is_missing AS is_matched,
         CASE
-            WHEN pin_is_missing THEN 'PINNED_RUN_MISSING'
-            WHEN nearest.event_id IS NULL THEN 'NO_BASELINE'
-            ELSE nearest.dropped_by
-        END AS reason,
+            WHEN pin_is_missing THEN 'pinned_run_missing'
+            WHEN nearest.event_id IS NULL THEN 'no_baseline'
+        END AS signal,
+        nearest.dropped_by,
         nearest.event_id AS nearest_event_id,
         nearest.differing,
         nearest.same_controls,
@@ -108,7 +108,7 @@ SELECT
     quant_tag,
     test_id,
     if(is_matched, 'MATCHED', 'MISSING_BASELINE') AS status,
-    if(is_matched, NULL, reason) AS reason,
+    if(is_matched, NULL, coalesce(missing.code, dropped_by)) AS reason,
     CASE
         WHEN NOT is_matched THEN 'MISSING_BASELINE'
         WHEN
@@ -141,11 +141,13 @@ SELECT
     age_us AS nearest_age_us,
     differing AS nearest_differing,
     pinned AS nearest_pinned
-FROM changes;
+FROM changes
+LEFT JOIN v1.reason AS missing
+    ON missing.scope = 'baseline' AND missing.signal = changes.signal;
 
 COMMENT ON VIEW v1.baseline_match IS 'Each cell against its stored baseline. One row per sweep, model, quant and test.';
 COMMENT ON COLUMN v1.baseline_match.status IS 'MATCHED or MISSING_BASELINE';
-COMMENT ON COLUMN v1.baseline_match.reason IS 'The one reason why there is none: PINNED_RUN_MISSING, NO_BASELINE, PIN, HW_, REV_, MODEL_ or QUANT_MISMATCH, POLLUTED_BASELINE, STALE_BASELINE';
+COMMENT ON COLUMN v1.baseline_match.reason IS 'The one reason why there is none: a code of scope baseline in v1.reason';
 COMMENT ON COLUMN v1.baseline_match.verdict IS 'IMPROVED, REGRESSED, STABLE, INSUFFICIENT, NOT_COMPARABLE or MISSING_BASELINE';
 COMMENT ON COLUMN v1.baseline_match.baseline_event_id IS 'The matched baseline';
 COMMENT ON COLUMN v1.baseline_match.baseline_run_ids IS 'Runs it is made of';

@@ -291,15 +291,15 @@ CREATE MACRO v1.baseline_stage(cell, record, pin_event_id) AS
         ELSE 9
     END;
 
-CREATE MACRO v1.baseline_stage_code(stage) AS
+-- The signal of that stage in v1.reason. A pin's own is told by who asks for the pin.
+CREATE MACRO v1.baseline_stage_signal(stage) AS
     CASE
-        WHEN stage = 1 THEN 'PIN'
-        WHEN stage = 2 THEN 'HW_MISMATCH'
-        WHEN stage = 3 THEN 'REV_MISMATCH'
-        WHEN stage IN (4, 6) THEN 'MODEL_MISMATCH'
-        WHEN stage = 5 THEN 'QUANT_MISMATCH'
-        WHEN stage = 7 THEN 'POLLUTED_BASELINE'
-        WHEN stage = 8 THEN 'STALE_BASELINE'
+        WHEN stage = 2 THEN 'hw_mismatch'
+        WHEN stage = 3 THEN 'rev_mismatch'
+        WHEN stage IN (4, 6) THEN 'model_mismatch'
+        WHEN stage = 5 THEN 'quant_mismatch'
+        WHEN stage = 7 THEN 'polluted_baseline'
+        WHEN stage = 8 THEN 'stale_baseline'
     END;
 
 CREATE MACRO v1.baseline_differing(cell, record) AS
