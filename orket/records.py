@@ -946,7 +946,8 @@ class SidecarRow(Record, frozen=True, kw_only=True):
     ]
     error_message: Annotated[str | None, _about("One line")] = None
     test: Annotated[
-        str | None, _about("pp (prefill) or tg (decode)", source="tool")
+        str | None,
+        _about("pp (prefill), tg (decode) or kl (divergence)", source="tool"),
     ] = None
     prompt_tokens: Annotated[
         Count | None, _about("Prompt tokens of the test", "tokens", "tool")
@@ -968,6 +969,24 @@ class SidecarRow(Record, frozen=True, kw_only=True):
     rate_milli: Annotated[
         Count | None,
         _about("Tokens per second by the tool's word, where it says no time", "1/1000"),
+    ] = None
+    kld_nnats: Annotated[
+        Signed | None,
+        _about(
+            "Mean KL divergence by the tool's word", "1e-9 nats", "llama-perplexity"
+        ),
+    ] = None
+    kld_error_nnats: Annotated[
+        Count | None,
+        _about("Its error by the tool's word", "1e-9 nats", "llama-perplexity"),
+    ] = None
+    same_top_ppm: Annotated[
+        Count | None,
+        _about("Places with the same likeliest token", "ppm", "llama-perplexity"),
+    ] = None
+    same_top_error_ppm: Annotated[
+        Count | None,
+        _about("Its error by the tool's word", "ppm", "llama-perplexity"),
     ] = None
     telemetry: Annotated[
         str | None,

@@ -16,6 +16,7 @@ AUTO = "auto"
 FORMATS = (
     "orket",
     "llama-bench",
+    "llama-perplexity",
     "determinism",
     "baseline",
     "lm-eval",
@@ -37,6 +38,9 @@ _OTHER_TOOLS = {
     "llama-perplexity": {"ppl_value", "ppl_uncertainty"},
 }
 """Tools whose output looks like one that is read -> the keys that tell it."""
+_DIVERGENCE = re.compile(
+    r"^chunk\s+PPL\s+ln\(PPL|^=+ KL divergence statistics =+|^Mean +KLD:", re.MULTILINE
+)
 _BENCH_TEXT = re.compile(
     r"^build_commit,"
     r"|^[\s>]*\|[ *]*model[ *]*\|"
@@ -93,6 +97,8 @@ def _refuse_report(path: Path, text: str) -> None:
 
 
 def _detect_text(text: str) -> str | None:
+    if _DIVERGENCE.search(text):
+        return "llama-perplexity"
     return "llama-bench" if _BENCH_TEXT.search(text) else None
 
 

@@ -16,6 +16,7 @@ from orket.ingest.guidellm import parse_guidellm
 from orket.ingest.inspect_ai import parse_inspect
 from orket.ingest.legacy_baseline import parse_baselines
 from orket.ingest.llama_bench import parse_llama_bench
+from orket.ingest.llama_perplexity import parse_llama_perplexity
 from orket.ingest.lm_eval import parse_lm_eval
 from orket.ingest.manifest import write_manifests
 from orket.ingest.origin import Origin, SourceOptions
@@ -33,6 +34,7 @@ from orket.warehouse import Warehouse
 
 _PARSERS: dict[str, Callable[[Path, SourceOptions], Parsed]] = {
     "llama-bench": parse_llama_bench,
+    "llama-perplexity": parse_llama_perplexity,
     "determinism": parse_determinism,
     "baseline": parse_baselines,
     "lm-eval": parse_lm_eval,

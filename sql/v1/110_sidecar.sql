@@ -12,6 +12,8 @@ CREATE VIEW v1.sidecar AS
 WITH measured AS (
     SELECT DISTINCT ON (sweep_id, sidecar_id) *
     FROM raw.sidecars
+    -- A divergence is no throughput: see v1.quant_divergence.
+    WHERE test IS DISTINCT FROM 'kl'
     ORDER BY sweep_id, sidecar_id, recorded_at
 ),
 
