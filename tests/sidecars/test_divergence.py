@@ -12,7 +12,7 @@ from tests.built_sweep import Sweep
 
 LOG = """\
 build: 6123 (abc1234) with cc for x86_64
-llama_model_loader: loaded meta data with 30 key-value pairs from /m/demo-Q4_K_M.gguf (v3)
+llama_model_loader: loaded meta data with 30 pairs from /m/demo-Q4_K_M.gguf (V3)
 print_info: file type   = Q4_K - Medium
 chunk      PPL        ln(PPL(Q)/PPL(base))   KL Divergence      Same top p
    1       6.6 ± 0.3  0.00000 ± 0.00003      0.01 ± 0.00000     99.000 ± 0.000 %
