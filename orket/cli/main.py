@@ -108,6 +108,11 @@ class LazyGroup(click.Group):
         module, _, name = VERBS[cmd_name][0].partition(":")
         command: Any = getattr(importlib.import_module(module), name)
         assert isinstance(command, click.Command)
+        if ctx.resilient_parsing:
+            # A shell asks what may stand here.
+            from orket.cli.completion import offer_names
+
+            offer_names(command)
         return command
 
     def resolve_command(
