@@ -2,6 +2,7 @@
 
 OrketError                 one line for a person, with what to do about it
 |-- UsageError             exit 2: bad usage or bad input (preset, file, option)
+|   |-- SeveralModels      exit 2: one model is to be measured, and several are there
 |   `-- MissingExtra       exit 2: an optional dependency is not installed
 |-- WarehouseError         exit 1: the warehouse cannot be read or written
 |-- LimitReached         exit 1: a query needs more time or memory than it may take
@@ -12,6 +13,8 @@ OrketError                 one line for a person, with what to do about it
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class OrketError(Exception):
@@ -35,6 +38,14 @@ class UsageError(OrketError):
     """The request itself is wrong: a typo in a preset, an unknown name, a bad row."""
 
     exit_code = 2
+
+
+class SeveralModels(UsageError):
+    """More than one model was found where one is to be measured."""
+
+    def __init__(self, message: str, models: Sequence[str]) -> None:
+        super().__init__(message, f"choose one with --model: {', '.join(models)}")
+        self.models = tuple(models)
 
 
 class MissingExtra(UsageError):

@@ -731,6 +731,13 @@ class Hardware(Record, frozen=True, kw_only=True):
     ] = None
 
 
+class PolicyStep(Record, frozen=True, kw_only=True):
+    """Looser thresholds that a sweep goes on under where the machine is not steady."""
+
+    control_profile: Annotated[Name, _about("Control profile that they are of")]
+    policy: Annotated[Policy, _about("Thresholds in force from then on")]
+
+
 class ModelEntry(Record, frozen=True, kw_only=True):
     """One model of a sweep: its server, controls and policy."""
 
@@ -755,6 +762,10 @@ class ModelEntry(Record, frozen=True, kw_only=True):
     controls: Annotated[Controls, _about("Controls asked for")]
     control_profile: Annotated[str | None, _about("Name of the control profile")] = None
     policy: Annotated[Policy, _about("Thresholds in force")]
+    yields_to: Annotated[
+        list[PolicyStep] | None,
+        _about("What rules instead where the machine is not steady enough, in order"),
+    ] = None
 
 
 class TensorCount(Record, frozen=True, kw_only=True):
@@ -1109,8 +1120,8 @@ class EventRow(Record, frozen=True, kw_only=True):
         Name,
         _about(
             "SWEEP_FINISHED, SWEEP_ABORTED, START_FIXED, ROUND_JUDGED, "
-            "BASELINE_APPEND, BASELINE_PIN, BASELINE_UNPIN, BASELINE_PRUNE or "
-            "BASELINE_PRUNE_UNDONE"
+            "POLICY_YIELDED, BASELINE_APPEND, BASELINE_PIN, BASELINE_UNPIN, "
+            "BASELINE_PRUNE or BASELINE_PRUNE_UNDONE"
         ),
     ]
     sweep_id: Annotated[str | None, _about("Sweep it speaks of")] = None

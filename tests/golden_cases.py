@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from orket.records import EventRow, Policy, SidecarRow
+from orket.records import EventRow, Policy, PolicyStep, SidecarRow
 from orket.warehouse import Warehouse
 from tests.adaptive_sweep import ask, losing, make
 from tests.built_sweep import CONTROLS, MS, START, Sweep, quiet_counters
@@ -236,6 +236,44 @@ def canary_failed() -> Sweep:
         )
     )
     return sweep
+
+
+@case
+def yielded() -> Sweep:
+    """The gate of `canary_failed`, and a sweep that may go on under desktop or answers.
+
+    Its variation of 0.051855 is beyond 0.03 within the 0.10 of desktop: one step was
+    gone (its event is there twice), and the profile desktop rules, whose gate passes.
+    """
+    desktop = Policy(canary_max_latency_cv_ppm=100_000)
+    answers = msgspec.structs.replace(desktop, quality_only=True)
+    sweep = Sweep(
+        sweep_id="yielded",
+        quants=("F16", "Q4_K_M"),
+        tasks=("t1",),
+        manifest={"canary_planned": True},
+        model={
+            "yields_to": [
+                PolicyStep(control_profile="desktop", policy=desktop),
+                PolicyStep(control_profile="desktop", policy=answers),
+            ]
+        },
+    )
+    for repetition in range(1, 11):
+        wall_ms = {1: 900, 10: 700}.get(repetition, 600)
+        sweep.add("F16", "t1", phase="canary", run_id=f"c{repetition}", wall_ms=wall_ms)
+    step = EventRow(
+        event_id="step",
+        recorded_at=START + timedelta(seconds=30),
+        event="POLICY_YIELDED",
+        sweep_id="yielded",
+        model_id="m",
+        reason="LATENCY_VARIANCE_THRESHOLD_EXCEEDED",
+    )
+    sweep.events += [step, step]
+    sweep.add("F16", "t1", wall_ms=600)
+    sweep.add("Q4_K_M", "t1", wall_ms=600)
+    return sweep.finish()
 
 
 @case

@@ -288,15 +288,17 @@ def _footer(board: Board, width: int) -> Iterator[str]:
 def _times(board: Board, ahead: Ahead) -> str:
     within = f" of {duration(board.budget)}" if board.budget is not None else ""
     used = f"{duration(ahead.used + board.since)}{within} used"
-    least, most = (
+    least, usual, most = (
         None if part is None else max(part - board.since, 0.0)
-        for part in (ahead.least, ahead.most)
+        for part in (ahead.least, ahead.usual, ahead.most)
     )
     if most is None:
         return f"{used}; how much is left cannot be told yet"
     if least == most:
         more = ", and more for what is disturbed" if board.budget is None else ""
         return f"{used}, about {duration(most)} left{more}"
+    if usual is not None and duration(usual) != duration(0):
+        return f"{used}, usually {duration(usual)} left, at most {duration(most)}"
     if least is None or duration(least) == duration(0):
         return f"{used}, at most {duration(most)} left"
     return f"{used}, at least {duration(least)} and at most {duration(most)} left"

@@ -28,8 +28,10 @@ def open_screen(plan: Plan, survey: Survey, store: Warehouse) -> None:
     """Show on stderr what is going to be measured, before anything is."""
     from orket.planning.estimate import estimate_plan
     from orket.planning.past import forecast_from
+    from orket.planning.prompts_in_time import fit_plan
 
-    estimate = estimate_plan(plan, forecast_from(store, plan, survey.sizes))
+    forecast = forecast_from(store, plan, survey.sizes)
+    estimate = estimate_plan(fit_plan(plan, forecast), forecast)
     with redirect_stdout(sys.stderr):
         for seen in survey.models:
             print_prose(f"{seen.model_id}, {_place(plan)}; {_memory(survey.free)} free")
@@ -38,12 +40,13 @@ def open_screen(plan: Plan, survey: Survey, store: Warehouse) -> None:
         print_prose(
             estimate_line(
                 estimate.seconds,
+                estimate.usual_seconds,
                 estimate.warehouse_bytes,
                 estimate.basis,
-                plan.is_adaptive,
+                plan.budget_seconds,
             )
         )
-        if plan.budget_seconds is None and (estimate.seconds or 0) > LONG_SECONDS:
+        if plan.budget_seconds is None and (estimate.usual_seconds or 0) > LONG_SECONDS:
             print_prose("To end sooner, with what is proven by then: --budget 20m")
         print_prose()
 
@@ -92,17 +95,29 @@ def _fit(found: Found) -> str | None:
 
 
 def estimate_line(
-    seconds: float | None, warehouse_bytes: int, basis: str, is_adaptive: bool
+    seconds: float | None,
+    usual: float | None,
+    warehouse_bytes: int,
+    basis: str,
+    budget: float | None = None,
 ) -> str:
-    """How long a plan will take, and what stands behind that."""
+    """How long a plan takes, usually and at most, and what stands behind that.
+
+    All of it, within the budget where there is one.
+    """
     disk = f"{warehouse_bytes / 2**20:.1f} MiB in the warehouse"
-    if seconds is None:
+    if seconds is None or usual is None:
         return (
             "Estimate: the first calls will tell, for nothing here says how large the "
             f"model is; {disk}"
         )
-    whole = "all of it " if is_adaptive else ""
-    return f"Estimate: {whole}about {duration(seconds)}, {disk}; {basis}"
+    most = seconds if budget is None else min(seconds, budget)
+    told = duration(most)
+    if usual < most and duration(usual) != told:
+        told = f"usually {duration(usual)}, at most {told}"
+    else:
+        told = f"about {told}"
+    return f"Estimate: {told}, {disk}; {basis}"
 
 
 def _remarks(seen: Seen, survey: Survey) -> Iterator[str]:

@@ -27,6 +27,7 @@ def plan_document(
     from orket.planning.estimate import estimate_plan
     from orket.planning.evidence import count_families, warn_of_few
     from orket.planning.past import forecast_from
+    from orket.planning.prompts_in_time import fit_plan
     from orket.planning.readiness import (
         list_missing,
         warn_of_context,
@@ -36,7 +37,8 @@ def plan_document(
     from orket.policy import changed_policy
     from orket.records import Controls
 
-    estimate = estimate_plan(plan, forecast_from(store, plan, survey.sizes))
+    forecast = forecast_from(store, plan, survey.sizes)
+    estimate = estimate_plan(fit_plan(plan, forecast), forecast)
     checkout = read_checkout()
     seen = {model.model_id: model for model in survey.models}
     phases = [run.phase for run in plan.runs]
@@ -114,7 +116,8 @@ def plan_document(
         "overrides": {entry.key: json.loads(entry.value) for entry in plan.overrides},
         "artifacts": _artifacts(plan, store, summary),
         "estimate": {
-            "seconds": None if estimate.seconds is None else round(estimate.seconds),
+            "seconds": _whole(estimate.seconds),
+            "usual_seconds": _whole(estimate.usual_seconds),
             "warehouse_bytes": estimate.warehouse_bytes,
             "largest_model_bytes": estimate.largest_model_bytes,
             "basis": estimate.basis,
@@ -151,15 +154,20 @@ def print_plan(plan: Plan, store: Warehouse, summary: str, survey: Survey) -> No
     print_prose(
         estimate_line(
             estimate["seconds"],
+            estimate["usual_seconds"],
             estimate["warehouse_bytes"],
             estimate["basis"],
-            document["until"] is not None,
+            plan.budget_seconds,
         )
     )
     for warning in document["warnings"]:
         print_prose(f"Note: {warning}")
     for missing in document["missing"]:
         print_prose(f"Not runnable here: {missing}")
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds)
 
 
 def _headlines(document: dict[str, Any]) -> list[tuple[str, str]]:

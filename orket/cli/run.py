@@ -13,12 +13,15 @@ from orket.cli.options import output_option, store_option
 from orket.cli.own_model import plan_fitting, print_choices
 from orket.cli.running import (
     check_output,
+    ended_before_anything,
+    explain_added,
     explain_budget,
     explain_interrupt,
     failure_of,
     new_id,
     resume_line,
     run_plan,
+    say_how_far,
     say_what_next,
 )
 from orket.cli.sweep_options import (
@@ -109,6 +112,7 @@ def run(
         warn_of_unknown,
     )
     from orket.planning.served import fill_served
+    from orket.planning.survey import survey_plan
     from orket.sweep.extend import plan_to_go_on
     from orket.sweep.resume import read_started
     from orket.sweep.sidecar import note_absent
@@ -140,7 +144,12 @@ def run(
     if dry_run:
         from orket.cli.plan_table import print_plan
 
-        plan, _, survey = plan_fitting(resolved, name, no_canary, ask=False)
+        if sweep_id is None:
+            plan, _, survey = plan_fitting(resolved, name, no_canary, ask=False)
+        else:
+            plan = plan_to_go_on(resolved, store, name, no_canary)
+            survey = survey_plan(plan, ask=False)
+            say_how_far(plan, store)
         print_plan(plan, store, output or "sweep_summary.json", survey)
         return
     check_output(output or "sweep_summary.json")
@@ -173,13 +182,16 @@ def run(
         if save_baseline:
             _save_baselines(store, plan.sweep_id)
     summary = _write(store, plan.sweep_id, output)
+    if nothing := ended_before_anything(outcome, plan, summary, store):
+        raise nothing
     fill = {"include_polluted": "fill"}
     if output != "-":
         print_sweep(summary, lambda: load_summary(store, plan.sweep_id, fill))
         print_buckets(summary, store, {})
     if failure is not None:
         raise failure
-    explain_budget(outcome, plan, store)
+    explain_budget(outcome, plan, summary, store)
+    explain_added(plan, store)
     say_what_next(summary, store)
     if require_recommendation:
         _require_recommendation(summary)

@@ -115,7 +115,41 @@ def explain_interrupt(
     return EXIT_INTERRUPTED
 
 
-def explain_budget(outcome: Outcome, plan: Plan, store: Warehouse) -> None:
+def ended_before_anything(
+    outcome: Outcome, plan: Plan, summary: Mapping[str, Any], store: Warehouse
+) -> OrketError | None:
+    """The error of a budget that was over before a quant was asked anything."""
+    from orket.exports.figures import duration
+    from orket.sweep.resume import BUDGET_ENDED
+
+    budget = plan.budget_seconds
+    if outcome.stop_reason != BUDGET_ENDED or budget is None or _has_found(summary):
+        return None
+    more = max(1, math.ceil((budget + (outcome.further_seconds or 60)) / 60))
+    return OrketError(
+        f"the budget of {duration(budget)} was over before anything was asked",
+        f"give it more: {resume_line(plan.sweep_id, store)} --budget {more}m",
+    )
+
+
+def _has_found(summary: Mapping[str, Any]) -> bool:
+    """Whether any quant was asked a task, or has a fidelity."""
+    return _has_asked(summary) or any(
+        (quant["fidelity"] or {}).get("prompts") for quant in _quants_of(summary)
+    )
+
+
+def _has_asked(summary: Mapping[str, Any]) -> bool:
+    return any(quant["runs"]["attempts"] > 0 for quant in _quants_of(summary))
+
+
+def _quants_of(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [quant for entry in summary["sessions"] for quant in entry["per_quant"]]
+
+
+def explain_budget(
+    outcome: Outcome, plan: Plan, summary: Mapping[str, Any], store: Warehouse
+) -> None:
     """Say what more time would bring, where the sweep ended before it was decided."""
     from orket.exports.figures import duration
     from orket.sweep.resume import BUDGET_ENDED, MACHINE_BUSY
@@ -137,10 +171,38 @@ def explain_budget(outcome: Outcome, plan: Plan, store: Warehouse) -> None:
         brings = f"the next round is no proof yet{takes}"
     minutes = math.ceil((budget + (budget if seconds is None else 1.2 * seconds)) / 60)
     line = resume_line(plan.sweep_id, store)
+    had = "" if _has_asked(summary) else " (fidelity is all there was time for)"
     messages.note(
-        f"the budget of {duration(budget)} ended first; {brings}: "
+        f"the budget of {duration(budget)} ended first{had}; {brings}: "
         f"{line} --budget {max(minutes, 1)}m"
     )
+
+
+def say_how_far(plan: Plan, store: Warehouse) -> None:
+    """How much of the plan of a sweep was asked before it goes on."""
+    from orket.sweep.resume import count_asked
+
+    tasks = [task.test_id for task in plan.tasks]
+    runs = sum(run.phase == "matrix" for run in plan.runs)
+    added = len(plan.added_tests)
+    told = f", {added} of its {len(tasks)} tasks are added" if added else ""
+    messages.note(
+        f"sweep {plan.sweep_id} goes on: {count_asked(store, plan.sweep_id, tasks)} of "
+        f"{runs} runs were made{told}"
+    )
+
+
+def explain_added(plan: Plan, store: Warehouse) -> None:
+    """Say when tasks that were added are evidence of nothing that is open."""
+    from orket.sweep.resume import count_asked
+
+    added = plan.added_tests
+    if added and not count_asked(store, plan.sweep_id, added):
+        messages.note(
+            f"none of the {len(added)} added tasks was asked: by this sweep's rules "
+            "they settle nothing that is open; --until point asks them of every quant "
+            "near the threshold, and a new sweep proves by all of them"
+        )
 
 
 _FURTHER = {

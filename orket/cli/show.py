@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli import messages
+from orket.cli.by_now import RUNNING, UNKNOWN, status_by_now
 from orket.cli.options import price_option, reading_store_option, scope_options
 from orket.cli.rejudge import Rejudge
 from orket.cli.running import resume_line, say_what_next
@@ -56,6 +57,8 @@ def show(
     sweep_id = store.resolve(sweep)
     given = rejudge.policy_overrides()
     summary = load_summary(store, sweep_id, given)
+    by_now = status_by_now(store, sweep_id, summary["status"])
+    summary = {**summary, "status": by_now}
     print_sweep(
         summary,
         lambda: load_summary(store, sweep_id, {**given, "include_polluted": "fill"}),
@@ -63,8 +66,23 @@ def show(
     print_buckets(summary, store, given)
     if price is not None:
         print_costs(summary, price)
-    _say_how_to_go_on(summary, store)
+    if by_now in (RUNNING, UNKNOWN):
+        _say_who_runs(by_now, store, sweep_id)
+    else:
+        _say_how_to_go_on(summary, store)
     say_what_next(summary, store)
+
+
+def _say_who_runs(by_now: str, store: Warehouse, sweep_id: str) -> None:
+    """What is shown is so far: who has the sweep, or had it last."""
+    who = store.executor(sweep_id).name or "another process"
+    if by_now == RUNNING:
+        messages.note(f"{who} runs it: what stands here is what it has found so far")
+        return
+    messages.note(
+        f"{who} ran it last, and whether it still does cannot be seen from here; if it "
+        f"does not: {resume_line(sweep_id, store)}"
+    )
 
 
 def _say_how_to_go_on(summary: Mapping[str, Any], store: Warehouse) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ import click
 from orket.cli import messages
 from orket.cli.options import OPTION_FLAGS, rejudge_options, server_options
 from orket.cli.rejudge import Rejudge
-from orket.errors import OrketError, UsageError
+from orket.errors import OrketError, SeveralModels, UsageError
 from orket.levels import MARK, continues_level, split_level, without_level
 from orket.tasks.sandboxes import NAMES as SANDBOXES
 from orket.text import close_words
@@ -138,7 +139,13 @@ def with_budget(
     if budget is not None:
         read_budget(budget)
     changes = [("budget", budget), ("until", until)]
-    return override(preset, [Change(k, value) for k, value in changes if value])
+    bent = override(preset, [Change(k, value) for k, value in changes if value])
+    if bent.table.budget is not None and read_budget(bent.table.budget) == 0:
+        raise UsageError(
+            f"a budget of {bent.table.budget} leaves no time to ask anything",
+            "give some, as in --budget 20m; orket plan shows what would be asked",
+        )
+    return bent
 
 
 def names_itself(chosen: SweepOptions) -> bool:
@@ -172,6 +179,10 @@ def load_chosen_preset(name: str | None, chosen: SweepOptions) -> Preset:
     preset = override(load_preset(NEUTRAL_PRESET), _server_changes(chosen))
     try:
         filled, left_out = fill_subject(preset, subject, _one_model(chosen))
+    except SeveralModels as failure:
+        raise UsageError(
+            failure.message, _one_at_a_time(name, failure.models)
+        ) from None
     except OrketError as failure:
         if (meant := _meant_preset(name, subject)) is None:
             if subject.model is not None:
@@ -186,6 +197,14 @@ def load_chosen_preset(name: str | None, chosen: SweepOptions) -> Preset:
         ) from failure
     _tell(left_out)
     return override(filled, _changes(filled, chosen))
+
+
+def _one_at_a_time(name: str, models: Sequence[str]) -> str:
+    """The lines that measure one of the models that an argument means."""
+    context = click.get_current_context(silent=True)
+    verb = context.info_name if context and context.info_name else "run"
+    lines = [shlex.join(["orket", verb, name, "--model", model]) for model in models]
+    return f"choose one with --model, as in {' or '.join(lines)}"
 
 
 def _served_provider(command: str) -> str:
@@ -355,6 +374,10 @@ def _changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
     ]
     if chosen.profile is not None:
         changes.append(_profile_change(preset, chosen.profile))
+    is_strict = chosen.profile is not None or chosen.rejudge.quality_only is False
+    if is_strict and preset.table.canary.yields_to:
+        # Who names a profile, or asks for times, is not given something else for it.
+        changes.append(Change("canary.yields_to", []))
     count = len(preset.table.models)
     pairs = {_spell_quant(preset, quant): url for quant, url in pairs.items()}
     quants = [_spell_quant(preset, quant) for quant in chosen.quants] or list(pairs)
@@ -391,6 +414,8 @@ def _spell_quant(preset: Preset, quant: str) -> str:
     meant = meant or [own for own in dict.fromkeys(ladder) if is_coarser(quant, own)]
     if len(meant) > 1:
         raise UsageError(f"{quant} may be {' or '.join(meant)}", "name one of them")
+    if meant and is_coarser(quant, meant[0]):
+        messages.note(f"{quant} means {meant[0]}, the only one of that kind here")
     return meant[0] if meant else canonical_tag(quant) or quant
 
 

@@ -141,16 +141,10 @@ class SweepProgress:
             self.note("how long this will take cannot be told before the first answers")
             return True
         told = f", {basis}" if basis else ""
-        if self._board.budget is not None:
-            least = (
-                "" if ahead.least is None else f"at least {duration(ahead.least)} and "
-            )
-            self.note(f"what comes takes {least}at most {duration(ahead.most)}{told}")
-        else:
-            self.note(
-                f"what comes takes about {duration(ahead.most)}{told}, and more where "
-                "disturbed runs have to be repeated"
-            )
+        repeats = ", and more where disturbed runs have to be repeated"
+        more = "" if self._board.budget is not None else repeats
+        span = _span(ahead.usual, ahead.most)
+        self.note(f"what comes takes {span}{told}{more}")
         asks = sys.stderr.isatty() and sys.stdin.isatty() and not self._yes
         if ahead.most <= ASK_BEYOND_SECONDS or not asks:
             return True
@@ -195,6 +189,14 @@ class SweepProgress:
     def _draw(self, width: int, height: int) -> Sequence[Line]:
         self._board.since = time.monotonic() - self._told_at
         return show_board(self._board, width, height)
+
+
+def _span(usual: float | None, most: float) -> str:
+    """How long it takes: usually, and at most."""
+    told = duration(most)
+    if usual is None or duration(usual) == told:
+        return f"about {told}"
+    return f"usually {duration(usual)}, at most {told}"
 
 
 def describe_calls(failed: int, cancelled: int, polluted: int | None) -> str:

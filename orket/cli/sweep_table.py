@@ -185,7 +185,11 @@ def _canary_line(canary: Document) -> str:
     named = f", control profile {profile}" if profile else ""
     spread, limit = canary["internal_latency_cv"], canary["max_latency_cv"]
     if canary["latency_judged"] is False:
-        measured = ", steadiness not judged (answers alone were asked for)"
+        yielded = canary["yielded_because"]
+        because = (
+            "the machine was not steady" if yielded else "answers alone were asked for"
+        )
+        measured = f", steadiness not judged ({because})"
     elif spread is None or limit is None:
         measured = ""
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli import messages
+from orket.cli.by_now import status_by_now
 from orket.cli.options import format_option, reading_store_option
 from orket.cli.output import print_rows
 from orket.errors import UsageError
@@ -50,13 +51,15 @@ def sweeps(
 ) -> None:
     """List the sweeps in the warehouse, oldest first, a line for each model.
 
-    Advice holds for the machine that it was measured on: each line names it.
+    Advice holds for the machine that it was measured on: each line names it. A sweep
+    without an end is RUNNING while a process has it, else INTERRUPTED; UNKNOWN where
+    another machine ran it last, whose processes cannot be seen from here.
     """
     from orket.warehouse.kept import read_sweeps
 
     sweep_ids = store.sweep_ids()
     lines = {
-        found.sweep_id: list(_sweep_rows(found.summary))
+        found.sweep_id: list(_sweep_rows(found.summary, store))
         for found in read_sweeps(store, sweep_ids)
     }
     if not lines:
@@ -85,15 +88,18 @@ def _of_machine(rows: list[dict[str, Any]], machine: str) -> list[dict[str, Any]
     return [row for row in rows if row["hardware_fingerprint"] in fitting]
 
 
-def _sweep_rows(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _sweep_rows(
+    summary: Mapping[str, Any], store: Warehouse
+) -> Iterator[dict[str, Any]]:
     """The lines of a sweep, from the struct that `v1.summary` has for it."""
+    status = status_by_now(store, summary["sweep_id"], summary["status"])
     for session in summary["sessions"]:
         detail = session["recommendation_detail"]
         yield {
             "sweep_id": summary["sweep_id"],
             "generated_at": summary["generated_at"],
             "preset": summary["preset"],
-            "status": summary["status"],
+            "status": status,
             "hardware_fingerprint": summary["hardware_fingerprint"],
             "model": session["model_id"],
             "quants": len(session["per_quant"]),

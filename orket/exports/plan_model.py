@@ -169,6 +169,8 @@ class Canary(Part):
     """internal, or wall where the server offers no timings."""
     latency_judged: bool | None = None
     """The time had to be steady; false where answers alone are judged; since 1.1."""
+    yielded_because: list[str] | None = None
+    """Why each step to looser thresholds was gone, in order; since 1.1."""
     control_profile: str | None
     """Control profile in force."""
     passing_profile: str | None

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 from orket.planning.fidelity import by_precision
 from orket.planning.plan import MATRIX, Plan
+from orket.planning.rounds import REPEAT
 from orket.planning.schedule import PlannedModel
 from orket.planning.targets import Target
+from orket.planning.usual import usual_runs
 from orket.providers.contract import ModelRef
 from orket.quants import find_quant
 from orket.records import PlannedRun, RunRecord
@@ -52,6 +54,9 @@ class Estimate:
     """Seconds and bytes; None where the size of a model is not known."""
 
     seconds: float | None
+    """All of it."""
+    usual_seconds: float | None
+    """What rounds usually come to; of a grid all of it."""
     warehouse_bytes: int
     largest_model_bytes: int | None
     basis: str
@@ -62,10 +67,13 @@ def estimate_plan(plan: Plan, forecast: Forecast) -> Estimate:
     """What this plan will probably take, by a forecast made for it."""
     sizes = list(forecast.model_sizes)
     known = [size for size in sizes if size is not None]
-    parts = forecast.seconds(plan.runs), forecast.seconds_of_scores(list_scores(plan))
+    scores = forecast.seconds_of_scores(list_scores(plan))
+    others = [run for run in plan.runs if run.phase not in (MATRIX, REPEAT)]
+    usual = [*others, *usual_runs(plan)] if plan.is_adaptive else plan.runs
     basis = forecast.basis()
     return Estimate(
-        add_seconds(*parts),
+        add_seconds(forecast.seconds(plan.runs), scores),
+        add_seconds(forecast.seconds(usual), scores),
         len(plan.runs) * BYTES_PER_RUN,
         max(known) if len(known) == len(sizes) else None,
         f"{basis}; {NO_RETRIES}" if basis else ASSUMPTIONS,

@@ -48,6 +48,7 @@ from orket.records import (
     Label,
     Override,
     PlannedRun,
+    PolicyStep,
     ProfileLimit,
     TaskEntry,
 )
@@ -58,6 +59,8 @@ from orket.tasks.samples import prove_samples
 MATRIX, CANARY_ONLY, DETERMINISM = "matrix", "canary", "determinism"
 """What a sweep is for."""
 
+ANSWERS = "answers"
+"""As what an unsteady machine is judged by: answers alone, and no time."""
 CANARY_QUANT = "Q4_K_M"
 CANARY_BUCKET = "logic"
 ANCHOR_EVERY_SECONDS = 600
@@ -127,6 +130,8 @@ class Plan:
     policy_hash: str
     extends: str | None = None
     """Hash of the plan of this sweep that this one adds tasks to."""
+    added_tests: tuple[str, ...] = ()
+    """Tasks that it adds."""
 
     @property
     def is_adaptive(self) -> bool:
@@ -179,7 +184,8 @@ def build_plan(
     is_adaptive = until is not None
     profiles = {model.id: _profile_of(preset, model) for model in table.models}
     models = tuple(
-        _plan_model(preset, model, profiles[model.id], server) for model in table.models
+        _plan_model(preset, model, profiles[model.id], server, purpose)
+        for model in table.models
     )
     repetitions = 0 if purpose == CANARY_ONLY else table.repetitions or 1
     order: str = table.order or "reversed"
@@ -268,9 +274,17 @@ def build_plan(
         ),
         plan_hash=identity.hash_of(facts),
         policy_hash=identity.hash_of(
-            {model.model_id: policy_facts(model.policy) for model in models}
+            {model.model_id: _policies_of(model) for model in models}
         ),
     )
+
+
+def _policies_of(model: PlannedModel) -> dict[str, Any]:
+    """All thresholds that may come into force; without steps those of ever."""
+    facts = policy_facts(model.policy)
+    if model.yields_to:
+        facts["yields_to"] = [msgspec.to_builtins(step) for step in model.yields_to]
+    return facts
 
 
 def _plan_until(preset: Preset, purpose: str) -> str | None:
@@ -293,7 +307,11 @@ def _profile_of(preset: Preset, model: ModelTable) -> Profile:
 
 
 def _plan_model(
-    preset: Preset, model: ModelTable, profile: Profile, server: ServerPlan
+    preset: Preset,
+    model: ModelTable,
+    profile: Profile,
+    server: ServerPlan,
+    purpose: str,
 ) -> PlannedModel:
     table = preset.table
     layers = (profile.table.controls, table.controls, model.controls)
@@ -319,6 +337,7 @@ def _plan_model(
         parameters_billions=None
         if model.parameters_billions is None
         else Decimal(model.parameters_billions),
+        yields_to=_plan_steps(preset, model, profile) if purpose == MATRIX else (),
     )
     if server.command is None:
         return planned
@@ -329,6 +348,28 @@ def _plan_model(
             for target in targets
         ),
     )
+
+
+def _plan_steps(
+    preset: Preset, model: ModelTable, profile: Profile
+) -> tuple[PolicyStep, ...]:
+    """What a model goes on under, step by step, where its machine is not steady.
+
+    Of a control profile its thresholds alone: controls stay what they are.
+    Raises UsageError for one that is not known.
+    """
+    own: list[Mapping[str, object]] = [preset.table.policy, model.policy]
+    if build_policy(profile.table.policy, *own).quality_only:
+        return ()
+    steps: list[PolicyStep] = []
+    ruling = profile
+    for name in preset.table.canary.yields_to:
+        is_last = name == ANSWERS
+        ruling = ruling if is_last else load_profile(name)
+        last: Mapping[str, object] = {"quality_only": True} if is_last else {}
+        policy = build_policy(ruling.table.policy, *own, last)
+        steps.append(PolicyStep(control_profile=ruling.name, policy=policy))
+    return tuple(steps)
 
 
 def _with_command(target: Target, controls: Controls, command: ServeCommand) -> Target:

@@ -146,6 +146,9 @@ class CanaryTable(Table):
     task: Word | None = None
     anchor_every_seconds: Natural | None = None
     anchor_every_blocks: Natural | None = None
+    yields_to: list[Word] = Field(default_factory=list)
+    """Control profiles, in order, or `answers`: what an unsteady machine is judged by.
+    """
 
 
 class SidecarTable(Table):

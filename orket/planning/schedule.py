@@ -20,7 +20,7 @@ import msgspec
 from orket.planning import identity
 from orket.planning.rounds import ADAPTIVE, REPEAT, cut_repeats, cut_rounds
 from orket.planning.targets import Target
-from orket.records import Controls, PlannedRun, Policy, TaskEntry
+from orket.records import Controls, PlannedRun, Policy, PolicyStep, TaskEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class PlannedModel:
     policy: Policy
     parameters_billions: Decimal | None = None
     """For estimates only."""
+    yields_to: tuple[PolicyStep, ...] = ()
+    """What rules instead, step by step, where the machine is not steady enough."""
 
     def controls_of(self, target: Target) -> Controls:
         """What is asked for one of its quants: its level goes over the controls."""

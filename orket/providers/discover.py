@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orket.errors import UsageError
+from orket.errors import SeveralModels, UsageError
 from orket.levels import as_label
 from orket.providers.contract import Adapter, ListsModels, ModelRef
 from orket.providers.gguf_folder import read_folder
@@ -166,13 +166,11 @@ def _by_weights(refs: Sequence[ModelRef]) -> tuple[list[ModelRef], list[str]]:
 def _choose(
     by_model: dict[str, list[ModelRef]], model: str | None, notes: Sequence[str]
 ) -> str:
-    names = ", ".join(sorted(by_model))
     if model is None and len(by_model) == 1:
         return next(iter(by_model))
     if model is None:
-        raise UsageError(
-            f"{len(by_model)} models were found{_with(notes)}",
-            f"choose one with --model: {names}",
+        raise SeveralModels(
+            f"{len(by_model)} models were found{_with(notes)}", sorted(by_model)
         )
     wanted = model.casefold()
     chosen = [name for name in by_model if name.casefold() == wanted]
@@ -182,7 +180,7 @@ def _choose(
     raise UsageError(
         f"{len(chosen) or 'no'} model{'s' * (len(chosen) > 1)} {model!r} found"
         f"{_with(notes)}",
-        f"found are: {names}",
+        f"found are: {', '.join(sorted(by_model))}",
     )
 
 

@@ -41,6 +41,7 @@ from orket.sweep.retry import Retry
 from orket.sweep.rounds import Rounds
 from orket.sweep.servers import Servers
 from orket.sweep.sidecar import check_sidecar
+from orket.sweep.steadiness import Steadiness
 from orket.sweep.walk import Walk, blocks_of
 from orket.warehouse import Warehouse
 
@@ -166,9 +167,10 @@ class _Executor:
         anchors = Anchors(context, blocks, progress.anchors)
         pollution = Pollution(context, judge)
         fidelity = Fidelity(context, blocks, self._warehouse, judge)
+        steadiness = Steadiness(context, self._warehouse, judge)
         total = _count_calls(context.plan) + fidelity.calls()
         context.reporter.started(context.plan, total)
-        if failed := run_gate(context, walk, judge):
+        if failed := run_gate(context, walk, judge, steadiness):
             return self._endings.abort(CANARY_FAILED, failed)
         retry = Retry(context, walk, anchors, pollution)
         agreement = Agreement(context)
@@ -183,12 +185,16 @@ class _Executor:
                 retry,
                 progress,
                 agreement,
+                steadiness,
             )
             fidelity.run(agreement, rounds.ahead)
             return self._run_rounds(rounds)
         fidelity.run(agreement, partial(matrix_ahead, context))
         run_matrix(context, walk, anchors, pollution, agreement)
         retry.run(progress)
+        while steadiness.settle_end():
+            # What was disturbed is judged anew, by looser thresholds: nothing is asked.
+            continue
         return self._endings.finish()
 
     def _run_rounds(self, rounds: Rounds) -> Outcome:

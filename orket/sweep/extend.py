@@ -80,6 +80,7 @@ def _extend(begun: Plan, asked: Plan, kept: dict[str, Any]) -> Plan:
         runs=extend_schedule(begun.sweep_id, begun.models, kept["plan"], added),
         plan_hash=identity.hash_of(facts),
         extends=kept["plan_hash"],
+        added_tests=tuple(entry.test_id for entry in added),
     )
 
 

@@ -21,6 +21,11 @@ from orket.planning.estimate import Score
 from orket.planning.fidelity import by_precision
 from orket.planning.plan import MATRIX
 from orket.planning.prompts import DISABLED, make_prompt
+from orket.planning.prompts_in_time import (
+    fit_prompts,
+    longest_seconds,
+    reference_share,
+)
 from orket.planning.targets import Target
 from orket.providers.contract import Generation, ScoresPath
 from orket.providers.reading.scores import NO_LOGPROBS
@@ -30,11 +35,6 @@ from orket.sweep.blocks import MAX_RELOADS, BlockRunner
 from orket.sweep.context import Context
 from orket.sweep.failures import LOST_SERVER, error_class
 from orket.sweep.judge import Judge
-from orket.sweep.prompts_in_time import (
-    fit_prompts,
-    longest_seconds,
-    reference_share,
-)
 from orket.sweep.reporter import Ahead
 from orket.sweep.rows import Ready
 from orket.warehouse import Warehouse

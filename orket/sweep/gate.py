@@ -7,25 +7,33 @@ from typing import Any
 from orket.machine.consumers import find_busiest, read_users
 from orket.sweep.context import Context
 from orket.sweep.judge import Gate, Judge
+from orket.sweep.steadiness import Steadiness, say_threads
 from orket.sweep.walk import Walk, blocks_of
 
 
-def run_gate(context: Context, walk: Walk, judge: Judge) -> list[dict[str, Any]]:
+def run_gate(
+    context: Context, walk: Walk, judge: Judge, steadiness: Steadiness
+) -> list[dict[str, Any]]:
     """Run the canary of each model; the rows of those that did not pass.
+
+    A sweep that may goes on under looser thresholds before any is told to have failed.
 
     Raises Doomed where no call could be answered, ServersGone.
     """
     plan = context.plan
     before = read_users() if plan.canary else None
+    steadiness.watch()
     for block in blocks_of(plan, "canary"):
         walk.run_block(block)
     if before is None:
         return []
+    steadiness.settle_gate()
     gate = judge.read_gate()
     if gate.is_busy:
         watched = context.observer.watched
         busiest = find_busiest(before, read_users(), watched)
-        context.reporter.note(say_busy(gate, busiest))
+        threads = "".join(dict.fromkeys(map(say_threads, judge.read_steps())))
+        context.reporter.note(say_busy(gate, busiest) + threads)
     return [row for row in gate.rows if row["verdict"] != "PASSED"]
 
 

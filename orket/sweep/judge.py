@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -9,6 +10,7 @@ from typing import Any, Self
 from orket.sweep.reporter import Standing
 from orket.warehouse import Warehouse
 from orket.warehouse.followed import FollowedSweep
+from orket.warehouse.reasons import reason_named
 from orket.warehouse.statements import statement
 
 
@@ -54,6 +56,17 @@ class Look:
     """Tasks that this proof takes at least; None where none is in reach."""
     answer_row: dict[str, Any] = field(default_factory=dict)
     """All of the answer, with the counts behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A model that goes on under looser thresholds."""
+
+    model_id: str
+    because: str
+    """The code that was found."""
+    found: str | None = None
+    """The same in words, with its figures; None where the code says all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +166,51 @@ class Judge:
         (busy,) = self._ask(statement("sweep", "busy"))
         return Gate(rows, **busy)
 
+    def read_gate_yields(self) -> list[Due]:
+        """Models whose gate asks for looser thresholds, as long as any are left."""
+        rows = self._ask(
+            "SELECT * FROM v1.canary WHERE sweep_id = ? AND yields_because IS NOT NULL "
+            "ORDER BY model_id"
+        )
+        return [
+            Due(row["model_id"], row["yields_because"], _gate_words(row))
+            for row in rows
+        ]
+
+    def read_starved(self) -> list[Due]:
+        """Models whose quants lack runs by disturbances alone, with a step left."""
+        rows = self._ask(statement("sweep", "starved"))
+        return [
+            Due(row["model_id"], row["because"], _meaning("run", row["because"]))
+            for row in rows
+        ]
+
+    def read_steps(self) -> list[dict[str, Any]]:
+        """The thresholds that rule each model, and what is left: `sweep/steps`."""
+        return self._ask(statement("sweep", "steps"))
+
     def _ask(self, query: str) -> list[dict[str, Any]]:
         self._followed.refresh()
         return self._followed.rows(query, [self._sweep_id])
+
+
+def _meaning(scope: str, code: str) -> str:
+    reason = reason_named(scope, code)
+    return reason.meaning if reason else code
+
+
+def _gate_words(row: Mapping[str, Any]) -> str:
+    """Why the gate asks for looser thresholds, by its figures."""
+    because = row["yields_because"]
+    if because in row["failed_reasons"]:
+        return (
+            f"equal calls varied by {row['latency_cv_micro'] / 10_000:.1f} %, and "
+            f"{row['latency_cv_limit_ppm'] / 10_000:.0f} % is the limit"
+        )
+    return (
+        f"{row['disturbed_runs']} of {row['runs']} equal calls were disturbed "
+        f"({_meaning('run', because)})"
+    )
 
 
 def _look(row: dict[str, Any], quants: list[dict[str, Any]]) -> Look:

@@ -155,6 +155,7 @@ def _model_entry(
         controls=model.controls,
         control_profile=plan.profiles[model.model_id].name,
         policy=model.policy,
+        yields_to=list(model.yields_to) or None,
     )
 
 

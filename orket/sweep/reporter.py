@@ -25,11 +25,17 @@ class Ahead:
     """By this executor and, under a budget, by earlier ones."""
     next: tuple[Key, ...] = ()
     """Whose blocks come, in order."""
+    usual: float | None = None
+    """What rounds usually come to, between the two; None of a grid."""
 
     def __post_init__(self) -> None:
         # What is planned beyond the most is not asked: the budget ends before it.
         if self.least is not None and self.most is not None:
             object.__setattr__(self, "least", min(self.least, self.most))
+        if self.usual is not None:
+            usual = max(self.usual, self.least or 0.0)
+            most = usual if self.most is None else self.most
+            object.__setattr__(self, "usual", min(usual, most))
 
 
 @dataclass(frozen=True, slots=True)

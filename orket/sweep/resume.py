@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from orket.errors import UsageError
@@ -133,6 +134,17 @@ def read_rounds_so_far(warehouse: Warehouse, sweep_id: str) -> RoundsSoFar:
         )
     last = read_started(warehouse, sweep_id, is_last=True)
     return RoundsSoFar(judged["rounds"], last.preset.table.budget)
+
+
+def count_asked(warehouse: Warehouse, sweep_id: str, test_ids: Sequence[str]) -> int:
+    """Planned runs of these tasks that were made, with or without success."""
+    with warehouse.session(sweep_id) as session:
+        (asked,) = session.rows(
+            "SELECT count(DISTINCT run_id) AS runs FROM v1.attempts "
+            "WHERE sweep_id = ? AND phase = 'matrix' AND list_contains(?, test_id)",
+            [sweep_id, list(test_ids)],
+        )
+    return int(asked["runs"])
 
 
 def read_progress(

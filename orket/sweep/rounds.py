@@ -15,6 +15,7 @@ from itertools import groupby
 from orket.planning.estimate import add_seconds
 from orket.planning.identity import canonical_json
 from orket.planning.rounds import REPEAT
+from orket.planning.usual import usual_runs
 from orket.records import EventRow, PlannedRun
 from orket.sweep.agreement import Agreement
 from orket.sweep.anchors import Anchors
@@ -26,6 +27,7 @@ from orket.sweep.reporter import Ahead
 from orket.sweep.resume import BUDGET_ENDED, MACHINE_BUSY, Progress
 from orket.sweep.retry import Retry
 from orket.sweep.start import fix_starts
+from orket.sweep.steadiness import Steadiness
 from orket.sweep.walk import Walk
 from orket.warehouse import Warehouse
 from orket.warehouse.parts import time_ordered_id
@@ -61,6 +63,7 @@ class Rounds:
         retry: Retry,
         progress: Progress,
         agreement: Agreement,
+        steadiness: Steadiness,
     ) -> None:
         self._context = context
         self._warehouse = warehouse
@@ -70,11 +73,13 @@ class Rounds:
         self._pollution = pollution
         self._retry = retry
         self._agreement = agreement
+        self._steadiness = steadiness
         self._asked = set(progress.tried)
         # What was disturbed before may be quiet by now: it gets its passes anew.
         self._retried: set[tuple[str, int]] = set()
         self._progress = progress
         self._has_said_busy = False
+        self._usual = {run.run_id for run in usual_runs(context.plan)}
         self._owed = progress.tried - progress.measured
         self._has_rows = bool(progress.tried)
         self._blocks = {
@@ -87,26 +92,41 @@ class Rounds:
         self._pacing = Pacing(context.forecast, context.budget_left, self._waiting)
 
     def run(self) -> Ending:
-        """Run rounds to the end. Raises ServersGone, Doomed, Interrupted."""
+        """Run rounds to the end. Raises ServersGone, Doomed, Interrupted.
+
+        Where that leaves quants without valid runs for disturbances alone, and the
+        sweep may go on under looser thresholds, it does: they are judged by these, and
+        asked more where that is evidence.
+        """
         self._anchors.start()
         fix_starts(self._context, self._warehouse, self._judge, self._progress)
         if self._has_rows:
             self._make_owed()
             self._mend()
+        ending = self._run_rounds()
+        while ending.reason != MACHINE_BUSY and self._steadiness.settle_end():
+            ending = self._run_rounds()
+        return ending
+
+    def _run_rounds(self) -> Ending:
+        """Rounds under the thresholds of now."""
         looks = self._look()
         self._announce(looks)
         while any(look.answer == ASK for look in looks):
             before = looks
+            self._steadiness.watch()
             if not self._run_round(looks):
                 self._anchors.close()
                 return self._end_by_budget()
             self._mend()
             looks = self._look()
-            if _is_lost_time(before, looks):
+            if _is_lost_time(before, looks) and self._pollution.list_curable():
                 looks = self._wait_for_quiet()
-                if _is_lost_time(before, looks):
+            while _is_lost_time(before, looks):
+                if not self._steadiness.settle_round():
                     self._anchors.close()
                     return Ending(MACHINE_BUSY)
+                looks = self._look()
         self._anchors.close()
         if self._retry.is_barren and self._mend(is_last=True):
             looks = self._look()
@@ -186,6 +206,7 @@ class Rounds:
         said = {
             "until": context.plan.until,
             "before_block": context.next_block,
+            "steps": self._steadiness.steps(),
             "rounds": [look.answer_row for look in looks],
         }
         row = EventRow(
@@ -207,7 +228,9 @@ class Rounds:
         """What lies ahead of the first round; `before`: what comes in front of it."""
         found = self._ahead([])
         least, most = add_seconds(before, found.least), add_seconds(before, found.most)
-        return replace(found, least=least, most=self._within_budget(most))
+        usual = add_seconds(before, found.usual)
+        most = self._within_budget(most)
+        return replace(found, least=least, most=most, usual=usual)
 
     def _ahead(self, blocks: Sequence[Sequence[PlannedRun]]) -> Ahead:
         """At least these blocks of the round; at most the budget, or all that waits."""
@@ -221,7 +244,8 @@ class Rounds:
         least = forecast.seconds(run for block in blocks for run in block)
         most = self._within_budget(forecast.seconds(waiting))
         following = tuple((block[0].model_id, block[0].quant_tag) for block in blocks)
-        return Ahead(least, most, self._context.seconds_used(), following)
+        usual = forecast.seconds(run for run in waiting if run.run_id in self._usual)
+        return Ahead(least, most, self._context.seconds_used(), following, usual)
 
     def _within_budget(self, seconds: float | None) -> float | None:
         left = max(self._context.budget_left(), 0.0)

@@ -6,22 +6,52 @@ The file stays where it is; what counts is the lock on it, which the system lets
 when its holder ends, however it ends. Readers never ask for it. On NFS the lock holds
 between machines where the mount has locks (NFSv4, or v3 with lockd); where a file
 system has none at all, nothing is claimed and `Claim.is_held` says so.
+
+Who wants to know whether a sweep runs looks at the lock for a moment, and takes it from
+nobody: see `find_executor`.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
 from orket.errors import OrketError
-from orket.warehouse.locks import is_taken, lock
+from orket.warehouse.locks import Holder, find_locker, is_taken, lock
 from orket.warehouse.parts import create_folder, write_failure
 
 _NAME = ".executor.lock"
 _LONGEST_NAME = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """Whether a process runs a sweep now, as far as this machine can tell."""
+
+    holder: Holder
+    """NONE: no process does. UNKNOWN: that cannot be seen here."""
+    name: str
+    """Who took the lock last, where and when; empty: nobody ever did."""
+
+
+def find_executor(folder: Path) -> Executor:
+    """Who runs the sweep whose runs lie in a folder."""
+    path = folder / _NAME
+    try:
+        with path.open("rb") as file:
+            name = _read_holder(file.fileno())
+    except FileNotFoundError:
+        return Executor(Holder.NONE, "")
+    except OSError:
+        return Executor(Holder.UNKNOWN, "")
+    holder = find_locker(path)
+    if holder is Holder.NONE and not _is_of_here(name):
+        holder = Holder.UNKNOWN
+    return Executor(holder, name)
 
 
 class Claim:
@@ -80,6 +110,11 @@ def _name_holder() -> str:
     now = datetime.now(UTC)
     host = socket.gethostname()
     return f"process {os.getpid()} on {host} since {now:%Y-%m-%d %H:%M} UTC\n"
+
+
+def _is_of_here(name: str) -> bool:
+    """Whether a lock was taken last on this machine; an empty file says nothing."""
+    return not name or f" on {socket.gethostname()} since " in name
 
 
 def _read_holder(handle: int) -> str:

@@ -106,6 +106,22 @@ def find_holder(path: Path) -> Holder:
         os.close(handle)
 
 
+def find_locker(path: Path) -> Holder:
+    """Whether a living process has locked this file, whatever the system."""
+    if os.name != "nt":
+        return find_holder(path)
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except OSError:
+        return Holder.UNKNOWN
+    try:
+        return Holder.NONE if lock(handle) else Holder.UNKNOWN
+    except OSError as error:
+        return Holder.LIVING if is_taken(error) else Holder.UNKNOWN
+    finally:
+        os.close(handle)
+
+
 def unlink_unheld(path: Path) -> bool:
     """Delete a file that no living process holds; says whether it is gone."""
     try:

@@ -12,7 +12,7 @@ import msgspec
 from orket.admission import admit
 from orket.errors import UsageError, WarehouseError
 from orket.records import DATASETS, Record
-from orket.warehouse.claim import Claim
+from orket.warehouse.claim import Claim, Executor, find_executor
 from orket.warehouse.journal import Journal
 from orket.warehouse.parts import (
     ListedParts,
@@ -132,6 +132,10 @@ class Warehouse:
     def claim_events(self) -> Claim:
         """The right to fold the parts of events; appending needs none."""
         return Claim(self.folder("events"), "the folder of events", "folded")
+
+    def executor(self, sweep_id: str) -> Executor:
+        """Whether a process runs one sweep now."""
+        return find_executor(self.folder("runs", sweep_id))
 
     def folder(self, dataset: str, sweep_id: str | None = None) -> Path:
         """Where the parts of a dataset (of one sweep) lie."""

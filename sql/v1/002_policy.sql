@@ -1,17 +1,16 @@
 -- Grain: sweep x model.
--- Inputs: v1.manifest, raw.policy_override (a what-if, usually NULL), raw.policy_default.
--- Rules: a sweep is judged by the policy in its own manifest; a what-if wins over it; a
--- value that an older manifest does not have is the default of today. What each threshold
--- means is declared with it.
+-- Inputs: v1.policy_step, raw.policy_override (a what-if, usually NULL), raw.policy_default.
+-- Rules: a sweep is judged by the policy in its own manifest, where it names several by the
+-- one of v1.policy_step; a what-if wins over it; a value that an older manifest does not have
+-- is the default of today. What each threshold means is declared with it.
 
 CREATE VIEW v1.policy AS
 WITH models AS (
     SELECT
-        manifest.sweep_id,
-        model.entry.model_id AS model_id,
-        model.entry.policy AS own
-    FROM v1.manifest AS manifest
-    CROSS JOIN unnest(manifest.models) AS model (entry)
+        sweep_id,
+        model_id,
+        policy AS own
+    FROM v1.policy_step
 ),
 
 layers AS (

@@ -1,5 +1,5 @@
 -- Grain: sweep x model.
--- Inputs: v1.manifest.
+-- Inputs: v1.manifest, v1.policy_step.
 -- Rules: a session is the part of a sweep for one model; its server, controls and
 -- capabilities come from the ruling manifest.
 
@@ -17,9 +17,11 @@ SELECT
     model.entry.cpu_only AS cpu_only,
     model.entry.capabilities AS capabilities,
     model.entry.controls AS controls,
-    model.entry.control_profile AS control_profile
+    step.control_profile AS control_profile
 FROM v1.manifest AS manifest
-CROSS JOIN unnest(manifest.models) AS model (entry);
+CROSS JOIN unnest(manifest.models) AS model (entry)
+INNER JOIN v1.policy_step AS step
+    ON step.sweep_id = manifest.sweep_id AND step.model_id = model.entry.model_id;
 
 COMMENT ON VIEW v1.session IS 'One model of a sweep. One row per sweep and model.';
 COMMENT ON COLUMN v1.session.model_id IS 'Model';
@@ -33,4 +35,4 @@ COMMENT ON COLUMN v1.session.compute_threads IS 'Threads the server computes wit
 COMMENT ON COLUMN v1.session.cpu_only IS 'No layer of the model runs on a GPU';
 COMMENT ON COLUMN v1.session.capabilities IS 'What the server can tell and be told';
 COMMENT ON COLUMN v1.session.controls IS 'Controls asked for';
-COMMENT ON COLUMN v1.session.control_profile IS 'Name of the control profile';
+COMMENT ON COLUMN v1.session.control_profile IS 'Name of the control profile that rules';

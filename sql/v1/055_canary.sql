@@ -1,11 +1,14 @@
 -- Grain: sweep x model.
 -- Inputs: v1.session, v1.manifest, v1.attempts, v1.telemetry, v1.run_quality, v1.policy,
--- v1.reason, v1.spread_table.
+-- v1.policy_step, v1.reason, v1.spread_table.
 -- Rules: the gate before the matrix, over the repetitions of one cell. It passes when the
 -- adherence is known and does not vary, the time varies less than the control profile allows
 -- (population standard deviation / mean, the first repetition left out if the policy says
 -- so), telemetry is there as far as the server promises it, and no run failed. Where the
 -- server offers no timings the wall time is judged, and latency_basis says so.
+-- A sweep that may go on under looser thresholds (v1.policy_step) yields to the next where
+-- nothing but an unsteady time fails the gate, or where at least every second of its runs
+-- was disturbed so that its time alone does not count.
 
 CREATE VIEW v1.canary AS
 WITH measured AS (
@@ -20,6 +23,14 @@ WITH measured AS (
                 THEN v1.scaled(attempts.checks_passed, attempts.checks_total, 1000000000)
         END AS adherence_nano,
         quality.lacks_telemetry AS is_missing,
+        quality.run_quality_status = 'POLLUTED'
+        AND len(
+            list_filter(
+                quality.run_quality_reasons,
+                lambda code: NOT list_contains(timing.codes, code)
+            )
+        ) = 0 AS is_disturbed,
+        quality.run_quality_reasons[1] AS first_reason,
         CASE
             WHEN attempts.outcome <> 'OK' THEN NULL
             WHEN session.capabilities.internal_timings IS TRUE THEN telemetry.internal_ns
@@ -33,6 +44,11 @@ WITH measured AS (
     INNER JOIN v1.session AS session USING (sweep_id, model_id)
     INNER JOIN v1.telemetry AS telemetry USING (sweep_id, attempt_id)
     INNER JOIN v1.run_quality AS quality USING (sweep_id, attempt_id)
+    CROSS JOIN (
+        SELECT list(code) AS codes
+        FROM v1.reason
+        WHERE scope = 'run' AND is_timing
+    ) AS timing
     WHERE attempts.phase = 'canary'
 ),
 
@@ -47,6 +63,8 @@ sums AS (
         count(*) FILTER (WHERE measured.outcome = 'OK' AND measured.adherence_nano IS NULL)
             AS unchecked_runs,
         count(*) FILTER (WHERE measured.is_missing) AS missing_runs,
+        count(*) FILTER (WHERE measured.is_disturbed) AS disturbed_runs,
+        max(measured.first_reason) FILTER (WHERE measured.is_disturbed) AS disturbed_by,
         max(measured.adherence_nano) - min(measured.adherence_nano) AS adherence_range_nano,
         count(measured.time_ns) FILTER (WHERE is_counted) AS times,
         sum(CAST(measured.time_ns AS HUGEINT)) FILTER (WHERE is_counted) AS time_sum,
@@ -74,6 +92,8 @@ judged AS (
         coalesce(sums.failed_runs, 0) AS failed_runs,
         coalesce(sums.unchecked_runs, 0) AS unchecked_runs,
         coalesce(sums.missing_runs, 0) AS missing_runs,
+        coalesce(sums.disturbed_runs, 0) AS disturbed_runs,
+        sums.disturbed_by,
         sums.adherence_range_nano,
         v1.cv_micro(sums.times, sums.time_sum, sums.time_squares) AS latency_cv_micro,
         CAST(
@@ -140,7 +160,8 @@ coded AS (
     SELECT
         sweep_id,
         model_id,
-        coalesce(list(code ORDER BY code) FILTER (WHERE holds), []) AS reasons
+        coalesce(list(code ORDER BY code) FILTER (WHERE holds), []) AS reasons,
+        any_value(code) FILTER (WHERE holds AND signal = 'latency_varies') AS unsteady_code
     FROM signals
     INNER JOIN v1.reason AS reason USING (signal)
     WHERE reason.scope = 'canary'
@@ -152,10 +173,10 @@ SELECT
     model_id,
     CASE
         WHEN NOT is_planned THEN 'NOT_RUN'
-        WHEN len(reasons) = 0 THEN 'PASSED'
+        WHEN len(coded.reasons) = 0 THEN 'PASSED'
         ELSE 'FAILED'
     END AS verdict,
-    if(is_planned, reasons, CAST([] AS VARCHAR[])) AS failed_reasons,
+    if(is_planned, coded.reasons, CAST([] AS VARCHAR[])) AS failed_reasons,
     quant_tag,
     test_id,
     runs,
@@ -170,7 +191,13 @@ SELECT
     v1.micro(missing_runs, runs) AS missing_telemetry_micro,
     canary_max_missing_ppm AS missing_telemetry_limit_ppm,
     canary_repetitions AS repetitions_required,
-    control_profile,
+    disturbed_runs,
+    CASE
+        WHEN NOT is_planned OR step.next_control_profile IS NULL THEN NULL
+        WHEN coded.reasons = [unsteady_code] THEN unsteady_code
+        WHEN len(coded.reasons) = 0 AND runs > 0 AND disturbed_runs * 2 >= runs THEN disturbed_by
+    END AS yields_because,
+    judged.control_profile,
     -- The strictest known profile whose limit this variation keeps.
     list_sort(
         list_transform(
@@ -184,7 +211,8 @@ SELECT
         )
     )[1].name AS passing_profile
 FROM judged
-INNER JOIN coded USING (sweep_id, model_id);
+INNER JOIN coded USING (sweep_id, model_id)
+INNER JOIN v1.policy_step AS step USING (sweep_id, model_id);
 
 COMMENT ON VIEW v1.canary IS 'The gate before the matrix. One row per sweep and model.';
 COMMENT ON COLUMN v1.canary.verdict IS 'PASSED, FAILED or NOT_RUN';
@@ -203,5 +231,7 @@ COMMENT ON COLUMN v1.canary.is_latency_judged IS 'The time had to be steady; not
 COMMENT ON COLUMN v1.canary.missing_telemetry_micro IS 'Share of runs without the telemetry that the server promises, 1e-6';
 COMMENT ON COLUMN v1.canary.missing_telemetry_limit_ppm IS 'Its limit, ppm';
 COMMENT ON COLUMN v1.canary.repetitions_required IS 'Canary runs that the policy asks for';
+COMMENT ON COLUMN v1.canary.disturbed_runs IS 'Runs of which nothing but the time does not count';
+COMMENT ON COLUMN v1.canary.yields_because IS 'Why the sweep goes on under its next, looser thresholds; NULL where it does not';
 COMMENT ON COLUMN v1.canary.control_profile IS 'Control profile, which bounds every latency claim of the sweep';
 COMMENT ON COLUMN v1.canary.passing_profile IS 'The strictest known control profile whose limit this variation keeps';

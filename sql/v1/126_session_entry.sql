@@ -1,6 +1,6 @@
 -- Grain: sweep x model.
--- Inputs: v1.session, v1.policy, v1.canary, v1.frontier, v1.recommendation, v1.quant_entry,
--- v1.attempts, v1.manifest, v1.next_round, raw.events, raw.recommendation_if_polluted.
+-- Inputs: v1.session, v1.policy, v1.policy_step, v1.canary, v1.frontier, v1.recommendation,
+-- v1.quant_entry, v1.attempts, v1.manifest, v1.next_round, raw.events, raw.recommendation_if_polluted.
 -- Rules: all that the summary says of one model, as the struct it is written from. A
 -- control is effective when every answered run of the model verified the same value.
 
@@ -119,6 +119,7 @@ SELECT
             'max_latency_cv_ppm': canary.latency_cv_limit_ppm,
             'latency_basis': canary.latency_basis,
             'latency_judged': canary.is_latency_judged,
+            'yielded_because': step.reasons,
             'control_profile': canary.control_profile,
             'passing_profile': canary.passing_profile,
             'missing_telemetry_rate_micro': canary.missing_telemetry_micro,
@@ -190,6 +191,7 @@ SELECT
     } AS entry
 FROM v1.session AS session
 INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+INNER JOIN v1.policy_step AS step USING (sweep_id, model_id)
 INNER JOIN v1.canary AS canary USING (sweep_id, model_id)
 INNER JOIN v1.recommendation AS recommendation USING (sweep_id, model_id)
 INNER JOIN v1.manifest AS manifest USING (sweep_id)

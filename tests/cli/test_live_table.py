@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import pty
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -169,6 +170,7 @@ def on_a_terminal(monkeypatch, **environment: str) -> str:
     for name, value in {"TERM": "xterm", **environment}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("COLUMNS", "80")
+    pty = pytest.importorskip("pty")
     master, slave = pty.openpty()
     said: list[bytes] = []
 
@@ -219,3 +221,94 @@ def test_a_pipe_gets_plain_lines_and_asks_for_no_standing(capsys):
     drive(progress)
     said = capsys.readouterr().err.splitlines()
     assert said[-2:] == ["orket: a warning", "orket: something"]
+
+
+ASKING = """
+from orket.cli.sweep_progress import SweepProgress
+from orket.sweep.reporter import Ahead
+with SweepProgress(yes=YES) as progress:
+    agreed = progress.agrees(Ahead(None, MOST, 0.0), "by the calls so far")
+print("agreed" if agreed else "refused", flush=True)
+"""
+
+
+def asking(most: int, *, yes: bool = False) -> list[str]:
+    text = ASKING.replace("MOST", str(most)).replace("YES", str(yes))
+    return [sys.executable, "-c", text]
+
+
+def ask_on_a_terminal(command: list[str], answer: str) -> str:
+    """What a command says that sits before a terminal, where a question is answered."""
+    pty = pytest.importorskip("pty")
+    master, slave = pty.openpty()
+    process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    said = b""
+    while True:
+        try:
+            read = os.read(master, 65536)
+        except OSError:
+            break
+        if not read:
+            break
+        said += read
+        if said.endswith(b"[Y/n]: "):
+            os.write(master, answer.encode())
+    process.wait(30)
+    os.close(master)
+    return said.decode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"), [("y\n", "agreed"), ("n\n", "refused"), ("\n", "agreed")]
+)
+def test_more_than_an_hour_is_asked_about_on_a_terminal(answer, outcome):
+    said = ask_on_a_terminal(asking(7200), answer)
+    assert "what comes takes about 2.0 h" in said and "Go on? [Y/n]: " in said
+    assert said.splitlines()[-1] == outcome
+
+
+def test_less_than_an_hour_and_what_was_agreed_to_are_not_asked_about():
+    for command in (asking(3600), asking(7200, yes=True)):
+        said = ask_on_a_terminal(command, "n\n")
+        assert "Go on?" not in said and said.splitlines()[-1] == "agreed"
+
+
+def test_in_a_pipe_nobody_is_asked():
+    """Nobody could answer: what was asked for is done, without waiting for input."""
+    found = subprocess.run(
+        asking(7200), stdin=subprocess.PIPE, capture_output=True, text=True, timeout=60
+    )
+    assert found.stdout == "agreed\n"
+    assert (
+        "what comes takes about 2.0 h" in found.stderr and "Go on?" not in found.stderr
+    )
+
+
+def test_what_usually_comes_is_told_beside_the_most():
+    lines = text_of(make_board(ahead=Ahead(5.0, 190.0, 70.0, usual=70.0)))
+    assert "80 s of 3 min used, usually 60 s left, at most 3 min" in lines
+    past = text_of(make_board(ahead=Ahead(0.0, 190.0, 70.0, usual=5.0)))
+    assert "80 s of 3 min used, at most 3 min left" in past
+    # No less than the round that runs, and no more than there is time for.
+    assert Ahead(20.0, 90.0, 0.0, usual=1.0).usual == 20.0
+    assert Ahead(20.0, 90.0, 0.0, usual=100.0).usual == 90.0
+
+
+def test_two_models_stand_below_their_names_and_each_has_its_own_sentence():
+    board = make_board()
+    board.quants = [*board.quants, ("other", "Q8_0"), ("other", "Q2_K")]
+    board.standing |= {
+        ("other", tag): standing(tag, state, model_id="other")
+        for tag, state in (("Q8_0", "BASELINE"), ("Q2_K", "SHOWN_NOT_VIABLE"))
+    }
+    board.lines = {**board.lines, "other": ["other: use Q8_0."]}
+    lines = text_of(board)
+    first, second = lines.index(MODEL), lines.index("other")
+    assert first < second
+    rows = [line for line in lines[second:] if line.startswith(("Q8_0", "Q2_K"))]
+    assert len(rows) == 2 and rows[0] != rows[1]
+    assert lines[0].startswith("So far: some-model")
+    board.place = ("other", "Q2_K")
+    assert text_of(board)[0].startswith("So far: other: use Q8_0.")
+    assert [line for line in text_of(board) if "asked now" in line] != []

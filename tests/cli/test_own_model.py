@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from orket.planning.served import fill_subject
 from orket.planning.subject import Subject
 from orket.providers.options import ServerOptions
 from orket.providers.recognise import recognise
-from orket.records import RunRecord
+from orket.records import EventRow, RunRecord
 from orket.sweep.execute import run_sweep
 from orket.sweep.reporter import Silence
 from orket.tasks.bank import load_bank
@@ -299,6 +301,45 @@ def test_show_prints_the_line_that_goes_on(tmp_path, capsys):
     assert "does not keep the preset" in capsys.readouterr().err
 
 
+def test_a_sweep_that_a_process_has_is_running_and_elsewhere_it_is_unknown(
+    tmp_path, capsys
+):
+    store = Warehouse(tmp_path / "warehouse")
+    runs = [make_run("begun", repetition=number) for number in (1, 2)]
+    kept = keep_preset(load_preset("quickstart"))
+    manifest = msgspec.structs.replace(make_manifest(runs), preset_content=kept)
+    store.append("sweeps", [manifest], "begun")
+    store.append("runs", runs[:1], "begun")
+
+    def told() -> tuple[str, str, str]:
+        assert run_command(["sweeps", "--format", "json"]) == 0
+        (row,) = json.loads(capsys.readouterr().out)
+        assert run_command(["show", "begun"]) == 0
+        shown = capsys.readouterr()
+        return row["status"], shown.out.splitlines()[0], shown.err
+
+    with store.claim("begun"):
+        status, first, notes = told()
+        assert status == "RUNNING" and "(RUNNING)" in first
+        assert f"process {os.getpid()} on " in notes and "--resume" not in notes
+    status, first, notes = told()
+    assert status == "INTERRUPTED" and "--resume begun" in notes
+    (lock,) = store.path.glob("runs/*/.executor.lock")
+    lock.write_text("process 7 on elsewhere since 2026-01-01 00:00 UTC\n")
+    status, first, notes = told()
+    assert status == "UNKNOWN" and "(UNKNOWN)" in first
+    assert "process 7 on elsewhere" in notes and "--resume begun" in notes
+    ended = EventRow(
+        event_id="end",
+        recorded_at=datetime.now(UTC),
+        event="SWEEP_ABORTED",
+        sweep_id="begun",
+        reason="INTERRUPTED",
+    )
+    store.append("events", [ended])
+    assert told()[0] == "INTERRUPTED"
+
+
 @pytest.mark.parametrize("name", ["quickstart", "llama-3.1-8b", "llama-server"])
 def test_a_kept_preset_gives_the_same_plan(name):
     preset = load_preset(name)
@@ -380,7 +421,11 @@ def test_a_model_by_its_short_name_has_its_other_quants_for_a_ladder(
         assert quants_of(plan_of(capsys, "llama3.1:8b", "--quants", "Q8_0")) == ["Q8_0"]
         # A family of two sizes is two models.
         assert run_command(["plan", "llama3.1"]) == 2
-        assert "llama3.1:70b, llama3.1:8b-instruct" in capsys.readouterr().err
+        told = capsys.readouterr().err
+        for model in ("llama3.1:70b", "llama3.1:8b-instruct"):
+            assert f"orket plan llama3.1 --model {model}" in told
+        # A word that two quants go by is asked about, and one that one does is said.
+        assert quants_of(plan_of(capsys, "llama3.1:8b", "--quants", "Q4")) == ["Q4_K_M"]
 
 
 def test_one_screen_says_all_before_anything_runs(monkeypatch, capsys):

@@ -273,7 +273,10 @@ def test_a_steadiness_that_was_not_asked_for_is_no_figure(shown):
     canary = summary_row()["canary"] | {"verdict": "PASSED", "failed_reasons": []}
     asked = shown(canary=canary | {"latency_judged": True})
     assert "time varies by" in line_with(asked, "Canary:")
-    unasked = line_with(shown(canary=canary | {"latency_judged": False}), "Canary:")
+    unjudged = canary | {"latency_judged": False}
+    unsteady = shown(canary=unjudged | {"yielded_because": ["HIGH_FOREIGN_CPU"]})
+    assert "not judged (the machine was not steady)" in line_with(unsteady, "Canary:")
+    unasked = line_with(shown(canary=unjudged | {"yielded_because": []}), "Canary:")
     assert "not judged (answers alone were asked for)" in unasked
     assert "varies" not in unasked
 

@@ -11,10 +11,10 @@ from orket.planning.estimate import Forecast
 from orket.planning.fidelity import by_precision
 from orket.planning.plan import Plan, build_plan
 from orket.planning.preset import Change, load_preset, override
+from orket.planning.prompts_in_time import fit_prompts
 from orket.records import PlannedRun
 from orket.sweep.judge import Look, Named
 from orket.sweep.pacing import Pacing
-from orket.sweep.prompts_in_time import fit_prompts
 
 QUANTS = ("F16", "Q4_K_M")
 

@@ -9,6 +9,7 @@ import pytest
 
 from orket.errors import OrketError
 from orket.warehouse import Warehouse
+from orket.warehouse.locks import Holder
 
 HOLDER = """
 import sys, time
@@ -56,3 +57,29 @@ def test_a_claim_can_be_taken_again_by_the_same_process(tmp_path):
         with warehouse.claim("s") as claim:
             assert claim.is_held
     assert warehouse.sweep_ids() == []
+
+
+def test_who_runs_a_sweep_is_seen_without_taking_it_from_them(tmp_path):
+    warehouse = Warehouse(tmp_path)
+    assert warehouse.executor("s").holder is Holder.NONE
+    holder = hold(tmp_path)
+    try:
+        for _ in range(2):
+            found = warehouse.executor("s")
+            assert found.holder is Holder.LIVING
+            assert found.name.startswith(f"process {holder.pid} on ")
+        assert warehouse.executor("other").holder is Holder.NONE
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.communicate()
+    assert warehouse.executor("s").holder is Holder.NONE
+
+
+def test_a_lock_that_another_machine_took_last_says_nothing_here(tmp_path):
+    warehouse = Warehouse(tmp_path)
+    with warehouse.claim("s"):
+        pass
+    lock = tmp_path / "runs" / "sweep_id=s" / ".executor.lock"
+    lock.write_text("process 7 on elsewhere since 2026-01-01 00:00 UTC\n")
+    found = warehouse.executor("s")
+    assert found.holder is Holder.UNKNOWN and "elsewhere" in found.name

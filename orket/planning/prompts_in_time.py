@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate, takewhile
 
 import msgspec
 
 from orket.planning.estimate import Forecast
+from orket.planning.fidelity import by_precision
+from orket.planning.plan import Plan
 from orket.planning.targets import Target
 from orket.records import FidelityPlan
 
@@ -38,6 +41,24 @@ def fit_prompts(
             wanted = min(FEWEST_PROMPTS, _count(seconds, longest_seconds(budget_left)))
     wanted = min(wanted, _count(seconds, budget_left))
     return msgspec.structs.replace(plan, test_ids=plan.test_ids[:wanted])
+
+
+def fit_plan(plan: Plan, forecast: Forecast) -> Plan:
+    """The plan with the prompts that there is time for, as they would be by now.
+
+    For an estimate: the phase itself cuts them by what its calls took.
+    """
+    fidelity = plan.fidelity
+    if fidelity is None:
+        return plan
+    budget = math.inf if plan.budget_seconds is None else plan.budget_seconds
+    fitted = [
+        fit_prompts(
+            forecast, by_precision(model.targets, model.controls), fidelity, budget
+        )
+        for model in plan.models
+    ]
+    return replace(plan, fidelity=max(fitted, key=lambda found: len(found.test_ids)))
 
 
 def longest_seconds(budget_left: float) -> float:

@@ -1,0 +1,289 @@
+"""What a sweep goes on under where its machine is not steady, so as to answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orket.machine.clock import SystemClock
+from orket.mockserver import MockModel, MockServer, Profile
+from orket.planning.plan import ANSWERS, Plan, build_plan
+from orket.planning.preset import Change, load_preset, override
+from orket.records import RunRecord
+from orket.sweep.execute import Outcome, run_sweep
+from orket.sweep.interrupts import Interrupted
+from orket.sweep.reporter import Silence
+from orket.sweep.steadiness import POLICY_YIELDED, say_threads
+from orket.warehouse import Warehouse
+
+MODELS = [
+    MockModel(f"{name}:{quant}", quant.upper().replace("_k", "_K"))
+    for name in ("demo", "other")
+    for quant in ("q8_0", "q2_K")
+]
+PRESET = """schema_version = 1
+control_profile = "{folder}/strict.toml"
+polluted_retries = 0
+{pace}
+
+[provider]
+name = "ollama"
+url = "{url}"
+timeout_seconds = 5
+
+[[models]]
+id = "demo"
+quants = ["Q8_0", "Q2_K"]
+[models.names.ollama]
+tag = "demo:{{quant_ollama}}"
+
+[tasks]
+bank = "quickstart"
+limit = 9
+
+[canary]
+yields_to = {yields_to}
+
+[policy]
+canary_repetitions = 3
+max_load_per_cpu = 1000
+{policy}
+"""
+STRICT, LOOSE = "canary_max_latency_cv = 0", "canary_max_latency_cv = 100"
+DISTURBED = "max_overhead_ratio = 0\noverhead_floor_seconds = 0"
+"""Every run is: no time outside the model is allowed at all."""
+UNSEEN = "allow_unobserved = true"
+UNHURT = f"{UNSEEN}\noverhead_floor_seconds = 1000\nmax_clock_jump_ms = 100000"
+"""Whatever else this machine does."""
+ROUNDS, GRID = 'budget = "1h"', "repetitions = 1"
+
+
+class Impatient(SystemClock):
+    def sleep(self, seconds: float) -> None:
+        return
+
+
+class Listener(Silence):
+    """Keeps what a person is told; breaks off once so many calls are recorded."""
+
+    def __init__(self, calls: int = 0) -> None:
+        self.notes: list[str] = []
+        self._left = calls
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def recorded(self, row: RunRecord) -> None:
+        self._left -= 1
+        if self._left == 0:
+            raise Interrupted
+
+
+@pytest.fixture
+def server():
+    profile = Profile(
+        models=tuple(MODELS), prefill_rate=1e6, decode_rate=1e5, load_seconds=0.0
+    )
+    with MockServer("ollama", profile) as server:
+        yield server
+
+
+@pytest.fixture
+def make_plan(tmp_path, server):
+    def make(
+        yields_to: list[str],
+        *changes: Change,
+        strict: str = STRICT,
+        loose: str = LOOSE,
+        policy: str = UNHURT,
+        pace: str = ROUNDS,
+        skip_canary: bool = False,
+    ) -> Plan:
+        for name, content in (("strict", strict), ("loose", loose)):
+            path = tmp_path / f"{name}.toml"
+            path.write_text(
+                f'schema_version = 1\ntitle = "{name}"\n[controls]\nseed = 1\n'
+                'temperature = 0\nthreads = "server"\naffinity = "none"\nwarmup = 1\n'
+                f"[policy]\n{content}\n"
+            )
+        steps = [s if s == ANSWERS else str(tmp_path / f"{s}.toml") for s in yields_to]
+        path = tmp_path / "p.toml"
+        path.write_text(
+            PRESET.format(
+                url=server.url,
+                folder=tmp_path,
+                pace=pace,
+                yields_to=steps,
+                policy=policy,
+            )
+        )
+        bent = override(load_preset(str(path)), changes)
+        return build_plan(bent, "s", skip_canary=skip_canary)
+
+    return make
+
+
+@pytest.fixture
+def warehouse(tmp_path):
+    return Warehouse(tmp_path / "warehouse")
+
+
+def execute(plan: Plan, warehouse: Warehouse, told: Any = None, **how: Any) -> Outcome:
+    return run_sweep(plan, warehouse, told, clock=Impatient(), **how)
+
+
+def ask(warehouse: Warehouse, query: str) -> list[dict[str, Any]]:
+    with warehouse.session("s") as session:
+        return session.rows(query)
+
+
+def yielded(warehouse: Warehouse) -> list[tuple[str, str]]:
+    rows = ask(
+        warehouse,
+        "SELECT model_id, reason FROM raw.events "
+        f"WHERE event = '{POLICY_YIELDED}' ORDER BY event_id",
+    )
+    return [(row["model_id"], row["reason"]) for row in rows]
+
+
+def ruling(warehouse: Warehouse) -> list[tuple[str, bool, str]]:
+    rows = ask(
+        warehouse,
+        "SELECT session.control_profile, quality_only, canary.verdict FROM v1.policy "
+        "INNER JOIN v1.session AS session USING (sweep_id, model_id) "
+        "INNER JOIN v1.canary AS canary USING (sweep_id, model_id) ORDER BY model_id",
+    )
+    return [(r["control_profile"], r["quality_only"], r["verdict"]) for r in rows]
+
+
+def judged(warehouse: Warehouse) -> list[str]:
+    """Quants that enough runs count of."""
+    rows = ask(
+        warehouse,
+        "SELECT quant_tag FROM v1.frontier WHERE NOT list_contains("
+        "ineligible_reasons, 'INSUFFICIENT_VALID_RUNS') ORDER BY quant_tag",
+    )
+    return [row["quant_tag"] for row in rows]
+
+
+VARIES = "LATENCY_VARIANCE_THRESHOLD_EXCEEDED"
+
+
+@pytest.mark.parametrize("pace", [ROUNDS, GRID])
+def test_the_tightest_profile_that_the_canary_passes_rules(pace, make_plan, warehouse):
+    told = Listener()
+    outcome = execute(make_plan(["loose", ANSWERS], pace=pace), warehouse, told)
+    assert outcome.status == "COMPLETED"
+    assert yielded(warehouse) == [("demo", VARIES)]
+    assert ruling(warehouse) == [("loose", False, "PASSED")]
+    (line,) = [note for note in told.notes if "not steady" in note]
+    assert "by the profile loose" in line and "when the machine is quiet" in line
+
+
+@pytest.mark.parametrize("pace", [ROUNDS, GRID])
+def test_where_no_profile_passes_answers_alone_are_judged(pace, make_plan, warehouse):
+    told = Listener()
+    plan = make_plan(["loose", ANSWERS], loose=STRICT, pace=pace)
+    outcome = execute(plan, warehouse, told)
+    assert outcome.status == "COMPLETED"
+    assert yielded(warehouse) == [("demo", VARIES)] * 2
+    assert ruling(warehouse) == [("loose", True, "PASSED")]
+    (line,) = [note for note in told.notes if "not steady" in note]
+    assert "Answers are judged all the same, and no speed" in line
+    assert judged(warehouse) == ["Q2_K", "Q8_0"]
+
+
+def test_without_steps_a_gate_that_fails_ends_the_sweep(make_plan, warehouse):
+    assert execute(make_plan([]), warehouse).status == "CANARY_FAILED"
+    assert yielded(warehouse) == []
+
+
+@pytest.mark.parametrize("pace", [ROUNDS, GRID])
+def test_a_gate_that_others_disturb_yields_though_its_times_are_even(
+    pace, make_plan, warehouse
+):
+    """No CPU time of the pretended server can be read: none of its times counts."""
+    plan = make_plan(["loose", ANSWERS], strict=LOOSE, policy="", pace=pace)
+    assert execute(plan, warehouse).status == "COMPLETED"
+    assert {reason for _, reason in yielded(warehouse)} <= {
+        "ENVIRONMENT_UNOBSERVED",
+        "HIGH_FOREIGN_CPU",
+    }
+    assert ruling(warehouse) == [("loose", True, "PASSED")]
+    assert judged(warehouse) == ["Q2_K", "Q8_0"]
+
+
+def test_a_machine_that_gets_busy_between_rounds_yields_there(make_plan, warehouse):
+    plan = make_plan([ANSWERS], policy=f"{UNSEEN}\n{DISTURBED}", skip_canary=True)
+    told = Listener()
+    outcome = execute(plan, warehouse, told)
+    assert outcome.status == "COMPLETED" and outcome.stop_reason != "MACHINE_BUSY"
+    assert yielded(warehouse) == [("demo", "ROUND_LOST")]
+    assert any("nothing of a whole round counts" in note for note in told.notes)
+    # The rows that were there are judged anew: no task is asked twice.
+    (asked,) = ask(
+        warehouse,
+        "SELECT count(*) AS runs, count(DISTINCT run_id) AS planned FROM v1.attempts "
+        "WHERE phase = 'matrix'",
+    )
+    assert asked["runs"] == asked["planned"] == 18
+
+
+def test_a_grid_whose_runs_were_disturbed_ends_with_its_answers(make_plan, warehouse):
+    plan = make_plan(
+        ["loose", ANSWERS],
+        policy=f"{UNSEEN}\n{DISTURBED}",
+        pace=GRID,
+        skip_canary=True,
+    )
+    assert execute(plan, warehouse).status == "COMPLETED"
+    found = yielded(warehouse)
+    assert len(found) == 2 and all(model == "demo" for model, _ in found)
+    assert judged(warehouse) == ["Q2_K", "Q8_0"]
+
+
+def test_each_model_goes_its_own_way(make_plan, warehouse):
+    other = {
+        "id": "other",
+        "quants": ["Q8_0", "Q2_K"],
+        "names": {"ollama": {"tag": "other:{quant_ollama}"}},
+        "policy": {"canary_max_latency_cv": 100},
+    }
+    first = {
+        "id": "demo",
+        "quants": ["Q8_0", "Q2_K"],
+        "names": {"ollama": {"tag": "demo:{quant_ollama}"}},
+    }
+    two = make_plan([ANSWERS], Change("models", [first, other]))
+    assert execute(two, warehouse).status == "COMPLETED"
+    assert yielded(warehouse) == [("demo", VARIES)]
+    assert [quality_only for _, quality_only, _ in ruling(warehouse)] == [True, False]
+
+
+def test_a_resumed_sweep_keeps_what_rules(make_plan, warehouse):
+    plan = make_plan(["loose", ANSWERS], loose=STRICT)
+    outcome = execute(plan, warehouse, Listener(calls=12))
+    assert outcome.status == "INTERRUPTED"
+    assert len(yielded(warehouse)) == 2
+    told = Listener()
+    assert execute(plan, warehouse, told, resume=True).status == "COMPLETED"
+    assert len(yielded(warehouse)) == 2
+    assert not any("not steady" in note for note in told.notes)
+    assert ruling(warehouse) == [("loose", True, "PASSED")]
+
+
+def test_a_what_if_wins_over_what_was_yielded_to(make_plan, warehouse):
+    execute(make_plan(["loose", ANSWERS], loose=STRICT, pace=GRID), warehouse)
+    with warehouse.session("s", {"quality_only": False}) as session:
+        (canary,) = session.rows("SELECT * FROM v1.canary")
+    assert canary["verdict"] == "FAILED" and canary["is_latency_judged"]
+    # As many steps were gone as there are, and no other is left to go.
+    assert canary["yields_because"] is None
+
+
+@pytest.mark.parametrize(
+    ("threads", "said"), [(3, ", or with --threads 3"), (None, "")]
+)
+def test_an_engine_that_takes_every_cpu_is_told_how_to_leave_one(threads, said):
+    assert say_threads({"free_threads": threads}) == said
