@@ -35,7 +35,8 @@ from benchmarks.advice_worlds import (
     true_rates,
 )
 from orket.evidence import family_table, retention_table
-from orket.planning.rounds import ADAPTIVE, PROOF, cut_rounds
+from orket.planning.budget import PROOF
+from orket.planning.rounds import ADAPTIVE, cut_rounds
 from orket.policy import Policy
 from orket.records import EventRow, PlannedRun
 from orket.warehouse import Warehouse

@@ -8,7 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from orket.planning.rounds import ADAPTIVE, PROOF, REPEAT, cut_repeats, cut_rounds
+from orket.planning.budget import PROOF
+from orket.planning.rounds import ADAPTIVE, REPEAT, cut_repeats, cut_rounds
 from orket.records import PlannedRun, TaskEntry
 from orket.warehouse import Warehouse
 from orket.warehouse.followed import FollowedSweep

@@ -17,6 +17,7 @@ from orket.cli.options import OPTION_FLAGS, rejudge_options, server_options
 from orket.cli.rejudge import Rejudge
 from orket.errors import OrketError, SeveralModels, UsageError
 from orket.levels import MARK, continues_level, split_level, without_level
+from orket.planning.budget import UNTIL
 from orket.tasks.sandboxes import NAMES as SANDBOXES
 from orket.text import close_words
 
@@ -91,7 +92,7 @@ def budget_options(command: _Command) -> _Command:
     for option in (
         click.option(
             "--until",
-            type=click.Choice(("proof", "clear", "point")),
+            type=click.Choice(UNTIL),
             help="Ask by rounds: until all is proven that can be; until the best "
             "value is clear too; or until all that may pass were asked all tasks.",
         ),

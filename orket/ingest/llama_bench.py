@@ -20,7 +20,12 @@ from orket.ingest.rejection import Rejection, shorten
 from orket.levels import as_label
 from orket.quants import distinctions
 from orket.records import Hardware, QuantEntry, SidecarRow
-from orket.sidecars.bench_output import BadOutput, BenchTest, read_bench_output
+from orket.sidecars.bench_output import (
+    BadOutput,
+    BenchTest,
+    measured,
+    read_bench_output,
+)
 
 _Weights = tuple[str | None, int | None]
 """File and size, as far as the output says them: two that differ are other weights."""
@@ -77,20 +82,8 @@ def _items(
                 recorded_at=test.tested_at or written_at,
                 model_id=model_id,
                 quant_tag=quant_tag,
-                tool="llama-bench",
-                tool_version=test.build,
                 profile="ingest",
-                status="OK",
-                test=test.test,
-                prompt_tokens=test.prompt_tokens,
-                generated_tokens=test.generated_tokens,
-                depth_tokens=test.depth_tokens,
-                batch_tokens=test.batch_tokens,
-                threads=test.threads,
-                samples_ns=list(test.samples_ns) if test.samples_ns else None,
-                mean_ns=test.mean_ns,
-                rate_milli=test.rate_milli,
-                raw=test.raw,
+                **measured(test),
             ),
         )
 

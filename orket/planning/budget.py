@@ -1,12 +1,17 @@
-"""How long a sweep may take: 90s, 20m, 1h30m, 0, or none."""
+"""How far a sweep goes, and how long it may take: 90s, 20m, 1h30m, 0, or none."""
 
 from __future__ import annotations
 
 import re
 from fractions import Fraction
+from typing import Literal, get_args
 
 from orket.errors import UsageError
 
+Until = Literal["proof", "clear", "point"]
+PROOF, CLEAR, POINT = UNTIL = get_args(Until)
+"""How far an adaptive sweep goes: what can be proven is settled; the best value is told
+from its rivals too; every quant that may pass by its score is asked to the end too."""
 NO_LIMIT = "none"
 MOST_SECONDS = 366 * 86_400
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "y": 365 * 86_400}

@@ -12,7 +12,7 @@ import msgspec
 from orket.errors import UsageError
 from orket.levels import PLAIN_KV, read_kv
 from orket.planning import identity
-from orket.planning.budget import read_budget
+from orket.planning.budget import CLEAR, read_budget
 from orket.planning.evidence import count_worth
 from orket.planning.fidelity import plan_fidelity
 from orket.planning.kept import keep_preset
@@ -24,7 +24,7 @@ from orket.planning.preset import (
     load_profile,
 )
 from orket.planning.preset_file import ControlsTable, ModelTable
-from orket.planning.rounds import ADAPTIVE, CLEAR, order_tasks, rule_facts
+from orket.planning.rounds import ADAPTIVE, order_tasks, rule_facts
 from orket.planning.schedule import (
     CanaryCell,
     PlannedModel,
@@ -107,13 +107,12 @@ class Plan:
     repetitions: int
     order: str
     until: str | None
-    """How far an adaptive sweep goes, of `rounds.UNTIL`; None: the full grid."""
+    """How far an adaptive sweep goes, of `budget.UNTIL`; None: the full grid."""
     budget_seconds: int | None
     """How long an adaptive sweep may take; None: until it is decided."""
     polluted_retries: int
     nonce_rule: str
     canary: tuple[CanaryCell, ...]
-    canary_skipped: bool
     anchor_every_seconds: int
     anchor_every_blocks: int
     sandbox: str | None
@@ -249,7 +248,6 @@ def build_plan(
         polluted_retries=_or(table.polluted_retries, 1),
         nonce_rule=rule,
         canary=canary,
-        canary_skipped=skip_canary,
         anchor_every_seconds=_or(
             table.canary.anchor_every_seconds, ANCHOR_EVERY_SECONDS
         ),

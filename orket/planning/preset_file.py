@@ -28,7 +28,7 @@ from pydantic import (
 
 from orket.errors import UsageError
 from orket.levels import read_kv, spell_level, split_level
-from orket.planning.budget import read_budget
+from orket.planning.budget import Until, read_budget
 from orket.policy import POLICY_KEYS, policy_value
 from orket.providers.options import OPTION_KEYS, ServerOptions, build_options
 from orket.providers.serving.command import read_command
@@ -180,7 +180,7 @@ class PresetTable(Table):
     repetitions: Positive | None = None
     order: Literal["reversed", "rotated", "grouped"] | None = None
     budget: Word | None = None
-    until: Literal["proof", "clear", "point"] | None = None
+    until: Until | None = None
     polluted_retries: Natural | None = None
     runtime_target: Word | None = None
     execution_mode: Word | None = None

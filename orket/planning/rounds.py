@@ -24,10 +24,6 @@ where the time is too short for it, each is a round of its own."""
 LATER_SIZE = 17
 START_RULE = "fidelity-else-Q4_K_M-else-middle"
 """Where the first chain of proofs starts; see v1.start_quant."""
-PROOF, CLEAR, POINT = "proof", "clear", "point"
-UNTIL = (PROOF, CLEAR, POINT)
-"""How far an adaptive sweep goes: what can be proven is settled; the best value is told
-from its rivals too; every quant that may pass by its score is asked to the end too."""
 REPEAT = "repeat"
 """The phase in which tasks are asked again: no row of it is evidence of quality."""
 ANSWERS_REPETITION = 2

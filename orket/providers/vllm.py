@@ -40,9 +40,9 @@ from orket.providers.reading.prometheus import (
     Samples,
     grown,
     grown_count,
+    read_load,
     read_samples,
     read_settled,
-    whole,
 )
 from orket.records import CallFacts, Capabilities, Controls, ScoreFacts
 
@@ -158,14 +158,12 @@ class VllmAdapter(HttpAdapter):
         return []
 
     def server_load(self) -> ServerLoad | None:
-        samples = read_samples(self._http)
-        if samples is None:
-            return None
-        running = whole(samples.total("vllm:num_requests_running"))
-        waiting = whole(samples.total("vllm:num_requests_waiting"))
-        busy = None if running is None else running + (waiting or 0)
-        generated = whole(samples.total("vllm:generation_tokens"))
-        return ServerLoad(requests_processing=busy, tokens_generated=generated)
+        return read_load(
+            self._http,
+            running="vllm:num_requests_running",
+            waiting="vllm:num_requests_waiting",
+            generated="vllm:generation_tokens",
+        )
 
     def installed_models(self) -> list[ModelRef]:
         """The served model; a quant only where a name of its weights has one."""

@@ -21,6 +21,8 @@ from typing import Any
 
 from orket.limits import MAX_BYTES
 
+TOOL = "llama-bench"
+
 _TABLES = r"(?:llama_bench|test)"
 _CREATE = re.compile(rf"^CREATE TABLE IF NOT EXISTS {_TABLES}\b", re.M)
 _INSERT = re.compile(rf"^INSERT INTO {_TABLES} \(([^)]*)\) VALUES \((.*)\);\s*$")
@@ -71,6 +73,25 @@ class BenchTest:
     tested_at: datetime | None
     raw: str
     """The record as JSON."""
+
+
+def measured(test: BenchTest) -> dict[str, Any]:
+    """What a row of a sidecar says of a test, by its columns."""
+    return {
+        "tool": TOOL,
+        "tool_version": test.build,
+        "status": "OK",
+        "test": test.test,
+        "prompt_tokens": test.prompt_tokens,
+        "generated_tokens": test.generated_tokens,
+        "depth_tokens": test.depth_tokens,
+        "batch_tokens": test.batch_tokens,
+        "threads": test.threads,
+        "samples_ns": list(test.samples_ns) if test.samples_ns else None,
+        "mean_ns": test.mean_ns,
+        "rate_milli": test.rate_milli,
+        "raw": test.raw,
+    }
 
 
 Found = tuple[int, BenchTest | BadOutput]

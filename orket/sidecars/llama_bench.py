@@ -17,12 +17,17 @@ from typing import Any
 from orket.errors import UsageError
 from orket.levels import kv_types
 from orket.records import SidecarRow
-from orket.sidecars.bench_output import BadOutput, BenchTest, read_bench_output
+from orket.sidecars.bench_output import (
+    TOOL,
+    BadOutput,
+    BenchTest,
+    measured,
+    read_bench_output,
+)
 from orket.sidecars.process import Finished, run_program
 from orket.sidecars.telemetry import AMD_TOOLS, NVIDIA_TOOLS, has_tool, sample_tools
 from orket.warehouse.parts import time_ordered_id
 
-TOOL = "llama-bench"
 SIDECARS = (TOOL,)
 """The sidecars there are, by the name `--sidecar` takes."""
 
@@ -239,19 +244,7 @@ def _test_row(
         recorded_at=datetime.now(UTC),
         model_id=model.model_id,
         quant_tag=model.quant_tag,
-        tool=TOOL,
-        tool_version=test.build,
         profile=profile.name,
-        status="OK",
-        test=test.test,
-        prompt_tokens=test.prompt_tokens,
-        generated_tokens=test.generated_tokens,
-        depth_tokens=test.depth_tokens,
-        batch_tokens=test.batch_tokens,
-        threads=test.threads,
-        samples_ns=list(test.samples_ns) if test.samples_ns else None,
-        mean_ns=test.mean_ns,
-        rate_milli=test.rate_milli,
-        raw=test.raw,
         telemetry=telemetry,
+        **measured(test),
     )

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orket.providers.contract import ServerLoad
 from orket.providers.http.transport import Transport
 
 READ_TRIES = 5
@@ -97,6 +98,21 @@ def whole(value: float | None) -> int | None:
     if value is None or value < 0 or value != int(value):
         return None
     return int(value)
+
+
+def read_load(
+    http: Transport, *, running: str, waiting: str, generated: str
+) -> ServerLoad | None:
+    """A server's traffic by the names of its gauges and its counter of tokens."""
+    samples = read_samples(http)
+    if samples is None:
+        return None
+    busy = whole(samples.total(running))
+    if busy is not None:
+        busy += whole(samples.total(waiting)) or 0
+    return ServerLoad(
+        requests_processing=busy, tokens_generated=whole(samples.total(generated))
+    )
 
 
 def _read_sample(line: str) -> Sample | None:

@@ -41,6 +41,7 @@ from orket.providers.reading.prometheus import (
     Samples,
     grown,
     grown_count,
+    read_load,
     read_samples,
     read_settled,
     whole,
@@ -151,14 +152,12 @@ class TgiAdapter(HttpAdapter):
         return []
 
     def server_load(self) -> ServerLoad | None:
-        samples = read_samples(self._http)
-        if samples is None:
-            return None
-        queued = whole(samples.total("tgi_queue_size"))
-        batch = whole(samples.total("tgi_batch_current_size"))
-        busy = None if batch is None else batch + (queued or 0)
-        generated = whole(samples.total("tgi_request_generated_tokens_sum"))
-        return ServerLoad(requests_processing=busy, tokens_generated=generated)
+        return read_load(
+            self._http,
+            running="tgi_batch_current_size",
+            waiting="tgi_queue_size",
+            generated="tgi_request_generated_tokens_sum",
+        )
 
     def installed_models(self) -> list[ModelRef]:
         """The served model; a quant only where its name has one in it."""
@@ -170,10 +169,7 @@ class TgiAdapter(HttpAdapter):
         return mapping(self._http.require(reply, "asking TGI for its model"))
 
     def _apply_template(self, request: Generation) -> tuple[str, list[str]]:
-        messages = [{"role": "user", "content": request.prompt}]
-        if request.system is not None:
-            messages.insert(0, {"role": "system", "content": request.system})
-        templated = self._templated(messages)
+        templated = self._templated(request.messages)
         if templated is None:
             system = f"{request.system}\n\n" if request.system else ""
             return system + request.prompt, [NO_TEMPLATE]
