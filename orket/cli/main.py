@@ -17,6 +17,7 @@ import click
 
 from orket import __version__
 from orket.cli import messages
+from orket.cli.interrupted import is_interrupt
 from orket.errors import OrketError
 from orket.text import close_words, printable
 
@@ -183,26 +184,10 @@ def run_command(args: Sequence[str]) -> int:
         return failure.exit_code
     except Exception as failure:
         _trace(debug)
-        if _is_interrupt(failure):
+        if is_interrupt(failure):
             messages.note("interrupted")
             return EXIT_INTERRUPTED
         return _explain_failure(failure)
-
-
-def _is_interrupt(failure: BaseException) -> bool:
-    """Whether a Ctrl-C is behind it: DuckDB makes an error of its own of one."""
-    if isinstance(failure, KeyboardInterrupt):
-        return True
-    kind = type(failure)
-    if kind.__name__ == "InterruptException" and "duckdb" in kind.__module__:
-        return True
-    if kind is RuntimeError and str(failure) == "Query interrupted":
-        return True
-    behind = failure.__cause__
-    # Errors of ours say why they were raised; any other stands for what it met.
-    if behind is None and not isinstance(failure, OrketError):
-        behind = failure.__context__
-    return behind is not None and _is_interrupt(behind)
 
 
 def _explain_failure(failure: Exception) -> int:

@@ -16,6 +16,7 @@ from orket.text import close_words
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
+    from orket.warehouse.locked import LockedSession
 
 _NO_TABLE = re.compile(r"Table with name (\w+) does not exist")
 _BINDINGS = re.compile(r'Candidate bindings: (".*)')
@@ -50,31 +51,38 @@ def sql(
     store: Warehouse,
     output_format: str | None,
 ) -> None:
-    """Run one SELECT over the views; without QUERY, list views and columns.
+    """Run one SELECT over the views; without QUERY, ask for one after another.
 
-    QUERY of - is read from stdin. The views are copied into memory first: a query can
-    neither reach a file nor change the warehouse.
+    In a pipe, and where QUERY is -, it is read from stdin. On a terminal there is a
+    prompt with history, and Tab completes views and columns. The views are copied into
+    memory first: a query can neither reach a file nor change the warehouse. orket views
+    lists what there is.
     """
+    from orket.cli.sql_prompt import can_prompt, run_prompt
     from orket.warehouse.locked import QueryLimits
 
     sweep_id = store.resolve(sweep) if sweep else None
-    if query is None:
-        with store.session(sweep_id) as session:
-            notes = session.notes()
-        rows = [
-            {"view": n.view, "column": n.column, "type": n.type, "meaning": n.comment}
-            for n in notes
-        ]
-        print_rows(rows, ("view", "column", "type", "meaning"), output_format)
-        return
-    text = sys.stdin.read() if query == "-" else query
     limits = QueryLimits(seconds=timeout, memory_bytes=memory << 20)
     with store.locked_session(sweep_id, limits) as session:
-        try:
-            answer = session.answer(text)
-        except UsageError as error:
-            hint = error.hint or _find_hint(error, session.view_names())
-            raise UsageError(error.message.rstrip("!"), hint) from error
+        if query is None and can_prompt():
+            run_prompt(lambda text: _answer(session, text, output_format))
+            return
+        text = sys.stdin.read() if query in (None, "-") else query
+        if not text.strip():
+            raise UsageError(
+                "there is no query on stdin",
+                'give one: orket sql "SELECT ..."; orket views lists what there is',
+            )
+        _answer(session, text, output_format)
+
+
+def _answer(session: LockedSession, text: str, output_format: str | None) -> None:
+    """Print what a query gives. Errors as of `LockedSession.answer`, with a hint."""
+    try:
+        answer = session.answer(text)
+    except UsageError as error:
+        hint = error.hint or _find_hint(error, session.view_names())
+        raise UsageError(error.message.rstrip("!"), hint) from error
     found = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
     print_rows(found, answer.columns, output_format, layout="fit")
 
@@ -89,4 +97,4 @@ def _find_hint(error: UsageError, views: Sequence[str]) -> str:
     elif bindings := _BINDINGS.search(told):
         near = list(dict.fromkeys(re.findall(r'"([^"]+)"', bindings[1])))[:3]
         return f"did you mean {' or '.join(near)}?"
-    return "orket sql lists views and columns"
+    return "orket views lists views and columns"

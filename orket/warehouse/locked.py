@@ -86,7 +86,7 @@ class LockedSession(Session):
     def _prepare(self, asked: Asked) -> None:
         """Have what a query asks for in memory, and every way out of it closed."""
         had = self._staged_for
-        if had is not None and had.covers(asked):
+        if self._views is not None and had is not None and had.covers(asked):
             return
         self.close()
         wanted = asked if had is None else had.together(asked)
@@ -248,7 +248,7 @@ class LockedSession(Session):
                         return statement, read_asked(tree)
         raise UsageError(
             "only a single SELECT is run here",
-            "the views are read-only; see the columns with: orket sql",
+            "the views are read-only; see the columns with: orket views NAME",
         )
 
     def _require_room(self, size: int) -> None:

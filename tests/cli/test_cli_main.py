@@ -212,7 +212,7 @@ def test_module_and_program_are_the_same():
 def test_a_closed_pipe_is_quiet(tmp_path):
     probe = (
         "import sys; from orket.cli.main import main\n"
-        "sys.argv = ['orket', 'sql', '-w', sys.argv[1]]; main()"
+        "sys.argv = ['orket', 'views', '-w', sys.argv[1]]; main()"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", probe, str(tmp_path)],

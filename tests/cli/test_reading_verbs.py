@@ -174,14 +174,6 @@ def test_sql_reads_a_query_from_stdin(run, monkeypatch):
     assert run("sql", "-")[1] == "answer\n42\n"
 
 
-def test_sql_without_a_query_lists_views_with_comments(run):
-    rows = json.loads(run("sql", "--format", "json")[1])
-    assert {"view", "column", "type", "meaning"} == set(rows[0])
-    views = {row["view"] for row in rows}
-    assert {"runs", "run_quality", "recommendation", "summary"} <= views
-    assert all(row["meaning"] for row in rows)
-
-
 @pytest.fixture(scope="module")
 def locked(warehouse):
     with Warehouse.open(warehouse).locked_session() as session:
@@ -324,7 +316,7 @@ def test_a_refused_query_is_one_line(run, query):
     ("query", "hint"),
     [
         ("SELECT * FROM v1.sidecars", "did you mean v1.sidecar or v1.quant_sidecar?"),
-        ("SELECT * FROM v1.zzzzz", "orket sql lists views and columns"),
+        ("SELECT * FROM v1.zzzzz", "orket views lists views and columns"),
         ("SELECT outcomes FROM v1.runs", "did you mean outcome"),
     ],
 )
