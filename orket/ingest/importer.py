@@ -25,6 +25,12 @@ from orket.ingest.orket_rows import prove
 from orket.ingest.parsed import Item, Parsed
 from orket.ingest.promptfoo import parse_promptfoo
 from orket.ingest.reading import BadDocument
+from orket.ingest.recognised import (
+    alone_with,
+    find_note,
+    name_content,
+    write_note,
+)
 from orket.ingest.rejection import Rejection, explain_invalid
 from orket.ingest.sink import Sink
 from orket.ingest.together import ReadFile, find_repeated, join
@@ -57,7 +63,7 @@ class FileReport:
     rejected: int = 0
     first_rejection: Rejection | None = None
     known: int = 0
-    """Acts that are in the warehouse already."""
+    """Rows that are in the warehouse already."""
     sweeps: list[str] = field(default_factory=list)
     rejects_path: Path | None = None
     notes: list[str] = field(default_factory=list)
@@ -157,6 +163,56 @@ def ingest_file(
     format is not known.
     """
     name = _format_of(path, format_name)
+    if name == "orket":
+        return _ingest_own(warehouse, path, rejects_path, workers)
+    return _ingest(warehouse, path, name, options, rejects_path, workers, read)[0]
+
+
+def _ingest_own(
+    warehouse: Warehouse, path: Path, rejects_path: Path | None, workers: int
+) -> FileReport:
+    """Ingest a file of Orket's own rows, unless all of it was taken before."""
+    before = path.stat()
+    content = name_content(path)
+    with alone_with(warehouse, content):
+        if (note := find_note(warehouse, content)) is not None:
+            return FileReport(
+                path,
+                "orket",
+                known=note.rows,
+                sweeps=note.sweeps,
+                notes=[f"0 new of {note.rows:,}: all its rows are there"],
+            )
+        report, sink = _ingest(
+            warehouse, path, "orket", None, rejects_path, workers, None
+        )
+        rows = report.known + sum(report.accepted.values())
+        after = path.stat()
+        is_same = (before.st_size, before.st_mtime_ns) == (
+            after.st_size,
+            after.st_mtime_ns,
+        )
+        if rows and not report.rejected and is_same:
+            parts = {
+                part
+                for sweep_id in report.sweeps
+                for part in warehouse.parts("sweeps", sweep_id)
+            }.union(sink.parts)
+            if report.known:
+                parts.update(*(sink.known_parts(name) for name in sink.accepted))
+            write_note(warehouse, content, rows, report.sweeps, sorted(parts))
+    return report
+
+
+def _ingest(
+    warehouse: Warehouse,
+    path: Path,
+    name: str,
+    options: SourceOptions | None,
+    rejects_path: Path | None,
+    workers: int,
+    read: ReadFile | BadDocument | None,
+) -> tuple[FileReport, Sink]:
     report = FileReport(path, name)
     if isinstance(read, ReadFile):
         report.notes = read.notes
@@ -176,7 +232,16 @@ def ingest_file(
                 report.rejected += 1
     finally:
         rejects.close()
-    report.accepted = dict(sorted(sink.accepted.items()))
+    if sink.known:
+        taken = sum(sink.accepted.values())
+        report.notes = [
+            *report.notes,
+            f"{taken:,} new of {taken + sink.known:,}: the others are there already",
+        ]
+    report.known += sink.known
+    report.accepted = {
+        name: count for name, count in sorted(sink.accepted.items()) if count
+    }
     report.rejects_path = rejects.path if report.rejected else None
     touched = sink.sweeps.get("runs", set()) | sink.sweeps.get("sidecars", set())
     report.sweeps = sorted(
@@ -184,7 +249,7 @@ def ingest_file(
     )
     if touched and not (isinstance(read, ReadFile) and read.is_joined):
         write_manifests(warehouse, touched, origin)
-    return report
+    return report, sink
 
 
 def rejects_beside(path: Path) -> Path:

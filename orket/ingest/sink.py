@@ -40,8 +40,12 @@ class Sink:
     def __init__(self, warehouse: Warehouse, source: Path) -> None:
         self.accepted: Counter[str] = Counter()
         """Rows by dataset."""
+        self.known = 0
+        """Rows that were taken before, of those that would have been accepted."""
+        self.parts: list[Path] = []
+        """The parts that came of it."""
         self.sweeps: dict[str, set[str]] = {}
-        """Sweeps that got rows, by dataset."""
+        """Sweeps that the rows are of, by dataset."""
         self._warehouse = warehouse
         self._source = source
         self._stamp = _stamp(source)
@@ -115,14 +119,16 @@ class Sink:
         return pile.spool
 
     def _store(self, dataset: str, pile: _Pile) -> None:
-        from orket.warehouse.bulk import copy_json_lines
+        from orket.warehouse.bulk import copy_json_lines, copy_new_json_lines
 
         sweeps = self.sweeps.get(dataset, set())
+        known = self.known_parts(dataset)
         source = self._source
         if self._is_whole_source(pile):
-            if (staged := self._early_rows(dataset, len(sweeps) > 1)) is not None:
+            staged = self._early_rows(dataset, len(sweeps) > 1) if not known else None
+            if staged is not None:
                 self._require_unchanged()
-                staged.publish(sweeps)
+                self.parts += staged.publish(sweeps)
                 return
         else:
             target = self._spool(dataset, pile)
@@ -132,7 +138,25 @@ class Sink:
             target.close()
             source = Path(target.name)
         self._require_unchanged()
-        copy_json_lines(self._warehouse, dataset, source, sweeps)
+        if not known:
+            self.parts += copy_json_lines(self._warehouse, dataset, source, sweeps)
+            return
+        parts, rows = copy_new_json_lines(
+            self._warehouse, dataset, source, sweeps, known
+        )
+        self.parts += parts
+        self.known += self.accepted[dataset] - rows
+        self.accepted[dataset] = rows
+
+    def known_parts(self, dataset: str) -> list[Path]:
+        """Parts in which rows of the file may lie already."""
+        if dataset == "events":
+            return self._warehouse.parts(dataset)
+        return [
+            part
+            for sweep_id in sorted(self.sweeps.get(dataset, ()))
+            for part in self._warehouse.parts(dataset, sweep_id)
+        ]
 
     def _early_rows(self, dataset: str, by_sweep: bool) -> StagedRows | None:
         """The early copy, if it is what turned out to be needed."""

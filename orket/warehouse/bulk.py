@@ -8,7 +8,7 @@ DuckDB's.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,6 +41,8 @@ class StagedRows:
         self._warehouse = warehouse
         self._dataset = dataset
         self.by_sweep = by_sweep
+        self.rows = 0
+        """How many were written."""
         home = warehouse.folder("events") if dataset == "events" else warehouse.path
         self._home = home
         disk.make_folder(home)
@@ -105,6 +107,38 @@ def copy_json_lines(
     """
     staged = stage_json_lines(warehouse, dataset, source, len(sweep_ids) > 1)
     return staged.publish(sweep_ids)
+
+
+def copy_new_json_lines(
+    warehouse: Warehouse,
+    dataset: str,
+    source: Path,
+    sweep_ids: Collection[str],
+    known: Sequence[Path],
+) -> tuple[list[Path], int]:
+    """Append the rows of `source` that none of the `known` parts has.
+
+    The parts that came, and how many rows they have. A row that differs anywhere is
+    another row. Where the known parts cannot be read, all rows are appended. Raises
+    WarehouseError when the place cannot be written.
+    """
+    opened = _connect()
+    by_sweep = len(sweep_ids) > 1
+    lines = f"SELECT * FROM {_json_source(dataset, source)}"
+    try:
+        opened.duckdb.execute("CREATE SCHEMA raw")
+        try:
+            bind_dataset(opened.duckdb, dataset, known)
+            query = f"{lines} EXCEPT SELECT * FROM raw.{dataset}"
+            staged = _stage(opened.duckdb, warehouse, dataset, query, by_sweep)
+        except (duckdb.Error, WarehouseError):
+            staged = _stage(opened.duckdb, warehouse, dataset, lines, by_sweep)
+    finally:
+        opened.close()
+    if not staged.rows:
+        staged.discard()
+        return [], 0
+    return staged.publish(sweep_ids), staged.rows
 
 
 class BulkSession:
@@ -183,7 +217,11 @@ def _stage(
     try:
         target = literal(str(staged.target))
         disk.step("write", staged.target)
-        connection.execute(f"COPY ({query}) TO {target} ({', '.join(options)})")
+        copied = connection.execute(
+            f"COPY ({query}) TO {target} ({', '.join(options)})"
+        ).fetchone()
+        assert copied is not None
+        staged.rows = int(copied[0])
     except OSError as error:
         staged.discard()
         raise write_failure(warehouse.path, error) from error

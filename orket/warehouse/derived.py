@@ -104,6 +104,19 @@ def read_kept(path: Path) -> bytes | None:
     return content[start:]
 
 
+def open_derived(warehouse: Path) -> None:
+    """Make the folder of what was derived, and those above it. Raises OSError."""
+    disk.make_folder(warehouse)
+    _open_folder(derived_folder(warehouse))
+
+
+def _open_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        folder.mkdir(exist_ok=True)
+        # A warehouse may lie in a repository, what is derived from it should not.
+        disk.write_file(folder / ".gitignore", b"*\n")
+
+
 def write_kept(path: Path, content: bytes) -> bool:
     """Put a file in its place as a whole, or leave what is there; says whether.
 
@@ -112,10 +125,7 @@ def write_kept(path: Path, content: bytes) -> bool:
     hidden = path.with_name(f".{time_ordered_id()}.tmp")
     checksum = hashlib.sha256(content).digest()
     try:
-        if not path.parent.is_dir():
-            path.parent.mkdir(exist_ok=True)
-            # A warehouse may lie in a repository, what is derived from it should not.
-            disk.write_file(path.parent / ".gitignore", b"*\n")
+        _open_folder(path.parent)
         # Not synced: what a power cut tears does not fit its checksum.
         with disk.create(hidden) as file:
             disk.write(file.fileno(), _MAGIC + checksum + content, hidden)
