@@ -50,6 +50,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "orket.cli.explain:explain",
             "Raw figures, formulas and evidence of one run.",
         ),
+        "matrix": (
+            "orket.cli.matrix:matrix",
+            "What to use on each machine, over all sweeps.",
+        ),
         "diff": ("orket.cli.diff:diff", "Did it become worse between two sweeps?"),
         "use": ("orket.cli.use:use", "The line that runs the advised quant."),
         "report": ("orket.cli.report:report", "Write a sweep as a page of its own."),

@@ -168,6 +168,11 @@ def _show_moment(value: datetime) -> str:
     return value.isoformat(sep=" ", timespec="seconds") + "Z"
 
 
+def csv_text(rows: Iterable[Row], columns: Sequence[str]) -> str:
+    """The rows as comma-separated values: these keys of each."""
+    return _csv_text(rows, [(column, column) for column in columns])
+
+
 def _csv_text(rows: Iterable[Row], named: Sequence[tuple[str, str]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

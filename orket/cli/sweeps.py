@@ -9,9 +9,9 @@ import click
 
 from orket.cli import messages
 from orket.cli.by_now import status_by_now
+from orket.cli.machines import machine_named, machine_option
 from orket.cli.options import format_option, reading_store_option
 from orket.cli.output import print_rows
-from orket.errors import UsageError
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
@@ -28,19 +28,12 @@ _COLUMNS = (
     ("minimum_viable", "minimum viable"),
     "confidence",
 )
-HERE = "here"
-"""As a machine: the one that the command runs on."""
-
 _DROPPABLE = ("generated_at", "preset", "quants")
 """What a narrow terminal goes without; the id tells the first two as well."""
 
 
 @click.command()
-@click.option(
-    "--machine",
-    metavar="FINGERPRINT",
-    help="Only sweeps of this machine: its fingerprint or the start of it, or `here`.",
-)
+@machine_option("--machine")
 @click.option(
     "--by-machine", is_flag=True, help="Group by machine, the oldest sweep first."
 )
@@ -66,26 +59,11 @@ def sweeps(
         messages.note(f"there is no sweep in {store.path}; try: orket run quickstart")
     rows = [row for sweep_id in sweep_ids for row in lines.get(sweep_id, ())]
     if machine is not None:
-        rows = _of_machine(rows, machine)
+        wanted = machine_named(rows, machine)
+        rows = [row for row in rows if row["hardware_fingerprint"] == wanted]
     if by_machine:
         rows.sort(key=lambda row: str(row["hardware_fingerprint"] or ""))
     print_rows(rows, _COLUMNS, output_format, rigid="sweep_id", droppable=_DROPPABLE)
-
-
-def _of_machine(rows: list[dict[str, Any]], machine: str) -> list[dict[str, Any]]:
-    """The rows of one machine. Raises UsageError where no sweep, or several, fit."""
-    from orket.machine.fingerprint import read_fingerprint
-
-    wanted = read_fingerprint().id if machine == HERE else machine
-    known = {str(row["hardware_fingerprint"] or "") for row in rows}
-    fitting = {found for found in known if found.startswith(wanted or "")}
-    if wanted in known:
-        fitting = {wanted}
-    if len(fitting) != 1:
-        shown = ", ".join(sorted(known - {""})) or "none"
-        problem = "several machines are" if fitting else "no machine of a sweep is"
-        raise UsageError(f"{problem} {wanted}", f"there are: {shown}")
-    return [row for row in rows if row["hardware_fingerprint"] in fitting]
 
 
 def _sweep_rows(

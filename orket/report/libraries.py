@@ -14,8 +14,13 @@ _PACKAGES = {
 """Module -> the package that brings it."""
 
 
-def require_libraries() -> None:
-    """Raise MissingExtra naming the first package that is not installed."""
+def require_libraries(*modules: str) -> None:
+    """Raise MissingExtra naming the first package that is not installed.
+
+    `modules` are those that are needed; none given, all are.
+    """
     for module, package in _PACKAGES.items():
+        if modules and module not in modules:
+            continue
         if find_spec(module) is None:
             raise MissingExtra(package, "report", "a report")

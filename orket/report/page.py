@@ -93,7 +93,7 @@ class ModelPart:
 def render_page(gathered: Gathered, voice: Voice, price: Price | None = None) -> bytes:
     """The report as one HTML page. Raises MissingExtra."""
     require_libraries()
-    environment = _environment(is_page=True)
+    environment = page_environment()
     command, overrides = command_of(gathered.summary)
     colours = {name: (light, DARK[light]) for name, light in NAMES.items()}
     text = environment.get_template("report.html").render(
@@ -290,6 +290,11 @@ def _weights(quant: Document) -> dict[str, Any]:
         "reported": quant["reported_quant"],
         "types": ", ".join(f"{kind} {count}" for kind, count in types.items()),
     }
+
+
+def page_environment() -> jinja2.Environment:
+    """Templates of pages: what they show is escaped, and nothing in it acts."""
+    return _environment(is_page=True)
 
 
 def _environment(*, is_page: bool) -> jinja2.Environment:

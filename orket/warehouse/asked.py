@@ -24,7 +24,9 @@ _ALWAYS_THERE = frozenset(
 """Raw tables that are filled whatever is computed."""
 _CATALOGUES = ("information_schema", "pg_catalog")
 _CATALOGUE_TABLES = ("duckdb_", "pg_", "pragma_", "sqlite_")
-_OVER_ALL_SWEEPS = frozenset(("baseline_health", "baseline_record", "kpi_history"))
+_OVER_ALL_SWEEPS = frozenset(
+    ("baseline_health", "baseline_record", "kpi_history", "matrix", "version_change")
+)
 """Views of which a row of one sweep also hangs on other sweeps."""
 
 

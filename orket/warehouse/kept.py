@@ -1,10 +1,10 @@
 """What the views say of a whole sweep, kept so that looking again costs a small file.
 
 The cut is where everything has been decided: the row of `v1.summary`, that of
-`v1.stability_kpi` and those of `v1.recommendation`. They hang on the sweep's own parts,
-on the events that bear on it, and on the code that judges; a kept file names all three,
-and counts only while they are the same. A what-if is kept apart; one that moves the
-moment of events is not kept.
+`v1.stability_kpi`, those of `v1.recommendation` and of `v1.fleet_entry`. They hang on
+the sweep's own parts, on the events that bear on it, and on the code that judges; a
+kept file names all three, and counts only while they are the same. A what-if is kept
+apart; one that moves the moment of events is not kept.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class SweepRows(msgspec.Struct, frozen=True):
     """Its rows of `v1.recommendation`, by model."""
     summary: dict[str, Any]
     """The struct that `v1.summary` has for it."""
+    fleet: list[dict[str, Any]]
+    """Its rows of `v1.fleet_entry`, by model."""
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -63,6 +65,7 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
     kpi: msgspec.Raw
     answers: msgspec.Raw
     summary: msgspec.Raw
+    fleet: msgspec.Raw
 
 
 def read_sweeps(
@@ -141,6 +144,7 @@ class _Shelf:
                 _DECODER.decode(kept.kpi),
                 _DECODER.decode(kept.answers),
                 _DECODER.decode(kept.summary),
+                _DECODER.decode(kept.fleet),
             )
         except (msgspec.DecodeError, OverflowError, ValueError):
             return None, size
@@ -160,6 +164,7 @@ class _Shelf:
                 _pack(rows.kpi),
                 _pack(rows.answers),
                 _pack(rows.summary),
+                _pack(rows.fleet),
             )
         except TypeError:
             return
@@ -183,20 +188,24 @@ class _Shelf:
         return self._folder / f"sweep-{digest_of([sweep_id])[:32]}-{self._name}"
 
     def _key(self, sweep_id: str) -> tuple[str, int]:
-        """A hash of the code and of the parts of a sweep, and the bytes of these."""
-        lines, size = [self._code, sweep_id], 0
-        for dataset in DATASETS:
-            if dataset == "events":
+        return parts_key(self._warehouse, self._code, sweep_id)
+
+
+def parts_key(warehouse: Warehouse, code: str, sweep_id: str) -> tuple[str, int]:
+    """A hash of the code and of the parts of a sweep, and the bytes of these."""
+    lines, size = [code, sweep_id], 0
+    for dataset in DATASETS:
+        if dataset == "events":
+            continue
+        for part in warehouse.parts(dataset, sweep_id):
+            try:
+                stat = stat_part(part)
+            except OSError:  # Taken away meanwhile: whoever reads it will say so.
+                lines.append(f"{dataset} {part.name} is gone")
                 continue
-            for part in self._warehouse.parts(dataset, sweep_id):
-                try:
-                    stat = stat_part(part)
-                except OSError:  # Taken away meanwhile: whoever reads it will say so.
-                    lines.append(f"{dataset} {part.name} is gone")
-                    continue
-                lines.append(f"{dataset} {stat!r}")
-                size += stat.size
-        return digest_of(lines), size
+            lines.append(f"{dataset} {stat!r}")
+            size += stat.size
+    return digest_of(lines), size
 
 
 def carry_over(
@@ -246,6 +255,7 @@ def _derive(
         summaries = session.rows("SELECT sweep_id, summary FROM v1.summary")
         kpis = session.rows("SELECT * FROM v1.stability_kpi")
         answers = session.rows("SELECT * FROM v1.recommendation ORDER BY model_id")
+        fleet = session.rows("SELECT * FROM v1.fleet_entry ORDER BY model_id")
         starts = session.rows("SELECT sweep_id, started_at FROM v1.manifest")
     is_whole = warehouse.count_left_out() == before
     kpi_of = {row["sweep_id"]: row for row in kpis}
@@ -258,6 +268,7 @@ def _derive(
             kpi_of[sweep_id],
             [answer for answer in answers if answer["sweep_id"] == sweep_id],
             row["summary"],
+            [entry for entry in fleet if entry["sweep_id"] == sweep_id],
         )
         if is_whole:
             shelf.put(rows)

@@ -27,7 +27,8 @@ TASK_SCOPE = {"buckets": "bucket", "families": "family"}
 
 
 PAIR = "pair"
-"""What is laid side by side: two sweeps, and a model of each where they are named."""
+"""What is laid side by side: two sweeps, and a model of each where they are named; or a
+list of such pairs."""
 
 
 def bind_dataset(
@@ -194,13 +195,14 @@ def bind_task_scope(
 def bind_pair(
     connection: duckdb.DuckDBPyConnection, overrides: Mapping[str, object]
 ) -> None:
-    """The two sweeps that are compared; else none."""
+    """The sweeps that are compared, two by two; else none."""
     run = connection.execute
     columns = ("before_sweep", "after_sweep", "before_model", "after_model")
     run(f"CREATE TABLE raw.pair ({', '.join(f'{name} VARCHAR' for name in columns)})")
-    pair = overrides.get(PAIR)
-    if isinstance(pair, Mapping):
-        run("INSERT INTO raw.pair VALUES (?, ?, ?, ?)", [pair[n] for n in columns])
+    given = overrides.get(PAIR)
+    for pair in given if isinstance(given, list) else [given]:
+        if isinstance(pair, Mapping):
+            run("INSERT INTO raw.pair VALUES (?, ?, ?, ?)", [pair[n] for n in columns])
 
 
 def bind_policy_groups(connection: duckdb.DuckDBPyConnection) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -270,6 +270,26 @@ class Warehouse:
             return (self if sweep == before else elsewhere).parts(dataset, sweep)
 
         return Session(ListedParts(list_both, [before, after]), given, None)
+
+    def pairs_session(self, pairs: Iterable[tuple[str, str, str]]) -> Session:
+        """The same over many pairs at once: two sweeps, and the model of both."""
+        from orket.warehouse.raw import PAIR
+
+        named = [
+            {
+                "before_sweep": before,
+                "after_sweep": after,
+                "before_model": model,
+                "after_model": model,
+            }
+            for before, after, model in pairs
+        ]
+        sweeps = dict.fromkeys(
+            sweep
+            for pair in named
+            for sweep in (pair["before_sweep"], pair["after_sweep"])
+        )
+        return self._session(self._bound(list(sweeps)), {PAIR: named}, None)
 
     def recent_session(self, count: int) -> Session:
         """The same over the newest `count` sweeps, whatever the warehouse holds."""

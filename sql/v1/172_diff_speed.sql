@@ -122,6 +122,16 @@ SELECT
     TRY_CAST(v1.scaled(gaps.old_ns, gaps.runs, 1) AS BIGINT) AS before_wall_ns,
     TRY_CAST(v1.scaled(gaps.new_ns, gaps.runs, 1) AS BIGINT) AS after_wall_ns,
     TRY_CAST(gaps.change_ppm AS BIGINT) AS change_ppm,
+    -- What exceeds_noise compares with, for show.
+    TRY_CAST(
+        ceil(
+            spread.t_milli
+            * sqrt(
+                CAST(gaps.squares // nullif(gaps.freedom * gaps.blocks, 0) + 1 AS DOUBLE)
+            )
+            / 1000
+        ) AS BIGINT
+    ) AS noise_ppm,
     coalesce(
         CAST(gaps.change_ppm AS HUGEINT) * gaps.change_ppm * 1000000
         > CAST(spread.t_milli AS HUGEINT) * spread.t_milli
@@ -153,6 +163,7 @@ COMMENT ON COLUMN v1.diff_speed.faster_runs IS 'Of these, faster';
 COMMENT ON COLUMN v1.diff_speed.before_wall_ns IS 'Mean wall time of these runs in the first sweep, ns';
 COMMENT ON COLUMN v1.diff_speed.after_wall_ns IS 'The same in the second sweep, ns';
 COMMENT ON COLUMN v1.diff_speed.change_ppm IS 'By how much the second sweep takes longer, mean of the blocks, ppm';
+COMMENT ON COLUMN v1.diff_speed.noise_ppm IS 'What it has to exceed for that: t standard errors between blocks, ppm; NULL with too few of them';
 COMMENT ON COLUMN v1.diff_speed.exceeds_noise IS 'The change exceeds what differs between blocks, one-sided at the level of evidence';
 COMMENT ON COLUMN v1.diff_speed.exceeds_floors IS 'It exceeds the relative and the absolute floor of comparisons';
 COMMENT ON COLUMN v1.diff_speed.exceeds_chance IS 'So many runs go one way that chance does not do it';

@@ -109,6 +109,7 @@ joined AS (
         speeds.before_wall_ns,
         speeds.after_wall_ns,
         speeds.change_ppm,
+        speeds.noise_ppm,
         coalesce(
             speeds.exceeds_noise AND speeds.exceeds_floors AND speeds.exceeds_chance
             AND abs(speeds.change_ppm) > bounds.bound_ppm,
@@ -220,6 +221,7 @@ SELECT
     before_wall_ns,
     after_wall_ns,
     if(times_why IS NULL, change_ppm, NULL) AS change_ppm,
+    if(times_why IS NULL, noise_ppm, NULL) AS noise_ppm,
     bound_ppm,
     if(times = 'NO_DIFFERENCE', within, NULL) AS times_within,
     CASE
@@ -253,6 +255,7 @@ COMMENT ON COLUMN v1.diff_quant.blocks IS 'Repetitions that both have timed';
 COMMENT ON COLUMN v1.diff_quant.before_wall_ns IS 'Mean wall time of the paired runs in the first sweep, ns';
 COMMENT ON COLUMN v1.diff_quant.after_wall_ns IS 'The same in the second sweep, ns';
 COMMENT ON COLUMN v1.diff_quant.change_ppm IS 'By how much the second takes longer, ppm; NULL where times cannot be compared';
+COMMENT ON COLUMN v1.diff_quant.noise_ppm IS 'What that has to exceed to be more than what differs between blocks, ppm';
 COMMENT ON COLUMN v1.diff_quant.bound_ppm IS 'What the canaries bound the variation by, the larger one, ppm';
 COMMENT ON COLUMN v1.diff_quant.quant_rank IS 'Place by bits per weight among the quants of both, 1 = least precise';
 COMMENT ON COLUMN v1.diff_quant.times_within IS 'What the change of time does not exceed, where no difference is shown';

@@ -1,0 +1,107 @@
+"""What two sweeps say beside each other (`v1.drift`), kept like what one says alone.
+
+A kept file names the parts of both sweeps and the code that judges; it counts only
+while they are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from orket.errors import WarehouseError
+from orket.warehouse.derived import (
+    code_digest,
+    derived_folder,
+    digest_of,
+    read_kept,
+    write_kept,
+)
+from orket.warehouse.kept import parts_key
+
+if TYPE_CHECKING:
+    from orket.warehouse.store import Warehouse
+
+_MOST_PAIRS = 50
+"""How many are derived at once."""
+
+
+class Pair(NamedTuple):
+    """Two sweeps of one machine, and the model that both have."""
+
+    before_sweep: str
+    after_sweep: str
+    model_id: str
+
+
+class _Kept(msgspec.Struct, frozen=True, array_like=True):
+    key: str
+    rows: list[dict[str, Any]]
+
+
+def read_pairs(
+    warehouse: Warehouse, pairs: Sequence[Pair]
+) -> Mapping[Pair, list[dict[str, Any]]]:
+    """The rows of `v1.drift` of each pair, most precise quant first.
+
+    A pair that cannot be read is left out where the warehouse tolerates that; raises
+    WarehouseError where it does not.
+    """
+    found: dict[Pair, list[dict[str, Any]]] = {}
+    missing: dict[Pair, str] = {}
+    for pair in dict.fromkeys(pairs):
+        key = _key(warehouse, pair)
+        rows = _take(warehouse, pair, key)
+        if rows is None:
+            missing[pair] = key
+        else:
+            found[pair] = rows
+    listed = list(missing)
+    for start in range(0, len(listed), _MOST_PAIRS):
+        batch = listed[start : start + _MOST_PAIRS]
+        try:
+            found.update(_derive(warehouse, batch, missing))
+        except WarehouseError:
+            if not warehouse.is_tolerant:
+                raise
+    return found
+
+
+def _derive(
+    warehouse: Warehouse, pairs: Sequence[Pair], keys: Mapping[Pair, str]
+) -> Iterator[tuple[Pair, list[dict[str, Any]]]]:
+    before = warehouse.count_left_out()
+    with warehouse.pairs_session(pairs) as session:
+        rows = session.rows(
+            "SELECT * FROM v1.drift ORDER BY quant_rank DESC NULLS LAST, quant_tag"
+        )
+    is_whole = warehouse.count_left_out() == before
+    for pair in pairs:
+        own = [row for row in rows if Pair(*(row[key] for key in Pair._fields)) == pair]
+        if is_whole and _key(warehouse, pair) == keys[pair]:
+            content = msgspec.msgpack.encode(_Kept(keys[pair], own))
+            write_kept(_place(warehouse, pair), content)
+        yield pair, own
+
+
+def _take(warehouse: Warehouse, pair: Pair, key: str) -> list[dict[str, Any]] | None:
+    content = read_kept(_place(warehouse, pair))
+    if content is None:
+        return None
+    try:
+        kept = msgspec.msgpack.decode(content, type=_Kept)
+    except (msgspec.DecodeError, ValueError):
+        return None
+    return kept.rows if kept.key == key else None
+
+
+def _place(warehouse: Warehouse, pair: Pair) -> Any:
+    return derived_folder(warehouse.path) / f"pair-{digest_of(pair)[:32]}"
+
+
+def _key(warehouse: Warehouse, pair: Pair) -> str:
+    sweeps = (pair.before_sweep, pair.after_sweep)
+    keys = [parts_key(warehouse, code_digest(), sweep)[0] for sweep in sweeps]
+    return digest_of([*pair, *keys])
