@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from orket.warehouse.fleet import Fleet
 
 _PRICE = "price"
+_BEFORE_AGE = 4
+"""Headers before the age: what to use, and how sure it is."""
 
 
 def print_fleet(fleet: Fleet, now: datetime, price: Price | None) -> None:
     """Print the matrix and the changes; `now` is UTC without a zone."""
     names = hardware_names([*fleet.matrix, *fleet.changes])
-    columns: list[Column] = [*HEADERS[:-1], "age", HEADERS[-1]]
+    columns: list[Column] = [*HEADERS[:_BEFORE_AGE], "age", *HEADERS[_BEFORE_AGE:]]
     if price is not None:
         columns.append((_PRICE, price_header(price)))
     print_rows(

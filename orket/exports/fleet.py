@@ -237,7 +237,7 @@ def _signed(change_ppm: int) -> str:
     return f"{percent:+} %" if percent else "0.0 %"
 
 
-HEADERS = ("machine", "model", "runtime", "tasks", "use", "how sure", "sweeps")
+HEADERS = ("machine", "model", "use", "how sure", "runtime", "tasks", "sweeps")
 """Of the matrix for a person; an age or a date, and a price, stand beside them."""
 
 
@@ -246,10 +246,10 @@ def table_cells(row: Row, names: Mapping[str | None, str]) -> list[str]:
     return [
         names[row["hardware_fingerprint"]],
         str(row["model_id"]),
-        runtime_name(row),
-        str(row["task_bank"]),
         use_words(row),
         sure_words(row),
+        runtime_name(row),
+        str(row["task_bank"]),
         agreement_words(row),
     ]
 
