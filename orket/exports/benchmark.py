@@ -37,9 +37,10 @@ _FORBIDDING = (
     "kv_cache",
 )
 """Settings without whose likeness times, or the work in them, are not compared."""
-_SPECIAL = re.compile(r"[^\w.:+@~,()\[\]-]|-(?=\d+$)", re.ASCII)
-"""What a part of a name cannot hold: a slash parts it, a space ends it, and a number
-behind a dash at its end would be taken for a number of processors."""
+_SPECIAL = re.compile(r"[^\w.:+@~,()\[\]-]", re.ASCII)
+"""What a part of a name cannot hold: a slash parts it, a space ends it."""
+_PROCESSORS = re.compile(r"-(?=\d+$)")
+"""At the end of a name: what follows would be taken for a number of processors."""
 
 
 def render_benchmark(
@@ -112,13 +113,11 @@ def _plain(value: Any) -> str:
 def _run_line(row: Mapping[str, Any]) -> str:
     parts = (
         f"{key}={escape_name(str(row[column]))}"
-        for key, column in (
-            ("model", "model_id"),
-            ("quant", "quant_tag"),
-            ("task", "test_id"),
-        )
+        for key, column in (("model", "model_id"), ("task", "test_id"))
     )
-    line = f"BenchmarkRun/{'/'.join(parts)} 1 {_number(row['wall_ns'], NANO, 9)} sec/op"
+    quant = f"quant={_escape_end(escape_name(str(row['quant_tag'])))}"
+    name = "/".join(("BenchmarkRun", *parts, quant))
+    line = f"{name} 1 {_number(row['wall_ns'], NANO, 9)} sec/op"
     if row["rate_milli"] is None:
         return line
     return f"{line} {_number(row['rate_milli'], MILLI, 3)} tok/s"
@@ -131,6 +130,10 @@ def _number(value: int, divisor: int, digits: int) -> str:
 def escape_name(text: str) -> str:
     """A name as a part of a benchmark's name: what it cannot hold, as %XX of UTF-8."""
     return _SPECIAL.sub(_percent, text)
+
+
+def _escape_end(text: str) -> str:
+    return _PROCESSORS.sub(_percent, text)
 
 
 def _percent(found: re.Match[str]) -> str:
