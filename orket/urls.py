@@ -38,6 +38,25 @@ def is_loopback_address(text: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
+_USER_INFO = re.compile(
+    r"(?<=://)[^/\s@]+(?=@)"  # before a host of any form
+    r"|(?<![^\s'\"=])[^/\s:@'\"]+:[^/\s@]+(?=@(?:\[[0-9a-f:.]+\]|[\w.-]+):\d)",
+    re.IGNORECASE,
+)
+
+
+def without_passwords(text: str) -> str:
+    """A text for a person with the user info of every URL in it hidden.
+
+    Whatever a person typed may come back in a message, also where no URL belongs.
+    """
+
+    def hide(found: re.Match[str]) -> str:
+        return found[0] if found[0].endswith(HIDDEN) else HIDDEN
+
+    return _USER_INFO.sub(hide, text) if "@" in text else text
+
+
 def without_secret(url: str) -> str:
     """The URL with its password hidden, or a user name that stands for one.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from orket.text import printable
+from orket.urls import without_passwords
 
 PROGRAM = "orket"
 
@@ -26,4 +27,4 @@ def error(message: str, hint: str | None = None) -> None:
 
 def _say(text: str) -> None:
     line = " ".join(part for part in text.split("\n") if part.strip())
-    click.echo(printable(f"{PROGRAM}: {line}"), err=True)
+    click.echo(printable(without_passwords(f"{PROGRAM}: {line}")), err=True)

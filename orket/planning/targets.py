@@ -14,6 +14,7 @@ from orket.levels import Level, split_level, without_level
 from orket.planning.preset_file import ModelTable, NameTable
 from orket.planning.weights import read_weights
 from orket.providers.contract import ModelRef
+from orket.providers.http.endpoint import require_url
 from orket.providers.registry import EMBEDDED
 from orket.quants import ollama_spelling, same_quant
 from orket.resources import shipped
@@ -60,6 +61,8 @@ def resolve_target(
     base, level = split_level(quant)
     words = _words(model.id, base)
     server_url = _fill_url(_own(names.urls, quant) or names.url or url, words)
+    if server_url is not None:
+        require_url(server_url)
     called = _own(names.quants, quant)
     if names.file is None:
         template = called or names.name or names.tag or names.key or ""

@@ -91,6 +91,31 @@ def test_a_server_that_is_not_there_is_named_without_its_password(
     assert "pw-1" not in out + err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["doctor", "http://ada:odd-pw-5@127.0.0.1:9"],
+        ["plan", "ada:odd-pw-5@127.0.0.1:9"],
+        ["show", "https://odd-pw-5@example.org/v1"],
+        ["plan", "own.toml", "--url", "http://127.0.0.1:9?key=odd-pw-5"],
+        ["plan", "own.toml", "--url", "http://127.0.0.1:9/v1#odd-pw-5"],
+        ["plan", "own.toml", "--url", "Q8_0=ftp://ada:odd-pw-5@127.0.0.1:9"],
+        ["plan", "own.toml", "--provider", "http://ada:odd-pw-5@[::1]:9"],
+    ],
+    ids=" ".join,
+)
+def test_a_url_where_none_belongs_is_refused_without_its_secret(
+    words, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    Path("own.toml").write_text(PRESET)
+    provider = ["--provider", "ollama"] if "--url" in words else []
+    assert run_command([*words, *provider]) != 0
+    out, err = capfd.readouterr()
+    assert "odd-pw-5" not in out + err
+    assert err.startswith("orket: error: ")
+
+
 def test_the_line_to_go_on_with_needs_no_url(tmp_path, monkeypatch):
     monkeypatch.delenv("ORKET_WAREHOUSE", raising=False)
     own = resume_line("s-1", Warehouse.open())

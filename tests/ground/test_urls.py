@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orket.urls import is_loopback, without_secret
+from orket.urls import is_loopback, without_passwords, without_secret
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,21 @@ def test_one_answer_to_whether_a_host_is_this_machine(host, expected):
 )
 def test_a_password_is_hidden_whatever_it_holds(url, shown):
     assert without_secret(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no 'http://ada:pw1@h:1' here", "no 'http://[secret]@h:1' here"),
+        ("two http://a:b@h and https://c@d/x", None),
+        ("bare ada:pw1@127.0.0.1:9", "bare [secret]@127.0.0.1:9"),
+        ("at http://ada:[secret]@h:80: x", "at http://ada:[secret]@h:80: x"),
+        ("X:Q4_K_M@kv=q8_0, ctx=16k", "X:Q4_K_M@kv=q8_0, ctx=16k"),
+        ("llama3.2:3b@q4_k_m and Q8_0@l:3b#1", "llama3.2:3b@q4_k_m and Q8_0@l:3b#1"),
+        ("http://h/a@b", "http://h/a@b"),
+        ("me@example.org: hello", "me@example.org: hello"),
+    ],
+)
+def test_a_message_hides_the_user_info_of_every_url_in_it(text, shown):
+    two = "two http://[secret]@h and https://[secret]@d/x"
+    assert without_passwords(text) == (shown or two)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from orket.errors import UsageError
 from orket.urls import HIDDEN, is_loopback, without_secret
@@ -59,27 +60,8 @@ def read_endpoint(
     url: str, api_key_env: str | None = None, api_key_file: Path | str | None = None
 ) -> Endpoint:
     """Parse a URL and read its key. Raises UsageError when one of them is unusable."""
-    given = url.strip()
-    if "://" not in given:
-        given = f"http://{given}"
-    try:
-        parts = urlsplit(given)
-        port = parts.port
-    except ValueError:
-        raise UsageError(
-            "the server's URL cannot be read", "write it like http://127.0.0.1:8080"
-        ) from None
-    host = parts.hostname or ""
-    if parts.scheme not in ("http", "https") or not host or set(host) & set(" \\<>"):
-        raise UsageError(
-            f"not the URL of a model server: {without_secret(given).partition('?')[0]}",
-            "write it like http://127.0.0.1:8080",
-        )
-    if parts.query or parts.fragment:
-        raise UsageError(
-            f"the URL has a query: {without_secret(given).partition('?')[0]}",
-            "give only scheme, host, port and path; keys come from the environment",
-        )
+    parts, host = _read_parts(url)
+    port = parts.port
     name = f"[{host}]" if ":" in host else host
     address = f"{name}:{port}" if port is not None else name
     key = read_key(api_key_env, api_key_file)
@@ -91,6 +73,40 @@ def read_endpoint(
         authorization=authorization,
         secrets=secrets,
     )
+
+
+def require_url(url: str) -> None:
+    """Refuse what is no URL of a server, before anything is asked of it or shown.
+
+    Raises UsageError.
+    """
+    _read_parts(url)
+
+
+def _read_parts(url: str) -> tuple[SplitResult, str]:
+    given = url.strip()
+    if "://" not in given:
+        given = f"http://{given}"
+    try:
+        parts = urlsplit(given)
+        parts.port  # noqa: B018 - raises for what is no port
+    except ValueError:
+        raise UsageError(
+            "the server's URL cannot be read", "write it like http://127.0.0.1:8080"
+        ) from None
+    host = parts.hostname or ""
+    shown = re.split("[?#]", without_secret(given), maxsplit=1)[0]
+    if parts.scheme not in ("http", "https") or not host or set(host) & set(" \\<>"):
+        raise UsageError(
+            f"not the URL of a model server: {shown}",
+            "write it like http://127.0.0.1:8080",
+        )
+    if parts.query or parts.fragment:
+        raise UsageError(
+            f"the URL has a query: {shown}",
+            "give only scheme, host, port and path; keys come from the environment",
+        )
+    return parts, host
 
 
 def without_version(url: str) -> str:
