@@ -19,7 +19,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from orket.limits import MAX_BYTES
+from orket.limits import MAX_BYTES, MAX_RATE
 
 TOOL = "llama-bench"
 
@@ -320,6 +320,9 @@ def _read_fields(fields: object) -> BenchTest:
     mean_ns = _optional_count(fields, "avg_ns")
     if not samples and not mean_ns:
         raise BadOutput("avg_ns", "neither samples nor a mean time above 0")
+    for name, times in (("samples_ns", samples or ()), ("avg_ns", (mean_ns,))):
+        for taken_ns in filter(None, times):
+            _require_rate(name, (prompt + generated) * 1_000_000_000 // taken_ns)
     return BenchTest(
         test=_test_name(prompt, generated),
         prompt_tokens=prompt,
@@ -412,7 +415,13 @@ def _thousandths(text: str) -> int:
     milli = int((Decimal(text) * 1000).to_integral_value())
     if milli == 0:
         raise BadOutput("t/s", "a rate of 0")
+    _require_rate("t/s", milli // 1000)
     return milli
+
+
+def _require_rate(name: str, per_second: int) -> None:
+    if per_second > MAX_RATE:
+        raise BadOutput(name, f"no machine makes {per_second} tokens a second")
 
 
 def _as_json(fields: Mapping[str, Any]) -> str:

@@ -1,9 +1,10 @@
--- Grain: sweep x model x quant x settings; one row without settings where nothing ran.
+-- Grain: sweep x model x quant x settings x version of the tool; one row without settings
+-- where nothing ran.
 -- Inputs: v1.quant, raw.sidecars.
 -- Rules: diagnostic hardware throughput, never a gate. A figure belongs to the settings
 -- that gave it: whatever the tool says of how it ran (threads, batches, attention, split,
--- types of the cache, depth), so that no row has the prefill of one beside the decode of
--- another. A rate is the tokens of the test over the median of its raw samples, else over
+-- types of the cache, depth) and its version, so that no row has the prefill of one beside
+-- the decode of another. A rate is the tokens of the test over the median of its raw samples, else over
 -- the mean that the tool says, else the tool's own rate; the spread of the samples stands
 -- beside it. The status is OK when any test gave figures, else the worst thing that
 -- happened; NOT_RUN without a row. Of several tests of one kind the longest counts.
@@ -81,7 +82,8 @@ longest AS (
     FROM tests
     QUALIFY
         row_number() OVER (
-            PARTITION BY sweep_id, model_id, quant_tag, settings, depth, test
+            PARTITION BY
+                sweep_id, model_id, quant_tag, settings, depth, tool, tool_version, test
             ORDER BY tokens DESC, recorded_at DESC, sidecar_id
         ) = 1
 ),
@@ -93,6 +95,8 @@ rates AS (
         quant_tag,
         settings,
         depth,
+        tool,
+        tool_version,
         max(tps_milli) FILTER (WHERE test = 'pp') AS prefill_tps_milli,
         max(samples) FILTER (WHERE test = 'pp') AS prefill_samples,
         max(tokens) FILTER (WHERE test = 'pp') AS prefill_tokens,
@@ -112,10 +116,10 @@ statuses AS (
         quant_tag,
         settings,
         depth,
+        tool,
+        tool_version,
         if(bool_or(status = 'OK'), 'OK', min(status)) AS status,
         min(error_message) FILTER (WHERE status <> 'OK') AS error_message,
-        min(tool) AS tool,
-        min(tool_version) AS tool_version,
         min(profile) AS profile,
         min(threads) AS threads
     FROM set_up
@@ -123,9 +127,9 @@ statuses AS (
 )
 
 SELECT
-    sweep_id,
-    model_id,
-    quant_tag,
+    quant.sweep_id,
+    quant.model_id,
+    quant.quant_tag,
     coalesce(statuses.status, 'NOT_RUN') AS status,
     false AS gates,
     statuses.tool,
@@ -144,10 +148,20 @@ SELECT
     rates.prefill_spread_micro,
     rates.decode_spread_micro
 FROM v1.quant AS quant
-LEFT JOIN statuses USING (sweep_id, model_id, quant_tag)
-LEFT JOIN rates USING (sweep_id, model_id, quant_tag, settings, depth);
+LEFT JOIN statuses
+    ON statuses.sweep_id = quant.sweep_id
+    AND statuses.model_id = quant.model_id
+    AND statuses.quant_tag = quant.quant_tag
+LEFT JOIN rates
+    ON rates.sweep_id = statuses.sweep_id
+    AND rates.model_id = statuses.model_id
+    AND rates.quant_tag = statuses.quant_tag
+    AND rates.settings = statuses.settings
+    AND rates.depth = statuses.depth
+    AND rates.tool IS NOT DISTINCT FROM statuses.tool
+    AND rates.tool_version IS NOT DISTINCT FROM statuses.tool_version;
 
-COMMENT ON VIEW v1.sidecar IS 'Throughput by another tool: diagnostic, never a gate. One row per sweep, model, quant and settings.';
+COMMENT ON VIEW v1.sidecar IS 'Throughput by another tool: diagnostic, never a gate. One row per sweep, model, quant, settings and version of the tool.';
 COMMENT ON COLUMN v1.sidecar.status IS 'OK, NOT_RUN, MISSING_BINARY, TIMEOUT, FAILED or UNPARSEABLE';
 COMMENT ON COLUMN v1.sidecar.gates IS 'Always false';
 COMMENT ON COLUMN v1.sidecar.tool IS 'Tool';

@@ -12,7 +12,8 @@ WITH candidates AS (
             ORDER BY
                 prefill_tps_milli IS NULL AND decode_tps_milli IS NULL,
                 depth_tokens NULLS LAST,
-                settings NULLS LAST
+                settings NULLS LAST,
+                tool_version NULLS LAST
         ) AS place,
         count(*) FILTER (
             WHERE depth_tokens = 0 AND coalesce(prefill_tps_milli, decode_tps_milli) IS NOT NULL

@@ -605,13 +605,31 @@ def test_a_rate_comes_from_the_best_that_a_file_says(
 
 def test_a_test_behind_a_filled_cache_is_no_rate(tmp_path):
     path = tmp_path / "bench.jsonl"
-    path.write_text('{"n_prompt":512,"n_gen":0,"n_depth":512,"avg_ns":1000}\n')
+    path.write_text('{"n_prompt":512,"n_gen":0,"n_depth":512,"avg_ns":1000000}\n')
     _, warehouse = take(path, model_id="m", quant_tag="Q8_0")
     (row,) = rows(warehouse, "SELECT * FROM v1.quant_sidecar")
     assert (row["status"], row["prefill_tps_milli"]) == ("OK", None)
     # It stands beside the setting that gave it alone.
     (own,) = rows(warehouse, "SELECT * FROM v1.sidecar")
-    assert (own["depth_tokens"], own["prefill_tps_milli"]) == (512, 512_000_000_000)
+    assert (own["depth_tokens"], own["prefill_tps_milli"]) == (512, 512_000_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "field"),
+    [
+        ("b.jsonl", '{"n_prompt":512,"n_gen":0,"samples_ns":[9,900000]}', "samples_ns"),
+        ("b.jsonl", '{"n_prompt":0,"n_gen":128,"avg_ns":1}', "avg_ns"),
+        ("b.md", "| model | test | t/s |\n|--|--|--|\n| x | tg1 | 10000001.0 |", "t/s"),
+    ],
+)
+def test_a_rate_that_no_machine_reaches_is_rejected(tmp_path, name, text, field):
+    path = tmp_path / name
+    path.write_text(f"{text}\n")
+    report, _ = take(path, model_id="m", quant_tag="Q8_0")
+    assert (report.accepted, report.rejected) == ({}, 1)
+    reject = json.loads((tmp_path / f"{name}.rejects.jsonl").read_text())
+    assert reject["field"] == field
+    assert "no machine makes" in reject["reason"]
 
 
 def test_a_damaged_llama_bench_file_gives_what_is_whole(tmp_path):

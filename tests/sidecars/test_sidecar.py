@@ -92,10 +92,10 @@ def test_the_first_versions_are_read_too():
         "CREATE TABLE IF NOT EXISTS test (\n  n_prompt INTEGER\n);\n\n"
         "INSERT INTO test (build_commit, build_number, cuda, n_batch, n_threads, "
         "f16_kv, n_prompt, n_gen, test_time, avg_ns) VALUES ('3469684', '1275', '1', "
-        "'512', '16', '1', '0', '128', '2023-09-23T12:09:57Z', '2325');\n"
+        "'512', '16', '1', '0', '128', '2023-09-23T12:09:57Z', '2325000000');\n"
     )
     (test,) = read_all(sql)
-    assert (test.test, test.generated_tokens, test.mean_ns) == ("tg", 128, 2325)
+    assert (test.test, test.generated_tokens, test.mean_ns) == ("tg", 128, 2_325_000_000)
     assert test.depth_tokens is None
 
 
@@ -109,7 +109,7 @@ def test_depth_is_told_apart():
 
 
 def record(**changes: object) -> str:
-    fields: dict[str, object] = {"n_prompt": 8, "n_gen": 0, "avg_ns": 5}
+    fields: dict[str, object] = {"n_prompt": 8, "n_gen": 0, "avg_ns": 5000}
     return json.dumps({**fields, **changes})
 
 

@@ -218,6 +218,23 @@ def test_a_sidecar_rate_stands_with_the_settings_that_gave_it(tmp_path):
     assert told["prefill_tps_milli"] is None
 
 
+def test_rates_of_two_builds_of_a_tool_stand_apart(tmp_path):
+    sweep = Sweep(sweep_id="bench", quants=("F16",), tasks=("t1",)).fill().finish()
+    sweep.sidecars = [
+        msgspec.structs.replace(bench("a", "pp", 8, [64]), tool_version="old (1)"),
+        msgspec.structs.replace(bench("b", "tg", 8, [4000]), tool_version="new (2)"),
+        msgspec.structs.replace(bench("c", "pp", 8, [32]), tool_version="new (2)"),
+    ]
+    rows = rows_of(sweep, tmp_path, "sidecar")
+    found = {
+        row["tool_version"]: (row["prefill_tps_milli"], row["decode_tps_milli"])
+        for row in rows
+    }
+    assert found == {"old (1)": (8_000_000, None), "new (2)": (16_000_000, 32_000)}
+    (told,) = rows_of(sweep, tmp_path, "quant_sidecar")
+    assert (told["status"], told["decode_tps_milli"]) == ("SEVERAL_SETTINGS", None)
+
+
 def extreme(record: Any, chance: random.Random) -> Any:
     """The record with half of its figures at a bound of their type."""
     changes: dict[str, Any] = {}
