@@ -17,7 +17,7 @@ from orket.ingest.inspect_ai import parse_inspect
 from orket.ingest.legacy_baseline import parse_baselines
 from orket.ingest.llama_bench import parse_llama_bench
 from orket.ingest.llama_perplexity import parse_llama_perplexity
-from orket.ingest.lm_eval import parse_lm_eval
+from orket.ingest.lm_eval import is_told_by, parse_lm_eval
 from orket.ingest.manifest import write_manifests
 from orket.ingest.origin import Origin, SourceOptions
 from orket.ingest.orket_file import ingest_orket_rows
@@ -103,6 +103,10 @@ def ingest_files(
             options.naming(path)
     join(files, options)
     for place, path in enumerate(paths):
+        if isinstance(read.get(path), BadDocument) and is_told_by(path, paths):
+            note = "read for what it says of the samples beside it"
+            yield FileReport(path, unlike[path], known=1, notes=[note])
+            continue
         first = again.get(path, path if path in paths[:place] else None)
         if first is not None and unlike[path] in COMPARED:
             note = f"the same as {first}, which counts once"

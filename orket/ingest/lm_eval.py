@@ -8,7 +8,7 @@ holds aggregates alone, which fit none; it says the model, so it is read for tha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -78,6 +78,19 @@ def parse_lm_eval(path: Path, options: SourceOptions) -> Parsed:
     evaluation = _evaluation(path, results, date, options)
     task = match["task"] if match else path.stem
     return Parsed(_walk_lines(text, task, evaluation), _origin(results))
+
+
+def is_told_by(path: Path, others: Collection[Path]) -> bool:
+    """Whether a file of sums belongs to files of samples among these: it adds none."""
+    match = _RESULTS_NAME.match(path.stem)
+    if match is None or path.suffix != ".json":
+        return False
+    return any(
+        other.parent == path.parent
+        and (samples := _SAMPLES_NAME.match(other.stem)) is not None
+        and samples["date"] == match["date"]
+        for other in others
+    )
 
 
 def _is_one_object(text: str) -> bool:

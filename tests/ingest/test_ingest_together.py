@@ -217,6 +217,21 @@ def test_lm_eval_files_of_three_quants_are_one_sweep_with_an_answer(tmp_path, or
     assert read(orket.store, ASKED) == rows
 
 
+def test_everything_that_lm_eval_left_in_its_folders_may_be_given(tmp_path, orket):
+    for day, model in ((5, "demo-7b-Q8_0"), (6, "demo-7b-Q2_K")):
+        lm_eval(tmp_path / model, model, day)
+    files = sorted(tmp_path.glob("demo-*/*"))
+    code, out, err = orket("ingest", *files)
+    assert code == 0
+    assert err.count("read for what it says of the samples beside it") == 2
+    assert out.count(f",lm-eval,{TASKS},") == 2
+    # Without its samples it is what it always was: sums alone.
+    (sums, *_) = tmp_path.glob("demo-7b-Q2_K/results_*")
+    code, _, err = orket("ingest", sums)
+    assert code == 2
+    assert "--log_samples" in err
+
+
 def test_what_no_other_quant_was_asked_is_left_out_and_told(tmp_path, orket):
     one = lm_eval(tmp_path, "demo-7b-Q8_0", 5)
     two = lm_eval(tmp_path, "demo-7b-Q4_K_M", 6, tasks=range(2, TASKS + 1))
