@@ -48,12 +48,12 @@ def parse_inspect(path: Path, options: SourceOptions) -> Parsed:
     if is_zip:
         header, samples = _read_zip(path)
     else:
-        header, samples = _read_document(read_json(read_text(path)))
+        header, samples = _read_document(read_json(read_text(path), nan_is_none=True))
     try:
         spec = Fields(header).group("eval")
         name, task = spec.text("model"), spec.text("task")
         version = spec.group("packages").text("inspect_ai")
-        at = spec.moment("created") or modified_at(path)
+        at = _moment(spec) or modified_at(path)
     except BadField as error:
         raise BadDocument(error.reason, field=error.field) from None
     if not samples:
@@ -72,6 +72,14 @@ def parse_inspect(path: Path, options: SourceOptions) -> Parsed:
         provider_version=version,
     )
     return Parsed(walk, origin)
+
+
+def _moment(spec: Fields) -> datetime | None:
+    """When it was made; early versions say no zone, and then it is not known."""
+    try:
+        return spec.moment("created")
+    except BadField:
+        return None
 
 
 def _read_document(document: Any) -> tuple[Mapping[str, Any], list[Any]]:
@@ -110,7 +118,7 @@ def _entry(archive: ZipFile, name: str) -> Any:
     if len(content) > _MOST_BYTES:
         raise BadDocument(f"{name} is larger than {_MOST_BYTES >> 20} MiB")
     try:
-        return read_json(content.decode("utf-8"))
+        return read_json(content.decode("utf-8"), nan_is_none=True)
     except UnicodeDecodeError:
         raise BadDocument(f"{name} is not UTF-8") from None
 

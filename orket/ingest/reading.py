@@ -116,21 +116,23 @@ def _plain(text: str) -> str:
     return _COLOURS.sub("", text) if "\x1b" in text else text
 
 
-def read_json(text: str) -> Any:
+def read_json(text: str, *, nan_is_none: bool = False) -> Any:
     """A JSON document with exact fractions. Raises BadDocument.
+
+    `nan_is_none` is for tools that write NaN where they have no figure.
 
     What tools and shells put around one is passed over: log lines, a prompt, the fence
     of a code block. A second document is not.
     """
     try:
-        return _load(text)
+        return _load(text, nan_is_none)
     except BadDocument as fault:
         inner = _between_notes(text)
         if inner is None:
             raise
         start, document = inner
         try:
-            return _load(document)
+            return _load(document, nan_is_none)
         except BadDocument as error:
             if error.line == 1 and fault.line > 1:
                 raise fault from None
@@ -138,12 +140,12 @@ def read_json(text: str) -> Any:
             raise BadDocument(error.reason, line, error.field) from None
 
 
-def _load(text: str) -> Any:
+def _load(text: str, nan_is_none: bool) -> Any:
     try:
         return json.loads(
             text,
             object_pairs_hook=_unique_keys,
-            parse_constant=_refuse_constant,
+            parse_constant=_no_figure if nan_is_none else _refuse_constant,
             parse_float=Decimal,
         )
     except json.JSONDecodeError as error:
@@ -180,6 +182,10 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise BadDocument("the key stands twice", field=twice)
     return fields
+
+
+def _no_figure(name: str) -> None:
+    return None
 
 
 def _refuse_constant(name: str) -> None:

@@ -413,6 +413,19 @@ def test_epochs_of_inspect_are_repetitions_and_odd_scores_no_verdict(tmp_path):
     ]
 
 
+def test_a_figure_that_inspect_does_not_have_costs_no_log(tmp_path):
+    log = inspect_header("hf/demo-Q8_0", "r1")
+    log["eval"]["created"] = "2024-05-05T07:59:35"
+    log["results"] = {"scores": [{"metrics": {"std": {"value": float("nan")}}}]}
+    log["samples"] = [inspect_sample(1, True, scores={"s": {"value": float("nan")}})]
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps(log))
+    warehouse = Warehouse.open(tmp_path / "warehouse")
+    assert ingest_file(warehouse, path).accepted == {"runs": 1}
+    (row,) = read(warehouse, "SELECT checks_total, answer_text FROM v1.attempts")
+    assert row == {"checks_total": None, "answer_text": "1"}
+
+
 @pytest.mark.parametrize("content", [b"PK\x03\x04 no archive", b""])
 def test_a_damaged_archive_is_one_rejection(tmp_path, content):
     path = tmp_path / "log.eval"
