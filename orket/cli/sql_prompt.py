@@ -18,10 +18,13 @@ from orket.cli.output import print_rows
 from orket.errors import OrketError
 
 FIRST, MORE = "orket> ", "   ..> "
+_ORDERS = ".views and .columns VIEW list what there is"
 _WELCOME = (
-    "A query ends with ;  Tab completes views and columns, .views and .columns VIEW "
-    "list them, Ctrl-C drops a query, Ctrl-D leaves."
+    "A query ends with ; and Tab completes views and columns.",
+    f"{_ORDERS}.",
+    "Ctrl-C drops a query, Ctrl-D leaves.",
 )
+"""Each fits a narrow terminal."""
 _WHOLE_TOKENS = re.compile(
     r"""--[^\n]*(?:\n|$)|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$\$.*?\$\$""",
     re.DOTALL,
@@ -55,7 +58,8 @@ def run_prompt(ask: Callable[[str], None]) -> None:
     An error is told and the prompt stays; Ctrl-C drops what is typed, or the query that
     runs, and nothing else.
     """
-    click.echo(_WELCOME, err=True)
+    for line in _WELCOME:
+        click.echo(line, err=True)
     text = ""
     with _line_editing(lambda: text):
         while True:
@@ -115,7 +119,7 @@ def _obey(line: str) -> None:
             return
         print_rows(rows, ("column", "type", "meaning"), rigid="column")
     else:
-        messages.error(f"no order {order!r}", _WELCOME)
+        messages.error(f"no order {order!r}", _ORDERS)
 
 
 @cache
