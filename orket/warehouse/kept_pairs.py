@@ -1,12 +1,13 @@
 """What two sweeps say beside each other (`v1.drift`), kept like what one says alone.
 
-A kept file names the parts of both sweeps and the code that judges; it counts only
-while they are the same.
+A kept file names the parts and events of both sweeps and the code that judges; it
+counts only while they are the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -22,8 +23,11 @@ from orket.warehouse.derived import (
 from orket.warehouse.kept import parts_key
 
 if TYPE_CHECKING:
+    from orket.warehouse.event_index import EventIndex
     from orket.warehouse.store import Warehouse
 
+_BEFORE_ALL = datetime(1970, 1, 1)
+"""As the start of a sweep: no event of governance bears on it."""
 _MOST_PAIRS = 50
 """How many are derived at once."""
 
@@ -50,9 +54,10 @@ def read_pairs(
     WarehouseError where it does not.
     """
     found: dict[Pair, list[dict[str, Any]]] = {}
-    missing: dict[Pair, str] = {}
+    missing: dict[Pair, str | None] = {}
+    index = _index(warehouse)
     for pair in dict.fromkeys(pairs):
-        key = _key(warehouse, pair)
+        key = _key(warehouse, index, pair)
         rows = _take(warehouse, pair, key)
         if rows is None:
             missing[pair] = key
@@ -70,7 +75,7 @@ def read_pairs(
 
 
 def _derive(
-    warehouse: Warehouse, pairs: Sequence[Pair], keys: Mapping[Pair, str]
+    warehouse: Warehouse, pairs: Sequence[Pair], keys: Mapping[Pair, str | None]
 ) -> Iterator[tuple[Pair, list[dict[str, Any]]]]:
     before = warehouse.count_left_out()
     with warehouse.pairs_session(pairs) as session:
@@ -78,17 +83,21 @@ def _derive(
             "SELECT * FROM v1.drift ORDER BY quant_rank DESC NULLS LAST, quant_tag"
         )
     is_whole = warehouse.count_left_out() == before
+    index = _index(warehouse)
     for pair in pairs:
         own = [row for row in rows if Pair(*(row[key] for key in Pair._fields)) == pair]
-        if is_whole and _key(warehouse, pair) == keys[pair]:
-            content = msgspec.msgpack.encode(_Kept(keys[pair], own))
+        key = keys[pair]
+        if is_whole and key is not None and _key(warehouse, index, pair) == key:
+            content = msgspec.msgpack.encode(_Kept(key, own))
             write_kept(_place(warehouse, pair), content)
         yield pair, own
 
 
-def _take(warehouse: Warehouse, pair: Pair, key: str) -> list[dict[str, Any]] | None:
+def _take(
+    warehouse: Warehouse, pair: Pair, key: str | None
+) -> list[dict[str, Any]] | None:
     content = read_kept(_place(warehouse, pair))
-    if content is None:
+    if content is None or key is None:
         return None
     try:
         kept = msgspec.msgpack.decode(content, type=_Kept)
@@ -101,7 +110,16 @@ def _place(warehouse: Warehouse, pair: Pair) -> Any:
     return derived_folder(warehouse.path) / f"pair-{digest_of(pair)[:32]}"
 
 
-def _key(warehouse: Warehouse, pair: Pair) -> str:
-    sweeps = (pair.before_sweep, pair.after_sweep)
-    keys = [parts_key(warehouse, code_digest(), sweep)[0] for sweep in sweeps]
-    return digest_of([*pair, *keys])
+def _index(warehouse: Warehouse) -> EventIndex | None:
+    return warehouse.events({"events": warehouse.parts("events")}).index()
+
+
+def _key(warehouse: Warehouse, index: EventIndex | None, pair: Pair) -> str | None:
+    """What the rows of a pair are made from; None where events cannot be read."""
+    if index is None:
+        return None
+    lines = list(pair)
+    for sweep in (pair.before_sweep, pair.after_sweep):
+        lines.append(parts_key(warehouse, code_digest(), sweep)[0])
+        lines.append(index.watermark(sweep, _BEFORE_ALL))
+    return digest_of(lines)

@@ -191,7 +191,9 @@ SELECT
     } AS entry
 FROM v1.session AS session
 INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
-INNER JOIN v1.policy_step AS step USING (sweep_id, model_id)
+-- Its own policy would take the name of the row of v1.policy, which a what-if has changed.
+INNER JOIN (SELECT sweep_id, model_id, reasons FROM v1.policy_step) AS step
+    USING (sweep_id, model_id)
 INNER JOIN v1.canary AS canary USING (sweep_id, model_id)
 INNER JOIN v1.recommendation AS recommendation USING (sweep_id, model_id)
 INNER JOIN v1.manifest AS manifest USING (sweep_id)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orket.cli.main import run_command
-from orket.records import Hardware
+from orket.records import EventRow, Hardware
 from orket.warehouse import Warehouse, kept_pairs
 from orket.warehouse.fleet import read_fleet, with_drift
 from tests.browser import WIDTHS, Seen, started_browser
@@ -78,26 +78,41 @@ def test_kept_rows_say_what_all_sweeps_say_at_once(folder, monkeypatch):
     assert with_drift(warehouse, read_fleet(warehouse).changes) == drift
 
 
-def test_a_pair_is_derived_anew_when_a_sweep_got_more_rows(tmp_path, monkeypatch):
+def test_a_pair_is_derived_anew_when_a_sweep_got_more_rows_or_events(
+    tmp_path, monkeypatch
+):
     for name, version in (("a", "1"), ("b", "2")):
         facts: dict[str, Any] = {"model": {"provider_version": version}}
         sweep = measure(name, started_at=START + timedelta(days=int(version)), **facts)
         sweep.store(tmp_path)
     warehouse = Warehouse.open(tmp_path)
     changes = read_fleet(warehouse).changes
-    with_drift(warehouse, changes)
+    first = with_drift(warehouse, changes)
     derived: list[Any] = []
+    derive = kept_pairs._derive
 
-    def derive(store: Any, pairs: Any, keys: Any) -> list[Any]:
+    def count(store: Any, pairs: Any, keys: Any) -> Any:
         derived.append(pairs)
-        return []
+        return derive(store, pairs, keys)
 
-    monkeypatch.setattr(kept_pairs, "_derive", derive)
-    with_drift(warehouse, changes)
-    assert derived == []
-    warehouse.append("runs", sweep.runs[:1], "b")
-    with_drift(warehouse, changes)
-    assert len(derived) == 1
+    monkeypatch.setattr(kept_pairs, "_derive", count)
+    yields = EventRow(
+        event_id="y",
+        recorded_at=START,
+        event="POLICY_YIELDED",
+        sweep_id="a",
+        model_id="m",
+        reason="UNSTEADY",
+    )
+    for append in (
+        lambda: None,
+        lambda: warehouse.append("events", [yields]),
+        lambda: warehouse.append("runs", sweep.runs[:1], "b"),
+    ):
+        append()
+        # The same rows twice count once.
+        assert with_drift(warehouse, changes) == first
+    assert len(derived) == 2
 
 
 def test_programs_get_every_figure_in_plain_units(folder, capsys):
