@@ -632,6 +632,32 @@ def test_a_rate_that_no_machine_reaches_is_rejected(tmp_path, name, text, field)
     assert "no machine makes" in reject["reason"]
 
 
+def test_a_table_of_several_settings_keeps_each_rate_with_its_own(tmp_path):
+    path = tmp_path / "bench.md"
+    head = "| model | ngl | n_ubatch | sm | ts | test | t/s |\n|--|--|--|--|--|--|--|\n"
+    cells = [
+        ("256 | layer | 1.00/1.00 | pp512", "500.00 ± 5.00"),
+        ("256 | layer | 1.00/1.00 | tg128", "30.00 ± 0.01"),
+        ("256 | layer | 1.00/1.00 | pp512 @ d8192", "470.00 ± 4.00"),
+        ("512 | tensor | 1.00/1.00 | pp512", "400.00 ± 3.00"),
+        ("512 | layer | 1.00/1.00 | tg128", "45.00 ± 0.10"),
+    ]
+    table = "".join(f"| m Q8_0 | -1 | {own} | {rate} |\n" for own, rate in cells)
+    path.write_text(head + table, encoding="utf-8")
+    report, warehouse = take(path)
+    assert (report.accepted, report.rejected) == ({"sidecars": 5}, 0)
+    found = {
+        (row["depth_tokens"], row["prefill_tps_milli"], row["decode_tps_milli"])
+        for row in rows(warehouse, "SELECT * FROM v1.sidecar")
+    }
+    assert found == {
+        (0, 500_000, 30_000),
+        (8192, 470_000, None),
+        (0, 400_000, None),
+        (0, None, 45_000),
+    }
+
+
 def test_a_damaged_llama_bench_file_gives_what_is_whole(tmp_path):
     text = (BENCH / "llama-bench.json").read_text(encoding="utf-8")
     path = tmp_path / "bench.json"

@@ -113,6 +113,33 @@ def test_llamacpp_timings_are_read_as_their_contract_says():
     }
 
 
+def test_draft_counts_change_no_figure_and_are_kept():
+    timings = {"prompt_n": 1, "prompt_ms": 228.522, "predicted_n": 200}
+    timings |= {"predicted_ms": 11082.606, "draft_n": 347, "draft_n_accepted": 65}
+    found = read_figures(
+        {"usage": {"prompt_tokens": 14, "completion_tokens": 200}, "timings": timings}
+    )
+    assert (found.prompt_tokens, found.completion_tokens) == (14, 200)
+    assert (found.prefill_ns, found.decode_ns) == (228_522_000, 11_082_606_000)
+    assert found.cached_prompt_tokens is None
+    assert json.loads(found.raw_figures or "")["timings"]["draft_n_accepted"] == 65
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"timings": {"predicted_n": 64, "predicted_per_second": 19.5, "prompt_n": 7}},
+        {"timings": {"predicted_n": 64, "predicted_ms": None, "prompt_per_second": 9}},
+        {"usage": {"time_per_output_token_ms": 6.49, "tokens_per_second": 154.1}},
+        {"stats": {"tokens_per_second": 51.4}},
+        {"metrics": {"tokens_per_second": 51.4}},
+    ],
+)
+def test_a_rate_that_a_server_says_is_no_time(document):
+    found = read_figures({"usage": USAGE, **document})
+    assert (found.prefill_ns, found.decode_ns) == (None, None)
+
+
 def test_usage_of_zeros_is_a_default():
     usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     found = read_figures({"usage": usage})
