@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,6 +15,20 @@ settings.register_profile(
     "orket", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("orket")
+
+# What somebody set for their own servers, models, network and terminal must not change
+# what a test sees, nor what the programs see that it starts.
+FOREIGN = (
+    *("ORKET_WAREHOUSE", "ORKET_MODELS", "ORKET_MEMORY_MIB", "ORKET_THREADS"),
+    *("OLLAMA_HOST", "LLAMA_CACHE", "HF_HOME", "HF_HUB_CACHE", "container"),
+    *(f"{scheme}_proxy" for scheme in ("http", "https", "all", "no")),
+    *(f"{scheme}_PROXY" for scheme in ("HTTP", "HTTPS", "ALL", "NO")),
+    *("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE"),
+    *("TTY_COMPATIBLE", "TTY_INTERACTIVE"),
+)
+for name in FOREIGN:
+    os.environ.pop(name, None)
+os.environ["ORKET_HOME"] = str(Path(tempfile.gettempdir(), "no-home-of-orket"))
 
 # What a script starts in the background inherits a SIGINT that is ignored, and would
 # hand it on to the programs that the tests interrupt.
