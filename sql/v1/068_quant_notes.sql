@@ -1,5 +1,6 @@
 -- Grain: sweep x model x quant.
--- Inputs: v1.manifest, v1.quant, v1.runs, v1.attempts, v1.determinism, v1.quant_tasks, v1.quant_trend, v1.reason.
+-- Inputs: v1.manifest, v1.quant, v1.planned_run, v1.runs, v1.attempts, v1.determinism,
+-- v1.quant_tasks, v1.quant_trend, v1.reason.
 -- Rules: what is to be said of the runs of a quant beside its figures: codes of the
 -- counting attempts, where a planned run without any is NOT_RUN, unless it was not asked.
 

@@ -1,5 +1,5 @@
 -- Grain: sweep x model, of adaptive sweeps.
--- Inputs: v1.proof, v1.manifest, v1.frontier, v1.duel, v1.planned_run, v1.runs, v1.attempts.
+-- Inputs: v1.proof, v1.manifest, v1.frontier, v1.duel, v1.runs, v1.attempts.
 -- Rules: who is asked next, by the rows so far; the executor obeys. First every quant is
 -- asked the first two rounds (portions 1 and 2 of the tasks, then 3; the executor halves
 -- the first where the time is short). Then (1) the next quant of the first chain of proofs,

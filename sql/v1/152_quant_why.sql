@@ -1,6 +1,6 @@
 -- Grain: sweep x model x quant.
 -- Inputs: v1.quant_rule, v1.quant_picture, v1.quant_comparison, v1.quant_aggregate,
--- v1.frontier, v1.support, v1.choice, v1.task_answer, v1.policy.
+-- v1.frontier, v1.support, v1.choice, v1.task_answer.
 -- Rules: why a quant is recommended or not, in words, and what would change that; nothing
 -- is decided here. The headline is the first gate that is not met, else what it is chosen
 -- for, else what another has the better value by. A threshold that would let it

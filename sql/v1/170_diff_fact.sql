@@ -1,5 +1,5 @@
 -- Grain: pair of sweeps x model x fact.
--- Inputs: v1.manifest, v1.session, v1.policy, raw.pair (two sweeps, usually none).
+-- Inputs: v1.manifest, v1.session, v1.policy, v1.reason, raw.pair (two sweeps, usually none).
 -- Rules: what two sweeps share and in what they differ, and what of it forbids to compare
 -- their answers or their times. Another machine, other controls of the server and another
 -- rule for which runs count forbid times; another rule for answers, temperature or thinking

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from orket.warehouse.view_files import split_comments, view_files, views_under
 from tools.docs.build import BLOCKS, COMMAND, FILES, ROOT, build_documents
 
 GENERATED = sorted({*FILES, *(page for page, _ in BLOCKS)})
@@ -24,6 +25,17 @@ def documents():
 def test_generated_pages_are_fresh(path, documents):
     current = (ROOT / path).read_text(encoding="utf-8")
     assert current == documents[path], f"{path} is stale: run {COMMAND}"
+
+
+@pytest.mark.parametrize("view", view_files())
+def test_the_head_of_a_view_names_what_it_is_made_from(view):
+    path = view_files()[view]
+    head = path.read_text(encoding="utf-8").partition("CREATE VIEW")[0]
+    inputs = head[head.index("Inputs:") : head.index("-- Rules:")]
+    code = re.sub(r"'(?:[^']|'')*'", "''", split_comments(path)[0])
+    read = {f"v1.{name}" for name in views_under(path)}
+    read |= set(re.findall(r"\b(?:FROM|JOIN)\s+(raw\.\w+)", code))
+    assert set(re.findall(r"\b(?:v1|raw)\.\w+", inputs)) == read
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

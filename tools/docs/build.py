@@ -19,7 +19,7 @@ from tools.docs.sensors_table import sensors_table  # noqa: E402
 from tools.docs.summary_fields import summary_fields, summary_schema  # noqa: E402
 from tools.docs.telemetry_columns import telemetry_columns  # noqa: E402
 from tools.docs.thresholds import thresholds  # noqa: E402
-from tools.docs.view_columns import view_columns  # noqa: E402
+from tools.docs.view_columns import view_columns, view_map  # noqa: E402
 
 COMMAND = "python tools/docs/build.py"
 
@@ -36,6 +36,7 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/summary.md", "fields"): summary_fields,
     ("docs/telemetry.md", "columns"): telemetry_columns,
     ("docs/views.md", "units"): human_units,
+    ("docs/views.md", "map"): view_map,
     ("docs/views.md", "views"): view_columns,
 }
 """(Page, block) -> what stands in the block."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 
 from orket.warehouse import Warehouse
-from orket.warehouse.view_files import view_files
+from orket.warehouse.view_files import view_files, views_under
 from tools.docs.pages import markdown_table
 
 _LONGEST_TYPE = 40
@@ -30,6 +30,26 @@ def view_columns() -> str:
         rules = _header_comment(path.read_text(encoding="utf-8"))
         sections.append(f"## {name}\n\n{rules}\n\n{markdown_table(headers, rows)}")
     return "\n\n".join(sections)
+
+
+def view_map() -> str:
+    """Every view on a line: what one row of it is, and what is made from it."""
+    files = view_files()
+    feeds: dict[str, list[str]] = {name: [] for name in files}
+    for name, path in files.items():
+        for below in views_under(path):
+            feeds[below].append(f"[{name}](#{name})")
+    rows = [
+        [f"[{name}](#{name})", _grain(path.read_text(encoding="utf-8")), made]
+        for name, path in files.items()
+        for made in [", ".join(feeds[name])]
+    ]
+    return markdown_table(["view", "one row is", "made from it"], rows)
+
+
+def _grain(text: str) -> str:
+    first = _header_comment(text).split("\n\n", 1)[0]
+    return first.removeprefix("**Grain:** ").rstrip(".")
 
 
 def _header_comment(text: str) -> str:
