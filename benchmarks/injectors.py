@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Protocol
 
 from orket.machine.clock import SystemClock
+from orket.warehouse.reasons import code_of
 
 PROCESS_MADVISE, MADV_PAGEOUT = 440, 21
 """Numbers of the system call and of the advice, the same on x86-64 and Arm."""
@@ -47,6 +48,11 @@ class Span:
         """How long both last at once."""
         first = max(self.start_ns, other.start_ns)
         return max(0, min(self.end_ns, other.end_ns) - first)
+
+
+def expect(*signals: str) -> frozenset[str]:
+    """The codes of what the views are to see in a run."""
+    return frozenset(code_of("run", signal) for signal in signals)
 
 
 class Injector(Protocol):
@@ -76,7 +82,7 @@ def count_burners() -> int:
 class CpuBurner(Injector):
     """Other programs that compute without a pause."""
 
-    expected = frozenset({"HIGH_FOREIGN_CPU"})
+    expected = expect("high_foreign_cpu")
     judged_by = "window"
 
     def __init__(self, burners: int | None = None) -> None:
@@ -100,7 +106,7 @@ class StoppedServer(Injector):
     before a request arrives, it starts its clock late, and the wait is unexplained.
     """
 
-    expected = frozenset({"SERVER_STALLED", "HIGH_ORCHESTRATION_OVERHEAD"})
+    expected = expect("server_stalled", "high_overhead")
     judged_by = "run"
 
     def __init__(self) -> None:
@@ -145,7 +151,7 @@ class MemoryThief(Injector):
     engine. Needs Linux and the right to trace the server.
     """
 
-    expected = frozenset({"MEMORY_PRESSURE"})
+    expected = expect("memory_pressure")
     judged_by = "window"
     # Each page that was taken comes back by a fault when it is next needed.
     aftermath_ns = 1_000_000_000
@@ -202,7 +208,7 @@ def _read_major_faults(pid: int) -> int:
 class SecondClient(Injector):
     """Another client that asks the same server for answers."""
 
-    expected = frozenset({"SERVER_SHARED"})
+    expected = expect("server_shared")
     judged_by = "block"
 
     def __init__(self) -> None:
@@ -233,7 +239,7 @@ class SteppedClock(Injector, SystemClock):
     The machine's own clock is never set.
     """
 
-    expected = frozenset({"CLOCK_JUMP"})
+    expected = expect("clock_jump")
     judged_by = "run"
 
     def __init__(self, step_ns: int = 400_000_000) -> None:
