@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 
 from orket.warehouse import Warehouse
-from orket.warehouse.view_files import view_files, views_under
+from orket.warehouse.view_files import datasets_under, view_files, views_under
 from tools.docs.pages import markdown_table
 
 _LONGEST_TYPE = 40
@@ -33,18 +33,15 @@ def view_columns() -> str:
 
 
 def view_map() -> str:
-    """Every view on a line: what one row of it is, and what is made from it."""
+    """Every view on a line: what one row of it is, and what it is made from."""
     files = view_files()
-    feeds: dict[str, list[str]] = {name: [] for name in files}
+    rows = []
     for name, path in files.items():
-        for below in views_under(path):
-            feeds[below].append(f"[{name}](#{name})")
-    rows = [
-        [f"[{name}](#{name})", _grain(path.read_text(encoding="utf-8")), made]
-        for name, path in files.items()
-        for made in [", ".join(feeds[name])]
-    ]
-    return markdown_table(["view", "one row is", "made from it"], rows)
+        below = [f"[{each}](#{each})" for each in files if each in views_under(path)]
+        raw = [f"raw.{each}" for each in sorted(datasets_under(path))]
+        grain = _grain(path.read_text(encoding="utf-8"))
+        rows.append([f"[{name}](#{name})", grain, ", ".join([*below, *raw])])
+    return markdown_table(["view", "one row is", "made from"], rows)
 
 
 def _grain(text: str) -> str:

@@ -7,6 +7,7 @@ protocol is read, and what its figures mean.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 from orket.providers.contract import Generation
@@ -162,20 +163,6 @@ class Call:
             reasoning_text=reasoning,
             stop_reason=self._clean(answer.stop_reason),
             reported_model=self._clean(answer.model),
-            prompt_tokens=figures.prompt_tokens,
-            cached_prompt_tokens=figures.cached_prompt_tokens,
-            completion_tokens=figures.completion_tokens,
-            reasoning_tokens=figures.reasoning_tokens,
-            count_note=figures.count_note,
-            prefill_ns=figures.prefill_ns,
-            decode_ns=figures.decode_ns,
-            load_ns=figures.load_ns,
-            server_total_ns=figures.server_total_ns,
-            decode_clock=figures.decode_clock,
-            prefill_kind=figures.prefill_kind,
-            formula_id=figures.formula_id,
-            engine=self._clean(figures.engine),
-            raw_figures=self._clean(figures.raw_figures),
             prompt_cache=prompt_cache or self.request.prompt_cache,
             streamed=self.streamed,
             wall_ns=timing.wall_ns,
@@ -183,7 +170,16 @@ class Call:
             ttft_ns=timing.ttft_ns if self.streamed else None,
             last_token_ns=timing.last_token_ns if self.streamed else None,
             call_notes=sorted(self.notes),
+            **self._figures_of(figures),
         )
+
+    def _figures_of(self, figures: Figures) -> dict[str, Any]:
+        """Every figure under its name in the row; words may be a server's own."""
+        said = {each.name: getattr(figures, each.name) for each in fields(figures)}
+        return {
+            name: self._clean(value) if isinstance(value, str) else value
+            for name, value in said.items()
+        }
 
     def _hear(self, event: Event, stream: Stream) -> None:
         if event.done:

@@ -18,7 +18,10 @@ USAGE_NOT_OFFERED = "USAGE_NOT_OFFERED"
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a response said in numbers, normalised; None is what it did not say."""
+    """What a response said in numbers, normalised; None is what it did not say.
+
+    Each goes into the row under its own name (`orket.records.CallFacts`).
+    """
 
     formula_id: str | None = None
     """The formula that read them, e.g. `llamacpp.timings.v1`."""
