@@ -14,8 +14,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from orket.cli.main import run_command
-from orket.cli.mock_server import mock_server
+from orket.cli.main import cli, run_command
 from orket.errors import ServerError, UsageError
 from orket.mockserver import (
     DIALECTS,
@@ -288,12 +287,14 @@ def test_ollama_also_speaks_the_openai_route_and_cuts_a_long_prompt() -> None:
 
 
 def test_every_dialect_can_be_named_on_the_command_line() -> None:
-    result = CliRunner().invoke(mock_server, ["--help"])
+    result = CliRunner().invoke(cli, ["mock-server", "--help"])
     assert all(name in result.output for name in DIALECTS)
 
 
 def test_the_faults_are_listed() -> None:
-    result = CliRunner().invoke(mock_server, ["--list-faults", "--format", "json"])
+    result = CliRunner().invoke(
+        cli, ["mock-server", "--list-faults", "--format", "json"]
+    )
     assert {row["fault"] for row in json.loads(result.output)} == set(FAULTS)
 
 
@@ -308,7 +309,7 @@ def test_the_faults_are_listed() -> None:
     ],
 )
 def test_bad_arguments_are_usage_errors(arguments: list[str]) -> None:
-    result = CliRunner().invoke(mock_server, arguments)
+    result = CliRunner().invoke(cli, ["mock-server", *arguments])
     assert isinstance(result.exception, UsageError)
     assert result.exception.hint
 
@@ -357,7 +358,7 @@ def test_the_documented_commands_and_profile_are_accepted(
         arguments = shlex.split(command)[2:]
         if "--port" not in arguments:
             arguments += ["--port", "0"]
-        result = CliRunner().invoke(mock_server, arguments)
+        result = CliRunner().invoke(cli, ["mock-server", *arguments])
         assert result.exit_code == 0, command
     assert set(served) == {"ollama", "llama-server", "vllm", "openai", "lmstudio"}
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from orket.cli.providers import providers
+from orket.cli.main import cli
 from orket.errors import EngineError, UsageError
 from orket.gguf import hash_file
 from orket.providers.contract import Adapter, Generation, ModelRef, ServerOptions
@@ -127,7 +127,7 @@ def test_the_ladder_of_a_server_is_what_it_holds(llama):
 
 
 def invoke(*args: str) -> list[dict[str, Any]]:
-    done = CliRunner().invoke(providers, [*args, "--format", "json"])
+    done = CliRunner().invoke(cli, ["providers", *args, "--format", "json"])
     assert done.exit_code == 0, done.output
     rows: list[dict[str, Any]] = json.loads(done.stdout)
     return rows
@@ -147,20 +147,22 @@ def test_the_honesty_probe_over_the_command_line(llama_url):  # noqa: F811
 
 @pytest.mark.parametrize("args", [[], ["--provider", "embedded"]])
 def test_the_probe_says_what_it_needs(args):
-    done = CliRunner().invoke(providers, ["probe", *args])
+    done = CliRunner().invoke(cli, ["providers", "probe", *args])
     assert isinstance(done.exception, UsageError)
     assert done.exception.hint
 
 
 def test_a_file_is_probed_in_the_embedded_engine(tmp_path):
-    done = CliRunner().invoke(providers, ["probe", "--model", str(tmp_path / "x.gguf")])
+    done = CliRunner().invoke(
+        cli, ["providers", "probe", "--model", str(tmp_path / "x.gguf")]
+    )
     assert isinstance(done.exception, EngineError)
     assert "no such file" in str(done.exception)
 
 
 def test_what_answers_but_is_no_model_server_is_said():
     with ScriptedServer(respond(404, b"<html>", "text/html")) as server:
-        done = CliRunner().invoke(providers, ["probe", server.url])
+        done = CliRunner().invoke(cli, ["providers", "probe", server.url])
     assert done.exit_code != 0
     assert "no server that Orket knows" in str(done.exception)
 
