@@ -82,8 +82,8 @@ MAY_FAIL = {"diff": 4, "gate": 4, "doctor": 4}
 """Verbs that may end with that code, since it is an answer."""
 
 OTHER_PROGRAMS = {
-    ".", ".ci/run", "benchstat", "jupyter", "mypy", "ollama", "pip", "pytest",
-    "python", "python3", "ruff", "zensical",
+    ".", ".ci/run", "benchstat", "jupyter", "mypy", "ollama", "pip", "pip-audit",
+    "pytest", "python", "python3", "ruff", "zensical",
 }  # fmt: skip
 
 SAID = {"SWEEP": "latest", "QUANT": "Q3_K_S", "before": "latest", "after": "latest"}
