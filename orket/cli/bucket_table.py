@@ -38,12 +38,29 @@ def print_buckets(
         for answer in load_answers(store, summary["sweep_id"], scope):
             model = f"{answer['model_id']}: " if several else ""
             rows.append(_row(f"{model}{bucket}", answer))
+    if not any(row["passes"] for row in rows):
+        return  # What stands above holds for each of them.
     print_prose()
     print_prose(
         "By bucket of tasks, each by its own alone (--bucket). How sure: of the "
         "smallest that passes; with ? it is not told from others for sure."
     )
     print_rows(rows, _COLUMNS, "table", droppable=("tasks", "best"))
+
+
+def name_buckets(summary: Document) -> None:
+    """Say how to have an answer for each bucket: a run does not wait for them."""
+    buckets = summary["matrix"]["buckets"]
+    passes = [
+        session["recommendation_detail"]["minimum_viable_quant"]
+        for session in summary["sessions"]
+    ]
+    if summary["scope"] is None and len(buckets) > 1 and any(passes):
+        print_prose()
+        print_prose(
+            f"An answer for each of {', '.join(buckets)}: "
+            f"orket show {summary['sweep_id']}"
+        )
 
 
 def _row(name: str, answer: Document) -> dict[str, Any]:

@@ -28,6 +28,8 @@ def print_difference(found: Difference, most: int) -> None:
     if found.after_model != name:
         name = f"{name} and {found.after_model}"
     print_prose(f"{name}: {found.after_sweep} against {found.before_sweep}")
+    print_prose(_verdicts(found))
+    print_line()
     for line in _facts(found):
         print_prose(line)
     print_line()
@@ -47,9 +49,23 @@ def print_difference(found: Difference, most: int) -> None:
         rigid="quant",
     )
     print_line()
+    alike: dict[tuple[str, ...], list[str]] = {}
     for row in found.quants:
-        for line in _behind(found, row, most):
+        alike.setdefault(tuple(_behind(found, row, most)), []).append(row["quant_tag"])
+    for (first, *rest), tags in alike.items():
+        print_prose(f"{', '.join(tags)}: {first}")
+        for line in rest:
             print_prose(line)
+
+
+def _verdicts(found: Difference) -> str:
+    """The answer: which quants are worse, which better, and which neither."""
+    told = []
+    for verdict, said in _VERDICTS.items():
+        tags = [row["quant_tag"] for row in found.quants if row["verdict"] == verdict]
+        if tags:
+            told.append(f"{said[0].upper()}{said[1:].lower()}: {', '.join(tags)}.")
+    return " ".join(told) or "No quant is in both sweeps."
 
 
 def _facts(found: Difference) -> Iterator[str]:
@@ -94,11 +110,12 @@ def _quant_row(row: Row) -> dict[str, Any]:
 
 
 def _behind(found: Difference, row: Row, most: int) -> Iterator[str]:
+    """What stands behind the verdict of a quant, without its name."""
     tag = row["quant_tag"]
     if row["answers_reason"] == row["times_reason"] is not None:
-        yield f"{tag}: not compared: {_why(row['answers_reason'])}."
+        yield f"not compared: {_why(row['answers_reason'])}."
     else:
-        yield f"{tag}: {_answers(row)}; {_times(row)}."
+        yield f"{_answers(row)}; {_times(row)}."
     if row["weights"] == "OTHER":
         yield f"  Other weights: {_weights(row, 'before')} -> {_weights(row, 'after')}"
     elif row["weights"] == "NOT_KNOWN":

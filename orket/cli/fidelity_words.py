@@ -1,4 +1,4 @@
-"""What fidelity says of a session, in sentences anybody understands.
+"""What fidelity says of a session: a sentence anybody understands, and a small table.
 
 Shares are cut, never rounded up, and a place too many is never "all". None of it says
 how good a quant is: that is for adherence.
@@ -10,50 +10,181 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orket.exports.figures import words
+from orket.exports.scale import MICRO, scale
 
 Document = Mapping[str, Any]
 
 _UNREAD = frozenset({"NOT_RUN", "DETERMINISM_LOST"})
 _FINEST_DIGITS = 7
+_GAP = "  "
 
 
 def fidelity_words(session: Document) -> Iterator[str]:
-    """A sentence for the quants that it holds for, and what the tasks cannot see."""
+    """How near each quant is to the reference, and where the tasks see it otherwise."""
     quants = [quant for quant in session["per_quant"] if quant["fidelity"]]
-    yield from _found_words({quant["quant_tag"]: quant["fidelity"] for quant in quants})
+    found = {quant["quant_tag"]: quant["fidelity"] for quant in quants}
+    yield from _found_words(found)
+    if knows_no_more(session) and any(map(_is_listed, found.values())):
+        yield (
+            "That order is all that is known of them, and it is no advice: it says how "
+            "near they are to what the reference says, not whether that is right."
+        )
     for quant in quants:
         if line := _unseen(quant, session):
             yield line
-    for quant in quants:
-        if line := _disagreement(quant):
-            yield line
+    yield from _disagreements(quants)
+
+
+def row_words(rows: Sequence[Mapping[str, Any]], with_table: bool) -> Iterator[str]:
+    """The same from rows of v1.fidelity, of a sweep that still runs.
+
+    `with_table`: with a line for each quant, its error, and where its answers part.
+    """
+    models: dict[str, dict[str, Document]] = {}
+    for row in rows:
+        models.setdefault(row["model_id"], {})[row["quant_tag"]] = row_entry(row)
+    for model_id, found in models.items():
+        named = f"{model_id}: " if len(models) > 1 else ""
+        yield from (f"{named}{line}" for line in _found_words(found))
+        if with_table:
+            yield from _table(found)
+
+
+def row_entry(row: Mapping[str, Any]) -> Document:
+    """A row of v1.fidelity with the shares as a summary has them."""
+    half = row.get("same_top_half_width_ppm")
+    return {
+        **row,
+        "same_top": row["same_top_ppm"],
+        "same_top_half_width": None if half is None else scale(half, MICRO, 6),
+    }
+
+
+def same_share(entry: Document) -> str:
+    """`97.1 ±1.8`: places with the reference's next token in percent, and the error.
+
+    Cut, never rounded up; its error never rounded down.
+    """
+    if entry.get("same_top") is None:
+        return ""
+    tenths = entry["same_top_positions"] * 1000 // entry["positions"]
+    half = entry.get("same_top_half_width")
+    error = "" if half is None else f" ±{_up(half)}"
+    return f"{tenths // 10}.{tenths % 10}{error}"
+
+
+def kept_share(entry: Document) -> str:
+    """`3/8`: the answers that it gives word for word; empty where nobody knows."""
+    if entry.get("level") is None or entry.get("kept_prompts") is None:
+        return ""
+    return f"{entry['kept_prompts']}/{entry['prompts']}"
+
+
+def _up(half: float) -> str:
+    """Tenths of a percent, rounded up."""
+    from decimal import ROUND_CEILING, Decimal
+
+    percent = Decimal(str(half)) * 100
+    return str(percent.quantize(Decimal("0.1"), ROUND_CEILING))
+
+
+def knows_no_more(session: Document) -> bool:
+    """Whether the reference does none of the tasks: then no quant is judged by them."""
+    from orket.warehouse.reasons import code_of
+
+    nothing = code_of("quant", "no_baseline_adherence")
+    quants = session["per_quant"]
+    return all(nothing in (quant.get("ineligible_reasons") or ()) for quant in quants)
+
+
+def _is_listed(entry: Document) -> bool:
+    return entry.get("same_top") is not None and entry["status"] not in _UNREAD
 
 
 def _found_words(found: Mapping[str, Document]) -> Iterator[str]:
-    """What was found of each quant, a sentence for all of which it holds."""
+    """What was found of each quant, a sentence for all that were asked alike."""
     if any(entry["status"] == "DETERMINISM_LOST" for entry in found.values()):
         reference = next(iter(found.values()))["reference_quant_tag"]
         yield (
             f"Fidelity: {reference} does not say the same when it is asked twice: "
-            "nothing is read from what the others say"
+            "nothing is read from what the others say."
         )
-    said: dict[str, list[str]] = {}
+    alike: dict[tuple[str, str], dict[str, list[str]]] = {}
     for tag, entry in found.items():
         if entry["status"] not in _UNREAD and tag != entry["reference_quant_tag"]:
-            said.setdefault(_sentence(entry), []).append(tag)
-    for sentence, tags in said.items():
-        yield _said_of(tags, sentence)
+            figures = alike.setdefault(_frame(entry), {})
+            figures.setdefault(_figure(entry), []).append(tag)
+    for (head, tail), figures in alike.items():
+        told = [f"{', '.join(tags)}{figure}" for figure, tags in figures.items()]
+        yield f"{head}{'; '.join(told)}{tail}."
 
 
-def row_words(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The same sentences from rows of v1.fidelity, of a sweep that still runs."""
-    models: dict[str, dict[str, Document]] = {}
-    for row in rows:
-        entry = {**row, "same_top": row["same_top_ppm"]}
-        models.setdefault(row["model_id"], {})[row["quant_tag"]] = entry
-    for model_id, found in models.items():
-        named = f"{model_id}: " if len(models) > 1 else ""
-        yield from (f"{named}{line}" for line in _found_words(found))
+def _frame(entry: Document) -> tuple[str, str]:
+    """What stands before and after the figures of quants that were asked alike."""
+    if entry["level"] is None:
+        return "No fidelity of ", f" ({words(entry['reason'])})"
+    reference, prompts = entry["reference_quant_tag"], entry["prompts"]
+    if entry["level"] == "DIVERGENCE":
+        return (
+            f"Fidelity: of {reference}'s {prompts} answers, kept word for word: ",
+            f" ({words(entry['reason'])})",
+        )
+    if entry["same_top"] is None:
+        return (
+            f"Fidelity: the server tells how likely {reference}'s words are, and not "
+            "what it would say instead: ",
+            "",
+        )
+    limits = [f"{entry['positions']} places in {prompts} answers"]
+    if entry["level"] == "PREFIX":
+        limits.append("up to the first difference")
+    if entry["cut_prompts"]:
+        limits.append("as far as they were followed")
+    if entry["status"] == "PARTIAL":
+        limits.append(words(entry["reason"]))
+    return (
+        f"Fidelity: how often each says the same next word as {reference}, in 100 "
+        "places of its answers: ",
+        f" ({', '.join(limits)})",
+    )
+
+
+def _figure(entry: Document) -> str:
+    """What follows the name of a quant, where it has a figure."""
+    if entry["level"] == "DIVERGENCE":
+        return f" {entry['kept_prompts']}"
+    if entry["level"] is None or entry["same_top"] is None:
+        return ""
+    same, places = entry["same_top_positions"], entry["positions"]
+    if same == places:
+        return " always"
+    return f" {share(same, places).removesuffix(' %')}"
+
+
+def _table(found: Mapping[str, Document]) -> Iterator[str]:
+    """A line for each quant: what it shares with the reference, and where it parts."""
+    rows = [
+        (
+            tag if tag != entry["reference_quant_tag"] else f"{tag}, asked again",
+            same_share(entry),
+            kept_share(entry),
+            _parting(entry),
+        )
+        for tag, entry in found.items()
+        if entry["status"] not in _UNREAD and entry["level"] is not None
+    ]
+    if not any(same or kept for _, same, kept, _ in rows):
+        return
+    lines = [
+        ("quant", "same next token %", "answers kept", "others part at (median)"),
+        *rows,
+    ]
+    widths = [max(len(line[place]) for line in lines) for place in range(4)]
+    for tag, same, kept, parts in lines:
+        yield (
+            f"  {tag:<{widths[0]}}{_GAP}{same:>{widths[1]}}{_GAP}"
+            f"{kept:>{widths[2]}}{_GAP}{parts}"
+        ).rstrip()
 
 
 def share(part: int, whole: int) -> str:
@@ -69,79 +200,53 @@ def share(part: int, whole: int) -> str:
     return f"{head}.{tail:0{digits}d} %" if digits else f"{head} %"
 
 
-def _said_of(tags: list[str], sentence: str) -> str:
-    """One sentence for all quants of which it holds."""
-    if len(tags) > 1:
-        for one, many in (("picks", "pick"), ("keeps", "keep")):
-            sentence = sentence.replace(f"{one} ", f"{many} ")
-    return f"{', '.join(tags)}{sentence}."
-
-
-def _sentence(entry: Document) -> str:
-    """What follows the name of a quant."""
-    if entry["level"] is None:
-        return f": no fidelity ({words(entry['reason'])})"
-    reference, prompts = entry["reference_quant_tag"], entry["prompts"]
-    if entry["level"] == "DIVERGENCE":
-        why = words(entry["reason"])
-        kept = entry["kept_prompts"]
-        how_many = f"{share(kept, prompts)}; " if 0 < kept < prompts else ""
-        return (
-            f" keeps {kept} of {prompts} of {reference}'s answers word for word "
-            f"({how_many}{why}){_parting(entry)}"
-        )
-    if entry["same_top"] is None:
-        return (
-            f": the server tells how likely {reference}'s words are, and not what "
-            "it would say instead"
-        )
-    same, places = entry["same_top_positions"], entry["positions"]
-    where = (
-        f"in all {places} places ({prompts} prompts)"
-        if same == places
-        else f"in {same} of {places} places ({share(same, places)}, {prompts} prompts)"
-    )
-    until = " up to the first difference" if entry["level"] == "PREFIX" else ""
-    follows = ", as far as they were followed" if entry["cut_prompts"] else ""
-    text = (
-        f" picks the same next token as {reference} {where}{until} and keeps "
-        f"{entry['kept_prompts']} of {prompts} answers word for word{follows}"
-        f"{_parting(entry)}"
-    )
-    partial = entry["status"] == "PARTIAL"
-    return f"{text}; {words(entry['reason'])}" if partial else text
-
-
 def _parting(entry: Document) -> str:
     """Where the answers that are not kept leave the reference's; empty if not known."""
     median, earliest = entry.get("median_difference"), entry.get("earliest_difference")
     if median is None:
         return ""
     unit = str(entry["difference_unit"]).lower()
-    first = "" if earliest == median else f", the earliest at {unit} {earliest}"
-    return f"; the others part from it at {unit} {median} in the median{first}"
+    first = "" if earliest == median else f", the earliest at {earliest}"
+    return f"{unit} {median}{first}"
 
 
-def _disagreement(quant: Document) -> str | None:
-    """Where adherence and fidelity say different things of a quant."""
-    entry, tag, pairs = quant["fidelity"], quant["quant_tag"], quant["pairs"]
-    kept, prompts = entry["kept_prompts"], entry["prompts"]
-    reference = entry["reference_quant_tag"]
-    if entry.get("disagreement") == "FAITHFUL_BUT_FAILS":
-        return (
-            f"Fidelity and tasks disagree on {tag}: it keeps {kept} of {prompts} "
-            f"answers word for word, and loses {pairs['flips_lost']} of the "
-            f"{pairs['baseline_passes']} tasks that {reference} did. Trust the tasks: "
-            "the prompts that were followed are not like those it loses."
+def _disagreements(quants: Sequence[Document]) -> Iterator[str]:
+    """Where adherence and fidelity say different things, a sentence for each kind."""
+    kinds: dict[str, list[Document]] = {}
+    for quant in quants:
+        if code := quant["fidelity"].get("disagreement"):
+            kinds.setdefault(code, []).append(quant)
+    for code, found in sorted(kinds.items()):
+        yield from _disagreement(code, found)
+
+
+def _disagreement(code: str, quants: Sequence[Document]) -> Iterator[str]:
+    reference = quants[0]["fidelity"]["reference_quant_tag"]
+    if code == "FAITHFUL_BUT_FAILS":
+        told = [
+            f"{quant['quant_tag']} keeps {quant['fidelity']['kept_prompts']} of "
+            f"{quant['fidelity']['prompts']} answers word for word, and loses "
+            f"{quant['pairs']['flips_lost']} of the "
+            f"{quant['pairs']['baseline_passes']} tasks that {reference} did"
+            for quant in quants
+        ]
+        yield (
+            f"Fidelity and tasks disagree: {'; '.join(told)}. Trust the tasks: the "
+            "prompts that were followed are not like those that are lost."
         )
-    if entry.get("disagreement") == "DIFFERS_BUT_PASSES":
-        return (
-            f"Fidelity and tasks disagree on {tag}: it changes {prompts - kept} of "
-            f"{prompts} answers, and loses none of the {pairs['baseline_passes']} "
-            f"tasks that {reference} did. Either it says the same in other words, or "
-            "the checks do not look where it differs: read some of its answers."
+    elif code == "DIFFERS_BUT_PASSES":
+        told = [
+            f"{quant['quant_tag']} "
+            f"{quant['fidelity']['prompts'] - quant['fidelity']['kept_prompts']} of "
+            f"{quant['fidelity']['prompts']}"
+            for quant in quants
+        ]
+        lost = f"none of the tasks that {reference} did is lost"
+        yield (
+            f"Fidelity and tasks disagree: so many answers are changed, and {lost}: "
+            f"{', '.join(told)}. Either the same is said in other words, or the checks "
+            "do not look where it differs: read some of the answers."
         )
-    return None
 
 
 def _unseen(quant: Document, session: Document) -> str | None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import sys
+import textwrap
+
 import click
 
 from orket.text import printable
 from orket.urls import without_passwords
 
 PROGRAM = "orket"
+_LEAST_WIDTH = 20
+_COMMAND = re.compile(r":( )orket (?!:)")
+"""Where a command begins that a person may want to copy."""
 
 
 def note(text: str) -> None:
@@ -27,4 +35,33 @@ def error(message: str, hint: str | None = None) -> None:
 
 def _say(text: str) -> None:
     line = " ".join(part for part in text.split("\n") if part.strip())
-    click.echo(printable(without_passwords(f"{PROGRAM}: {line}")), err=True)
+    line = printable(without_passwords(f"{PROGRAM}: {line}"))
+    if not sys.stderr.isatty():
+        click.echo(line, err=True)
+        return
+    for part in fold_message(line, shutil.get_terminal_size().columns):
+        click.echo(part, err=True)
+
+
+def fold_message(line: str, width: int) -> list[str]:
+    """The line broken between words; a command that ends it stays in one piece.
+
+    Whoever copies a command must not get a line break with it.
+    """
+    if len(line) <= width:
+        return [line]
+    command = _COMMAND.search(line)
+    head = line[: command.start() + 1] if command else line
+    parts = textwrap.wrap(
+        head,
+        max(width, _LEAST_WIDTH),
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    if command is None:
+        return parts
+    tail = line[command.end(1) :]
+    if len(parts) == 1 and parts[0] == f"{PROGRAM}:":
+        return [f"{PROGRAM}: {tail}"]
+    return [*parts, f"  {tail}"]

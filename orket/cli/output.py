@@ -30,6 +30,8 @@ Column = str | tuple[str, str]
 """A key of the rows, or the key and the header that the table shows for it."""
 
 _LEAST_WIDTH, _ANY_HEIGHT = 20, 25
+_RULE = "\u2500"
+"""What rich draws below the headers: cp1252 has none."""
 _PIPE_WIDTH = 100_000
 """Characters; a table in a pipe is never folded or cut."""
 
@@ -79,7 +81,16 @@ def print_table(table: Table, least_width: int = 0) -> None:
     buffer = io.StringIO()
     _open_console(_PIPE_WIDTH, buffer).print(table)
     for line in buffer.getvalue().splitlines():
-        click.echo(line.rstrip())
+        click.echo(with_plain_rules(line.rstrip(), sys.stdout.encoding))
+
+
+def with_plain_rules(line: str, encoding: str | None) -> str:
+    """The line, its rules of hyphens where the output cannot show a drawn one."""
+    try:
+        _RULE.encode(encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return line.replace(_RULE, "-")
+    return line
 
 
 def screen_width() -> int:

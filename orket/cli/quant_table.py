@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orket.cli.fidelity_words import kept_share, same_share
 from orket.cli.output import (
     least_width,
-    print_line,
+    print_prose,
     print_table,
     screen_width,
     table_width,
@@ -60,7 +61,8 @@ def print_quants(session: Document) -> None:
         if least_width(table) <= screen_width():
             break
     print_table(table, least_width(table))
-    print_line(_LEGEND)
+    if any(_standing(session)):
+        print_prose(_LEGEND)
     _explain_alike(session)
 
 
@@ -86,8 +88,10 @@ def quant_legend(session: Document) -> str | None:
 
 
 def _explain_alike(session: Document) -> None:
+    if common := _common_reasons(session):
+        print_prose(f"No quant is eligible: {', '.join(map(words, common))}")
     if legend := quant_legend(session):
-        print_line(legend)
+        print_prose(legend)
 
 
 def _build_table(session: Document, columns: tuple[_Column, ...]) -> Table:
@@ -189,12 +193,19 @@ def _is_alike(quant: Document) -> bool:
 
 
 def _same(quant: Document, session: Document) -> str:
-    """The share of places with the reference's next token: cut, never rounded up."""
+    """The share of places with the reference's next token, and its error."""
+    return same_share(quant["fidelity"] or {})
+
+
+def _bare_same(quant: Document, session: Document) -> str:
+    return _same(quant, session).partition(" ")[0]
+
+
+def _kept(quant: Document, session: Document) -> str:
+    """How many of the reference's answers it gives word for word."""
     found = quant["fidelity"] or {}
-    if found.get("same_top") is None:
-        return ""
-    tenths = found["same_top_positions"] * 1000 // found["positions"]
-    return f"{tenths // 10}.{tenths % 10}"
+    is_read = found.get("status") not in ("NOT_RUN", "DETERMINISM_LOST")
+    return kept_share(found) if found and is_read else ""
 
 
 def _latency(quant: Document, session: Document) -> str:
@@ -221,7 +232,8 @@ def _short_quality(quant: Document, session: Document) -> str:
 
 def _verdict(quant: Document, session: Document) -> str:
     if not quant["eligible"]:
-        return "no: " + ", ".join(map(words, quant["ineligible_reasons"]))
+        reasons = ", ".join(map(words, _own_reasons(quant, session)))
+        return f"no: {reasons}" if reasons else "no"
     advised, shown, passes = _standing(session)
     is_safe = advised == session["baseline_quant"]
     marks = {
@@ -236,8 +248,23 @@ def _verdict(quant: Document, session: Document) -> str:
 def _short_verdict(quant: Document, session: Document) -> str:
     if quant["eligible"]:
         return "ok"
-    reasons = quant["ineligible_reasons"]
-    return "out: " + ", ".join(map(_shorten, reasons))
+    reasons = ", ".join(map(_shorten, _own_reasons(quant, session)))
+    return f"out: {reasons}" if reasons else "out"
+
+
+def _common_reasons(session: Document) -> list[str]:
+    """Reasons for which all quants alike are out: told once, below the table."""
+    quants = session["per_quant"]
+    if len(quants) < 2 or any(quant["eligible"] for quant in quants):
+        return []
+    reasons = [quant["ineligible_reasons"] or [] for quant in quants]
+    return [code for code in reasons[0] if all(code in own for own in reasons)]
+
+
+def _own_reasons(quant: Document, session: Document) -> list[str]:
+    """Why it is out, without what all are out for."""
+    common = _common_reasons(session)
+    return [code for code in quant["ineligible_reasons"] or [] if code not in common]
 
 
 def _shorten(code: str) -> str:
@@ -253,7 +280,7 @@ def _figures(session: Document) -> list[_Column]:
     quants = session["per_quant"]
     left_out = {
         column
-        for column in (_KV, _MEMORY, _SAME)
+        for column in (_KV, _MEMORY, _SAME, _KEPT)
         if not any(column.show(quant, session) not in ("", "-") for quant in quants)
     }
     if not any(without_level(_tag(quant)) != _tag(quant) for quant in quants):
@@ -270,15 +297,38 @@ _MEMORY = _Column("memory", _memory)
 _ADHERENCE = _Column("adherence %", _adherence)
 _SAME = _Column("same token %", _same)
 """Only where fidelity was measured."""
+_KEPT = _Column("answers kept", _kept)
+"""Word for word; only where it was asked."""
 _LATENCY = _Column("latency", _latency)
 _SPEED = _Column("tokens/s", _speed)
 _RUNS = _Column("runs", _runs)
-_FIGURES = (_BITS, _SIZE, _KV, _MEMORY, _ADHERENCE, _SAME, _LATENCY, _SPEED, _RUNS)
+_FIGURES = (
+    _BITS,
+    _SIZE,
+    _KV,
+    _MEMORY,
+    _ADHERENCE,
+    _SAME,
+    _KEPT,
+    _LATENCY,
+    _SPEED,
+    _RUNS,
+)
 _QUALITY = _Column("quality", _quality, is_left=True)
 _VERDICT = _Column("eligible", _verdict, is_left=True)
 _SHORT_QUANT = _Column("quant", _marked_quant, is_left=True)
-_SHORT_SAME = _Column("same %", _same)
+_SHORT_SAME = _Column("same %", _bare_same)
 _SHORT_QUALITY = _Column("quality", _short_quality, is_left=True)
 _SHORT_VERDICT = _Column("eligible", _short_verdict, is_left=True, can_wrap=True)
-_DROPPED = (_SIZE, _BITS, _KV, _RUNS, _LATENCY, _MEMORY, _SPEED, _SHORT_SAME)
+_DROPPED = (
+    _KEPT,
+    _SIZE,
+    _BITS,
+    _KV,
+    _RUNS,
+    _LATENCY,
+    _MEMORY,
+    _SPEED,
+    _SHORT_SAME,
+)
 """What a narrow terminal goes without, the first one first."""

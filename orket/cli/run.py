@@ -102,7 +102,7 @@ def run(
     Options win over the preset, and the summary records them. Writes
     sweep_summary.json, or -o FILE.
     """
-    from orket.cli.bucket_table import print_buckets
+    from orket.cli.bucket_table import name_buckets
     from orket.cli.sweep_table import print_sweep
     from orket.exports.load import load_summary
     from orket.planning.readiness import (
@@ -187,7 +187,7 @@ def run(
     fill = {"include_polluted": "fill"}
     if output != "-":
         print_sweep(summary, lambda: load_summary(store, plan.sweep_id, fill))
-        print_buckets(summary, store, {})
+        name_buckets(summary)
     if failure is not None:
         raise failure
     explain_budget(outcome, plan, summary, store)

@@ -151,6 +151,7 @@ def explain_budget(
     outcome: Outcome, plan: Plan, summary: Mapping[str, Any], store: Warehouse
 ) -> None:
     """Say what more time would bring, where the sweep ended before it was decided."""
+    from orket.cli.fidelity_words import knows_no_more
     from orket.exports.figures import duration
     from orket.sweep.resume import BUDGET_ENDED, MACHINE_BUSY
 
@@ -163,6 +164,8 @@ def explain_budget(
     budget = plan.budget_seconds
     if outcome.stop_reason != BUDGET_ENDED or budget is None:
         return
+    if _has_asked(summary) and all(map(knows_no_more, summary["sessions"])):
+        return  # The reference does none of the tasks: more of them are no good offer.
     tasks, seconds = outcome.further_tasks, outcome.further_seconds
     takes = "" if seconds is None else f", about {duration(seconds)} more"
     if tasks:

@@ -129,7 +129,8 @@ class SweepProgress:
         """Show, and say, what the phase `fidelity` found."""
         with self._screen.lock:
             self._board.fidelity = {_key(row): row for row in quants}
-        for line in row_words(quants):
+        # The table of a terminal has a column for it already.
+        for line in row_words(quants, with_table=not self._is_live):
             self.note(line)
 
     def agrees(self, ahead: Ahead, basis: str) -> bool:

@@ -133,7 +133,7 @@ def _further_words(session: Document) -> Iterator[str]:
     yield from fidelity_words(session)
     yield from _baseline_words(session)
     if cut := _cut_answers(session):
-        yield f"Cut at their budget: {', '.join(cut)}"
+        yield f"Answers cut at their budget: {', '.join(cut)}"
     if detail["confidence"]:
         yield f"Confidence: {_confidence(detail)}"
     polluted = detail["if_polluted_included"]
@@ -173,7 +173,7 @@ def _confidence(detail: Document) -> str:
 def _cut_answers(session: Document) -> list[str]:
     """Of each quant, how many of its answers were cut, where any was."""
     return [
-        f"{runs['truncated']} of {runs['answered']} answers of {quant['quant_tag']}"
+        f"{quant['quant_tag']} {runs['truncated']} of {runs['answered']}"
         for quant in session["per_quant"]
         if (runs := quant["runs"])["truncated"]
     ]

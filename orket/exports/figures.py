@@ -13,18 +13,7 @@ def words(code: str) -> str:
 
 
 def run_quality(quant: Mapping[str, Any]) -> str:
-    """The run quality of a quant of a summary: CLEAN or POLLUTED, where it is either.
-
-    A quant of which nothing was run is NOT_RUN, and one that lacks runs and nothing
-    else UNFINISHED: neither was polluted by anything.
-    """
-    from orket.warehouse.reasons import code_of
-
-    not_run = code_of("run", "not_run")
-    if not quant["runs"]["attempts"]:
-        return not_run
-    if set(quant["run_quality_reason_counts"]) == {not_run}:
-        return "UNFINISHED"
+    """The run quality of a quant of a summary: CLEAN, POLLUTED, NOT_RUN, UNFINISHED."""
     return str(quant["run_quality_status"])
 
 

@@ -22,11 +22,14 @@ _HEIGHT = 320
 """Pixels of a picture's plot."""
 _LABEL_ROOM = 64
 """Pixels above the highest bar, in which the names stand upright."""
+_LETTER = 7
+"""Pixels along which a letter of a name is drawn."""
 _LABEL_GAP = 13
 """Pixels between two names."""
 
 MARKS = {
-    "BEST_VALUE": ("best value", "diamond"),
+    "ADVISED": ("use this", "diamond"),
+    "BEST_VALUE": ("best value", "square"),
     "SMALLEST_SHOWN": ("smallest that is shown", "triangle-down"),
     "MINIMUM_VIABLE": ("smallest that passes", "triangle-up"),
     "ELIGIBLE": ("passes", "circle"),
@@ -62,9 +65,15 @@ _AXES = {
         "rate_low_milli",
         "rate_high_milli",
         1e3,
-        "tokens per second",
+        "tokens per second, middle half of the runs",
     ),
-    "wall": ("wall_middle_ns", "wall_low_ns", "wall_high_ns", 1e6, "wall time, ms"),
+    "wall": (
+        "wall_middle_ns",
+        "wall_low_ns",
+        "wall_high_ns",
+        1e6,
+        "wall time, ms, middle half",
+    ),
 }
 """Axis -> the columns of a point and of the ends of its bar, their unit, its title."""
 
@@ -73,7 +82,7 @@ def _point(row: Row, axis: str) -> dict[str, Any]:
     middle, low, high, unit, _ = _AXES[axis]
     is_group = row["is_alike"] or row["is_baseline_quant"]
     if middle != "model_bytes":
-        is_group = row["is_rival"] or row["mark"] == "BEST_VALUE"
+        is_group = row["is_rival"] or row["is_best_value"]
     return {
         "quant": printable(row["quant_tag"]),
         "x": row[middle] / unit,
@@ -98,7 +107,7 @@ def _layered(
     lowest = min([lowest, *(each["needed"] for each in line)])
     lowest = max(0.0, math.floor(lowest / 5) * 5 - 2)
     per_pixel = (100 - lowest) / (_HEIGHT - _LABEL_ROOM)
-    _place_names(quants, across, width, per_pixel)
+    _place_names(quants, across, width, per_pixel, lowest)
     x_scale = alt.Scale(type="log", domain=list(across), nice=False)
     x_ticks = _log_ticks(*across, most=5 if width < 500 else 9)
     y_scale = alt.Scale(domain=[lowest, 100 + per_pixel * _LABEL_ROOM], nice=False)
@@ -189,6 +198,7 @@ def _place_names(
     across: tuple[float, float],
     width: int,
     per_pixel: float,
+    lowest: float,
 ) -> None:
     """Where each name stands: above its bar, aside of other names and of points."""
     low, high = math.log(across[0]), math.log(across[1])
@@ -199,17 +209,44 @@ def _place_names(
         taken.append((quant["pixel"], quant["y"] - 7 * per_pixel, 14 * per_pixel))
     for quant in sorted(quants, key=lambda quant: (quant["pixel"], quant["quant"])):
         foot, room = quant["y_high"] + 7 * per_pixel, _LABEL_ROOM * per_pixel
-        place = quant.pop("pixel")
-        while place < width and any(
-            abs(place - other) < _LABEL_GAP
-            and foot < start + span
-            and start < foot + room
+        long = len(quant["quant"]) * _LETTER * per_pixel
+        under = quant["y_low"] - 7 * per_pixel - long
+        if under > lowest and _is_crossed(quant, foot, foot + long, quants):
+            foot, room = under, long
+        beside = [
+            other
             for other, start, span in taken
-        ):
-            place += 1
+            if foot < start + span and start < foot + room
+        ]
+        place = _free_place(quant.pop("pixel"), beside, width)
         taken.append((place, foot, room))
         quant["x_name"] = math.exp(low + place / width * (high - low))
         quant["y_name"] = foot
+
+
+def _is_crossed(
+    quant: Mapping[str, Any], start: float, end: float, quants: Sequence[Row]
+) -> bool:
+    """Whether the level bar of another quant goes through these heights there."""
+    return any(
+        start < other["y"] < end and other["x_low"] <= quant["x"] <= other["x_high"]
+        for other in quants
+        if other is not quant
+    )
+
+
+def _free_place(wanted: float, taken: Sequence[float], width: int) -> float:
+    """The place nearest to the one wanted that is a gap away from all others.
+
+    Right of it before left; beyond the ends of the plot there is none, and where all is
+    full the wanted one serves.
+    """
+    for step in range(width + 1):
+        for place in (wanted + step, wanted - step):
+            is_inside = -_LABEL_GAP <= place <= width + _LABEL_GAP
+            if is_inside and all(abs(place - other) >= _LABEL_GAP for other in taken):
+                return place
+    return wanted
 
 
 def fidelity_chart(quants: Sequence[Row], width: int) -> alt.TopLevelMixin | None:

@@ -10,8 +10,13 @@ SELECT
     covered_tasks, fillable_tasks, unsolved_tasks, is_covered, is_fillable,
     planned_runs, attempts, missing_runs, clean_runs, valid_runs, polluted_runs,
     polluted_used, failed_runs, outlier_runs, straggler_runs,
-    if(asked_runs > 0 AND clean_runs = asked_runs, 'CLEAN', 'POLLUTED')
-        AS run_quality_status,
+    -- What was never run was disturbed by nothing.
+    CASE
+        WHEN asked_runs > 0 AND clean_runs = asked_runs THEN 'CLEAN'
+        WHEN attempts = 0 THEN 'NOT_RUN'
+        WHEN missing_runs > 0 AND clean_runs + missing_runs = asked_runs THEN 'UNFINISHED'
+        ELSE 'POLLUTED'
+    END AS run_quality_status,
     run_quality_reasons, run_quality_reason_counts, failures, advisories,
     unobserved_reasons, adherence_tasks, passed_tasks, distinct_answers,
     checks_unsupported, adherence_sum_nano, adherence_nano, latency_tasks,
@@ -33,4 +38,4 @@ INNER JOIN v1.quant_notes AS notes USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.quant_aggregate IS 'One quant over all tasks. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.quant_aggregate.asked_tasks IS 'Planned tasks that were asked; fewer than planned where rounds stopped';
-COMMENT ON COLUMN v1.quant_aggregate.run_quality_status IS 'CLEAN when every planned run that was to be made by now has a clean attempt';
+COMMENT ON COLUMN v1.quant_aggregate.run_quality_status IS 'CLEAN when every planned run that was to be made by now has a clean attempt; NOT_RUN without any run, UNFINISHED when all that it lacks was not run, else POLLUTED';

@@ -10,6 +10,8 @@ WITH phrases AS (
         *,
         -- Which of the situations it is.
         CASE
+            WHEN minimum_viable_quant IS NULL AND reference_passes = 0 AND reference_tasks > 0
+                THEN 'IDLE'
             WHEN minimum_viable_quant IS NULL THEN 'NOBODY'
             WHEN quants = 1 THEN 'ALONE'
             WHEN confidence = 'PROVISIONAL' THEN 'IMPRESSION'
@@ -41,14 +43,12 @@ WITH phrases AS (
         if(
             small.flips_lost = 0 AND small.flips_gained = 0 AND small.is_equal,
             format(
-                'on {} tasks no difference between {} and {} was seen',
-                small.pairs,
-                minimum_viable_quant,
+                'on {} no difference from {} was seen',
+                v1.count_text(small.pairs, 'task'),
                 baseline_quant_tag
             ),
             format(
-                '{} did {} of the {} tasks that {} did{}',
-                minimum_viable_quant,
+                'it did {} of the {} tasks that {} did{}',
                 small.kept,
                 small.baseline_passes,
                 baseline_quant_tag,
@@ -79,11 +79,10 @@ WITH phrases AS (
                 )
             WHEN evidence_families < evidence_tasks AND families_needed > evidence_families
                 THEN format(
-                    'the {} tasks are of only {} families, and tasks of one family fail together: at least {} families would be needed{}, if {} loses none of the further ones.',
-                    evidence_tasks,
-                    evidence_families,
+                    'at least {}{} families of tasks (now {}) would be needed, if {} loses none of the further ones.',
+                    coalesce(format('{} tasks like these or ', tasks_needed), ''),
                     families_needed,
-                    coalesce(format(', or {} tasks of these', tasks_needed), ''),
+                    evidence_families,
                     minimum_viable_quant
                 )
             WHEN tasks_needed IS NULL
@@ -123,6 +122,13 @@ SELECT
     model_id,
     situation,
     CASE situation
+        WHEN 'IDLE'
+            THEN format(
+                'No recommendation for {}: {} itself does none of the {} in full, so there is nothing to hold the others against.',
+                subject,
+                baseline_quant_tag,
+                v1.count_text(reference_tasks, 'task')
+            )
         WHEN 'NOBODY'
             THEN format(
                 'No recommendation for {}: {}.{}',
@@ -148,15 +154,11 @@ SELECT
             )
         WHEN 'IMPRESSION'
             THEN format(
-                '{}: not shown yet, a first impression only: {}.',
+                '{}: a first impression only, not shown yet: {}.',
                 subject,
                 CASE
                     WHEN minimum_viable_quant <> baseline_quant_tag
-                        THEN format(
-                            '{}; at least {} % of that work is asked',
-                            small_score,
-                            share_text
-                        )
+                        THEN format('{} may do ({})', minimum_viable_quant, small_score)
                     WHEN judged_quants = 1
                         THEN format('no quant but {} could be judged', baseline_quant_tag)
                     ELSE none_other
@@ -164,7 +166,7 @@ SELECT
             )
         WHEN 'UNRIVALLED'
             THEN format(
-                '{}: {} is the safe choice. Whether a smaller one will do is not shown yet: no other quant could be judged.',
+                '{}: {} is the safe choice: no other quant could be judged, so it is not shown yet that a smaller one will do.',
                 subject,
                 baseline_quant_tag
             )
@@ -172,7 +174,7 @@ SELECT
             THEN format('{}: use {}: {}.', subject, baseline_quant_tag, none_other)
         WHEN 'UNSHOWN'
             THEN format(
-                '{}: {} is the safe choice{}. Not shown yet: that a smaller one does at least {} % of its work.',
+                '{}: {} is the safe choice{}: it is not shown yet that a smaller one does at least {} % of its work.',
                 subject,
                 baseline_quant_tag,
                 if(is_clear, ' and ' || best_words, ''),
@@ -212,10 +214,11 @@ SELECT
             )
         END
     END AS what,
-    if(
-        situation = 'OPEN',
-        format('{} may do: {}.', minimum_viable_quant, small_score),
-        nullif(
+    CASE situation
+        WHEN 'IDLE'
+            THEN 'What to do: ask tasks that this model can do, best those of your own work, or measure a larger model.'
+        WHEN 'OPEN' THEN format('{} may do ({}).', minimum_viable_quant, small_score)
+        ELSE nullif(
             'If memory is tight: '
             || CASE
                 WHEN situation = 'SHOWN' AND smallest_supported_quant <> advised_quant
@@ -231,7 +234,7 @@ SELECT
                     situation = 'UNSHOWN'
                     OR (situation = 'SHOWN' AND smallest_supported_quant <> minimum_viable_quant)
                     THEN format(
-                        '{}{} may do, which is not shown yet: {}.',
+                        '{}{} may do too ({}), but that is not shown yet.',
                         if(situation = 'SHOWN' AND smallest_supported_quant <> advised_quant, ' ', ''),
                         minimum_viable_quant,
                         small_score
@@ -240,10 +243,10 @@ SELECT
             END,
             'If memory is tight: '
         )
-    ) AS otherwise,
+    END AS otherwise,
     'How sure: '
     || CASE
-        WHEN situation IN ('NOBODY', 'ALONE', 'UNRIVALLED') THEN NULL
+        WHEN situation IN ('IDLE', 'NOBODY', 'ALONE', 'UNRIVALLED') THEN NULL
         WHEN polluted_used = 1 THEN 'not at all yet; 1 disturbed run was used.'
         WHEN polluted_used > 0
             THEN format('not at all yet; {} disturbed runs were used.', polluted_used)
@@ -257,24 +260,31 @@ SELECT
             )
         WHEN situation IN ('OPEN', 'UNSHOWN') THEN format('not yet; {}', needed)
         ELSE format(
-            'shown on {} tasks like these, where {} did {} of the {} tasks that {} did; 1 chance in {} of error.{}',
+            'shown on {} tasks like these: {} did {} that {} did; 1 chance in {} of error.',
             if(advised_quant = baseline_quant_tag, proven.pairs, lead.pairs),
             if(advised_quant = baseline_quant_tag, smallest_supported_quant, advised_quant),
-            if(advised_quant = baseline_quant_tag, proven.kept, lead.kept),
-            if(advised_quant = baseline_quant_tag, proven.baseline_passes, lead.baseline_passes),
+            CASE
+                WHEN advised_quant <> baseline_quant_tag AND lead.kept = lead.baseline_passes
+                    THEN format('all {}', lead.kept)
+                WHEN advised_quant <> baseline_quant_tag
+                    THEN format('{} of the {}', lead.kept, lead.baseline_passes)
+                WHEN proven.kept = proven.baseline_passes THEN format('all {}', proven.kept)
+                ELSE format('{} of the {}', proven.kept, proven.baseline_passes)
+            END,
             baseline_quant_tag,
-            one_in,
-            if(
-                smallest_supported_quant <> minimum_viable_quant,
-                format(' For {}, {}', minimum_viable_quant, needed),
-                ''
-            )
+            one_in
         )
-    END AS how_sure
+    END AS how_sure,
+    if(
+        situation = 'SHOWN' AND smallest_supported_quant <> minimum_viable_quant,
+        format('To show {} too: {}', minimum_viable_quant, needed),
+        NULL
+    ) AS further
 FROM phrases;
 
 COMMENT ON VIEW v1.answer_line IS 'The answer in three lines. One row per sweep and model.';
-COMMENT ON COLUMN v1.answer_line.situation IS 'NOBODY will do, ALONE, IMPRESSION, UNRIVALLED, BASELINE itself, OPEN, UNSHOWN or SHOWN';
+COMMENT ON COLUMN v1.answer_line.situation IS 'IDLE: the baseline quant does no task, NOBODY will do, ALONE, IMPRESSION, UNRIVALLED, BASELINE itself, OPEN, UNSHOWN or SHOWN';
 COMMENT ON COLUMN v1.answer_line.what IS 'What to use';
-COMMENT ON COLUMN v1.answer_line.otherwise IS 'What if memory is tight; NULL where nothing smaller may do';
+COMMENT ON COLUMN v1.answer_line.otherwise IS 'What if memory is tight, or what to do where nothing can be said; NULL where nothing smaller may do';
 COMMENT ON COLUMN v1.answer_line.how_sure IS 'How sure that is, and what would make it surer; NULL where nothing is told';
+COMMENT ON COLUMN v1.answer_line.further IS 'What would show the smallest too, where another is shown';

@@ -24,11 +24,11 @@ WITH sentences AS (
                     NULL
                 ),
                 if(
-                    reference_fails,
+                    reference_fails AND situation <> 'IDLE',
                     format(
-                        'Mind: {} itself does {} of {} tasks{}. A model that cannot do the work cannot lose much of it.',
+                        'Mind: {} itself does only {} of {} tasks{}. A model that cannot do the work cannot lose much of it.',
                         baseline_quant_tag,
-                        if(reference_passes = 0, 'none', format('only {}', reference_passes)),
+                        reference_passes,
                         reference_tasks,
                         if(
                             reference_guesses,
@@ -41,6 +41,7 @@ WITH sentences AS (
                 what,
                 otherwise,
                 how_sure,
+                further,
                 if(
                     situation = 'SHOWN' AND is_greedy
                     AND coalesce(lead.determinism_micro, 1000000) = 1000000
@@ -57,7 +58,7 @@ WITH sentences AS (
                 ),
                 -- Speed.
                 CASE
-                    WHEN situation IN ('NOBODY', 'ALONE') THEN NULL
+                    WHEN situation IN ('IDLE', 'NOBODY', 'ALONE') THEN NULL
                     WHEN quality_only
                         THEN 'Answers alone were judged: nothing is said of speed.'
                     WHEN NOT coalesce(tells_speed, false)
@@ -109,7 +110,7 @@ WITH sentences AS (
                     NULL
                 ),
                 if(
-                    situation = 'NOBODY' AND quants_out_by_pollution > 0,
+                    situation IN ('IDLE', 'NOBODY') AND quants_out_by_pollution > 0,
                     format(
                         '{} of {} runs were disturbed and do not count.',
                         polluted_runs,
@@ -137,6 +138,11 @@ WITH sentences AS (
                 || CASE
                     -- Why it stopped was judged by all its tasks.
                     WHEN is_scoped THEN ''
+                    WHEN situation = 'IDLE' AND answer = 'ASK'
+                        THEN format(
+                            ' Not decided yet: {} may do some of those that are left.',
+                            baseline_quant_tag
+                        )
                     WHEN answer = 'ASK' THEN ' Not decided yet: more time would tell more.'
                     WHEN answer = 'DECIDED' AND minimum_viable_quant <> baseline_quant_tag
                         THEN ' Stopped: the smallest that passes is proven.'

@@ -66,11 +66,13 @@ SELECT
     if(policy.quality_only, NULL, rates.walls_ns[3]) AS wall_high_ns,
     CASE
         WHEN NOT frontier.is_eligible THEN 'OUT'
+        WHEN quant_tag = choice.advised_quant THEN 'ADVISED'
         WHEN quant_tag = choice.best_value_quant THEN 'BEST_VALUE'
         WHEN quant_tag = choice.smallest_supported_quant THEN 'SMALLEST_SHOWN'
         WHEN quant_tag = choice.minimum_viable_quant THEN 'MINIMUM_VIABLE'
         ELSE 'ELIGIBLE'
     END AS mark,
+    coalesce(quant_tag = choice.best_value_quant, false) AS is_best_value,
     frontier.is_baseline_quant,
     coalesce(support.is_separable IS FALSE AND comparison.pairs > 0, false) AS is_alike,
     list_contains(
@@ -97,7 +99,8 @@ COMMENT ON COLUMN v1.quant_picture.rate_high_milli IS 'Their decode rate that a 
 COMMENT ON COLUMN v1.quant_picture.wall_low_ns IS 'Wall time that a quarter of the valid runs stays below, ns';
 COMMENT ON COLUMN v1.quant_picture.wall_middle_ns IS 'Median wall time of the valid runs, ns';
 COMMENT ON COLUMN v1.quant_picture.wall_high_ns IS 'Wall time that a quarter of the valid runs goes beyond, ns';
-COMMENT ON COLUMN v1.quant_picture.mark IS 'BEST_VALUE, SMALLEST_SHOWN, MINIMUM_VIABLE, ELIGIBLE or OUT, the first that holds after OUT';
+COMMENT ON COLUMN v1.quant_picture.mark IS 'ADVISED, BEST_VALUE, SMALLEST_SHOWN, MINIMUM_VIABLE, ELIGIBLE or OUT, the first that holds after OUT';
+COMMENT ON COLUMN v1.quant_picture.is_best_value IS 'The best value of those that pass; what is advised may be another';
 COMMENT ON COLUMN v1.quant_picture.is_alike IS 'Its tasks cannot tell it from the baseline quant';
 COMMENT ON COLUMN v1.quant_picture.is_rival IS 'The best value does not clearly beat it';
 COMMENT ON COLUMN v1.quant_picture.is_pareto_optimal IS 'No judged quant is at least as good on every axis and better on one';

@@ -3,7 +3,7 @@
 -- v1.frontier, v1.support, v1.choice, v1.task_answer.
 -- Rules: why a quant is recommended or not, in words, and what would change that; nothing
 -- is decided here. The headline is the first gate that is not met, else what it is chosen
--- for, else what another has the better value by. A threshold that would let it
+-- for as the recommendation says it, else what another has the better value by. A threshold that would let it
 -- pass is cut, a ceiling rounded up. The length drift is over tasks that both have counted.
 
 CREATE VIEW v1.quant_why AS
@@ -68,6 +68,7 @@ facts AS (
         model_id,
         quant_tag,
         picture.mark,
+        picture.is_best_value,
         picture.quant_rank,
         picture.is_baseline_quant,
         comparison.baseline_quant_tag,
@@ -133,16 +134,25 @@ SELECT
     unmet_rule,
     CASE
         WHEN mark = 'OUT' THEN quant_tag || ' is out: ' || coalesce(unmet_words, 'not judged')
-        WHEN mark = 'BEST_VALUE' AND eligible_quants = 1
+        WHEN is_best_value AND eligible_quants = 1
             THEN quant_tag || ' is the only one that passes'
-        WHEN mark = 'BEST_VALUE' AND best_value_status = 'CLEAR'
-            THEN quant_tag || ' is the best value: it passes, and clearly does more per second '
-            || 'than any other that does'
-        WHEN mark = 'BEST_VALUE' AND best_value_status = 'WITHIN_NOISE'
+        -- As the recommendation says it: what is advised, and only then what else it is.
+        WHEN mark = 'ADVISED' AND is_best_value AND best_value_status = 'CLEAR'
+            THEN quant_tag || ' is advised: it '
+            || if(is_baseline_quant, 'passes', 'is shown to pass')
+            || ', and clearly does more per second than any other that does'
+        WHEN mark = 'ADVISED' AND is_baseline_quant
+            THEN quant_tag || ' is the safe choice: the others are held against it, and no smaller one is shown to pass'
+        WHEN mark = 'ADVISED'
+            THEN quant_tag || ' is advised: it is the smallest that is shown to pass'
+        WHEN is_best_value AND best_value_status = 'CLEAR'
+            THEN quant_tag || ' is the best value: it clearly does more per second than any other '
+            || 'that passes; that it passes itself is not shown yet'
+        WHEN is_best_value AND best_value_status = 'WITHIN_NOISE'
             THEN quant_tag || ' has the best value so far: it passes, and cannot be told for sure from '
             || array_to_string(list_transform(rivals, lambda rival: rival.quant_tag), ', ')
-        WHEN mark = 'BEST_VALUE'
-            THEN quant_tag || ' is chosen: it passes, and no other that does is better by its answers'
+        WHEN is_best_value
+            THEN quant_tag || ' passes, and no other that does is better by its answers'
         WHEN mark = 'SMALLEST_SHOWN'
             THEN quant_tag || ' is the smallest that is shown to pass'
         WHEN mark = 'MINIMUM_VIABLE'

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orket.cli.fidelity_words import fidelity_words, share
+from orket.cli.fidelity_words import fidelity_words, row_words, share
 from orket.cli.sweep_table import print_sweep
 from orket.exports.summary import summary_document
 from tests.summary_rows import summary_row
@@ -34,6 +34,7 @@ def said(*entries: dict[str, Any], **facts: Any) -> list[str]:
     quants = [
         {
             "quant_tag": tag,
+            "ineligible_reasons": [],
             "fidelity": FOUND | entry,
             "separable": facts.get("separable"),
             "pairs": facts.get("pairs", {"n": 12}),
@@ -61,36 +62,39 @@ def test_a_share_is_cut_and_as_fine_as_it_must_be():
     assert share(0, 7) == "0 %"
 
 
-def test_the_sentence_names_reference_places_and_prompts():
-    first, second = said({})
-    assert first == (
-        "Q4_K_M picks the same next token as F16 in 497 of 554 places (89 %, 12 "
-        "prompts) and keeps 2 of 12 answers word for word."
+def test_one_sentence_has_the_ladder_with_places_and_answers():
+    ladder, unseen = said({}, {"same_top_positions": 200, "same_top": 0.361})
+    assert ladder == (
+        "Fidelity: how often each says the same next word as F16, in 100 places of its "
+        "answers: Q4_K_M 89; Q2_K 36 (554 places in 12 answers)."
     )
-    assert second == (
+    assert unseen == (
         "12 tasks cannot tell F16 and Q4_K_M apart; they choose differently in 57 of "
         "554 places."
     )
 
 
-def test_only_no_difference_at_all_is_all():
+def test_only_no_difference_at_all_is_always():
     every = {"same_top_positions": 554, "same_top": 1.0, "kept_prompts": 12}
     (line,) = said(every, every)
-    assert line == (
-        "Q4_K_M, Q2_K pick the same next token as F16 in all 554 places (12 prompts) "
-        "and keep 12 of 12 answers word for word."
-    )
+    assert "Q4_K_M, Q2_K always (554 places in 12 answers)." in line
     one = {"same_top_positions": 553, "same_top": 0.998195}
-    assert "553 of 554 places (99.8 %, 12 prompts)" in said(one)[0]
+    assert "Q4_K_M 99.8 (554 places" in said(one)[0]
+
+
+def test_quants_that_were_asked_otherwise_have_their_own_sentence():
+    two = said({}, {"prompts": 11, "positions": 500, "same_top_positions": 450})
+    assert "Q4_K_M 89 (554 places in 12 answers)." in two[0]
+    assert "Q2_K 90 (500 places in 11 answers)." in two[1]
 
 
 @pytest.mark.parametrize(
     ("entry", "word"),
     [
-        ({"level": "PREFIX"}, "places (89 %, 12 prompts) up to the first differ"),
-        ({"cut_prompts": 3}, "word for word, as far as they were followed."),
-        ({"reference_quant_tag": "Q8_0"}, "the same next token as Q8_0"),
-        ({"status": "PARTIAL", "reason": "TOO_FEW_PROMPTS"}, "; too few prompts."),
+        ({"level": "PREFIX"}, "(554 places in 12 answers, up to the first difference)"),
+        ({"cut_prompts": 3}, "12 answers, as far as they were followed)."),
+        ({"reference_quant_tag": "Q8_0"}, "the same next word as Q8_0"),
+        ({"status": "PARTIAL", "reason": "TOO_FEW_PROMPTS"}, ", too few prompts)."),
         (
             {
                 "status": "UNSUPPORTED",
@@ -99,17 +103,69 @@ def test_only_no_difference_at_all_is_all():
                 "prompts": 216,
                 "kept_prompts": 214,
             },
-            "keeps 214 of 216 of F16's answers word for word (99.0 %; no logprobs).",
+            "of F16's 216 answers, kept word for word: Q4_K_M 214 (no logprobs).",
         ),
         (
             {"status": "UNSUPPORTED", "reason": "TOKENIZER_DIFFERS", "level": None},
-            "Q4_K_M: no fidelity (tokenizer differs).",
+            "No fidelity of Q4_K_M (tokenizer differs).",
         ),
         ({"same_top": None, "same_top_positions": None}, "how likely F16's words are"),
     ],
 )
 def test_what_limits_a_figure_stands_with_it(entry, word):
     assert word in said(entry)[0]
+
+
+def rows_of(*entries: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of v1.fidelity of the reference and of others."""
+    row = FOUND | {"model_id": "m", "same_top_ppm": 897111}
+    tags = ("F16", "Q4_K_M", "Q2_K")
+    every = {"same_top_positions": 554, "kept_prompts": 12, "status": "REFERENCE"}
+    return [
+        row | {"quant_tag": tag} | entry
+        for tag, entry in zip(tags, (every, *entries), strict=False)
+    ]
+
+
+def test_in_a_pipe_a_table_follows_with_error_and_where_answers_part():
+    part = {"median_difference": 8, "earliest_difference": 1}
+    half = {"same_top_half_width_ppm": 28_401, "difference_unit": "TOKEN"}
+    lines = list(row_words(rows_of(part | half, {}), with_table=True))
+    assert lines[1:] == [
+        "  quant             same next token %  answers kept  others part at (median)",
+        "  F16, asked again              100.0         12/12",
+        "  Q4_K_M                    89.7 \u00b12.9          2/12  token 8, "
+        "the earliest at 1",
+        "  Q2_K                           89.7          2/12",
+    ]
+    assert list(row_words(rows_of(part | half, {}), with_table=False)) == lines[:1]
+
+
+def test_a_server_without_lists_has_a_table_of_answers_alone():
+    bare = {"status": "UNSUPPORTED", "reason": "NO_LOGPROBS", "level": "DIVERGENCE"}
+    none = {"same_top_ppm": None, "same_top_positions": None}
+    lines = list(row_words(rows_of(bare | none)[1:], with_table=True))
+    assert lines[0].endswith("kept word for word: Q4_K_M 2 (no logprobs).")
+    assert lines[2].split() == ["Q4_K_M", "2/12"]
+
+
+def test_where_the_reference_does_no_task_the_order_is_called_no_advice():
+    out = {"ineligible_reasons": ["NO_BASELINE_ADHERENCE"]}
+    session = {
+        "per_quant": [
+            out
+            | {"quant_tag": tag, "fidelity": FOUND, "separable": None, "pairs": None}
+            for tag in ("F16", "Q4_K_M")
+        ],
+        "recommendation_detail": {
+            "minimum_viable_quant": None,
+            "best_value_quant": None,
+        },
+        "baseline_quant": "F16",
+    }
+    ladder, advice = fidelity_words(session)
+    assert "Q4_K_M 89" in ladder
+    assert advice.startswith("That order is all that is known of them, and it is no")
 
 
 def test_a_reference_that_is_not_itself_says_nothing_of_others():
@@ -155,26 +211,29 @@ def test_recorded_answers_say_where_they_part():
     }
     (line,) = said(apart)
     assert line == (
-        "Q4_K_M keeps 5 of 12 of F16's answers word for word (41 %; no logprobs); the "
-        "others part from it at character 48 in the median, the earliest at character "
-        "3."
+        "Fidelity: of F16's 12 answers, kept word for word: Q4_K_M 5 (no logprobs)."
     )
-    whole = {"kept_prompts": 12, "median_difference": None}
-    (line,) = said(apart | whole)
-    assert line == "Q4_K_M keeps 12 of 12 of F16's answers word for word (no logprobs)."
+    (_, _, row) = row_words(rows_of(apart)[1:], with_table=True)
+    assert row.endswith("5/12  character 48, the earliest at 3")
 
 
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("FAITHFUL_BUT_FAILS", "loses 9 of the 10 tasks that F16 did"),
-        ("DIFFERS_BUT_PASSES", "changes 10 of 12 answers, and loses none of the 10"),
+        (
+            "FAITHFUL_BUT_FAILS",
+            "Q4_K_M keeps 2 of 12 answers word for word, and loses 9",
+        ),
+        (
+            "DIFFERS_BUT_PASSES",
+            "none of the tasks that F16 did is lost: Q4_K_M 10 of 12",
+        ),
         (None, None),
     ],
 )
 def test_fidelity_and_tasks_that_disagree_are_told(code, words):
     pairs = {"n": 12, "flips_lost": 9, "baseline_passes": 10}
     lines = said({"disagreement": code}, pairs=pairs, separable=True)
-    told = [line for line in lines if "disagree on Q4_K_M" in line]
+    told = [line for line in lines if "tasks disagree" in line]
     assert len(told) == (words is not None)
     assert all(words in line for line in told)

@@ -58,7 +58,9 @@ def test_show_says_which_quant_and_why_not_the_others(run):
     assert "yes: safe choice" in lines["F16"]
     assert "yes: smallest that passes" in lines["Q4_K_M"]
     assert "no: adherence below threshold" in lines["Q2_K"]
-    assert "m: F16 is the safe choice. Not shown yet: that a smaller one does" in out
+    assert (
+        "m: F16 is the safe choice: it is not shown yet that a smaller one does" in out
+    )
     assert "minimum viable Q4_K_M NEEDS_MORE_TASKS" in out
 
 

@@ -9,10 +9,9 @@ import pytest
 from orket.cli.advice import advise
 from orket.cli.sweep_table import print_sweep
 from orket.exports.figures import seconds, size
-from orket.exports.quant_model import RunCounts
 from orket.exports.summary import summary_document
 from orket.planning.neutral import NEUTRAL_PRESET
-from tests.summary_rows import part_row, quant_row, summary_row
+from tests.summary_rows import quant_row, summary_row
 
 
 @pytest.fixture
@@ -125,7 +124,7 @@ def test_answers_cut_at_their_budget_are_counted(shown):
         quant["runs"] |= {"answered": 3, "truncated": 0}
     session["per_quant"][1]["runs"]["truncated"] = 3
     text = shown(sessions=[session])
-    assert "Cut at their budget: 3 of 3 answers of Q4_K_M" in text
+    assert "Answers cut at their budget: Q4_K_M 3 of 3" in text
 
 
 @pytest.mark.parametrize(
@@ -245,26 +244,17 @@ def test_prose_is_broken_between_words_at_every_width(shown, monkeypatch, width,
 
 
 def test_a_quant_that_lacks_runs_alone_is_not_called_polluted(shown):
-    lacking = {"run_quality_status": "POLLUTED"}
-    none, some = (part_row(RunCounts) | {"attempts": made} for made in (0, 5))
     session = summary_row()["sessions"][0]
     session["per_quant"] = [
-        quant_row("F16", **lacking, run_quality_reason_counts={"CPU_STEAL": 1}),
-        quant_row(
-            "Q4_K_M", **lacking, runs=some, run_quality_reason_counts={"NOT_RUN": 5}
-        ),
-        quant_row(
-            "Q2_K", **lacking, runs=none, run_quality_reason_counts={"NOT_RUN": 9}
-        ),
-        # Rounds that ended before it count no run as one that should have been made.
-        quant_row("Q3_K_M", **lacking, runs=none, run_quality_reason_counts={}),
+        quant_row("F16", run_quality_status="POLLUTED"),
+        quant_row("Q4_K_M", run_quality_status="UNFINISHED"),
+        quant_row("Q2_K", run_quality_status="NOT_RUN"),
     ]
     said = shown(sessions=[session])
     for quant, state in (
         ("F16", "POLLUTED"),
         ("Q4_K_M", "unfinished"),
         ("Q2_K", "not run"),
-        ("Q3_K_M", "not run"),
     ):
         assert state in next(row for row in said.splitlines() if row.startswith(quant))
 
@@ -372,3 +362,44 @@ def test_who_shares_no_task_with_the_baseline_is_not_called_like_it(
     quants = [q | {"pairs": pairs, "separable": False} for q in session["per_quant"]]
     text = shown(sessions=[session | {"per_quant": quants}])
     assert ("~ not to be told from the baseline quant" in text) is is_explained
+
+
+def test_what_all_quants_are_out_for_is_said_once(shown):
+    session = summary_row()["sessions"][0]
+    out = {"eligible": False}
+    both = ["INSUFFICIENT_VALID_RUNS", "NO_BASELINE_ADHERENCE"]
+    session["per_quant"] = [
+        quant_row("F16", **out, ineligible_reasons=["NO_BASELINE_ADHERENCE"]),
+        quant_row("Q2_K", **out, ineligible_reasons=both),
+    ]
+    said = shown(sessions=[session])
+    assert said.count("no baseline adherence") == 1
+    assert "No quant is eligible: no baseline adherence" in said.splitlines()
+    rows = {line.split()[0]: line for line in said.splitlines() if line}
+    assert rows["F16"].endswith(" no")
+    assert rows["Q2_K"].endswith("no: insufficient valid runs")
+    session["per_quant"][0] = quant_row("F16", eligible=True)
+    assert "No quant is eligible" not in shown(sessions=[session])
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "ascii"])
+def test_an_output_of_few_characters_has_rules_of_hyphens_or_its_own(encoding):
+    from orket.cli.output import with_plain_rules
+
+    line = with_plain_rules("\u2500\u2500 a", encoding)
+    assert line.encode(encoding).decode(encoding) == line
+    assert line == ("\u2500\u2500 a" if encoding == "cp437" else "-- a")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_message_breaks_between_words_and_never_in_the_command_that_ends_it(width):
+    from orket.cli.messages import fold_message
+
+    command = "orket run --resume 20261129-152246-any-model-f4b4bc --budget 24m"
+    told = "orket: the budget of 20 min ended first; the next proof takes 30 tasks:"
+    *prose, last = fold_message(f"{told} {command}", width)
+    assert last == f"  {command}"
+    assert all(len(line) <= width for line in prose)
+    assert " ".join(" ".join(prose).split()) == told
+    assert fold_message(f"orket: {command}", 20) == [f"orket: {command}"]
+    assert fold_message("orket: done", width) == ["orket: done"]

@@ -84,8 +84,8 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         [
             "m: use Q4_K_M: the fastest, and the smallest that is shown to do at "
             "least 95 % of the work that F16 does.",
-            "How sure: shown on 104 tasks like these, where Q4_K_M did 104 of the "
-            "104 tasks that F16 did; 1 chance in 100 of error.",
+            "How sure: shown on 104 tasks like these: Q4_K_M did all 104 that F16 "
+            "did; 1 chance in 100 of error.",
             "If these 104 tasks are all your work, the score itself is the answer: "
             "Q4_K_M does 104 of them, F16 104.",
             "Speed: Q4_K_M takes 0.400 s a task, F16 0.600 s.",
@@ -103,12 +103,12 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
             "m: use Q4_K_M: the fastest of those that are shown to do at least 95 % "
             "of the work that F16 does.",
             "If memory is tight: Q3_K_M, the smallest that is shown to do so. Q2_K "
-            "may do, which is not shown yet: Q2_K did 101 of the 104 tasks that F16 "
-            "did.",
-            "How sure: shown on 104 tasks like these, where Q4_K_M did 104 of the "
-            "104 tasks that F16 did; 1 chance in 100 of error. For Q2_K, at least "
-            "198 tasks would be needed, if Q2_K loses none of the further ones; "
-            "about 877, if it goes on losing as it does.",
+            "may do too (it did 101 of the 104 tasks that F16 did), but that is not "
+            "shown yet.",
+            "How sure: shown on 104 tasks like these: Q4_K_M did all 104 that F16 "
+            "did; 1 chance in 100 of error.",
+            "To show Q2_K too: at least 198 tasks would be needed, if Q2_K loses none "
+            "of the further ones; about 877, if it goes on losing as it does.",
             "If these 104 tasks are all your work, the score itself is the answer: "
             "Q4_K_M does 104 of them, F16 104.",
             "Speed: Q4_K_M takes 0.300 s a task, F16 0.600 s.",
@@ -120,10 +120,10 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         ),
         [
             "m: use F16: the fastest.",
-            "If memory is tight: Q4_K_M, the smallest that is shown to do at least "
-            "95 % of the work that F16 does.",
-            "How sure: shown on 104 tasks like these, where Q4_K_M did 104 of the "
-            "104 tasks that F16 did; 1 chance in 100 of error.",
+            "If memory is tight: Q4_K_M, the smallest that is shown to do at least 95 "
+            "% of the work that F16 does.",
+            "How sure: shown on 104 tasks like these: Q4_K_M did all 104 that F16 "
+            "did; 1 chance in 100 of error.",
             "Speed: F16 takes 0.300 s a task.",
         ],
     ),
@@ -138,11 +138,12 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         [
             "m: use Q4_K_M: the smallest that is shown to do at least 95 % of the "
             "work that F16 does.",
-            "If memory is tight: Q2_K may do, which is not shown yet: Q2_K did 106 "
-            "of the 110 tasks that F16 did.",
-            "How sure: shown on 110 tasks like these, where Q4_K_M did 110 of the "
-            "110 tasks that F16 did; 1 chance in 100 of error. For Q2_K, at least "
-            "229 tasks would be needed, if Q2_K loses none of the further ones.",
+            "If memory is tight: Q2_K may do too (it did 106 of the 110 tasks that "
+            "F16 did), but that is not shown yet.",
+            "How sure: shown on 110 tasks like these: Q4_K_M did all 110 that F16 "
+            "did; 1 chance in 100 of error.",
+            "To show Q2_K too: at least 229 tasks would be needed, if Q2_K loses none "
+            "of the further ones.",
             "If these 110 tasks are all your work, the score itself is the answer: "
             "Q4_K_M does 110 of them, F16 110.",
             "Speed: Q4_K_M looks best so far with 0.401 s a task, but it cannot be "
@@ -159,8 +160,8 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         [
             "m: use Q3_K_M: the smallest that is shown to do at least 95 % of the "
             "work that F16 does.",
-            "How sure: shown on 104 tasks like these, where Q3_K_M did 104 of the "
-            "104 tasks that F16 did; 1 chance in 100 of error.",
+            "How sure: shown on 104 tasks like these: Q3_K_M did all 104 that F16 "
+            "did; 1 chance in 100 of error.",
             "If these 104 tasks are all your work, the score itself is the answer: "
             "Q3_K_M does 104 of them, F16 104.",
             "Speed: Q4_K_M looks best so far with 0.400 s a task (Q3_K_M 0.400 s), "
@@ -170,10 +171,10 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
     "not proven": (
         lambda: built(tasks=12, quants=PAIR),
         [
-            "m: F16 is the safe choice. Not shown yet: that a smaller one does at "
-            "least 95 % of its work.",
-            "If memory is tight: Q4_K_M may do, which is not shown yet: on 12 tasks "
-            "no difference between Q4_K_M and F16 was seen.",
+            "m: F16 is the safe choice: it is not shown yet that a smaller one does "
+            "at least 95 % of its work.",
+            "If memory is tight: Q4_K_M may do too (on 12 tasks no difference from "
+            "F16 was seen), but that is not shown yet.",
             "How sure: not yet; at least 90 tasks would be needed, if Q4_K_M loses "
             "none of the further ones.",
             "Speed: F16 looks best so far with 0.600 s a task, but it cannot be told "
@@ -183,10 +184,10 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
     "lost and gained": (
         lambda: built(score_of(1, 1), quants=PAIR),
         [
-            "m: F16 is the safe choice. Not shown yet: that a smaller one does at "
-            "least 95 % of its work.",
-            "If memory is tight: Q4_K_M may do, which is not shown yet: Q4_K_M did "
-            "22 of the 23 tasks that F16 did, and 1 that F16 did not.",
+            "m: F16 is the safe choice: it is not shown yet that a smaller one does "
+            "at least 95 % of its work.",
+            "If memory is tight: Q4_K_M may do too (it did 22 of the 23 tasks that "
+            "F16 did, and 1 that F16 did not), but that is not shown yet.",
             "How sure: not yet; at least 131 tasks would be needed, if Q4_K_M loses "
             "none of the further ones.",
             "Speed: F16 looks best so far with 0.600 s a task, but it cannot be told "
@@ -196,10 +197,10 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
     "loses too many to be shown": (
         lambda: built(lost_by(Q4_K_M=6), tasks=120, quants=PAIR),
         [
-            "m: F16 is the safe choice. Not shown yet: that a smaller one does at "
-            "least 95 % of its work.",
-            "If memory is tight: Q4_K_M may do, which is not shown yet: Q4_K_M did "
-            "114 of the 120 tasks that F16 did.",
+            "m: F16 is the safe choice: it is not shown yet that a smaller one does "
+            "at least 95 % of its work.",
+            "If memory is tight: Q4_K_M may do too (it did 114 of the 120 tasks that "
+            "F16 did), but that is not shown yet.",
             "How sure: not yet; at least 288 tasks would be needed, if Q4_K_M loses "
             "none of the further ones.",
             "Speed: F16 looks best so far with 0.600 s a task, but it cannot be told "
@@ -209,14 +210,14 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
     "one run disturbed": (
         lambda: built(tasks=90, quants=PAIR, polluted={("Q4_K_M", 3)}),
         [
-            "m: F16 is the safe choice. Not shown yet: that a smaller one does at "
-            "least 95 % of its work.",
-            "If memory is tight: Q4_K_M may do, which is not shown yet: on 89 tasks "
-            "no difference between Q4_K_M and F16 was seen.",
+            "m: F16 is the safe choice: it is not shown yet that a smaller one does "
+            "at least 95 % of its work.",
+            "If memory is tight: Q4_K_M may do too (on 89 tasks no difference from "
+            "F16 was seen), but that is not shown yet.",
             "How sure: not yet; at least 130 tasks would be needed, if Q4_K_M loses "
             "none of the further ones; about 198, if it goes on losing as it does. 1 "
-            "task counts as lost only for want of an undisturbed run: one more run "
-            "of it would settle that.",
+            "task counts as lost only for want of an undisturbed run: one more run of "
+            "it would settle that.",
             "Speed: F16 looks best so far with 0.600 s a task, but it cannot be told "
             "for sure from Q4_K_M; one repetition cannot tell speed from chance.",
         ],
@@ -224,14 +225,14 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
     "two runs disturbed": (
         lambda: built(tasks=90, quants=PAIR, polluted={("Q4_K_M", 3), ("F16", 5)}),
         [
-            "m: F16 is the safe choice. Not shown yet: that a smaller one does at "
-            "least 95 % of its work.",
-            "If memory is tight: Q4_K_M may do, which is not shown yet: on 88 tasks "
-            "no difference between Q4_K_M and F16 was seen.",
+            "m: F16 is the safe choice: it is not shown yet that a smaller one does "
+            "at least 95 % of its work.",
+            "If memory is tight: Q4_K_M may do too (on 88 tasks no difference from "
+            "F16 was seen), but that is not shown yet.",
             "How sure: not yet; at least 165 tasks would be needed, if Q4_K_M loses "
             "none of the further ones; about 478, if it goes on losing as it does. 2 "
-            "tasks count as lost only for want of an undisturbed run: one more run "
-            "of each would settle that.",
+            "tasks count as lost only for want of an undisturbed run: one more run of "
+            "each would settle that.",
             "Speed: F16 looks best so far with 0.600 s a task, but it cannot be told "
             "for sure from Q4_K_M; one repetition cannot tell speed from chance.",
         ],
@@ -241,12 +242,12 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         [
             "m: use Q4_K_M: the smallest that is shown to do at least 95 % of the "
             "work that F16 does.",
-            "If memory is tight: Q3_K_M may do, which is not shown yet: Q3_K_M did "
-            "101 of the 104 tasks that F16 did.",
-            "How sure: shown on 104 tasks like these, where Q4_K_M did 104 of the "
-            "104 tasks that F16 did; 1 chance in 100 of error. For Q3_K_M, at least "
-            "198 tasks would be needed, if Q3_K_M loses none of the further ones; "
-            "about 877, if it goes on losing as it does.",
+            "If memory is tight: Q3_K_M may do too (it did 101 of the 104 tasks that "
+            "F16 did), but that is not shown yet.",
+            "How sure: shown on 104 tasks like these: Q4_K_M did all 104 that F16 "
+            "did; 1 chance in 100 of error.",
+            "To show Q3_K_M too: at least 198 tasks would be needed, if Q3_K_M loses "
+            "none of the further ones; about 877, if it goes on losing as it does.",
             "If these 104 tasks are all your work, the score itself is the answer: "
             "Q4_K_M does 104 of them, F16 104.",
             "Speed: F16 looks best so far with 0.600 s a task (Q4_K_M 0.600 s), but "
@@ -257,13 +258,12 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
     "few families": (
         families,
         [
-            "m: F16 is the safe choice. Not shown yet: that a smaller one does at "
-            "least 95 % of its work.",
-            "If memory is tight: Q4_K_M may do, which is not shown yet: Q4_K_M did "
-            "139 of the 140 tasks that F16 did.",
-            "How sure: not yet; the 140 tasks are of only 13 families, and tasks of "
-            "one family fail together: at least 18 families would be needed, or 234 "
-            "tasks of these, if Q4_K_M loses none of the further ones.",
+            "m: F16 is the safe choice: it is not shown yet that a smaller one does "
+            "at least 95 % of its work.",
+            "If memory is tight: Q4_K_M may do too (it did 139 of the 140 tasks that "
+            "F16 did), but that is not shown yet.",
+            "How sure: not yet; at least 234 tasks like these or 18 families of tasks "
+            "(now 13) would be needed, if Q4_K_M loses none of the further ones.",
             "Speed: F16 looks best so far with 0.600 s a task, but it cannot be told "
             "for sure from Q4_K_M; one repetition cannot tell speed from chance.",
         ],
@@ -273,8 +273,8 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         [
             "Mind: F16 could not be judged, so Q4_K_M stands in for it; nothing is "
             "shown against F16.",
-            "m: not shown yet, a first impression only: on 24 tasks no difference "
-            "between Q2_K and Q4_K_M was seen; at least 95 % of that work is asked.",
+            "m: a first impression only, not shown yet: Q2_K may do (on 24 tasks no "
+            "difference from Q4_K_M was seen).",
             "How sure: not yet; nothing is shown against F16.",
             "Speed: Q4_K_M looks best so far with 0.600 s a task, but it cannot be "
             "told for sure from Q2_K; one repetition cannot tell speed from chance.",
@@ -284,8 +284,8 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
     "polluted out": (
         lambda: built(quants=PAIR, polluted={("Q4_K_M", n) for n in range(4)}),
         [
-            "m: F16 is the safe choice. Whether a smaller one will do is not shown "
-            "yet: no other quant could be judged.",
+            "m: F16 is the safe choice: no other quant could be judged, so it is not "
+            "shown yet that a smaller one will do.",
             "Speed: F16 takes 0.600 s a task.",
             "Not judged: Q4_K_M (too many disturbed runs).",
         ],
@@ -305,8 +305,8 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
             policy=Policy(include_polluted="fill"),
         ),
         [
-            "m: not shown yet, a first impression only: on 24 tasks no difference "
-            "between Q4_K_M and F16 was seen; at least 95 % of that work is asked.",
+            "m: a first impression only, not shown yet: Q4_K_M may do (on 24 tasks no "
+            "difference from F16 was seen).",
             "How sure: not at all yet; 1 disturbed run was used.",
             "Speed: F16 looks best so far with 0.600 s a task, but it cannot be told "
             "for sure from Q4_K_M; one repetition cannot tell speed from chance.",
@@ -343,7 +343,7 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         ),
         [
             "m: not shown yet that any quant will do; F16 itself will not (too slow).",
-            "Q4_K_M may do: on 12 tasks no difference between Q4_K_M and F16 was seen.",
+            "Q4_K_M may do (on 12 tasks no difference from F16 was seen).",
             "How sure: not yet; at least 90 tasks would be needed, if Q4_K_M loses "
             "none of the further ones.",
             "Speed: Q4_K_M takes 0.300 s a task, F16 0.600 s.",
@@ -352,8 +352,8 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
     "one quant": (
         lambda: built(quants=("F16",)),
         [
-            "m: only F16 was measured, so there is nothing to compare it with; it "
-            "did 24 of 24 tasks.",
+            "m: only F16 was measured, so there is nothing to compare it with; it did "
+            "24 of 24 tasks.",
         ],
     ),
     "the baseline alone": (
@@ -361,8 +361,8 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         [
             "m: use F16: none of the other 2 quants judged does at least 95 % of the "
             "work that F16 does within 10.0 s a task.",
-            "How sure: by their scores on 24 tasks; F16, which they are held "
-            "against, needs no proof.",
+            "How sure: by their scores on 24 tasks; F16, which they are held against, "
+            "needs no proof.",
             "Speed: F16 takes 0.600 s a task.",
         ],
     ),
@@ -371,33 +371,32 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         [
             "Mind: F16 itself does only 10 of 24 tasks. A model that cannot do the "
             "work cannot lose much of it.",
-            "m: F16 is the safe choice. Not shown yet: that a smaller one does at "
-            "least 95 % of its work.",
-            "If memory is tight: Q2_K may do, which is not shown yet: on 24 tasks no "
-            "difference between Q2_K and F16 was seen.",
+            "m: F16 is the safe choice: it is not shown yet that a smaller one does "
+            "at least 95 % of its work.",
+            "If memory is tight: Q2_K may do too (on 24 tasks no difference from F16 "
+            "was seen), but that is not shown yet.",
             "How sure: not yet; at least 104 tasks would be needed, if Q2_K loses "
             "none of the further ones.",
             "Speed: F16 looks best so far with 0.600 s a task, but it cannot be told "
-            "for sure from Q4_K_M, Q2_K; one repetition cannot tell speed from "
-            "chance.",
+            "for sure from Q4_K_M, Q2_K; one repetition cannot tell speed from chance.",
         ],
     ),
     "the reference does nothing": (
         lambda: built(lambda quant, task: 0, quants=PAIR),
         [
-            "Mind: F16 itself does none of 24 tasks, no more than guessing does. A "
-            "model that cannot do the work cannot lose much of it.",
-            "No recommendation for m: none of its 2 quants will do. Nothing to "
-            "compare with: F16, Q4_K_M.",
+            "No recommendation for m: F16 itself does none of the 24 tasks in full, "
+            "so there is nothing to hold the others against.",
+            "What to do: ask tasks that this model can do, best those of your own "
+            "work, or measure a larger model.",
         ],
     ),
     "the reference does nothing in full": (
         half_done,
         [
-            "Mind: F16 itself does none of 24 tasks, no more than guessing does. A "
-            "model that cannot do the work cannot lose much of it.",
-            "No recommendation for m: none of its 2 quants will do. Nothing to "
-            "compare with: F16, Q4_K_M.",
+            "No recommendation for m: F16 itself does none of the 24 tasks in full, "
+            "so there is nothing to hold the others against.",
+            "What to do: ask tasks that this model can do, best those of your own "
+            "work, or measure a larger model.",
         ],
     ),
     "quality only": (
@@ -410,8 +409,8 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         [
             "m: use Q4_K_M: the smallest that is shown to do at least 95 % of the "
             "work that F16 does.",
-            "How sure: shown on 90 tasks like these, where Q4_K_M did 90 of the 90 "
-            "tasks that F16 did; 1 chance in 100 of error.",
+            "How sure: shown on 90 tasks like these: Q4_K_M did all 90 that F16 did; "
+            "1 chance in 100 of error.",
             "If these 90 tasks are all your work, the score itself is the answer: "
             "Q4_K_M does 90 of them, F16 90.",
             "Answers alone were judged: nothing is said of speed.",
@@ -422,13 +421,13 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         [
             "m: use Q4_K_M: the smallest that is shown to do at least 95 % of the "
             "work that F16 does.",
-            "How sure: shown on 103 tasks like these, where Q4_K_M did 103 of the "
-            "103 tasks that F16 did; 1 chance in 100 of error.",
+            "How sure: shown on 103 tasks like these: Q4_K_M did all 103 that F16 "
+            "did; 1 chance in 100 of error.",
             "If these 103 tasks are all your work, the score itself is the answer: "
             "Q4_K_M does 103 of them, F16 103.",
             "Speed: F16 looks best so far with 0.600 s a task (Q4_K_M 0.600 s), but "
-            "it cannot be told for sure from Q4_K_M; one repetition cannot tell "
-            "speed from chance.",
+            "it cannot be told for sure from Q4_K_M; one repetition cannot tell speed "
+            "from chance.",
             "Compared without 1 of 104 tasks: a check could not be run on some "
             "quant's answer.",
         ],
@@ -455,8 +454,8 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         [
             "m: use Q4_K_M: the smallest that is shown to do at least 95 % of the "
             "work that F16 does.",
-            "How sure: shown on 90 tasks like these, where Q4_K_M did 90 of the 90 "
-            "tasks that F16 did; 1 chance in 100 of error.",
+            "How sure: shown on 90 tasks like these: Q4_K_M did all 90 that F16 did; "
+            "1 chance in 100 of error.",
             "If these 90 tasks are all your work, the score itself is the answer: "
             "Q4_K_M does 90 of them, F16 90.",
             "Nothing is said of speed: the check before the sweep did not show that "
@@ -466,8 +465,8 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
     "unfinished": (
         unfinished,
         [
-            "m: F16 is the safe choice. Whether a smaller one will do is not shown "
-            "yet: no other quant could be judged.",
+            "m: F16 is the safe choice: no other quant could be judged, so it is not "
+            "shown yet that a smaller one will do.",
             "Speed: F16 takes 0.600 s a task.",
             "Not judged: Q4_K_M (not run to the end); Q2_K (not run).",
             "Incomplete: 36 of 72 planned runs were not made.",
@@ -484,12 +483,12 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
     "budget ended": (
         lambda: rounds(2),
         [
-            "m: F16 is the safe choice. Not shown yet: that a smaller one does at "
-            "least 95 % of its work.",
-            "If memory is tight: Q4_K_M may do, which is not shown yet: on 34 tasks "
-            "no difference between Q4_K_M and F16 was seen.",
-            "How sure: not yet; at least 56 more tasks that F16 does would be "
-            "needed, if Q4_K_M loses none of them.",
+            "m: F16 is the safe choice: it is not shown yet that a smaller one does "
+            "at least 95 % of its work.",
+            "If memory is tight: Q4_K_M may do too (on 34 tasks no difference from "
+            "F16 was seen), but that is not shown yet.",
+            "How sure: not yet; at least 56 more tasks that F16 does would be needed, "
+            "if Q4_K_M loses none of them.",
             "Speed: F16 looks best so far with 0.500 s a task, but it cannot be told "
             "for sure from Q4_K_M.",
             "Asked, of the 136 tasks: 34 of F16, Q4_K_M, Q2_K. Not decided yet: more "
@@ -501,8 +500,8 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         [
             "m: use Q4_K_M: the smallest that is shown to do at least 95 % of the "
             "work that F16 does.",
-            "How sure: shown on 102 tasks like these, where Q4_K_M did 102 of the "
-            "102 tasks that F16 did; 1 chance in 100 of error.",
+            "How sure: shown on 102 tasks like these: Q4_K_M did all 102 that F16 "
+            "did; 1 chance in 100 of error.",
             "If these 102 tasks are all your work, the score itself is the answer: "
             "Q4_K_M does 102 of them, F16 102.",
             "Speed: F16 looks best so far with 0.500 s a task (Q4_K_M 0.500 s), but "
@@ -545,7 +544,7 @@ def test_a_first_impression_compares_no_quant_with_itself(
     row = ask(built(score, polluted=polluted), tmp_path)
     assert row["confidence"] == "PROVISIONAL"
     assert row["minimum_viable_quant"] == row["baseline_quant_tag"] == "Q4_K_M"
-    assert f"m: not shown yet, a first impression only: {said}" in row["recommendation"]
+    assert f"m: a first impression only, not shown yet: {said}" in row["recommendation"]
     assert "between Q4_K_M and Q4_K_M" not in row["recommendation"]
 
 
@@ -561,7 +560,7 @@ def test_a_task_that_is_done_in_part_is_a_difference(tmp_path):
         sweep.add(quant, half.test_id.removeprefix("bank/"), passed=passed, total=3)
     said = ask(sweep, tmp_path)["recommendation"]
     assert "no difference" not in said
-    assert "Q4_K_M did 11 of the 11 tasks that F16 did" in said
+    assert "it did 11 of the 11 tasks that F16 did" in said
 
 
 def test_each_of_two_models_has_its_own_lines(tmp_path):

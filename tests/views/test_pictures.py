@@ -152,7 +152,7 @@ def test_a_picture_has_bars_of_intervals_and_of_runs(tmp_path):
         False,
     )
     (best,) = rows(warehouse, "SELECT * FROM v1.quant_picture WHERE quant_tag = 'F16'")
-    assert (best["mark"], best["is_alike"]) == ("BEST_VALUE", False)
+    assert (best["mark"], best["is_alike"]) == ("ADVISED", False)
 
 
 def test_by_answers_alone_a_picture_has_no_speed(tmp_path):

@@ -26,6 +26,25 @@ def one_run(
     return row
 
 
+def test_what_was_never_run_was_polluted_by_nothing(tmp_path):
+    """One quant is whole, one lacks runs alone, one failed, one was not begun."""
+    sweep = Sweep(quants=("F16", "Q8_0", "Q4_K_M", "Q2_K"), tasks=("t1", "t2"))
+    for task in sweep.tasks:
+        sweep.add("F16", task)
+    sweep.add("Q8_0", "t1")
+    sweep.add("Q4_K_M", "t1", outcome="FAILED", error_class="HTTP_500", passed=None)
+    with sweep.finish().store(tmp_path).session() as session:
+        rows = session.rows(
+            "SELECT quant_tag, run_quality_status FROM v1.quant_aggregate"
+        )
+    assert {row["quant_tag"]: row["run_quality_status"] for row in rows} == {
+        "F16": "CLEAN",
+        "Q8_0": "UNFINISHED",
+        "Q4_K_M": "POLLUTED",
+        "Q2_K": "NOT_RUN",
+    }
+
+
 def test_quiet_run_is_clean_and_says_what_it_could_not_see(tmp_path):
     row = one_run(tmp_path)
     assert row["run_quality_status"] == "CLEAN"

@@ -19,7 +19,7 @@ def read(name: str, folder: Any, query: str) -> list[dict[str, Any]]:
 ASKED = "it can be compared with F16 on 1 of 2 tasks; 95 % are asked"
 HEADLINES = {
     ("supported", "Q2_K"): "is out: it keeps 80.0 % of F16's adherence; 95 % are asked",
-    ("supported", "Q8_0"): "is the smallest that is shown to pass",
+    ("supported", "Q8_0"): "is advised: it is the smallest that is shown to pass",
     ("supported", "Q4_K_M"): "has the best value so far: it passes, and cannot be told "
     "for sure from F16, Q8_0",
     # Utility 1.781818 to 1 / 0.8 = 1.25: 42.5 % more.
