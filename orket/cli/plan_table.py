@@ -27,6 +27,7 @@ def plan_document(
     from orket.planning.estimate import estimate_plan
     from orket.planning.evidence import count_families, warn_of_few
     from orket.planning.past import forecast_from
+    from orket.planning.plan import ANSWERS
     from orket.planning.prompts_in_time import fit_plan
     from orket.planning.readiness import (
         list_missing,
@@ -81,6 +82,10 @@ def plan_document(
             {
                 "id": model.model_id,
                 "control_profile": plan.profiles[model.model_id].name,
+                "yields_to": [
+                    ANSWERS if step.policy.quality_only else step.control_profile
+                    for step in model.yields_to
+                ],
                 "controls": {
                     name: getattr(model.controls, name)
                     for name in Controls.__struct_fields__
@@ -243,7 +248,11 @@ def _order_words(document: dict[str, Any]) -> str:
 
 def _print_model(model: dict[str, Any]) -> None:
     print_prose()
-    print_prose(f"Model {model['id']}, control profile {model['control_profile']}")
+    looser = ", then ".join(model["yields_to"])
+    instead = f"; where the machine is not steady: {looser}" if looser else ""
+    print_prose(
+        f"Model {model['id']}, control profile {model['control_profile']}{instead}"
+    )
     controls = {
         name: "not set" if value is None else value
         for name, value in model["controls"].items()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from orket.cli.advice import advise
+from orket.cli.by_now import INTERRUPTED, RUNNING, UNKNOWN
 from orket.cli.fidelity_words import fidelity_words
 from orket.cli.output import print_prose, show_value
 from orket.cli.quant_table import print_quants
@@ -23,6 +24,7 @@ Document = Mapping[str, Any]
 FIRST_LINES = 3
 """Of the recommendation, above the table: what to use, what else, how sure."""
 
+_ENDLESS = (INTERRUPTED, RUNNING, UNKNOWN)
 _FOUND = frozenset({"models", "quants", "provider.name", "provider.url"})
 """What one argument stands for: nobody changed it against anything."""
 
@@ -68,7 +70,7 @@ def _about(summary: Document) -> Iterator[str]:
     yield ""
     if _is_completed(summary):
         yield _headline(summary)
-    yield f"Canary: {_canary_line(summary['canary'])}"
+    yield f"Canary: {_canary_line(summary['canary'], summary['status'])}"
     yield from map(_session_line, summary["sessions"])
     yield from _policy_words(summary)
 
@@ -179,7 +181,13 @@ def _cut_answers(session: Document) -> list[str]:
     ]
 
 
-def _canary_line(canary: Document) -> str:
+def _canary_line(canary: Document, status: str) -> str:
+    from orket.warehouse.reasons import code_of
+
+    too_few = code_of("canary", "too_few_runs")
+    if status in _ENDLESS and too_few in canary["failed_reasons"]:
+        # It was not walked to its end: it fails by nothing yet.
+        return f"not finished, {canary['runs']} runs so far"
     verdict = words(canary["verdict"])
     profile = canary["control_profile"]
     named = f", control profile {profile}" if profile else ""

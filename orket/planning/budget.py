@@ -1,4 +1,4 @@
-"""How far a sweep goes, and how long it may take: 90s, 20m, 1h30m, 0, or none."""
+"""How far a sweep goes, and how long it may take: 90s, 20m, 1h30m, or none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_budget(text: str) -> int | None:
     if _PART.sub("", word) or not parts or any(unit not in _UNITS for _, unit in parts):
         raise UsageError(
             f"{text!r} is no budget of time",
-            "write it as 90s, 20m, 1h30m, 0, or none for no limit",
+            "write it as 90s, 20m, 1h30m, or none for no limit",
         )
     seconds = int(sum(Fraction(number) * _UNITS[unit] for number, unit in parts))
     if seconds > MOST_SECONDS:

@@ -1,11 +1,12 @@
 -- Grain: sweep x model.
 -- Inputs: v1.session, v1.manifest, v1.attempts, v1.telemetry, v1.run_quality, v1.policy,
 -- v1.policy_step, v1.reason, v1.spread_table.
--- Rules: the gate before the matrix, over the repetitions of one cell. It passes when the
--- adherence is known and does not vary, the time varies less than the control profile allows
--- (population standard deviation / mean, the first repetition left out if the policy says
--- so), telemetry is there as far as the server promises it, and no run failed. Where the
--- server offers no timings the wall time is judged, and latency_basis says so.
+-- Rules: the gate before the matrix, over the repetitions of one cell, the last attempt of
+-- each; one that was broken off is none. It passes when the adherence is known and does not
+-- vary, the time varies less than the control profile allows (population standard deviation
+-- / mean, the first repetition left out if the policy says so), telemetry is there as far as
+-- the server promises it, and no run failed. Where the server offers no timings the wall time
+-- is judged, and latency_basis says so.
 -- A sweep that may go on under looser thresholds (v1.policy_step) yields to the next where
 -- nothing but an unsteady time fails the gate, or where at least every second of its runs
 -- was disturbed so that its time alone does not count.
@@ -36,10 +37,9 @@ WITH measured AS (
             WHEN session.capabilities.internal_timings IS TRUE THEN telemetry.internal_ns
             ELSE telemetry.wall_ns
         END AS time_ns,
-        row_number() OVER (
-            PARTITION BY attempts.sweep_id, attempts.model_id
-            ORDER BY attempts.started_at, attempts.order_index, attempts.attempt_id
-        ) AS place
+        attempts.attempt_id,
+        attempts.started_at,
+        attempts.order_index
     FROM v1.attempts AS attempts
     INNER JOIN v1.session AS session USING (sweep_id, model_id)
     INNER JOIN v1.telemetry AS telemetry USING (sweep_id, attempt_id)
@@ -49,7 +49,14 @@ WITH measured AS (
         FROM v1.reason
         WHERE scope = 'run' AND is_timing
     ) AS timing
-    WHERE attempts.phase = 'canary'
+    WHERE attempts.phase = 'canary' AND attempts.outcome <> 'CANCELLED'
+    -- What was owed is made again when a sweep goes on: the last attempt tells.
+    QUALIFY
+        row_number() OVER (
+            PARTITION BY attempts.sweep_id, attempts.run_id
+            ORDER BY
+                attempts.attempt_number DESC, attempts.recorded_at DESC, attempts.attempt_id
+        ) = 1
 ),
 
 sums AS (
@@ -73,7 +80,11 @@ sums AS (
     FROM (
         SELECT
             measured.*,
-            NOT (policy.canary_drop_first AND measured.place = 1) AS is_counted
+            NOT policy.canary_drop_first
+            OR row_number() OVER (
+                PARTITION BY measured.sweep_id, measured.model_id
+                ORDER BY measured.started_at, measured.order_index, measured.attempt_id
+            ) > 1 AS is_counted
         FROM measured
         INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
     ) AS measured

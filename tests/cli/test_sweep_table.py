@@ -271,6 +271,18 @@ def test_a_steadiness_that_was_not_asked_for_is_no_figure(shown):
     assert "varies" not in unasked
 
 
+def test_a_gate_that_was_broken_off_has_not_failed_yet(shown):
+    canary = summary_row()["canary"] | {
+        "verdict": "FAILED",
+        "failed_reasons": ["TOO_FEW_CANARY_RUNS"],
+        "runs": 3,
+    }
+    for status in ("INTERRUPTED", "RUNNING"):
+        told = line_with(shown(canary=canary, status=status), "Canary:")
+        assert told.strip() == "Canary: not finished, 3 runs so far"
+    assert "failed" in line_with(shown(canary=canary, status="FAILED"), "Canary:")
+
+
 def test_a_preset_that_nobody_named_is_not_told_of(shown):
     changed = {
         "models": '["m Q8_0"]',

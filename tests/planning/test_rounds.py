@@ -91,7 +91,7 @@ def test_budgets(text, seconds):
 
 @pytest.mark.parametrize("text", ["soon", "", "20", "-5m", "m", "1e3s", "20m5", "٢m"])
 def test_what_is_no_budget(text):
-    with pytest.raises(UsageError, match="write it as 90s, 20m, 1h30m, 0"):
+    with pytest.raises(UsageError, match="write it as 90s, 20m, 1h30m"):
         read_budget(text)
 
 

@@ -414,3 +414,29 @@ def test_drift_marks_the_runs_since_the_last_good_anchor(tmp_path):
         "bank/t2": ["DRIFT_SINCE_ANCHOR"],
         "bank/t3": [],
     }
+
+
+def test_the_last_attempt_of_each_call_of_the_gate_tells(tmp_path):
+    """The second was broken off, the third failed: both were made again."""
+    sweep = Sweep(
+        sweep_id="gate",
+        quants=("F16",),
+        tasks=("t1",),
+        manifest={"canary_planned": True},
+    )
+    for repetition in range(1, 11):
+        ids: dict[str, Any] = {"phase": "canary", "run_id": f"c{repetition}"}
+        lost = {2: "CANCELLED", 3: "FAILED"}.get(repetition)
+        if lost:
+            gone: dict[str, Any] = {
+                "passed": None,
+                "outcome": lost,
+                "answer_text": None,
+            }
+            sweep.add("F16", "t1", **gone, **ids)
+        sweep.add("F16", "t1", attempt=2 if lost else 1, **ids)
+    warehouse = sweep.store(tmp_path / "warehouse")
+    with warehouse.session("gate") as session:
+        (canary,) = session.rows("SELECT * FROM v1.canary")
+    assert (canary["verdict"], canary["runs"]) == ("PASSED", 10)
+    assert canary["failed_runs"] == 0
