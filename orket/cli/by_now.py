@@ -23,10 +23,10 @@ def status_by_now(store: Warehouse, sweep_id: str, status: str) -> str:
         return status
     from orket.warehouse.locks import Holder
 
-    holder = store.executor(sweep_id).holder
-    if holder is Holder.LIVING:
+    executor = store.executor(sweep_id)
+    if executor.is_running:
         return RUNNING
-    if holder is Holder.UNKNOWN and not _was_ended(store, sweep_id):
+    if executor.holder is Holder.UNKNOWN and not _was_ended(store, sweep_id):
         return UNKNOWN
     return status
 

@@ -75,13 +75,13 @@ def show(
 
 def _say_who_runs(by_now: str, store: Warehouse, sweep_id: str) -> None:
     """What is shown is so far: who has the sweep, or had it last."""
-    who = store.executor(sweep_id).name or "another process"
+    who = store.executor(sweep_id).name or "run by another process"
     if by_now == RUNNING:
-        messages.note(f"{who} runs it: what stands here is what it has found so far")
+        messages.note(f"{who}: what stands here is what was found so far")
         return
     messages.note(
-        f"{who} ran it last, and whether it still does cannot be seen from here; if it "
-        f"does not: {resume_line(sweep_id, store)}"
+        f"{who}, and whether it still is cannot be seen from here; if it is not: "
+        f"{resume_line(sweep_id, store)}"
     )
 
 

@@ -208,6 +208,10 @@ class Forecast:
             behind.append(f"{calls} of earlier sweeps{told}, scaled by tokens")
         return f"by {' and '.join(behind)}" if behind else ""
 
+    def follow(self, most_tokens: int) -> None:
+        """How far answers are followed in the phase `fidelity`."""
+        self._longest_path = most_tokens
+
     def seconds_of_scores(self, scores: Iterable[Score]) -> float | None:
         """Time the phase `fidelity` will take for these; None: not known."""
         factor = (

@@ -15,6 +15,9 @@ from orket.planning.plan import Plan
 from orket.planning.targets import Target
 from orket.records import FidelityPlan
 
+SHORTER = (1, 2, 4)
+"""Parts of an answer that are followed where whole ones take too long: places of one
+prompt hang together, so that shorter answers tell more in a time than fewer prompts."""
 FEWEST_PROMPTS = 8
 """Fewer than the policy asks for tell little: these are worth a longer while."""
 LONGEST_SECONDS = 300
@@ -31,16 +34,24 @@ def fit_prompts(
 
     Everybody answers every prompt, the reference, who is the first of the targets,
     twice. What is left of a budget (seconds) cuts any plan; where time sets the number,
-    a quarter of it does.
+    a quarter of it does, and where that is too short for the fewest that tell anything
+    answers are followed less far, and then it may take longer.
     """
-    seconds = _seconds_until(forecast, targets, plan)
-    wanted = len(plan.test_ids)
-    if plan.seconds is not None:
-        wanted = _count(seconds, min(plan.seconds, budget_left / 4))
-        if wanted < FEWEST_PROMPTS:
-            wanted = min(FEWEST_PROMPTS, _count(seconds, longest_seconds(budget_left)))
-    wanted = min(wanted, _count(seconds, budget_left))
-    return msgspec.structs.replace(plan, test_ids=plan.test_ids[:wanted])
+    if plan.seconds is None:
+        seconds = _seconds_until(forecast, targets, plan)
+        return _first(plan, _count(seconds, budget_left))
+    wanted = min(FEWEST_PROMPTS, len(plan.test_ids))
+    for part in SHORTER:
+        shorter = msgspec.structs.replace(plan, max_tokens=plan.max_tokens // part)
+        seconds = _seconds_until(forecast, targets, shorter)
+        count = _count(seconds, min(plan.seconds, budget_left / 4))
+        if count >= wanted:
+            return _first(shorter, count)
+    return _first(shorter, min(wanted, _count(seconds, longest_seconds(budget_left))))
+
+
+def _first(plan: FidelityPlan, count: int) -> FidelityPlan:
+    return msgspec.structs.replace(plan, test_ids=plan.test_ids[:count])
 
 
 def fit_plan(plan: Plan, forecast: Forecast) -> Plan:

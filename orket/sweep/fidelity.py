@@ -183,6 +183,7 @@ class _Phase:
         self._plan = fit_prompts(
             context.forecast, targets, self._plan, context.budget_left()
         )
+        context.forecast.follow(self._plan.max_tokens)
         if not self._plan.test_ids:
             context.reporter.note("there is no time for fidelity")
         return bool(self._plan.test_ids)

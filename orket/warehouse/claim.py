@@ -28,6 +28,10 @@ _NAME = ".executor.lock"
 _LONGEST_NAME = 300
 
 
+FOLD = "fold"
+"""The purpose of a claim that runs nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Executor:
     """Whether a process runs a sweep now, as far as this machine can tell."""
@@ -35,7 +39,12 @@ class Executor:
     holder: Holder
     """NONE: no process does. UNKNOWN: that cannot be seen here."""
     name: str
-    """Who took the lock last, where and when; empty: nobody ever did."""
+    """What took the lock last, for what, where and when; empty: nobody ever did."""
+
+    @property
+    def is_running(self) -> bool:
+        """A process has it, and not to fold its parts."""
+        return self.holder is Holder.LIVING and not self.name.startswith(FOLD)
 
 
 def find_executor(folder: Path) -> Executor:

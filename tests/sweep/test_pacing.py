@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import groupby
 
+import msgspec
 import pytest
 
 from orket.planning.estimate import Forecast
@@ -131,3 +132,18 @@ def test_fidelity_asks_as_many_prompts_as_take_a_minute(
     found = fit_prompts(forecast, targets, plan.fidelity, left)
     assert len(found.test_ids) in fits
     assert found.test_ids == plan.fidelity.test_ids[: len(found.test_ids)]
+
+
+@pytest.mark.parametrize(
+    ("seconds_a_token", "parts"), [(0.001, [1]), (0.2, [2, 4]), (1.0, [4])]
+)
+def test_slow_answers_are_followed_less_far_before_fewer_prompts_are_asked(
+    plan, seconds_a_token, parts
+):
+    targets = by_precision(plan.models[0].targets)
+    forecast = forecast_of(plan, seconds_a_token, 0.1)
+    found = fit_prompts(forecast, targets, plan.fidelity, math.inf)
+    assert plan.fidelity.max_tokens // found.max_tokens in parts
+    # A number that somebody named is not cut, and neither are its answers.
+    named = msgspec.structs.replace(plan.fidelity, seconds=None)
+    assert fit_prompts(forecast, targets, named, math.inf) == named
