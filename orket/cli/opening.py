@@ -116,7 +116,7 @@ def estimate_line(
     if usual < most and duration(usual) != told:
         told = f"usually {duration(usual)}, at most {told}"
     else:
-        told = f"about {told}"
+        told = f"about {told}" if seconds <= most else f"at most {told}"
     return f"Estimate: {told}, {disk}; {basis}"
 
 

@@ -44,11 +44,26 @@ class Steadiness:
 
     def settle_gate(self) -> None:
         """Go on under looser thresholds for as long as the gate asks for it."""
+        self._recall()
         gone: dict[str, Due] = {}
         while self._can_yield and (due := self._judge.read_gate_yields()):
             self._yield(due)
             gone |= {entry.model_id: entry for entry in due}
         self._tell(list(gone.values()))
+
+    def _recall(self) -> None:
+        """Say what rules a sweep that goes on, where a step was gone before."""
+        if not self._can_yield:
+            return
+        for step in self._judge.read_steps():
+            if step["step"]:
+                rules = f"the profile {step['control_profile']} rules"
+                if step["is_quality_only"]:
+                    rules = "answers alone are judged"
+                self._context.reporter.note(
+                    f"{step['model_id']}: the machine was not steady before: {rules} "
+                    "in all of this sweep; a new one judges speed again"
+                )
 
     def settle_end(self) -> bool:
         """One step, where quants lack valid runs only through disturbances.
