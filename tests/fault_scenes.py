@@ -187,6 +187,7 @@ class PowerCut:
     The watcher of `orket.warehouse.disk`. `states` are the trees that a power cut at
     each step may leave, path -> bytes: once without any change of a folder that was
     not synced, once with all of them. What was not synced of a file is lost in both.
+    `told` is what had been confirmed when the tree was last as it is.
     """
 
     root: Path
@@ -197,6 +198,8 @@ class PowerCut:
     """By inode: what was synced of a file since the beginning."""
     inodes: dict[Path, int] = field(default_factory=dict)
     states: list[dict[Path, bytes]] = field(default_factory=list)
+    told: list[set[str]] = field(default_factory=list)
+    confirmed: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for path in self.root.rglob("*"):
@@ -212,7 +215,11 @@ class PowerCut:
         lax = dict(self.durable)
         for change in self.pending:
             _apply(lax, change, self._content)
-        self.states += [state for state in (strict, lax) if state not in self.states]
+        for state in (strict, lax):
+            if state not in self.states:
+                self.states.append(state)
+                self.told.append(set())
+            self.told[self.states.index(state)] |= self.confirmed
         if step.what == "sync":
             inode = step.path.stat().st_ino
             self.contents[inode] = step.path.read_bytes()

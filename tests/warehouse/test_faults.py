@@ -124,20 +124,12 @@ def test_a_power_cut_loses_nothing_that_was_confirmed(tmp_path, monkeypatch, nam
     warehouse = scene.prepare(tmp_path / "warehouse")
     before = set(read_rows(warehouse))
     cut = PowerCut(warehouse.path)
-    confirmed: set[str] = set()
-    safe: list[set[str]] = []
-
-    def watch(step: Step) -> None:
-        known = len(cut.states)
-        cut(step)
-        safe.extend([set(confirmed)] * (len(cut.states) - known))
-
-    monkeypatch.setattr(disk, "watcher", watch)
-    scene.act(warehouse, confirmed.update)
-    watch(Step("write", warehouse.path))
+    monkeypatch.setattr(disk, "watcher", cut)
+    scene.act(warehouse, cut.confirmed.update)
+    cut(Step("write", warehouse.path))
     monkeypatch.setattr(disk, "watcher", None)
     assert len(cut.states) > 3
-    for number, (tree, told) in enumerate(zip(cut.states, safe, strict=True)):
+    for number, (tree, told) in enumerate(zip(cut.states, cut.told, strict=True)):
         left = lay_out(tree, warehouse.path, tmp_path / str(number))
         _require_whole(left, name, before, told)
     _require_ends(left, name, before)
