@@ -24,7 +24,8 @@ SELECT
         v1.decimal_text(aggregate.total_latency_ns, 9, 3)
     ) AS seconds_text,
     aggregate.total_latency_ns = min(aggregate.total_latency_ns)
-        FILTER (WHERE frontier.is_eligible) OVER session AS is_fastest,
+        FILTER (WHERE frontier.is_eligible)
+        OVER (PARTITION BY support.sweep_id, support.model_id) AS is_fastest,
     support.families,
     support.evidence_tasks,
     support.tasks_needed,
@@ -37,8 +38,7 @@ FROM v1.support AS support
 INNER JOIN v1.frontier AS frontier USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.quant_comparison AS comparison USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.quant_aggregate AS aggregate USING (sweep_id, model_id, quant_tag)
-LEFT JOIN v1.proof AS proof USING (sweep_id, model_id, quant_tag)
-WINDOW session AS (PARTITION BY support.sweep_id, support.model_id);
+LEFT JOIN v1.proof AS proof USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.quant_score IS 'What can be said of one quant. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.quant_score.kept IS 'Tasks that the baseline quant does and it does too';
