@@ -146,6 +146,22 @@ def test_zero_tokens_for_an_answer_with_text_is_no_count():
     assert (facts.prompt_tokens, facts.completion_tokens) == (9, None)
 
 
+def test_figures_of_a_part_of_the_answer_are_not_those_of_all_of_it():
+    def timed(record: dict[str, Any], tokens: int | None) -> dict[str, Any]:
+        timings = {"prompt_n": 9, "prompt_ms": 1.0, "cache_n": 0}
+        timings |= {"predicted_n": tokens, "predicted_ms": tokens}
+        return {**record, "timings": timings if tokens else None}
+
+    begun = [timed(delta(content="a"), 1), timed(delta(content="b"), 2)]
+    whole_one = generate(stream(*begun, timed(delta("stop"), 3)))
+    assert (whole_one.completion_tokens, whole_one.decode_ns) == (3, 3_000_000)
+    later = generate(stream(*begun, delta("stop"), timed(last(), 3)))
+    assert (later.completion_tokens, later.decode_ns) == (3, 3_000_000)
+    silent = generate(stream(*begun, timed(delta("stop"), None)))
+    assert (silent.outcome, silent.answer_text) == ("OK", "ab")
+    assert (silent.completion_tokens, silent.decode_ns) == (None, None)
+
+
 def test_chunks_are_never_counted_as_tokens():
     facts = generate(stream(*[delta(content="x")] * 5, delta("stop")))
     assert facts.outcome == "OK"

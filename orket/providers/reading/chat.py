@@ -51,14 +51,23 @@ class ChatCall(Call):
 
     def _read(self, body: Record, part: str) -> None:
         self.document = self.document or body
+        choice = next(
+            (
+                choice
+                for choice in map(mapping, sequence(body.get("choices")))
+                if choice.get("index") in (None, 0)
+            ),
+            None,
+        )
+        if choice is not None and text(choice.get("finish_reason")):
+            # Figures so far were those of a part of the answer.
+            self.said.clear()
         for key in FIGURE_KEYS:
             if body.get(key) is not None:
                 self.said[key] = body[key]
         self.answer.model = text(body.get("model")) or self.answer.model
-        for choice in map(mapping, sequence(body.get("choices"))):
-            if choice.get("index") in (None, 0):
-                self._read_choice(choice, part)
-                return
+        if choice is not None:
+            self._read_choice(choice, part)
 
     def _read_choice(self, choice: Record, part: str) -> None:
         reason = text(choice.get("finish_reason"))
