@@ -148,7 +148,7 @@ def test_zero_tokens_for_an_answer_with_text_is_no_count():
 
 def test_figures_of_a_part_of_the_answer_are_not_those_of_all_of_it():
     def timed(record: dict[str, Any], tokens: int | None) -> dict[str, Any]:
-        timings = {"prompt_n": 9, "prompt_ms": 1.0, "cache_n": 0}
+        timings: dict[str, Any] = {"prompt_n": 9, "prompt_ms": 1.0, "cache_n": 0}
         timings |= {"predicted_n": tokens, "predicted_ms": tokens}
         return {**record, "timings": timings if tokens else None}
 
