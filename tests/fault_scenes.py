@@ -186,7 +186,8 @@ class PowerCut:
 
     The watcher of `orket.warehouse.disk`. `states` are the trees that a power cut at
     each step may leave, path -> bytes: once without any change of a folder that was
-    not synced, once with all of them. What was not synced of a file is lost in both.
+    not synced, once with all of them, once with the removals alone, for a system may
+    write them in any order. What was not synced of a file is lost in each.
     `told` is what had been confirmed when the tree was last as it is.
     """
 
@@ -212,10 +213,12 @@ class PowerCut:
         """Before each step: what would be left if the power went now."""
         self._find_new()
         strict = dict(self.durable)
-        lax = dict(self.durable)
+        lax, gone = dict(self.durable), dict(self.durable)
         for change in self.pending:
             _apply(lax, change, self._content)
-        for state in (strict, lax):
+            if change[1] is None:
+                _apply(gone, change, self._content)
+        for state in (strict, lax, gone):
             if state not in self.states:
                 self.states.append(state)
                 self.told.append(set())
