@@ -135,7 +135,7 @@ def ended_before_anything(
 def _has_found(summary: Mapping[str, Any]) -> bool:
     """Whether any quant was asked a task, or has a fidelity."""
     return _has_asked(summary) or any(
-        (quant["fidelity"] or {}).get("prompts") for quant in _quants_of(summary)
+        (quant["fidelity"] or {}).get("positions") for quant in _quants_of(summary)
     )
 
 

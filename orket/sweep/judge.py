@@ -67,6 +67,8 @@ class Due:
     """The code that was found."""
     found: str | None = None
     """The same in words, with its figures; None where the code says all."""
+    remedy: str | None = None
+    """What helps, where a quieter machine would not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,12 @@ class Judge:
             "ORDER BY model_id"
         )
         return [
-            Due(row["model_id"], row["yields_because"], _gate_words(row))
+            Due(
+                row["model_id"],
+                row["yields_because"],
+                _gate_words(row),
+                _remedy(row["yields_because"]),
+            )
             for row in rows
         ]
 
@@ -181,7 +188,12 @@ class Judge:
         """Models whose quants lack runs by disturbances alone, with a step left."""
         rows = self._ask(statement("sweep", "starved"))
         return [
-            Due(row["model_id"], row["because"], _meaning("run", row["because"]))
+            Due(
+                row["model_id"],
+                row["because"],
+                _meaning("run", row["because"]),
+                _remedy(row["because"]),
+            )
             for row in rows
         ]
 
@@ -197,6 +209,12 @@ class Judge:
 def _meaning(scope: str, code: str) -> str:
     reason = reason_named(scope, code)
     return reason.meaning if reason else code
+
+
+def _remedy(code: str) -> str | None:
+    """What helps against a disturbance that no waiting cures."""
+    reason = reason_named("run", code)
+    return reason.remedy if reason and reason.is_curable is False else None
 
 
 def _gate_words(row: Mapping[str, Any]) -> str:

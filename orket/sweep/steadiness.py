@@ -111,7 +111,7 @@ class Steadiness:
         who = self._busiest()
         ruling = {step["model_id"]: step for step in self._judge.read_steps()}
         for line in dict.fromkeys(
-            _say(entry, ruling[entry.model_id], who) for entry in due
+            say_step(entry, ruling[entry.model_id], who) for entry in due
         ):
             self._context.reporter.note(line)
 
@@ -127,7 +127,7 @@ class Steadiness:
         return f"; {name} uses {share_ppm / 10_000:.0f} % of its CPUs"
 
 
-def _say(due: Due, ruling: Mapping[str, Any], who: str) -> str:
+def say_step(due: Due, ruling: Mapping[str, Any], who: str) -> str:
     """One line: what was found, by whom, what rules now, how to get the rest."""
     found = due.found or "nothing of a whole round counts"
     if ruling["is_quality_only"]:
@@ -135,6 +135,8 @@ def _say(due: Due, ruling: Mapping[str, Any], who: str) -> str:
     else:
         profile = ruling["control_profile"]
         goes_on = f"It goes on by the profile {profile}, with rough speeds; for finer"
+    if due.remedy is not None:
+        return f"no time counts here: {found}. {goes_on}, {due.remedy}"
     return (
         f"the machine is not steady: {found}{who}. {goes_on}, run it again when the "
         f"machine is quiet{say_threads(ruling)}"

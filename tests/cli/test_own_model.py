@@ -578,3 +578,30 @@ def test_a_model_removed_between_rounds_costs_only_itself(tmp_path, removed, ref
     assert answered[removed][1] in ("MODEL_NOT_FOUND", "HTTP_404")
     assert 0 < answered[removed][0] < 30
     assert choice["baseline_quant_tag"] == (reference or "Q8_0")
+
+
+def test_a_budget_that_is_over_before_anything_was_asked_is_an_error(
+    monkeypatch, capsys
+):
+    slow = replace(LLAMA, latency_seconds=0.2)
+    with MockServer("ollama", slow) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        assert run_command(["run", "llama3.1:8b", "--budget", "1s"]) == 1
+        told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("orket: error: the budget of 1 s was over before anything")
+    assert "orket run --resume " in told and "--budget " in told
+    assert run_command(["run", "quickstart", "--budget", "0"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "leaves no time to ask anything" in line
+
+
+def test_what_a_resume_would_do_is_told_of_the_sweep_itself(monkeypatch, capsys):
+    options = ["--tasks", "1", "--no-canary", "--allow-unobserved", "--no-fidelity"]
+    with MockServer("ollama", LLAMA) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        assert run_command(["run", "llama3.1:8b", "--until", "proof", *options]) == 0
+        capsys.readouterr()
+        more = ["run", "--resume", "latest", "--tasks", "3", "--dry-run"]
+        assert run_command(more) == 0
+    told = capsys.readouterr()
+    assert "goes on: 2 of 6 runs were made, 2 of its 3 tasks are added" in told.err

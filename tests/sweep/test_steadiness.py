@@ -13,8 +13,9 @@ from orket.planning.preset import Change, load_preset, override
 from orket.records import RunRecord
 from orket.sweep.execute import Outcome, run_sweep
 from orket.sweep.interrupts import Interrupted
+from orket.sweep.judge import Due
 from orket.sweep.reporter import Silence
-from orket.sweep.steadiness import POLICY_YIELDED, say_threads
+from orket.sweep.steadiness import POLICY_YIELDED, say_step, say_threads
 from orket.warehouse import Warehouse
 
 MODELS = [
@@ -281,6 +282,15 @@ def test_a_what_if_wins_over_what_was_yielded_to(make_plan, warehouse):
     assert canary["verdict"] == "FAILED" and canary["is_latency_judged"]
     # As many steps were gone as there are, and no other is left to go.
     assert canary["yields_because"] is None
+
+
+def test_where_quiet_would_not_help_it_is_told_what_does():
+    due = Due("m", "ENVIRONMENT_UNOBSERVED", "it could not be read", "run it beside")
+    told = say_step(due, {"is_quality_only": True, "free_threads": 1}, "; cc1 uses it")
+    assert told == (
+        "no time counts here: it could not be read. Answers are judged all the same, "
+        "and no speed; for that, run it beside"
+    )
 
 
 @pytest.mark.parametrize(
