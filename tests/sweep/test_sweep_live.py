@@ -63,7 +63,7 @@ def test_a_killed_engine_is_a_failed_row_and_is_started_again(arguments, tmp_pat
     )
     engine = await_engine(sweep.pid, tmp_path / "warehouse")
     os.kill(engine, signal.SIGKILL)
-    _, said = sweep.communicate(timeout=60)
+    _, said = sweep.communicate(timeout=300)
     assert sweep.returncode == 0
     assert "server lost, restarting" in said
     store = Warehouse(tmp_path / "warehouse")
@@ -82,7 +82,7 @@ def test_ctrl_c_keeps_what_was_recorded_and_says_how_to_go_on(
     sweep = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     await_engine(sweep.pid, tmp_path / "warehouse")
     sweep.send_signal(sent)
-    _, said = sweep.communicate(timeout=60)
+    _, said = sweep.communicate(timeout=300)
     assert sweep.returncode == 130
     store = Warehouse(tmp_path / "warehouse")
     sweep_id = store.resolve("latest")
