@@ -73,6 +73,8 @@ NOT_RUN = {
     "orket diff before": "sweeps of the reader's own: tests/cli/test_diff.py",
     "orket diff here": "sweeps of the reader's own: tests/cli/test_diff.py",
     "orket providers": "asks whatever listens here: tests/providers",
+    "orket ingest fp16/": "files by a shell's pattern: tests/ingest",
+    "orket ingest q4.txt": "what llama-perplexity wrote: tests/ingest",
     "orket baseline prune --undo": "nothing is old enough to prune: tests/baselines",
     "orket show --bucket coding": "tasks of the reader's own: tests/cli",
 }
@@ -82,8 +84,8 @@ MAY_FAIL = {"diff": 4, "gate": 4, "doctor": 4}
 """Verbs that may end with that code, since it is an answer."""
 
 OTHER_PROGRAMS = {
-    ".", ".ci/run", "benchstat", "jupyter", "mypy", "ollama", "pip", "pip-audit",
-    "pytest", "python", "python3", "ruff", "zensical",
+    ".", ".ci/run", "benchstat", "duckdb", "jupyter", "llama-perplexity", "mypy",
+    "ollama", "pip", "pip-audit", "pytest", "python", "python3", "ruff", "zensical",
 }  # fmt: skip
 
 SAID = {"SWEEP": "latest", "QUANT": "Q3_K_S", "before": "latest", "after": "latest"}
