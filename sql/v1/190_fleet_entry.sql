@@ -168,7 +168,7 @@ COMMENT ON COLUMN v1.fleet_entry.evidence_tasks IS 'Tasks behind it';
 COMMENT ON COLUMN v1.fleet_entry.answer_digest IS 'Identity of the weights of the answer';
 COMMENT ON COLUMN v1.fleet_entry.adherence_micro IS 'Adherence of the answer, 1e-6';
 COMMENT ON COLUMN v1.fleet_entry.total_latency_ns IS 'Its mean wall time of a run, ns';
-COMMENT ON COLUMN v1.fleet_entry.generation_tokens_per_second_milli IS 'Its decode rate, tokens/s, 1/1000';
+COMMENT ON COLUMN v1.fleet_entry.generation_tokens_per_second_milli IS 'Its decode rate, 1/1000 per second';
 COMMENT ON COLUMN v1.fleet_entry.peak_memory_bytes IS 'Its peak memory, bytes';
 COMMENT ON COLUMN v1.fleet_entry.wall_per_pass_ns IS 'Its wall time per passed task, ns';
 COMMENT ON COLUMN v1.fleet_entry.wall_per_pass_low_ns IS 'The same at the upper bound of the share that passes, ns';
