@@ -60,6 +60,32 @@ class Rejudge:
         }
         return {name: value for name, value in given.items() if value is not None}
 
+    @property
+    def is_scoped(self) -> bool:
+        """Whether only some tasks are judged, which not every verb can."""
+        return bool(self.buckets or self.families)
+
+    def words(self) -> list[str]:
+        """The options that say the same, as words of a command line."""
+        told: list[str] = []
+        for option, value in (
+            (_OPTIONS["adherence_threshold"], self.adherence_threshold),
+            (_OPTIONS["latency_ceiling_seconds"], self.latency_ceiling),
+            ("--include-polluted", self.include_polluted),
+        ):
+            if value is not None:
+                told += [option, str(value)]
+        for name, is_on in (
+            ("allow-unobserved", self.allow_unobserved),
+            ("quality-only", self.quality_only),
+        ):
+            if is_on is not None:
+                told.append(f"--{name}" if is_on else f"--no-{name}")
+        for option, names in (("--bucket", self.buckets), ("--family", self.families)):
+            for name in names:
+                told += [option, name]
+        return told
+
 
 def _scaled(key: str, value: Decimal | None) -> int | None:
     from orket.policy import policy_value

@@ -8,6 +8,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from orket.cli import messages
 from orket.errors import OrketError, WarehouseError
 
 if TYPE_CHECKING:
+    from orket.cli.rejudge import Rejudge
     from orket.planning.plan import Plan
     from orket.sweep.execute import Outcome
     from orket.warehouse import Warehouse
@@ -158,8 +160,7 @@ def explain_budget(
     if outcome.stop_reason == MACHINE_BUSY:
         messages.note(
             "the machine was too busy for anything more to count; when it is quieter: "
-            f"{resume_line(plan.sweep_id, store)}, or judge the answers alone in a new "
-            "sweep: --quality-only"
+            f"{resume_line(plan.sweep_id, store)}"
         )
     budget = plan.budget_seconds
     if outcome.stop_reason != BUDGET_ENDED or budget is None:
@@ -209,29 +210,85 @@ def explain_added(plan: Plan, store: Warehouse) -> None:
 
 
 _FURTHER = {
-    "use": "runs what is advised",
+    "use": "prints the line that runs it",
     "report": "writes it as a page, with pictures and every answer",
 }
 """Verbs that go on from a sweep, with what each does."""
 
 
-def say_what_next(summary: Mapping[str, Any], store: Warehouse) -> None:
+def say_what_next(
+    summary: Mapping[str, Any], store: Warehouse, rejudge: Rejudge | None = None
+) -> None:
     """The lines that a person may want to type next, as far as they would work.
 
-    Nothing where nobody sits before a terminal.
+    `rejudge` is how the summary was judged anew: the lines judge in the same way.
+    Nothing but the way to an answer where nobody sits before a terminal.
     """
+    from orket.cli.rejudge import Rejudge
+
+    rejudge = rejudge or Rejudge()
+    _say_answers_alone(summary, store, rejudge)
     if not sys.stderr.isatty():
         return
     from orket.cli.main import installed_verbs
 
-    has_advice = any(
-        session["efficiency_frontier"]["minimum_viable_quant_tag"]
-        for session in summary["sessions"]
-    )
     for verb in installed_verbs():
-        if verb in _FURTHER and (has_advice or verb != "use"):
-            line = shlex.join(["orket", verb, summary["sweep_id"], *_place(store)])
-            messages.note(f"{line}  # {_FURTHER[verb]}")
+        if verb not in _FURTHER:
+            continue
+        if verb == "use" and not _can_be_used(summary, store, rejudge):
+            continue
+        messages.note(f"{_line(verb, summary, store, rejudge)}  # {_FURTHER[verb]}")
+
+
+def _line(
+    verb: str, summary: Mapping[str, Any], store: Warehouse, rejudge: Rejudge
+) -> str:
+    words = ["orket", verb, summary["sweep_id"], *rejudge.words(), *_place(store)]
+    return shlex.join(words)
+
+
+def _can_be_used(
+    summary: Mapping[str, Any], store: Warehouse, rejudge: Rejudge
+) -> bool:
+    """Whether a quant is advised that `orket use` has a line for."""
+    if rejudge.is_scoped or not any(
+        session["efficiency_frontier"]["advised_quant_tag"]
+        for session in summary["sessions"]
+    ):
+        return False  # `use` judges by all tasks.
+    from orket.exports.handover import read_handovers
+    from orket.providers.serving.shells import SHELLS
+
+    found = read_handovers(
+        store, summary["sweep_id"], overrides=rejudge.policy_overrides()
+    )
+    return any(chosen.lines(shell) for chosen in found for shell in SHELLS)
+
+
+def _say_answers_alone(
+    summary: Mapping[str, Any], store: Warehouse, rejudge: Rejudge
+) -> None:
+    """The command that has an answer at once, where disturbed runs stand against it."""
+    if not any(map(_lacks_quiet, summary["sessions"])):
+        return
+    from orket.exports.load import load_answers
+
+    alone = replace(rejudge, quality_only=True)
+    answers = load_answers(store, summary["sweep_id"], alone.policy_overrides())
+    if any(answer["advised_quant"] for answer in answers):
+        messages.note(
+            "disturbed runs stand against an answer; the same runs judged for answers "
+            f"alone give one, nothing is run: {_line('show', summary, store, alone)}"
+        )
+
+
+def _lacks_quiet(session: Mapping[str, Any]) -> bool:
+    """Whether no quant is advised by times, and runs were thrown out or disturbed."""
+    return (
+        not session["run_quality_policy"]["quality_only"]
+        and session["efficiency_frontier"]["advised_quant_tag"] is None
+        and any(quant["run_quality_reason_counts"] for quant in session["per_quant"])
+    )
 
 
 def resume_line(sweep_id: str, store: Warehouse, output: str | None = None) -> str:

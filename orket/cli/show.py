@@ -70,7 +70,7 @@ def show(
         _say_who_runs(by_now, store, sweep_id)
     else:
         _say_how_to_go_on(summary, store)
-    say_what_next(summary, store)
+    say_what_next(summary, store, rejudge)
 
 
 def _say_who_runs(by_now: str, store: Warehouse, sweep_id: str) -> None:

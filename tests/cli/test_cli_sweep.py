@@ -402,8 +402,13 @@ def test_what_may_be_typed_next_is_told_on_a_terminal_alone(
     from orket.cli.running import say_what_next
     from orket.warehouse import Warehouse
 
-    frontier = {"minimum_viable_quant_tag": None}
-    summary = {"sweep_id": "s", "sessions": [{"efficiency_frontier": frontier}]}
+    frontier = {"minimum_viable_quant_tag": "Q4_K_M", "advised_quant_tag": None}
+    session = {
+        "efficiency_frontier": frontier,
+        "run_quality_policy": {"quality_only": False},
+        "per_quant": [],
+    }
+    summary = {"sweep_id": "s", "sessions": [session]}
     say_what_next(summary, Warehouse(tmp_path))
     assert capsys.readouterr().err == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from orket.cli.main import run_command
-from orket.records import Controls
-from tests.built_sweep import VERIFIED, Sweep
+from orket.records import Controls, Policy
+from tests.built_sweep import MS, VERIFIED, Sweep, quiet_counters
 from tests.places import ROOT
 from tests.report.hostile import MODEL, QUANT, hostile_sweep
 
@@ -146,3 +146,49 @@ def test_a_plan_records_name_and_file_of_each_quant(tmp_path):
     assert (entry.server_name, entry.file) == ("a", str(file))
     bare = quant_entry(Target(ModelRef("m", "Q8_0", "")))
     assert (bare.server_name, bare.file) == (None, None)
+
+
+def shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *args: str
+) -> list[str]:
+    """The last lines of `orket show` before a person."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert run_command(["show", *args]) == 0
+    return capsys.readouterr().err.splitlines()
+
+
+def test_what_is_offered_next_judges_as_what_was_shown(measured, capsys, monkeypatch):
+    told = shown(capsys, monkeypatch, "-w", measured)
+    assert any(
+        f"orket use sweep-1 -w {measured}  # prints the line" in line for line in told
+    )
+    given = ("--quality-only", "--adherence-threshold", "0.9")
+    told = shown(capsys, monkeypatch, "-w", measured, *given)
+    options = "--adherence-threshold 0.9 --quality-only"
+    for verb in ("use", "report"):
+        assert any(f"orket {verb} sweep-1 {options} -w" in line for line in told)
+    # `use` judges by all tasks, so it may advise another.
+    told = shown(capsys, monkeypatch, "-w", measured, "--bucket", "logic")
+    assert not any("orket use" in line for line in told)
+
+
+def test_an_answer_that_disturbed_runs_hide_is_offered(tmp_path, capsys, monkeypatch):
+    sweep = Sweep(
+        sweep_id="busy",
+        quants=("F16", "Q4_K_M"),
+        tasks=tuple(f"t{n:03}" for n in range(220)),
+        policy=Policy(include_polluted="fill"),
+        quant_facts={"F16": {"file": "/m/f16.gguf"}, "Q4_K_M": {"file": "/m/q4.gguf"}},
+    )
+    for planned in sweep.plan():
+        task = planned.test_id.removeprefix("bank/")
+        stop_ns = sweep.clock_ns + 600 * MS
+        busy = quiet_counters(stop_ns, host_busy_ns=stop_ns * 192 // 100 + 500 * MS)
+        sweep.add(planned.quant_tag, task, after=busy)
+    sweep.finish().store(tmp_path)
+    told = "\n".join(shown(capsys, monkeypatch, "-w", str(tmp_path)))
+    assert f"orket show busy --quality-only -w {tmp_path}" in told
+    assert "orket use" not in told
+    told = "\n".join(shown(capsys, monkeypatch, "-w", str(tmp_path), "--quality-only"))
+    assert "disturbed runs stand" not in told
+    assert "orket use busy --quality-only" in told
