@@ -186,7 +186,17 @@ class Judge:
 
     def read_starved(self) -> list[Due]:
         """Models whose quants lack runs by disturbances alone, with a step left."""
-        rows = self._ask(statement("sweep", "starved"))
+        return self._due("starved")
+
+    def read_mostly_disturbed(self) -> list[Due]:
+        """Models of whose latest runs every second one is lost, with a step left."""
+        return self._due("mostly_disturbed")
+
+    def read_steps(self) -> list[dict[str, Any]]:
+        """The thresholds that rule each model, and what is left: `sweep/steps`."""
+        return self._ask(statement("sweep", "steps"))
+
+    def _due(self, question: str) -> list[Due]:
         return [
             Due(
                 row["model_id"],
@@ -194,12 +204,8 @@ class Judge:
                 _meaning("run", row["because"]),
                 _remedy(row["because"]),
             )
-            for row in rows
+            for row in self._ask(statement("sweep", question))
         ]
-
-    def read_steps(self) -> list[dict[str, Any]]:
-        """The thresholds that rule each model, and what is left: `sweep/steps`."""
-        return self._ask(statement("sweep", "steps"))
 
     def _ask(self, query: str) -> list[dict[str, Any]]:
         self._followed.refresh()

@@ -127,6 +127,8 @@ class Rounds:
                     self._anchors.close()
                     return Ending(MACHINE_BUSY)
                 looks = self._look()
+            if self._steadiness.settle_between():
+                looks = self._look()
         self._anchors.close()
         if self._retry.is_barren and self._mend(is_last=True):
             looks = self._look()

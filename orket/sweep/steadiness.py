@@ -70,20 +70,28 @@ class Steadiness:
 
         Says whether anything rules by now that did not before.
         """
-        due = self._judge.read_starved() if self._can_yield else []
-        self._yield(due)
-        self._tell(due)
-        return bool(due)
+        return self._can_yield and self._settle(self._judge.read_starved())
+
+    def settle_between(self) -> bool:
+        """One step, where half of the latest runs are lost and rounds bring little.
+
+        Says whether anything rules by now that did not before.
+        """
+        return self._can_yield and self._settle(self._judge.read_mostly_disturbed())
 
     def settle_round(self) -> bool:
         """One step of each model that has one left: nothing of a round counts."""
         if not self._can_yield:
             return False
-        due = [
-            Due(step["model_id"], ROUND_LOST)
-            for step in self._judge.read_steps()
-            if step["next_control_profile"] is not None
-        ]
+        return self._settle(
+            [
+                Due(step["model_id"], ROUND_LOST)
+                for step in self._judge.read_steps()
+                if step["next_control_profile"] is not None
+            ]
+        )
+
+    def _settle(self, due: Sequence[Due]) -> bool:
         self._yield(due)
         self._tell(due)
         return bool(due)

@@ -1,0 +1,85 @@
+"""When a round that brought little is a reason to go on under looser thresholds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from orket.records import EventRow, Policy, PolicyStep
+from orket.sweep.judge import Judge
+from orket.warehouse import Warehouse
+from tests.built_sweep import MS, START, Sweep, quiet_counters
+
+ANSWERS = PolicyStep(
+    control_profile="desktop",
+    policy=msgspec.structs.replace(Policy(), quality_only=True),
+)
+
+
+def make(runs: int, disturbed: range, **model: Any) -> Sweep:
+    """A sweep of one quant whose runs of these places another program disturbed."""
+    sweep = Sweep(
+        sweep_id="s",
+        quants=("F16",),
+        tasks=tuple(f"t{number:03}" for number in range(runs)),
+        model={"yields_to": [ANSWERS], **model},
+    )
+    for number, task in enumerate(sweep.tasks):
+        changes: dict[str, Any] = {}
+        if number in disturbed:
+            stop_ns = sweep.clock_ns + 600 * MS
+            busy_ns = stop_ns * 192 // 100 + 500 * MS
+            changes["after"] = quiet_counters(stop_ns, host_busy_ns=busy_ns)
+        sweep.add("F16", task, **changes)
+    return sweep
+
+
+def due(sweep: Sweep, tmp_path) -> list[str]:
+    warehouse = Warehouse(tmp_path)
+    warehouse.append("sweeps", [sweep.sweep_row()], "s")
+    warehouse.append("runs", sweep.runs, "s")
+    if sweep.events:
+        warehouse.append("events", sweep.events)
+    with Judge(warehouse, "s") as judge:
+        return [entry.because for entry in judge.read_mostly_disturbed()]
+
+
+@pytest.mark.parametrize(
+    ("runs", "disturbed", "found"),
+    [
+        (34, range(17), ["HIGH_FOREIGN_CPU"]),
+        (35, range(17), []),
+        (16, range(16), []),
+        # Busy after an hour: the latest 68 runs tell, not all of them.
+        (170, range(136, 170), ["HIGH_FOREIGN_CPU"]),
+        (170, range(137, 170), []),
+        # Quiet again by now.
+        (170, range(102), []),
+    ],
+)
+def test_half_of_the_latest_runs_lost_is_a_reason(runs, disturbed, found, tmp_path):
+    assert due(make(runs, disturbed), tmp_path) == found
+
+
+def test_where_disturbed_runs_count_nothing_is_lost(tmp_path):
+    counting = Policy(include_polluted="always")
+    assert due(make(34, range(34), policy=counting), tmp_path) == []
+
+
+def test_without_a_step_left_nothing_is_due(tmp_path):
+    assert due(make(34, range(34), yields_to=[]), tmp_path / "none") == []
+    gone = make(34, range(34))
+    gone.events.append(
+        EventRow(
+            event_id="step",
+            recorded_at=START + timedelta(seconds=30),
+            event="POLICY_YIELDED",
+            sweep_id="s",
+            model_id="m",
+            reason="HIGH_FOREIGN_CPU",
+        )
+    )
+    assert due(gone, tmp_path / "gone") == []
