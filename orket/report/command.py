@@ -11,6 +11,8 @@ from orket.exports.json_text import plain_decimal
 from orket.planning.neutral import NEUTRAL_PRESET
 from orket.text import printable
 
+OWN_ROWS = "orket"
+"""The format of Orket's own rows, which need no `--format`."""
 OPTIONS = {
     "repetitions": "--runs",
     "tasks.limit": "--tasks",
@@ -46,8 +48,12 @@ SWITCHES = {
 def command_of(summary: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The command of a sweep, and the overrides that no option of it makes.
 
-    A sweep without a preset is named by its model: that is what one asks for.
+    A sweep without a preset is named by its model: that is what one asks for. What was
+    imported was not run: it is imported once more.
     """
+    if source := imported_from(summary):
+        named = [] if source == OWN_ROWS else ["--format", source]
+        return shlex.join(["orket", "ingest", *named]) + " FILE...", {}
     overrides = dict(summary["overrides"])
     subject = summary["preset"]
     models = overrides.get("models")
@@ -61,6 +67,18 @@ def command_of(summary: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     }
     words = ["orket", "run", subject, *options]
     return " ".join(shlex.quote(printable(word)) for word in words), left
+
+
+def imported_from(summary: Mapping[str, Any]) -> str | None:
+    """The format of the files that an imported sweep came from; None where it was run.
+
+    Which files these were is not recorded.
+    """
+    preset = str(summary["preset"])
+    head, _, source = preset.partition(":")
+    if head != "ingest":
+        return None
+    return "determinism" if source.startswith("determinism") else source or OWN_ROWS
 
 
 def _options(overrides: Mapping[str, Any]) -> Iterator[str]:

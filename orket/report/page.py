@@ -17,7 +17,7 @@ from orket.exports.markdown import markdown_text
 from orket.policy import POLICY_KEYS
 from orket.report import charts
 from orket.report.answers import MOST_BYTES, AnswerMap, build_map
-from orket.report.command import command_of
+from orket.report.command import command_of, imported_from
 from orket.report.drawing import draw
 from orket.report.gather import Gathered
 from orket.report.libraries import require_libraries
@@ -103,6 +103,7 @@ def render_page(gathered: Gathered, voice: Voice, price: Price | None = None) ->
         costs=[cost_table(s, price) for s in gathered.summary["sessions"]],
         price=price,
         command=command,
+        imported=imported_from(gathered.summary),
         overrides=overrides,
         colours=colours,
         marks=charts.MARKS,
@@ -127,6 +128,7 @@ def render_markdown(
             _disturbances(s, voice, []) for s in gathered.summary["sessions"]
         ],
         command=command,
+        imported=imported_from(gathered.summary),
         overrides=overrides,
     )
     return text.encode()

@@ -568,3 +568,20 @@ def test_a_name_of_a_file_goes_before_that_of_a_folder(tmp_path):
     named = SourceOptions(quants=folder)
     assert named.naming(Path("x/runs/deep/b.json")).quant_tag == "F16"
     assert named.used == {"x/runs"}
+
+
+@pytest.mark.parametrize("name", ["r.md", "r.html"])
+def test_a_report_of_what_was_imported_offers_no_run(tmp_path, name):
+    pytest.importorskip("altair")
+    store = str(tmp_path / "w")
+    files = [
+        str(lm_eval(tmp_path / tag, f"X-{tag}", day))
+        for day, tag in enumerate(("F16", "Q4_K_M"), start=1)
+    ]
+    named = ["--model", "X", "--quant", "F16=F16", "--quant", "Q4_K_M=Q4_K_M"]
+    assert run_command(["ingest", *files, *named, "-w", store]) == 0
+    page = tmp_path / name
+    assert run_command(["report", "-w", store, "-o", str(page)]) == 0
+    text = page.read_text()
+    assert "orket ingest --format lm-eval FILE..." in text
+    assert "orket run" not in text

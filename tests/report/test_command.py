@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from orket.cli.run import run
-from orket.report.command import OPTIONS, SWITCHES, command_of
+from orket.report.command import OPTIONS, SWITCHES, command_of, imported_from
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,22 @@ def test_every_option_is_one_of_the_verb():
     known = {name for param in run.params for name in param.opts + param.secondary_opts}
     named = {*OPTIONS.values(), *(flag for pair in SWITCHES.values() for flag in pair)}
     assert named <= known
+
+
+@pytest.mark.parametrize(
+    "preset, source, command",
+    [
+        ("ingest:lm-eval", "lm-eval", "orket ingest --format lm-eval FILE..."),
+        (
+            "ingest:determinism-report-2",
+            "determinism",
+            "orket ingest --format determinism FILE...",
+        ),
+        ("ingest", "orket", "orket ingest FILE..."),
+        ("quickstart", None, "orket run quickstart"),
+    ],
+)
+def test_what_was_imported_is_imported_again_and_never_run(preset, source, command):
+    summary = {"preset": preset, "overrides": {}}
+    assert imported_from(summary) == source
+    assert command_of(summary) == (command, {})
