@@ -578,8 +578,7 @@ def test_a_report_of_what_was_imported_offers_no_run(tmp_path, name):
         str(lm_eval(tmp_path / tag, f"X-{tag}", day))
         for day, tag in enumerate(("F16", "Q4_K_M"), start=1)
     ]
-    named = ["--model", "X", "--quant", "F16=F16", "--quant", "Q4_K_M=Q4_K_M"]
-    assert run_command(["ingest", *files, *named, "-w", store]) == 0
+    assert run_command(["ingest", *files, "-w", store]) == 0
     page = tmp_path / name
     assert run_command(["report", "-w", store, "-o", str(page)]) == 0
     text = page.read_text()
