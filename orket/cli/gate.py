@@ -104,3 +104,5 @@ def _print_gates(found: list[Gate]) -> None:
                 print_prose(f"    {', '.join(worse[:_SHOWN])}{rest}")
             if check["remedy"]:
                 print_prose(f"    {check['remedy']}")
+        if part.note:
+            print_prose(f"  Note: {part.note}")

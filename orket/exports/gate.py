@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from orket.errors import UsageError
+from orket.exports.figures import count_runs
 from orket.text import nearest, printable
 
 if TYPE_CHECKING:
@@ -28,6 +29,20 @@ class Gate:
     model_id: str
     quant_tag: str
     checks: list[Row]
+    disturbed_runs: int = 0
+    """Runs of it and of the baseline quant that count although they were disturbed."""
+
+    @property
+    def note(self) -> str | None:
+        """What is to be minded of a verdict that rests on disturbed runs."""
+        if not self.disturbed_runs:
+            return None
+        runs = count_runs(self.disturbed_runs)
+        verb = "counts" if self.disturbed_runs == 1 else "count"
+        return (
+            f"its figures rest on disturbed runs: {runs} of it and of the baseline "
+            f"quant {verb} by include_polluted, so this is a first impression"
+        )
 
     @property
     def missed(self) -> list[Row]:
@@ -41,6 +56,7 @@ class Gate:
             "model_id": self.model_id,
             "quant_tag": self.quant_tag,
             "passed": not self.missed,
+            "disturbed_runs": self.disturbed_runs,
             "checks": [
                 {
                     "check": check["check_name"],
@@ -51,6 +67,15 @@ class Gate:
         }
 
 
+_DISTURBED = """
+SELECT own.model_id, own.quant_tag, TRY_CAST(sum(used.polluted_used) AS BIGINT) AS runs
+FROM v1.quant_aggregate AS own
+INNER JOIN v1.choice AS choice USING (sweep_id, model_id)
+INNER JOIN v1.quant_aggregate AS used
+    ON used.sweep_id = own.sweep_id AND used.model_id = own.model_id
+    AND used.quant_tag IN (own.quant_tag, choice.baseline_quant_tag)
+GROUP BY ALL
+"""
 _KEYS = ("state", "words", "remedy", "worse_tests", "judged_tests", "tests")
 
 
@@ -70,6 +95,10 @@ def read_gates(
         rows = session.rows(
             "SELECT * FROM v1.gate_check ORDER BY model_id, quant_tag, place"
         )
+        disturbed = {
+            (row["model_id"], row["quant_tag"]): int(row["runs"])
+            for row in session.rows(_DISTURBED)
+        }
     models = list(dict.fromkeys(row["model_id"] for row in rows))
     if model is not None and model not in models:
         raise UsageError(f"no model {model!r} in this sweep", nearest(model, models))
@@ -80,20 +109,22 @@ def read_gates(
         if not named:
             tags = dict.fromkeys(row["quant_tag"] for row in here)
             raise UsageError(f"no quant {quant!r} in this sweep", nearest(quant, tags))
-        for gate in _gates(named, with_baseline):
+        for gate in _gates(named, with_baseline, disturbed):
             if gate not in found:
                 found.append(gate)
     return found
 
 
-def _gates(rows: Iterable[Row], with_baseline: bool) -> Iterator[Gate]:
+def _gates(
+    rows: Iterable[Row], with_baseline: bool, disturbed: Mapping[tuple[str, str], int]
+) -> Iterator[Gate]:
     cells: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         key = (row["sweep_id"], row["model_id"], row["quant_tag"])
         if with_baseline or not row["is_against_baseline"]:
             cells.setdefault(key, []).append(row)
     for key, checks in cells.items():
-        yield Gate(*key, checks)
+        yield Gate(*key, checks, disturbed.get(key[1:], 0))
 
 
 def render_junit(gates: Sequence[Gate]) -> bytes:
@@ -113,6 +144,11 @@ def render_junit(gates: Sequence[Gate]) -> bytes:
             errors=str(len(gate.missed) - states.count(FAILED)),
             skipped="0",
         )
+        if gate.note:
+            properties = ElementTree.SubElement(suite, "properties")
+            ElementTree.SubElement(
+                properties, "property", name="note", value=printable(gate.note)
+            )
         for check in gate.checks:
             case = ElementTree.SubElement(
                 suite,
@@ -144,6 +180,8 @@ def github_lines(gates: Sequence[Gate]) -> Iterator[str]:
         if not gate.missed:
             words = f"passes {len(gate.checks)} of {len(gate.checks)} checks"
             yield _command("notice", name, words)
+        if gate.note:
+            yield _command("warning", name, gate.note)
         for check in gate.missed:
             title = f"{name}, {check['check_name'].lower()}"
             yield _command("error", title, "\n".join(_detail(check)))

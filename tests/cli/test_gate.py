@@ -11,7 +11,7 @@ import pytest
 from orket.baselines import append_from_sweep
 from orket.cli.main import run_command
 from orket.records import Policy
-from tests.built_sweep import START, Sweep
+from tests.built_sweep import MS, START, Sweep, quiet_counters
 from tests.report.hostile import QUANT, hostile_sweep
 
 TASKS = ("t1", "t2", "t3")
@@ -183,3 +183,34 @@ def test_a_quant_has_to_be_named_and_there(folder, capsys):
     assert "Missing option" in ask(capsys, 2, "same", "-w", folder)[1]
     said = ask(capsys, 2, "same", "--quant", "Q4KM", "-w", folder)[1]
     assert "did you mean Q4_K_M?" in said
+
+
+def test_figures_of_disturbed_runs_pass_with_a_note(tmp_path, capsys):
+    sweep = Sweep(
+        sweep_id="busy",
+        quants=("F16", "Q8_0", "Q4_K_M"),
+        policy=Policy(include_polluted="fill"),
+    )
+    for planned in sweep.plan():
+        task = planned.test_id.removeprefix("bank/")
+        stop_ns = sweep.clock_ns + 600 * MS
+        busy_ns = stop_ns * 192 // 100 + 500 * MS
+        busy = quiet_counters(stop_ns, host_busy_ns=busy_ns)
+        is_busy = planned.quant_tag == "Q4_K_M"
+        after = busy if is_busy else quiet_counters(stop_ns)
+        sweep.add(planned.quant_tag, task, after=after)
+    sweep.finish().store(tmp_path)
+    args = ("busy", "--no-baseline", "-w", str(tmp_path), "--quant")
+    told, _ = ask(capsys, 0, *args, "Q4_K_M")
+    said = "its figures rest on disturbed runs: 2 runs of it and of the baseline"
+    assert said in " ".join(told.split())
+    assert "disturbed" not in ask(capsys, 0, *args, "Q8_0")[0]
+    file = tmp_path / "gate.xml"
+    more = ("--format", "github", "--junit", str(file))
+    notice, warning = ask(capsys, 0, *args, "Q4_K_M", *more)[0].splitlines()
+    assert notice.startswith("::notice ") and warning.startswith("::warning ")
+    assert said in warning
+    (suite,) = ElementTree.fromstring(file.read_bytes())
+    assert said in (suite[0][0].get("value") or "")
+    (found,) = json.loads(ask(capsys, 0, *args, "Q4_K_M", "--format", "json")[0])
+    assert (found["passed"], found["disturbed_runs"]) == (True, 2)
