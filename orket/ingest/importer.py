@@ -129,6 +129,8 @@ def ingest_files(
 
 
 def _format_of(path: Path, format_name: str) -> str:
+    if not path.exists():
+        raise UsageError(f"{path}: no such file", "check the path")
     if not path.is_file():
         raise UsageError(f"{path} is not a file", "name files, not folders")
     name = detect_format(path) if format_name == AUTO else format_name

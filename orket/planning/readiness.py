@@ -17,8 +17,9 @@ from orket.providers.registry import (
     SETS_KV_CACHE,
     create_adapter,
 )
-from orket.quants import find_quant
+from orket.quants import catalogue, find_quant
 from orket.tasks.bank import Task
+from orket.text import close_words
 
 
 def list_missing(plan: Plan) -> list[str]:
@@ -176,13 +177,23 @@ def _missing_files(plan: Plan) -> list[str]:
     lines = [line for model in plan.models for line in say_shared(model.targets)]
     for target in targets:
         if target.missing:
-            lines.append(target.missing)
+            lines.append(target.missing + _meant_quant(target.ref.quant_tag))
         elif plan.server.provider == EMBEDDED and target.ref.path is None:
             lines.append(
                 f"{target.ref.model_id} {target.ref.quant_tag}: the embedded engine "
                 "needs a file of weights: give `file` in [models.names.embedded]"
             )
     return lines
+
+
+def _meant_quant(tag: str) -> str:
+    """What to ask of a tag that no entry of the catalogue has, where one is like it."""
+    if find_quant(tag) is not None:
+        return ""
+    close = close_words(tag, (quant.key for quant in catalogue()), most=3)
+    # Of those alike the medium mix is the usual one.
+    meant = max(close, key=lambda key: key.endswith("_M"), default=None)
+    return f"; did you mean {meant}?" if meant else ""
 
 
 def _levels_not_set(plan: Plan) -> list[str]:

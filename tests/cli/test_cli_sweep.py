@@ -417,3 +417,12 @@ def test_what_may_be_typed_next_is_told_on_a_terminal_alone(
     assert f"orket report s -w {tmp_path}  # " in said
     # Nothing is advised: there is nothing to use.
     assert "orket use" not in said
+
+
+@pytest.mark.parametrize("asked, meant", [("Q4_K_N", "Q4_K_M"), ("Q9_0", "Q8_0")])
+def test_a_quant_of_no_catalogue_is_asked_for_by_its_likely_name(
+    tmp_path, capsys, asked, meant
+):
+    arguments = ["run", "quickstart", "--quants", asked, "-w", str(tmp_path)]
+    assert run_command(arguments) != 0
+    assert f"did you mean {meant}?" in " ".join(capsys.readouterr().err.split())

@@ -568,7 +568,7 @@ def test_one_rejects_file_serves_several_files(tmp_path):
 
 def test_the_verb_names_a_file_that_is_not_there(tmp_path, capsys):
     assert run_ingest(tmp_path, str(tmp_path / "gone")) == 2
-    assert "gone is not a file" in capsys.readouterr().err
+    assert "gone: no such file: check the path" in capsys.readouterr().err
 
 
 FIDELITY = {
