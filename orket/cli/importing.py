@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orket.cli import messages
-from orket.cli.output import print_rows
+from orket.cli.output import choose_format, print_rows
 
 if TYPE_CHECKING:
     from orket.ingest.importer import FileReport
@@ -44,7 +45,9 @@ def import_files(
     ):
         reports.append(report)
         _tell(report)
-    print_rows([_row(report) for report in reports], _columns(), None)
+    rows = [_row(report) for report in reports]
+    print_rows(rows, _columns(rows), None)
+    _tell_compared(reports, store)
     rejected = any(report.rejected for report in reports) and not allow_rejects
     is_empty = any(report.is_empty for report in reports)
     return _EXIT_REJECTED if rejected or is_empty else 0
@@ -74,8 +77,27 @@ def _tell(report: FileReport) -> None:
     )
 
 
-def _columns() -> list[str]:
-    return ["file", "format", *_DATASETS, "rejected", "sweeps_touched"]
+def _tell_compared(reports: Sequence[FileReport], store: Warehouse) -> None:
+    """Which files became one sweep, and what shows it."""
+    from orket.cli.running import show_line
+
+    files = Counter(
+        sweep for report in reports if report.is_joined for sweep in report.sweeps
+    )
+    for sweep_id, count in files.items():
+        if count > 1:
+            messages.note(
+                f"{count} files became one comparison, sweep {sweep_id}; next: "
+                f"{show_line(sweep_id, store)}"
+            )
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """All of them for a program; for a person those that have a count."""
+    counts = [*_DATASETS, "rejected", "sweeps_touched"]
+    if choose_format(None) == "table":
+        counts = [name for name in counts if any(row[name] for row in rows)]
+    return ["file", "format", *counts]
 
 
 def _row(report: FileReport) -> dict[str, Any]:

@@ -291,6 +291,11 @@ def _lacks_quiet(session: Mapping[str, Any]) -> bool:
     )
 
 
+def show_line(sweep_id: str, store: Warehouse) -> str:
+    """The command that shows a sweep."""
+    return shlex.join(["orket", "show", sweep_id, *_place(store)])
+
+
 def resume_line(sweep_id: str, store: Warehouse, output: str | None = None) -> str:
     """The command that goes on with a sweep: its manifest has the rest."""
     where = ["-o", output] if output else []

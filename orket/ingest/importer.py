@@ -48,6 +48,11 @@ _PARSERS: dict[str, Callable[[Path, SourceOptions], Parsed]] = {
     "promptfoo": parse_promptfoo,
     "guidellm": parse_guidellm,
 }
+REJECTS = "rejects"
+"""In place of a format: rows that were rejected before, which are passed over."""
+_REJECTS_ENDING = ".rejects.jsonl"
+_REJECT_KEYS = {"file", *Rejection.__dataclass_fields__}
+_LONGEST_REJECT = 1 << 20
 COMPARED = ("lm-eval", "inspect", "promptfoo", "guidellm")
 """The formats whose files are results of a model, and may be of several quants."""
 
@@ -68,6 +73,8 @@ class FileReport:
     rejects_path: Path | None = None
     notes: list[str] = field(default_factory=list)
     """What is to be said of what was taken."""
+    is_joined: bool = False
+    """Whether its rows are part of a sweep that compares it with other files."""
 
     @property
     def is_empty(self) -> bool:
@@ -89,7 +96,10 @@ def ingest_files(
     Errors as of `ingest_file` and `together.join`, before anything is taken.
     """
     options = options or SourceOptions()
-    unlike = {path: _format_of(path, format_name) for path in paths}
+    rejects = {path for path in paths if _holds_rejects(path, rejects_path)}
+    unlike = {
+        path: _format_of(path, format_name) for path in paths if path not in rejects
+    }
     read = {
         path: _read_results(path, name, options)
         for path, name in unlike.items()
@@ -103,6 +113,10 @@ def ingest_files(
             options.naming(path)
     join(files, options)
     for place, path in enumerate(paths):
+        if path in rejects:
+            note = "rows that were rejected before: passed over"
+            yield FileReport(path, REJECTS, known=1, notes=[note])
+            continue
         if isinstance(read.get(path), BadDocument) and is_told_by(path, paths):
             note = "read for what it says of the samples beside it"
             yield FileReport(path, unlike[path], known=1, notes=[note])
@@ -222,6 +236,7 @@ def _ingest(
     report = FileReport(path, name)
     if isinstance(read, ReadFile):
         report.notes = read.notes
+        report.is_joined = read.is_joined
     rejects = _RejectsFile(rejects_path, path)
     origin: Origin | None = None
     try:
@@ -260,7 +275,27 @@ def _ingest(
 
 def rejects_beside(path: Path) -> Path:
     """Where the rejected rows of a file go unless told otherwise."""
-    return path.with_name(path.name + ".rejects.jsonl")
+    return path.with_name(path.name + _REJECTS_ENDING)
+
+
+def _holds_rejects(path: Path, rejects_path: Path | None) -> bool:
+    """Whether a file is one that an earlier call wrote rejected rows to.
+
+    A pattern that named the files then names it too.
+    """
+    if not path.is_file():
+        return False
+    if rejects_path is not None and path.resolve() == rejects_path.resolve():
+        return True
+    with path.open("rb") as file:
+        first = file.readline(_LONGEST_REJECT)
+    if not first.strip():
+        return path.name.endswith(_REJECTS_ENDING)
+    try:
+        row = msgspec.json.decode(first)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return isinstance(row, dict) and row.keys() == _REJECT_KEYS
 
 
 def _known_events(warehouse: Warehouse) -> frozenset[str]:

@@ -566,6 +566,25 @@ def test_one_rejects_file_serves_several_files(tmp_path):
     assert files == [str(path) for path in bad]
 
 
+def test_rejects_of_an_earlier_call_are_passed_over(tmp_path, capsys):
+    bad = write(tmp_path / "bad.jsonl", LINES[0], b"{")
+    shared = tmp_path / "all.jsonl"
+    assert run_ingest(tmp_path, str(bad)) == 2
+    assert run_ingest(tmp_path, str(bad), "--rejects", str(shared)) == 2
+    capsys.readouterr()
+    names = [str(path) for path in sorted(tmp_path.glob("*.jsonl"))]
+    assert len(names) == 3
+    for more in ([], ["--rejects", str(shared)]):
+        assert run_ingest(tmp_path, *names, *more) == 2
+        shown = capsys.readouterr()
+        for path in (shared, tmp_path / "bad.jsonl.rejects.jsonl"):
+            said = f"{path}: rows that were rejected before: passed over"
+            assert said in " ".join(shown.err.split())
+            assert f"{path},rejects,0,0,0,0,0,0,0" in shown.out
+        # Nothing but the one bad line is rejected, now as then.
+        assert f"{bad},orket,0,0,0,0,0,1,1" in shown.out
+
+
 def test_the_verb_names_a_file_that_is_not_there(tmp_path, capsys):
     assert run_ingest(tmp_path, str(tmp_path / "gone")) == 2
     assert "gone: no such file: check the path" in capsys.readouterr().err

@@ -584,3 +584,24 @@ def test_a_report_of_what_was_imported_offers_no_run(tmp_path, name):
     text = page.read_text()
     assert "orket ingest --format lm-eval FILE..." in text
     assert "orket run" not in text
+
+
+def test_a_comparison_is_named_with_what_shows_it(tmp_path, capsys, monkeypatch):
+    store = str(tmp_path / "w")
+    files = [
+        str(lm_eval(tmp_path / tag, f"X-{tag}", day))
+        for day, tag in enumerate(("F16", "Q4_K_M"), start=1)
+    ]
+    monkeypatch.setattr("orket.cli.output.is_terminal", lambda: True)
+    assert run_command(["ingest", *files, "-w", store]) == 0
+    shown = capsys.readouterr()
+    (sweep_id,) = Warehouse.open(store).sweep_ids()
+    said = (
+        f"2 files became one comparison, sweep {sweep_id}; next: orket show {sweep_id}"
+    )
+    assert said in " ".join(shown.err.split())
+    assert "runs" in shown.out
+    # A column of zeros tells a person nothing.
+    assert "sidecars" not in shown.out and "rejected" not in shown.out
+    assert run_command(["ingest", files[0], "-w", str(tmp_path / "one")]) == 0
+    assert "comparison" not in capsys.readouterr().err
