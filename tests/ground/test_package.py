@@ -59,7 +59,7 @@ def test_a_wheel_has_what_the_checkout_has(installed):
 
 def test_an_installed_orket_works_outside_the_checkout(installed):
     assert "quickstart" in run_installed(installed, "presets", "--format", "csv")
-    assert "recommendation" in run_installed(installed, "sql", "--format", "csv")
+    assert "recommendation" in run_installed(installed, "views")
     plan = run_installed(installed, "plan", "quickstart")
     assert "Q4_K_M" in plan
 
