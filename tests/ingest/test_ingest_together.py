@@ -190,8 +190,12 @@ def test_lm_eval_files_of_three_quants_are_one_sweep_with_an_answer(tmp_path, or
     small = lm_eval(tmp_path / "q3", "demo-7b-Q3_K_S", 7, wrong=set(range(12)))
     named = f"{tmp_path / 'fp16'}=F16"
     code, _, err = orket("ingest", full, half, small, "--quant", named)
-    assert (code, err) == (0, "")
     (sweep,) = orket.store.sweep_ids()
+    (told,) = err.splitlines()
+    assert (code, told.partition(";")[0]) == (
+        0,
+        f"orket: 3 files became one comparison, sweep {sweep}",
+    )
     rows = read(orket.store, ASKED)
     assert [tuple(row.values()) for row in rows] == [
         ("F16", 29, True),
@@ -236,7 +240,7 @@ def test_what_no_other_quant_was_asked_is_left_out_and_told(tmp_path, orket):
     one = lm_eval(tmp_path, "demo-7b-Q8_0", 5)
     two = lm_eval(tmp_path, "demo-7b-Q4_K_M", 6, tasks=range(2, TASKS + 1))
     _, _, err = orket("ingest", one, two)
-    first, second = err.splitlines()
+    first, second, _ = err.splitlines()
     assert "2 tests are not in the files of every quant and left out" in first
     assert "lm-eval:gsm8k/0, lm-eval:gsm8k/1" in first
     assert (
@@ -343,7 +347,8 @@ def test_inspect_logs_as_archives_and_as_json_are_one_sweep(tmp_path, orket):
     plain = tmp_path / "c.json"
     plain.write_text(json.dumps(log, indent=2))
     code, out, err = orket("ingest", full, packed, plain, "--quant", f"{plain}=Q2_K")
-    assert (code, err) == (0, ""), err
+    (told,) = err.splitlines()
+    assert code == 0 and "3 files became one comparison" in told
     assert out.count(",inspect,30,") == 3
     rows = read(orket.store, ASKED)
     assert [(row["quant_tag"], row["passed"]) for row in rows] == [
