@@ -11,7 +11,7 @@ SELECT *
 FROM (
     VALUES
     ('run', 'clock_inconsistent', 'CLOCK_INCONSISTENT', 'polluting', true, false, false, 'server', NULL,
-        'the server''s times cannot be true', 'update the server, or report it'),
+        'the server''s times cannot be true', 'on a busy machine run again; on a quiet one update the server, or report it'),
     ('run', 'clock_jump', 'CLOCK_JUMP', 'polluting', true, false, false, 'machine', NULL,
         'the clock jumped or the machine slept', 'keep it awake, run again'),
     ('run', 'control_not_honoured', 'CONTROL_NOT_HONOURED', 'polluting', false, false, false, 'server', NULL,
