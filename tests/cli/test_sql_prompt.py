@@ -45,6 +45,15 @@ class Typist:
     def type(self, keys):
         os.write(self._terminal, keys.encode())
 
+    def press_ctrl_c(self):
+        """Once the prompt waits for keys.
+
+        Python's readline keeps a signal that comes right after the prompt is drawn, and
+        nothing on the screen tells when it begins to wait.
+        """
+        time.sleep(0.5)
+        self.type("\x03")
+
     def wait_for(self, text, seconds=60):
         """What was shown up to this text, which has to come."""
         end = time.monotonic() + seconds
@@ -91,14 +100,14 @@ def test_a_person_asks_errs_goes_on_and_leaves(warehouse, tmp_path):
     # Ctrl-C drops what is typed, and then a query that runs.
     typist.type("SELECT this is\r")
     typist.wait_for("..> ")
-    typist.type("\x03")
+    typist.press_ctrl_c()
     typist.wait_for("orket> ")
     typist.type(
         "SELECT sum(a.range * b.range) FROM range(10000000) a, range(100000) b;\r"
     )
     typist.wait_for("b;")
     time.sleep(1.5)
-    typist.type("\x03")
+    typist.press_ctrl_c()
     assert "the query was dropped" in typist.wait_for("orket> ")
     typist.type("SELECT 6 * 7 AS answer;\r")
     assert "42" in typist.wait_for("orket> ")
