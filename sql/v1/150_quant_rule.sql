@@ -35,6 +35,7 @@ facts AS (
         frontier.is_judged,
         frontier.kept_adherence_ppm,
         frontier.utility_rank,
+        best.kept_adherence_ppm AS best_kept_ppm,
         comparison.baseline_quant_tag,
         coalesce(comparison.baseline_quant_tag, 'the baseline quant') AS reference,
         comparison.pairs,
@@ -60,6 +61,10 @@ facts AS (
     INNER JOIN v1.support AS support USING (sweep_id, model_id, quant_tag)
     INNER JOIN v1.choice AS choice USING (sweep_id, model_id)
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    LEFT JOIN v1.frontier AS best
+        ON best.sweep_id = quants.sweep_id
+        AND best.model_id = quants.model_id
+        AND best.quant_tag = choice.best_value_quant
     LEFT JOIN smaller USING (sweep_id, model_id, quant_tag)
     LEFT JOIN v1.duel AS duel USING (sweep_id, model_id, quant_tag)
 ),
@@ -222,7 +227,12 @@ rules AS (
                 'words': CASE
                     WHEN quality_only AND utility_rank = 1
                         THEN 'no other that passes is better by its answers'
-                    WHEN quality_only THEN best_value_quant || ' is better by its answers'
+                    WHEN quality_only
+                        THEN best_value_quant || if(
+                            best_kept_ppm > kept_adherence_ppm,
+                            ' is better by its answers',
+                            ' does no worse by its answers'
+                        )
                     WHEN utility_rank = 1 THEN 'no other that passes does more per second'
                     ELSE
                         best_value_quant || ' does '

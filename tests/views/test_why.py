@@ -125,6 +125,28 @@ def test_by_answers_alone_no_time_is_a_rule(tmp_path):
     ] * 2
 
 
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [(0, "Q4_K_M does no worse by its answers"), (1, "F16 is better by its answers")],
+)
+def test_a_quant_is_better_by_its_answers_only_where_it_is(lost, said, tmp_path):
+    sweep = Sweep(
+        quants=("F16", "Q4_K_M"),
+        tasks=tuple(f"t{number:02}" for number in range(40)),
+        policy=Policy(quality_only=True),
+    )
+    for quant in sweep.quants:
+        for number, task in enumerate(sweep.tasks):
+            fails = quant == "Q4_K_M" and number < lost
+            sweep.add(quant, task, passed=int(not fails))
+    with sweep.finish().store(tmp_path).session() as session:
+        rows = session.rows(
+            "SELECT quant_tag, words, state FROM v1.quant_rule WHERE rule = 'VALUE' "
+            "AND state = 'NOT_MET'"
+        )
+    assert [row["words"] for row in rows] == [said]
+
+
 def test_losses_stand_by_family_and_by_damage(tmp_path):
     """Q4_K_M loses a1, a2 (looping) and b1, gains b2; b3 has no verdict of it."""
     sweep = Sweep(
