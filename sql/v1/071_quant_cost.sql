@@ -9,7 +9,8 @@
 -- CPU than a clean run on a CPU allows, and nothing else computed on a GPU. Where that cannot
 -- be told, or nothing was read, there is no figure but the reason. Memory: what the machine
 -- has beyond the peak, over what a token of context takes by the file's own metadata; where a
--- GPU holds the model its memory would have to be known.
+-- GPU holds the model its memory would have to be known, and where a server divides its
+-- context among slots, or grants another than was asked, what a token takes is not.
 
 CREATE VIEW v1.quant_cost AS
 WITH counted AS (
@@ -169,6 +170,8 @@ joined AS (
         aggregate.peak_memory_bytes,
         quant.kv_cache_bytes,
         coalesce(contexts.context_tokens, quant.context_tokens) AS context_tokens,
+        -- What was asked for is there, but no call had it all.
+        coalesce(contexts.context_tokens <> quant.context_tokens, false) AS is_divided,
         manifest.hardware.ram_bytes,
         CASE
             WHEN coalesce(counted.valid_runs, 0) = 0 THEN 'no_run_counts'
@@ -241,7 +244,7 @@ judged AS (
             machine_signal,
             if(peak_memory_bytes IS NULL, 'peak_unknown', NULL),
             if(kv_cache_bytes > 0, NULL, 'kv_cache_unknown'),
-            if(context_tokens > 0, NULL, 'context_unknown')
+            if(context_tokens > 0 AND NOT is_divided, NULL, 'context_unknown')
         ) AS context_signal
     FROM joined
 )

@@ -104,6 +104,12 @@ CASES = {
     "context": lambda: measure(
         "context", quant_facts={"Q4_K_M": {"kv_cache_bytes": 4096 * 100_000}}
     ),
+    "divided": lambda: measure(
+        "divided",
+        quant_facts={
+            "Q4_K_M": {"kv_cache_bytes": 16384 * 100_000, "context_tokens": 16384}
+        },
+    ),
     "no_sensor": lambda: measure(
         "no_sensor", changes=NO_ENERGY, run={"sensor_gaps": GAPS}
     ),
@@ -189,6 +195,13 @@ def test_context_that_is_left_follows_from_the_peak_and_the_kv_cache(costs):
     full = costs["context", "F16"]
     assert full["context_status"] == "KV_CACHE_NOT_KNOWN"
     assert full["context_left_tokens"] is None
+
+
+def test_a_context_that_slots_share_tells_nothing_of_what_is_left(costs):
+    small = costs["divided", "Q4_K_M"]
+    assert small["context_status"] == "CONTEXT_NOT_KNOWN"
+    assert small["context_tokens"] is None
+    assert small["context_left_tokens"] is None
 
 
 def test_answers_alone_have_no_time(costs):
