@@ -1,6 +1,7 @@
--- Models of whose latest runs at least every second does not count for disturbances alone,
--- after it was run again, and that may go on under looser thresholds; because: the code
--- that disturbed most of them. Fewer than a portion of runs tell nothing of a machine.
+-- Models that disturbances alone keep from an answer, after runs were made again, and that
+-- may go on under looser thresholds: at least every second of the latest runs does not
+-- count, or at least every second quant of the plan lacks runs that do. because: the code
+-- that disturbed most of the runs. Fewer than a portion of runs tell nothing of a machine.
 -- Parameters: the sweep.
 WITH latest AS (
     SELECT
@@ -22,13 +23,30 @@ WITH latest AS (
         ) <= 68
 ),
 
-busy AS (
+lost AS (
     SELECT
         sweep_id,
-        model_id
-    FROM latest
+        model_id,
+        any_value(choice.quants_out_by_pollution) AS quants,
+        count(*) AS planned_quants
+    FROM v1.quant
+    INNER JOIN v1.choice AS choice USING (sweep_id, model_id)
     GROUP BY sweep_id, model_id
-    HAVING count(*) >= 17 AND 2 * count_if(is_disturbed) >= count(*)
+),
+
+busy AS (
+    SELECT
+        latest.sweep_id,
+        latest.model_id
+    FROM latest
+    INNER JOIN lost USING (sweep_id, model_id)
+    GROUP BY latest.sweep_id, latest.model_id
+    HAVING
+        count(*) >= 17
+        AND (
+            2 * count_if(latest.is_disturbed) >= count(*)
+            OR 2 * any_value(lost.quants) >= any_value(lost.planned_quants)
+        )
 ),
 
 codes AS (

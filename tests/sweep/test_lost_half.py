@@ -20,10 +20,10 @@ ANSWERS = PolicyStep(
 
 
 def make(runs: int, disturbed: range, **model: Any) -> Sweep:
-    """A sweep of one quant whose runs of these places another program disturbed."""
+    """The first of three quants, whose runs of these places another program disturbed."""
     sweep = Sweep(
         sweep_id="s",
-        quants=("F16",),
+        quants=("F16", "Q8_0", "Q6_K"),
         tasks=tuple(f"t{number:03}" for number in range(runs)),
         model={"yields_to": [ANSWERS], **model},
     )
@@ -34,6 +34,25 @@ def make(runs: int, disturbed: range, **model: Any) -> Sweep:
             busy_ns = stop_ns * 192 // 100 + 500 * MS
             changes["after"] = quiet_counters(stop_ns, host_busy_ns=busy_ns)
         sweep.add("F16", task, **changes)
+    return sweep
+
+
+def make_ladder(lost: tuple[str, ...]) -> Sweep:
+    """Four quants of twenty tasks each; of these, a tenth of the runs was disturbed."""
+    sweep = Sweep(
+        sweep_id="s",
+        quants=("F16", "Q8_0", "Q6_K", "Q4_K_M"),
+        tasks=tuple(f"t{number:02}" for number in range(20)),
+        model={"yields_to": [ANSWERS]},
+    )
+    for quant in sweep.quants:
+        for number, task in enumerate(sweep.tasks):
+            changes: dict[str, Any] = {}
+            if quant in lost and number < 2:
+                stop_ns = sweep.clock_ns + 600 * MS
+                busy_ns = stop_ns * 192 // 100 + 500 * MS
+                changes["after"] = quiet_counters(stop_ns, host_busy_ns=busy_ns)
+            sweep.add(quant, task, **changes)
     return sweep
 
 
@@ -62,6 +81,20 @@ def due(sweep: Sweep, tmp_path) -> list[str]:
 )
 def test_half_of_the_latest_runs_lost_is_a_reason(runs, disturbed, found, tmp_path):
     assert due(make(runs, disturbed), tmp_path) == found
+
+
+@pytest.mark.parametrize(
+    ("lost", "found"),
+    [
+        # Every tenth run of a quant is enough that it cannot be judged.
+        (("F16", "Q6_K"), ["HIGH_FOREIGN_CPU"]),
+        (("Q8_0", "Q6_K", "Q4_K_M"), ["HIGH_FOREIGN_CPU"]),
+        (("Q6_K",), []),
+        ((), []),
+    ],
+)
+def test_half_of_the_quants_lost_is_a_reason(lost, found, tmp_path):
+    assert due(make_ladder(lost), tmp_path) == found
 
 
 def test_where_disturbed_runs_count_nothing_is_lost(tmp_path):
