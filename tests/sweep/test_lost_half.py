@@ -20,7 +20,7 @@ ANSWERS = PolicyStep(
 
 
 def make(runs: int, disturbed: range, **model: Any) -> Sweep:
-    """The first of three quants, whose runs of these places another program disturbed."""
+    """The first of three quants; a program disturbed its runs of these places."""
     sweep = Sweep(
         sweep_id="s",
         quants=("F16", "Q8_0", "Q6_K"),
