@@ -23,13 +23,19 @@ from orket.warehouse.view_files import VIEW_VERSION
 
 _MAGIC = b"orket-derived-1\n"
 _CHECKSUM = hashlib.sha256().digest_size
-_SOURCES = (
+SOURCES = (
     "admission.py",
     "evidence.py",
+    "limits.py",
     "policy.py",
-    "records.py",
+    "records/*.py",
+    "row_types.py",
+    "text.py",
+    "warehouse/event_fold.py",
     "warehouse/evidence_tables.py",
     "warehouse/raw.py",
+    "warehouse/schema.py",
+    "warehouse/statements.py",
     "warehouse/view_files.py",
     "warehouse/views.py",
 )
@@ -71,7 +77,7 @@ def code_digest() -> str:
     files = [
         *sorted((shipped("sql") / VIEW_VERSION).glob("*.sql")),
         *sorted((shipped("sql") / "evidence").glob("*.sql")),
-        *(package / name for name in _SOURCES),
+        *(file for name in SOURCES for file in sorted(package.glob(name))),
     ]
     digest = hashlib.sha256(__version__.encode())
     for file in files:

@@ -17,12 +17,27 @@ from orket.errors import UsageError, WarehouseError
 from orket.exports.summary import render_summary
 from orket.records import DATASETS
 from orket.warehouse import Warehouse, kept
+from orket.warehouse.derived import SOURCES
 from orket.warehouse.event_parts import MOST_LOOSE
 from orket.warehouse.history import read_history
 from orket.warehouse.kept import SweepRows, read_sweeps
 from orket.warehouse.view_files import datasets_under, view_files, views_under
 from tests.built_sweep import START, Sweep
 from tests.golden_cases import CASES, baseline_event
+from tests.ground.test_layering import PACKAGE, file_graph
+
+NO_SAY = {
+    "errors.py",
+    "resources.py",
+    *(
+        f"warehouse/{name}.py"
+        for name in (
+            *("connection", "damage", "derived", "disk", "event_index", "event_parts"),
+            *("folds", "human_units", "locks", "parts", "seal", "settings"),
+        )
+    ),
+}
+"""What the views stand on and that decides nothing of what they give."""
 
 NAMES = ("baselines", "polluted_out", "faithful", "interrupted")
 
@@ -175,6 +190,20 @@ def test_other_code_derives_anew(warehouse, derived, monkeypatch):
     monkeypatch.setattr(kept, "code_digest", lambda: "another")
     assert read(warehouse) == good
     assert derived == [["sweep-1", "sweep-2"]]
+
+
+def test_all_code_that_the_views_stand_on_has_a_say():
+    graph = file_graph()
+    stood_on, waiting = set(), [PACKAGE / "warehouse/views.py"]
+    while waiting:
+        file = waiting.pop()
+        if file not in stood_on:
+            stood_on.add(file)
+            waiting += graph[file]
+    counted = {file for name in SOURCES for file in PACKAGE.glob(name)}
+    silent = {str(file.relative_to(PACKAGE)) for file in stood_on - counted}
+    assert silent == NO_SAY
+    assert all(any(PACKAGE.glob(name)) for name in SOURCES)
 
 
 def test_a_what_if_is_kept_apart_and_another_moment_not_at_all(warehouse, derived):

@@ -1,4 +1,4 @@
-"""The dictionary of raw columns, from `orket/records.py`."""
+"""The dictionary of raw columns, from `orket/records/`."""
 
 from __future__ import annotations
 
