@@ -19,6 +19,7 @@ settings.load_profile("orket")
 # What somebody set for their own servers, models, network and terminal must not change
 # what a test sees, nor what the programs see that it starts.
 FOREIGN = (
+    *("SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("ORKET_WAREHOUSE", "ORKET_MODELS", "ORKET_MEMORY_MIB", "ORKET_THREADS"),
     *("OLLAMA_HOST", "LLAMA_CACHE", "HF_HOME", "HF_HUB_CACHE", "container"),
     *(f"{scheme}_proxy" for scheme in ("http", "https", "all", "no")),

@@ -124,7 +124,7 @@ def test_a_shell_reads_the_same_words_again(word):
     assert shlex.split(line) == ["printf", "%s", word]
     sh = shutil.which("sh")
     assert sh is not None
-    said = subprocess.run([sh, "-c", line], capture_output=True, check=True)
+    said = subprocess.run([sh, "-c", line.encode()], capture_output=True, check=True)
     assert said.stdout.decode() == word
 
 

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from orket.errors import UsageError
 from orket.providers.http.endpoint import read_endpoint
 from orket.providers.http.framing import MAX_LINE_BYTES
 from orket.providers.http.problems import Problem
@@ -148,6 +149,18 @@ def test_a_server_without_tls_behind_https():
         assert class_of(transport.get("/x").problem) == "TLS_ERROR"
         assert transport.tls_verified is True
         transport.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("absent.pem", "No such file or directory"), ("empty.pem", "certificate")],
+)
+def test_certificates_that_cannot_be_read_are_named(tmp_path, monkeypatch, name, why):
+    (tmp_path / "empty.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
+    with pytest.raises(UsageError, match=f"SSL_CERT_FILE=.*{name} cannot be.*{why}"):
+        open_at("https://localhost:9")
+    open_at("http://localhost:9").close()
 
 
 @pytest.mark.parametrize("start", [SSE, b"", b"HTTP/1.1 200 OK\r\nX: "])

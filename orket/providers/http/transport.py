@@ -7,6 +7,8 @@ repeated behind the caller's back.
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +18,7 @@ from typing import Any
 import httpx
 
 from orket import __version__
+from orket.errors import UsageError
 from orket.machine.clock import SystemClock
 from orket.providers.http.endpoint import Endpoint
 from orket.providers.http.failures import Judge
@@ -62,9 +65,7 @@ class Transport:
         }
         if endpoint.authorization:
             headers["Authorization"] = endpoint.authorization
-        context = (
-            httpx.create_ssl_context(verify=not insecure) if endpoint.secure else None
-        )
+        context = _trust(insecure) if endpoint.secure else None
         pool = TimedPool(self._backend, context, find_proxy(endpoint))
         self._client = httpx.Client(
             transport=pool,
@@ -166,3 +167,19 @@ class Transport:
             ),
         )
         return self._client.send(request, stream=True)
+
+
+def _trust(insecure: bool) -> ssl.SSLContext:
+    """Whom TLS believes: the certificates shipped, or those that SSL_CERT_FILE names.
+
+    Raises UsageError where that file cannot be read.
+    """
+    try:
+        return httpx.create_ssl_context(verify=not insecure)
+    except OSError as failure:
+        named = os.environ.get("SSL_CERT_FILE")
+        raise UsageError(
+            f"the certificates of SSL_CERT_FILE={named} cannot be read: "
+            f"{failure.strerror or failure}",
+            "name a file of certificates in PEM, or unset the variable",
+        ) from failure
