@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orket.cli import messages
@@ -39,6 +39,22 @@ def gate_failure(
 def show_ratio(micro: int | None) -> str:
     """A ratio in millionths as a percentage."""
     return "unknown" if micro is None else f"{micro / 10_000:.2f} %"
+
+
+def profile_that_passes(canary: Mapping[str, Any]) -> str | None:
+    """The control profile that would have let this gate pass; None where none would.
+
+    A profile bounds how much times may vary, so it cures nothing else: a gate that
+    failed by a wrong answer or a lost call fails under each of them. `canary` is a row
+    of v1.canary or the canary of a summary.
+    """
+    from orket.warehouse.reasons import code_of
+
+    unsteady_alone = [code_of("canary", "latency_varies")]
+    if canary["failed_reasons"] != unsteady_alone:
+        return None
+    passing: str | None = canary["passing_profile"]
+    return passing
 
 
 def _told_reasons(row: dict[str, Any]) -> list[Reason]:
@@ -89,7 +105,7 @@ def _way_out(failed: Sequence[dict[str, Any]]) -> str:
     if reasons != {code_of("canary", "latency_varies")}:
         return "see the lines above"
     # What lets the least steady model pass lets every other pass too.
-    profile = max(failed, key=_spread)["passing_profile"]
+    profile = profile_that_passes(max(failed, key=_spread))
     go = "or go on for answers alone: --quality-only"
     if profile is None:
         return f"wait until it is quieter (no control profile would have passed), {go}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from orket.cli.advice import advise
 from orket.cli.by_now import INTERRUPTED, RUNNING, UNKNOWN
+from orket.cli.canary_words import profile_that_passes
 from orket.cli.fidelity_words import fidelity_words
 from orket.cli.output import print_prose, show_value
 from orket.cli.quant_table import print_quants
@@ -209,8 +210,8 @@ def _canary_line(canary: Document, status: str) -> str:
         )
     reasons = ", ".join(map(words, canary["failed_reasons"]))
     why = f": {reasons}" if reasons else ""
-    passing = canary["passing_profile"]
-    remedy = f"; --profile {passing} would have passed" if reasons and passing else ""
+    passing = profile_that_passes(canary)
+    remedy = f"; --profile {passing} would have passed" if passing else ""
     return verdict + why + measured + named + remedy
 
 

@@ -271,6 +271,33 @@ def test_a_steadiness_that_was_not_asked_for_is_no_figure(shown):
     assert "varies" not in unasked
 
 
+@pytest.mark.parametrize(
+    ("reasons", "is_advised"),
+    [
+        (["LATENCY_VARIANCE_THRESHOLD_EXCEEDED"], True),
+        (["ADHERENCE_VARIANCE_NON_ZERO"], False),
+        (
+            ["ADHERENCE_VARIANCE_NON_ZERO", "LATENCY_VARIANCE_THRESHOLD_EXCEEDED"],
+            False,
+        ),
+        (["CANARY_RUN_FAILED"], False),
+        (["TOO_FEW_CANARY_RUNS"], False),
+        ([], False),
+    ],
+)
+def test_a_profile_cures_a_gate_of_nothing_but_unsteady_times(
+    shown, reasons, is_advised
+):
+    canary = summary_row()["canary"] | {
+        "verdict": "FAILED" if reasons else "PASSED",
+        "failed_reasons": reasons,
+        "passing_profile": "shared",
+    }
+    told = line_with(shown(canary=canary, status="FAILED"), "Canary:")
+    assert told.endswith("--profile shared would have passed") is is_advised
+    assert ("--profile" in told) is is_advised
+
+
 def test_a_gate_that_was_broken_off_has_not_failed_yet(shown):
     canary = summary_row()["canary"] | {
         "verdict": "FAILED",
