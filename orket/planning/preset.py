@@ -165,12 +165,29 @@ def _load_layers(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Make a bank given by path relative to the file that says so."""
+    """Make a bank and control profiles given by path relative to the file that says so."""
     tasks = content.get("tasks")
     bank = tasks.get("bank") if isinstance(tasks, dict) else None
     if isinstance(bank, str) and bank.endswith(".toml"):
-        return {**content, "tasks": {**content["tasks"], "bank": str(folder / bank)}}
-    return content
+        content = {**content, "tasks": {**content["tasks"], "bank": str(folder / bank)}}
+    models = content.get("models")
+    if isinstance(models, list):
+        profiled = [_with_profile_beside(model, folder) for model in models]
+        content = {**content, "models": profiled}
+    return _with_profile_beside(content, folder)
+
+
+def _with_profile_beside(table: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The table with its control profile found beside the file, where one lies there.
+
+    A name stays a name, and so does a path that leads somewhere from where Orket runs.
+    """
+    named = table.get("control_profile")
+    if isinstance(named, str) and Path(named).suffix == ".toml":
+        beside = folder / named
+        if beside.is_file():
+            return {**table, "control_profile": str(beside)}
+    return table
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

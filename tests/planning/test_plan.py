@@ -430,6 +430,23 @@ def test_a_model_may_have_a_control_profile_of_its_own(two_models):
     assert limits[0] != limits[1]
 
 
+def test_a_control_profile_by_path_lies_beside_its_preset(tmp_path, monkeypatch):
+    for name, spread in (("ours", 0.07), ("theirs", 0.08)):
+        lines = f"schema_version = 1\n[policy]\ncanary_max_latency_cv = {spread}\n"
+        (tmp_path / "lab").mkdir(exist_ok=True)
+        (tmp_path / "lab" / f"{name}.toml").write_text(lines)
+    text = TWO_MODELS.replace('"desktop"', '"ours.toml"')
+    (tmp_path / "lab" / "two.toml").write_text(
+        text.replace('"shared"', '"./theirs.toml"')
+    )
+    monkeypatch.chdir(tmp_path)
+    plan = build_plan(load_preset("lab/two.toml"), "s")
+    names = {model: profile.name for model, profile in plan.profiles.items()}
+    assert names == {"one": "ours", "other": "theirs"}
+    limits = [model.policy.canary_max_latency_cv_ppm for model in plan.models]
+    assert limits == [70_000, 80_000]
+
+
 def test_a_profile_of_the_command_line_holds_for_every_model(two_models):
     changed = override(
         two_models,
