@@ -48,8 +48,10 @@ def print_buckets(
     print_rows(rows, _COLUMNS, "table", droppable=("tasks", "best"))
 
 
-def name_buckets(summary: Document) -> None:
+def name_buckets(summary: Document, store: Warehouse) -> None:
     """Say how to have an answer for each bucket: a run does not wait for them."""
+    from orket.cli.running import show_line
+
     buckets = summary["matrix"]["buckets"]
     passes = [
         session["recommendation_detail"]["minimum_viable_quant"]
@@ -59,7 +61,7 @@ def name_buckets(summary: Document) -> None:
         print_prose()
         print_prose(
             f"An answer for each of {', '.join(buckets)}: "
-            f"orket show {summary['sweep_id']}"
+            f"{show_line(summary['sweep_id'], store)}"
         )
 
 

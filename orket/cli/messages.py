@@ -14,7 +14,7 @@ from orket.urls import without_passwords
 
 PROGRAM = "orket"
 _LEAST_WIDTH = 20
-_COMMAND = re.compile(r":( )orket (?!:)")
+_COMMAND = re.compile(r"(?::|\bsee)( )orket (?!:)")
 """Where a command begins that a person may want to copy."""
 
 
@@ -43,7 +43,7 @@ def _say(text: str) -> None:
         click.echo(part, err=True)
 
 
-def fold_message(line: str, width: int) -> list[str]:
+def fold_message(line: str, width: int, indent: str = "  ") -> list[str]:
     """The line broken between words; a command that ends it stays in one piece.
 
     Whoever copies a command must not get a line break with it.
@@ -51,11 +51,11 @@ def fold_message(line: str, width: int) -> list[str]:
     if len(line) <= width:
         return [line]
     command = _COMMAND.search(line)
-    head = line[: command.start() + 1] if command else line
+    head = line[: command.start(1)] if command else line
     parts = textwrap.wrap(
         head,
         max(width, _LEAST_WIDTH),
-        subsequent_indent="  ",
+        subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
@@ -64,4 +64,4 @@ def fold_message(line: str, width: int) -> list[str]:
     tail = line[command.end(1) :]
     if len(parts) == 1 and parts[0] == f"{PROGRAM}:":
         return [f"{PROGRAM}: {tail}"]
-    return [*parts, f"  {tail}"]
+    return [*parts, f"{indent}{tail}"]

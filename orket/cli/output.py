@@ -7,7 +7,6 @@ import io
 import os
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from orket.cli.messages import fold_message
 from orket.exports.json_text import moment_text, render_json
 from orket.text import printable
 
@@ -136,18 +136,12 @@ def print_line(text: str = "") -> None:
 def print_prose(text: str = "") -> None:
     """Print a sentence, escaped; a terminal breaks it between words, a pipe never.
 
-    Lines that follow stand under the first, two further in.
+    Lines that follow stand under the first, two further in; a command that ends it
+    stays in one piece.
     """
-    line = printable(text)
+    line = printable(text).rstrip()
     indent = " " * (len(line) - len(line.lstrip()) + 2)
-    folded = textwrap.wrap(
-        line,
-        screen_width(),
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    for part in folded or [""]:
+    for part in fold_message(line, screen_width(), indent) or [""]:
         click.echo(part)
 
 

@@ -187,7 +187,7 @@ def run(
     fill = {"include_polluted": "fill"}
     if output != "-":
         print_sweep(summary, lambda: load_summary(store, plan.sweep_id, fill))
-        name_buckets(summary)
+        name_buckets(summary, store)
     if failure is not None:
         raise failure
     explain_budget(outcome, plan, summary, store)

@@ -243,7 +243,7 @@ def say_what_next(
 def _line(
     verb: str, summary: Mapping[str, Any], store: Warehouse, rejudge: Rejudge
 ) -> str:
-    words = ["orket", verb, summary["sweep_id"], *rejudge.words(), *_place(store)]
+    words = ["orket", verb, summary["sweep_id"], *rejudge.words(), *place_words(store)]
     return shlex.join(words)
 
 
@@ -293,16 +293,19 @@ def _lacks_quiet(session: Mapping[str, Any]) -> bool:
 
 def show_line(sweep_id: str, store: Warehouse) -> str:
     """The command that shows a sweep."""
-    return shlex.join(["orket", "show", sweep_id, *_place(store)])
+    return shlex.join(["orket", "show", sweep_id, *place_words(store)])
 
 
 def resume_line(sweep_id: str, store: Warehouse, output: str | None = None) -> str:
     """The command that goes on with a sweep: its manifest has the rest."""
     where = ["-o", output] if output else []
-    return shlex.join(["orket", "run", "--resume", sweep_id, *_place(store), *where])
+    return shlex.join(
+        ["orket", "run", "--resume", sweep_id, *place_words(store), *where]
+    )
 
 
-def _place(store: Warehouse) -> list[str]:
+def place_words(store: Warehouse) -> list[str]:
+    """What a command needs to find this warehouse; nothing for the default one."""
     from orket.warehouse import Warehouse
 
     is_default = store.path == Warehouse.open().path

@@ -49,6 +49,7 @@ def use(
     stands in it; what is not known is said. SWEEP is an id, the start of one, or
     `latest`.
     """
+    from orket.cli.running import show_line
     from orket.cli.use_words import print_chosen
     from orket.exports.handover import read_handovers
     from orket.exports.json_text import render_json
@@ -62,4 +63,4 @@ def use(
     for place, chosen in enumerate(found):
         if place:
             click.echo()
-        print_chosen(chosen, shell or own)
+        print_chosen(chosen, shell or own, show_line(sweep_id, store))

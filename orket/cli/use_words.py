@@ -22,10 +22,13 @@ _NAMES = {"kv_cache": "KV cache", "gpu": "layers on a GPU"}
 _MISSING = {"VARIES": " (runs differ)", "NOT_KNOWN": ""}
 
 
-def print_chosen(chosen: Chosen, shell: str) -> None:
-    """Print one quant: a line that is to be copied is never folded."""
+def print_chosen(chosen: Chosen, shell: str, show: str) -> None:
+    """Print one quant: a line that is to be copied is never folded.
+
+    `show` is the command that shows the whole sweep.
+    """
     if chosen.use is None:
-        print_prose(_nothing(chosen))
+        print_prose(_nothing(chosen, show))
         return
     print_prose(_opening(chosen.use))
     _print_lines(chosen, shell)
@@ -33,12 +36,12 @@ def print_chosen(chosen: Chosen, shell: str) -> None:
         print_prose(line)
 
 
-def _nothing(chosen: Chosen) -> str:
+def _nothing(chosen: Chosen, show: str) -> str:
     best = chosen.best_value_quant
     so_far = f"; {best} looks best so far: --quant {best}" if best else ""
     return (
         f"{chosen.model_id}: nothing is shown, so no quant is advised{so_far}. "
-        "What would settle it: orket show"
+        f"What would settle it: {show}"
     )
 
 

@@ -52,6 +52,7 @@ def why(
     quant, what was answered, and which check failed. SWEEP is an id, the start of one,
     or `latest`.
     """
+    from orket.cli.running import place_words
     from orket.cli.why_words import print_why
     from orket.exports.json_text import render_json
     from orket.exports.reasoning import read_reasoning
@@ -64,4 +65,4 @@ def why(
     for place, part in enumerate(found):
         if place:
             click.echo()
-        print_why(part, answers)
+        print_why(part, answers, place_words(store))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,8 +20,11 @@ _GATE_STATES = {"MET": "met", "NOT_MET": "NOT MET", "NOT_JUDGED": "not judged"}
 _OTHER_STATES = {"MET": "yes", "NOT_MET": "no"}
 
 
-def print_why(found: Reasoning, answers: int) -> None:
-    """Print one quant; `answers` lost tasks, and so many gained ones, with answers."""
+def print_why(found: Reasoning, answers: int, place: Sequence[str] = ()) -> None:
+    """Print one quant; `answers` lost tasks, and so many gained ones, with answers.
+
+    `place` are the words by which a further command finds the same warehouse.
+    """
     print_prose(f"{found.why['model_id']}: {found.why['headline']}.")
     print_prose()
     for rule in found.rules:
@@ -44,8 +48,8 @@ def print_why(found: Reasoning, answers: int) -> None:
             print_prose(line)
         for line in _length(found.why):
             print_prose(line)
-        _print_tasks("Lost", found.lost, found.why, answers)
-        _print_tasks("Gained", found.gained, found.why, answers)
+        _print_tasks("Lost", found.lost, found.why, answers, place)
+        _print_tasks("Gained", found.gained, found.why, answers, place)
 
 
 def _losses(found: Reasoning) -> Iterator[str]:
@@ -102,7 +106,9 @@ def _signed(change_micro: int) -> str:
     return f"{percent:+}" if percent else "0.0"
 
 
-def _print_tasks(title: str, tasks: Sequence[Row], why: Row, most: int) -> None:
+def _print_tasks(
+    title: str, tasks: Sequence[Row], why: Row, most: int, place: Sequence[str]
+) -> None:
     if not tasks:
         return
     shown = tasks[:most]
@@ -121,7 +127,8 @@ def _print_tasks(title: str, tasks: Sequence[Row], why: Row, most: int) -> None:
         width = screen_width()
         for line in side_by_side(texts, task["first_difference"], width):
             print_line(line)
-        print_prose(f"  see orket explain {task['run_id'][:12]}")
+        line = shlex.join(["orket", "explain", task["run_id"][:12], *place])
+        print_prose(f"  see {line}")
 
 
 def _problems(task: Row) -> Iterator[str]:

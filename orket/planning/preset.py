@@ -165,7 +165,7 @@ def _load_layers(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Make a bank and control profiles given by path relative to the file that says so."""
+    """Make banks and control profiles by path relative to the file that says so."""
     tasks = content.get("tasks")
     bank = tasks.get("bank") if isinstance(tasks, dict) else None
     if isinstance(bank, str) and bank.endswith(".toml"):

@@ -243,6 +243,22 @@ def test_prose_is_broken_between_words_at_every_width(shown, monkeypatch, width,
     assert " ".join(" ".join(lines).split()) == sentence
 
 
+def test_a_command_at_the_end_of_prose_stays_in_one_piece(
+    tmp_path, capsys, monkeypatch
+):
+    from orket.cli.bucket_table import name_buckets
+    from orket.warehouse import Warehouse
+
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    row = summary_row()
+    row["matrix"]["buckets"] = ["logic", "mixed", "refactor"]
+    name_buckets(summary_document(row), Warehouse.open(tmp_path / "elsewhere"))
+    *_, last = capsys.readouterr().out.splitlines()
+    place = tmp_path / "elsewhere"
+    assert last == f"  orket show {row['sweep_id']} -w {place}"
+
+
 def test_a_quant_that_lacks_runs_alone_is_not_called_polluted(shown):
     session = summary_row()["sessions"][0]
     session["per_quant"] = [

@@ -101,6 +101,7 @@ def test_where_nothing_is_shown_nothing_is_advised(tmp_path, capsys):
     Sweep().fill(passed=0).finish().store(tmp_path)
     told = ask(capsys, "-w", str(tmp_path))
     assert told.startswith("m: nothing is shown, so no quant is advised. ")
+    assert told.endswith(f": orket show sweep-1 -w {tmp_path}\n")
     (found,) = json.loads(ask(capsys, "-w", str(tmp_path), "--format", "json"))
     assert found["quant_tag"] is None and found["commands"] == []
 

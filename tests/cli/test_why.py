@@ -50,7 +50,7 @@ def test_why_says_the_rule_the_losses_and_the_difference(capsys):
         "  F16     0 1 2 3 4 5 6 7",
         "  Q3_K_M  0 1 2 3 4 5 7 7",
         "                      ^ character 13",
-        "  see orket explain 4f8025f15030",
+        f"  see orket explain 4f8025f15030 -w {REFERENCE}",
     ]
 
 

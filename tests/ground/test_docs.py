@@ -81,7 +81,7 @@ def _code(page: Path) -> str:
     return "\n".join(re.findall(r"```\w*\n(.*?)```", page.read_text("utf-8"), re.S))
 
 
-def test_the_output_in_the_readme_is_that_of_the_reference_sweep(capsys):
+def test_the_readme_shows_the_output_of_the_reference_sweep(capsys, monkeypatch):
     from orket.cli.bucket_table import name_buckets
     from orket.cli.sweep_table import print_sweep
     from orket.exports.load import load_summary
@@ -92,8 +92,9 @@ def test_the_output_in_the_readme_is_that_of_the_reference_sweep(capsys):
     )
     warehouse = Warehouse.open(ROOT / "warehouse")
     summary = load_summary(warehouse, warehouse.sweep_ids()[0])
-    # As a run ends.
+    # As a run ends in the default warehouse.
+    monkeypatch.setenv("ORKET_WAREHOUSE", str(warehouse.path))
     print_sweep(summary)
-    name_buckets(summary)
+    name_buckets(summary, warehouse)
     now = capsys.readouterr().out
     assert now == shown, "the README shows other words: paste what orket show prints"
