@@ -71,7 +71,7 @@ def _about(summary: Document) -> Iterator[str]:
     yield ""
     if _is_completed(summary):
         yield _headline(summary)
-    yield f"Canary: {_canary_line(summary['canary'], summary['status'])}"
+    yield from _canary_words(summary)
     yield from map(_session_line, summary["sessions"])
     yield from _policy_words(summary)
 
@@ -180,6 +180,18 @@ def _cut_answers(session: Document) -> list[str]:
         for quant in session["per_quant"]
         if (runs := quant["runs"])["truncated"]
     ]
+
+
+def _canary_words(summary: Document) -> Iterator[str]:
+    """How the gates ended; each under its model's name where they did not end alike."""
+    sessions, status = summary["sessions"], summary["status"]
+    if len(sessions) > 1:
+        told = [_canary_line(session["canary"], status) for session in sessions]
+        if len(set(told)) > 1:
+            for session, line in zip(sessions, told, strict=True):
+                yield f"Canary of {session['model_id']}: {line}"
+            return
+    yield f"Canary: {_canary_line(summary['canary'], status)}"
 
 
 def _canary_line(canary: Document, status: str) -> str:

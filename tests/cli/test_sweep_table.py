@@ -184,6 +184,21 @@ def two_sessions():
     return row
 
 
+def test_two_gates_are_told_with_the_model_that_each_let_through(capsys):
+    row = two_sessions()
+    passed = row["canary"] | {"verdict": "PASSED", "failed_reasons": []}
+    for session, profile in zip(row["sessions"], ("desktop", "night"), strict=True):
+        session["canary"] = passed | {"control_profile": profile}
+    print_sweep(summary_document(row))
+    text = capsys.readouterr().out
+    assert line_with(text, "Canary of demo:").endswith("control profile desktop")
+    assert line_with(text, "Canary of other:").endswith("control profile night")
+    assert "Canary:" not in text
+    row["sessions"][1]["canary"] = row["sessions"][0]["canary"]
+    print_sweep(summary_document(row))
+    assert "Canary: passed" in capsys.readouterr().out
+
+
 def test_two_policies_are_told_with_the_model_that_each_rules(capsys):
     print_sweep(summary_document(two_sessions()))
     text = capsys.readouterr().out

@@ -239,7 +239,11 @@ def test_two_models_have_a_part_each(tmp_path):
         sweep_id="both",
         model_id="beta",
         quants=("Q8_0", "Q2_K"),
-        model={"provider": "ollama", "provider_version": "0.12"},
+        model={
+            "provider": "ollama",
+            "provider_version": "0.12",
+            "control_profile": "night",
+        },
         runs=one.runs,
     )
     one.fill(wall_ms=500)
@@ -263,5 +267,8 @@ def test_two_models_have_a_part_each(tmp_path):
     assert "Which quant of alpha, beta?" in found.text
     assert "beta on ollama 0.12" in found.text
     assert "beta: " in found.text or "Q8_0" in found.text
+    for model, profile in (("alpha", "quiet"), ("beta", "night")):
+        told = f"Canary of {model}not run; control profile {profile}"
+        assert told in found.text
     text = write_report(tmp_path / "warehouse", "both", tmp_path / "page.md")
     assert text.count("## Which quant of") == 2
