@@ -114,5 +114,5 @@ def _way_out(failed: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _spread(row: dict[str, Any]) -> int:
+def _spread(row: Mapping[str, Any]) -> int:
     return int(row["latency_cv_micro"] or 0)
