@@ -11,7 +11,11 @@ import click
 
 from orket.cli import messages
 from orket.cli.baseline_rows import (
+    CELL,
+    GROUP_COLUMNS,
     RECORD_COLUMNS,
+    RECORD_NAMES,
+    appended_groups,
     appended_row,
     problem_row,
     prune_row,
@@ -19,7 +23,7 @@ from orket.cli.baseline_rows import (
     resolved_rows,
 )
 from orket.cli.options import format_option, reading_store_option, store_option
-from orket.cli.output import Column, print_line, print_rows
+from orket.cli.output import Column, choose_format, print_line, print_rows
 from orket.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +69,10 @@ def append(
     store: Warehouse,
     output_format: str | None,
 ) -> None:
-    """Store the cells of a finished sweep as baselines."""
+    """Store the cells of a finished sweep as baselines.
+
+    A table tells cells together that fared alike; JSON and CSV have a row for each.
+    """
     from orket.baselines import append_from_sweep
 
     if reason is not None and not reason.strip():
@@ -78,8 +85,11 @@ def append(
         *(appended_row(cell, "already stored") for cell in result.already),
         *(appended_row(cell, "blocked") for cell in result.blocked),
     ]
-    cell = ["test_id", "model_id", "quant_tag", "runs", "planned_runs"]
-    print_rows(rows, [*cell, "result", "blocked_reasons"], output_format)
+    if choose_format(output_format) == "table":
+        print_rows(appended_groups(rows), GROUP_COLUMNS, "table")
+    else:
+        columns = [*CELL, "runs", "planned_runs", "result", "blocked_reasons"]
+        print_rows(rows, columns, output_format)
     explain_append(result)
     if not result.stored and not result.already:
         raise UsageError(
@@ -125,7 +135,8 @@ def list_command(
     from orket.baselines import list_records
 
     records = list_records(store, _selection(test, model, quant), with_pruned)
-    print_rows(map(record_row, records), RECORD_COLUMNS, output_format)
+    rows = list(map(record_row, records))
+    print_rows(rows, RECORD_COLUMNS, output_format, names=RECORD_NAMES)
     explain_matching(records)
 
 
@@ -196,7 +207,7 @@ def resolve(
         "measured_at",
         ("age_days", "age d"),
     ]
-    print_rows(rows, columns, output_format)
+    print_rows(rows, columns, output_format, names=(*CELL, "candidate"))
 
 
 @baseline.command()
@@ -274,7 +285,8 @@ def health(
         "duplicate_of",
         ("age_days", "age d"),
     ]
-    print_rows(map(problem_row, problems), columns, output_format)
+    rows = list(map(problem_row, problems))
+    print_rows(rows, columns, output_format, names=RECORD_NAMES)
     counts = ", ".join(
         f"{totals[name]} {name}"
         for name in ("stale", "incompatible", "orphaned", "duplicate")
@@ -345,7 +357,7 @@ def prune(
     going = [row["event_id"] for row in planned if row["kept_because"] is None]
     rows = [prune_row(row) for row in planned]
     columns: list[Column] = [("fate", "prune"), *RECORD_COLUMNS[:-1]]
-    print_rows(rows, columns, output_format)
+    print_rows(rows, columns, output_format, names=RECORD_NAMES)
     if not going:
         messages.note("nothing to prune")
     elif is_applied:

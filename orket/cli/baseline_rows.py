@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orket.cli.output import Column
+from orket.exports.figures import words
 
 RECORD_COLUMNS: list[Column] = [
     ("event_id", "baseline"),
@@ -22,11 +24,43 @@ RECORD_COLUMNS: list[Column] = [
     ("run_quality_status", "quality"),
     "state",
 ]
+CELL = ("test_id", "model_id", "quant_tag")
+"""What a baseline is of; a cell has one a sweep."""
+RECORD_NAMES = ("event_id", *CELL)
+"""What tells stored baselines apart."""
 
 
 def appended_row(cell: Mapping[str, Any], result: str) -> dict[str, Any]:
     """A cell and what became of it."""
     return {**cell, "result": result}
+
+
+GROUP_COLUMNS: list[Column] = [
+    "result",
+    "model",
+    "cells",
+    ("quants", "cells of each quant"),
+    "why",
+]
+
+
+def appended_groups(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of `appended_row` counted: one for all of a model that fared alike."""
+    groups: dict[tuple[str, str, str], Counter[str]] = {}
+    for row in rows:
+        why = ", ".join(map(words, row["blocked_reasons"] or []))
+        alike = groups.setdefault((row["result"], row["model_id"], why), Counter())
+        alike[row["quant_tag"]] += 1
+    return [
+        {
+            "result": result,
+            "model": model,
+            "cells": counts.total(),
+            "quants": ", ".join(f"{tag} {count}" for tag, count in counts.items()),
+            "why": why or None,
+        }
+        for (result, model, why), counts in groups.items()
+    ]
 
 
 def record_row(record: Mapping[str, Any]) -> dict[str, Any]:

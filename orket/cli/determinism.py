@@ -38,6 +38,7 @@ _COLUMNS = (
     ("is_deterministic", "deterministic"),
     ("first_divergence", "first difference"),
 )
+_NAMES = ("model_id", "quant_tag", "test_id")
 
 
 @click.command()
@@ -98,7 +99,7 @@ def determinism(
     else:
         differing = [row for row in rows if show_all or not row["is_deterministic"]]
         if differing:
-            print_rows(differing, _COLUMNS, output_format)
+            print_rows(differing, _COLUMNS, output_format, names=_NAMES)
         print_prose(_sentence(counts))
     if failure := failure_of(outcome, None):
         raise failure

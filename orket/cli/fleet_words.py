@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from orket.warehouse.fleet import Fleet
 
 _PRICE = "price"
+_NAMES = ("machine", "model", "runtime", "tasks")
+"""Of a cell of the matrix: no two have all four alike, unless one is superseded."""
 _BEFORE_AGE = 4
 """Headers before the age: what to use, and how sure it is."""
 
@@ -39,6 +41,7 @@ def print_fleet(fleet: Fleet, now: datetime, price: Price | None) -> None:
         "table",
         rigid="use",
         droppable=["tasks"] if _has_one_bank(fleet) else [],
+        names=_NAMES,
     )
     for text in legend(fleet.matrix):
         print_prose(text)

@@ -45,6 +45,7 @@ def print_rows(
     layout: Layout = "table",
     rigid: str | None = None,
     droppable: Sequence[str] = (),
+    names: Sequence[str] = (),
 ) -> None:
     """Print `rows` as `table`, `json` or `csv`.
 
@@ -52,6 +53,8 @@ def print_rows(
     Where the terminal is too narrow, the columns of `droppable` are left out, the first
     one first; then cells are broken between words, never in the column `rigid`; where
     that is not enough either, each row is told in a line and what is known below it.
+    `names` are the columns that say which row it is, `rigid` or else the first one: that
+    line is made of them, and none of them is left out that alone tells two rows apart.
     """
     named = [(c, c) if isinstance(c, str) else c for c in columns]
     chosen = choose_format(output_format)
@@ -61,7 +64,8 @@ def print_rows(
     elif chosen == "csv":
         click.echo(_csv_text(rows, named), nl=False)
     else:
-        _print_for_person(list(rows), named, title, layout, rigid, droppable)
+        told = names or ([rigid] if rigid else [key for key, _ in named[:1]])
+        _print_for_person(list(rows), named, title, layout, rigid, droppable, told)
 
 
 def choose_format(output_format: str | None) -> str:
@@ -206,11 +210,17 @@ def _print_for_person(
     layout: Layout,
     rigid: str | None,
     droppable: Sequence[str],
+    names: Sequence[str],
 ) -> None:
     table, every = _build_table(rows, named, title, rigid), named
+    left = list(names)
     for dropped in droppable:
         if table_width(table) <= screen_width():
             break
+        fewer = [name for name in left if name != dropped]
+        if _tell_apart(rows, fewer) < _tell_apart(rows, left):
+            continue
+        left = fewer
         named = [(key, header) for key, header in named if key != dropped]
         table = _build_table(rows, named, title, rigid)
     is_too_wide = table_width(table) > screen_width()
@@ -221,7 +231,12 @@ def _print_for_person(
     elif widths := _fold_columns(rows, named, rigid):
         print_table(_build_table(rows, named, title, rigid, widths))
     else:
-        _print_stack(rows, every, rigid)
+        _print_stack(rows, every, names)
+
+
+def _tell_apart(rows: Sequence[Row], names: Sequence[str]) -> int:
+    """How many rows are told apart by these columns."""
+    return len({tuple(show_value(row.get(name)) for name in names) for row in rows})
 
 
 def _fold_columns(
@@ -255,16 +270,17 @@ def _fold_columns(
 
 
 def _print_stack(
-    rows: Sequence[Row], named: Sequence[tuple[str, str]], rigid: str | None
+    rows: Sequence[Row], named: Sequence[tuple[str, str]], names: Sequence[str]
 ) -> None:
-    """Of each row one line that says which it is, and below it all that is known."""
-    first = rigid or named[0][0]
+    """Of each row one line that says which it is, and below it all else that is known."""
     for row in rows:
-        print_prose(show_value(row.get(first), "-"))
+        first = show_value(row.get(names[0]), "-")
+        more = [told for name in names[1:] if (told := show_value(row.get(name)))]
+        print_prose(f"{first}: {', '.join(more)}" if more else first)
         told = [
             f"{header} {value}"
             for key, header in named
-            if key != first and (value := show_value(row.get(key)))
+            if key not in names and (value := show_value(row.get(key)))
         ]
         if told:
             print_prose(f"  {', '.join(told)}")

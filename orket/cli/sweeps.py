@@ -63,7 +63,14 @@ def sweeps(
         rows = [row for row in rows if row["hardware_fingerprint"] == wanted]
     if by_machine:
         rows.sort(key=lambda row: str(row["hardware_fingerprint"] or ""))
-    print_rows(rows, _COLUMNS, output_format, rigid="sweep_id", droppable=_DROPPABLE)
+    print_rows(
+        rows,
+        _COLUMNS,
+        output_format,
+        rigid="sweep_id",
+        droppable=_DROPPABLE,
+        names=("sweep_id", "model"),
+    )
 
 
 def _sweep_rows(

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orket.cli.main import run_command
 from orket.records import EventRow, Hardware
@@ -221,3 +222,20 @@ def test_markdown_holds_no_markup_of_a_name(folder, capsys):
     assert "<script" not in told and "\x1b" not in told
     rows = [line for line in told.splitlines() if line.startswith("|")]
     assert len({row.replace("\\|", "").count("|") for row in rows}) == 1
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_cells_of_two_banks_are_told_apart_at_any_width(
+    width, tmp_path, capsys, monkeypatch
+):
+    for name, more in (("a", "core"), ("b", "quickstart")):
+        sweep = measure(name, model_id="a-model-with-a-name-of-some-length")
+        row = sweep.sweep_row()
+        tasks = [replace(task, bank=more) for task in row.tasks]
+        sweep.manifest = {"tasks": tasks, "hardware": OTHER_MACHINE["hardware"]}
+        sweep.store(tmp_path)
+    monkeypatch.setattr("orket.cli.output.is_terminal", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    told = ask(capsys, str(tmp_path))
+    assert told.count("core") == 1 and told.count("quickstart") == 1

@@ -95,3 +95,47 @@ def test_a_line_of_result_is_escaped(capsys):
 )
 def test_values_as_text(value, shown):
     assert show_value(value, "-") == shown
+
+
+CELLS = [
+    {"machine": f"A machine with a long name, {m}", "bank": bank, "use": "Q4_K_M"}
+    for m in ("first", "second")
+    for bank in ("core", "quickstart")
+]
+
+
+def shown_at(width, capsys, monkeypatch, rows, columns, **more):
+    monkeypatch.setattr("orket.cli.output.is_terminal", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_rows(rows, columns, "table", **more)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 120])
+def test_a_narrow_table_keeps_what_tells_rows_apart(width, capsys, monkeypatch):
+    columns = ("machine", "bank", "use")
+    names = ("machine", "bank")
+    shown = shown_at(
+        width, capsys, monkeypatch, CELLS, columns, droppable=("bank",), names=names
+    )
+    assert shown.count("core") == 2 and shown.count("quickstart") == 2
+
+
+def test_a_column_that_tells_nothing_apart_may_go(capsys, monkeypatch):
+    rows = [{**row, "bank": "core"} for row in CELLS[::2]]
+    columns = ("machine", "bank", "use")
+    shown = shown_at(
+        45, capsys, monkeypatch, rows, columns, droppable=("bank",), names=columns[:2]
+    )
+    assert "core" not in shown and "first" in shown and "second" in shown
+
+
+def test_rows_that_are_told_in_lines_are_called_by_all_their_names(capsys, monkeypatch):
+    rows = [{**row, "bank": row["bank"] * 3} for row in CELLS[:2]]
+    rows.append({"machine": "third", "use": None})
+    shown = shown_at(
+        30, capsys, monkeypatch, rows, ("machine", "bank", "use"), names=("bank", "use")
+    )
+    assert "corecorecore: Q4_K_M\n" in shown
+    assert shown.endswith("-\n  machine third\n")
