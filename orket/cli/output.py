@@ -53,8 +53,8 @@ def print_rows(
     Where the terminal is too narrow, the columns of `droppable` are left out, the first
     one first; then cells are broken between words, never in the column `rigid`; where
     that is not enough either, each row is told in a line and what is known below it.
-    `names` are the columns that say which row it is, `rigid` or else the first one: that
-    line is made of them, and none of them is left out that alone tells two rows apart.
+    `names` are the columns that say which row it is, `rigid` or else the first one:
+    that line is made of them, and none that alone tells two rows apart is left out.
     """
     named = [(c, c) if isinstance(c, str) else c for c in columns]
     chosen = choose_format(output_format)
@@ -272,7 +272,7 @@ def _fold_columns(
 def _print_stack(
     rows: Sequence[Row], named: Sequence[tuple[str, str]], names: Sequence[str]
 ) -> None:
-    """Of each row one line that says which it is, and below it all else that is known."""
+    """Of each row one line that says which it is, and below it what else is known."""
     for row in rows:
         first = show_value(row.get(names[0]), "-")
         more = [told for name in names[1:] if (told := show_value(row.get(name)))]

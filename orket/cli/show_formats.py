@@ -56,6 +56,7 @@ _COLUMNS = (
     "gpu_energy_status",
     "gpu_joules_per_passed_task",
     "context_status",
+    "context_left_limit",
     "context_left_tokens",
 )
 """Of each quant, as a file of comma-separated values has it."""

@@ -149,14 +149,21 @@ def _further_words(session: Document) -> Iterator[str]:
 
 
 def _baseline_words(session: Document) -> Iterator[str]:
-    """How the quants stand against stored baselines, a line for each verdict."""
+    """How the quants stand against stored baselines, a line for each verdict.
+
+    The worst verdict of its tasks speaks for a quant; how many have it stands beside.
+    """
     verdicts: dict[str, list[str]] = {}
     for quant in session["per_quant"]:
         compared = quant["baseline_comparison"]
         if compared and compared["matched_tests"]:
-            verdicts.setdefault(compared["verdict"], []).append(quant["quant_tag"])
-    for verdict, tags in sorted(verdicts.items()):
-        yield f"Against stored baselines, {words(verdict)}: {', '.join(tags)}"
+            verdict = compared["verdict"]
+            found = compared["verdict_counts"].get(verdict, 0)
+            told = f"{quant['quant_tag']} {found} of {compared['matched_tests']}"
+            verdicts.setdefault(verdict, []).append(told)
+    for verdict, (first, *more) in sorted(verdicts.items()):
+        told = ", ".join([f"{first} tasks", *more])
+        yield f"Against stored baselines, {words(verdict)}: {told}"
 
 
 def _how_to_include(session: Document) -> str:

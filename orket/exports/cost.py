@@ -61,6 +61,7 @@ def _round(amount: Decimal) -> str:
 
 
 _THOUSAND = 1000
+_UNTRAINED = "what context the model was trained for is not recorded"
 _ENERGIES = {"cpu": "CPU", "gpu": "GPU"}
 
 
@@ -119,11 +120,26 @@ def cost_words(cost: Mapping[str, Any]) -> Iterator[str]:
             why = cost_reason(cost[f"{kind}_energy_status"])
             told.append(f"energy of the {name} not known: {why}")
     yield f"Cost: {'; '.join(told)}."
-    left = cost["context_left_tokens"]
-    if left is None:
+    if cost["context_left_tokens"] is None:
         yield f"Context left: not known, since {cost_reason(cost['context_status'])}."
     else:
-        yield f"Context left: the memory of the machine holds {left:,} tokens more."
+        yield f"Context left: {_context_left(cost)}."
+
+
+def _context_left(cost: Mapping[str, Any]) -> str:
+    """How much more context there is, and what bounds it."""
+    left, trained = cost["context_left_tokens"], cost["trained_context_tokens"]
+    if cost["context_left_limit"] == "TRAINING":
+        if not left:
+            return f"none, for the model was trained for {trained:,} tokens"
+        return (
+            f"{left:,} tokens more, up to the {trained:,} that the model was trained "
+            "for; the memory would hold them"
+        )
+    held = f"the memory holds {left:,} tokens more"
+    if cost["context_left_limit"] == "MEMORY_ALONE":
+        return f"{held}; {_UNTRAINED}"
+    return held
 
 
 def _cost_row(
@@ -167,7 +183,10 @@ def _amount(value: Decimal | int | None) -> str:
 
 
 def _unknown(quants: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What has no figure, with its reason; a reason that all share is told once."""
+    """What has no figure, with its reason; a reason that all share is told once.
+
+    Also what bounds the context that is left.
+    """
     for name, key in (
         ("time", "time_status"),
         ("energy of the CPU", "cpu_energy_status"),
@@ -181,6 +200,11 @@ def _unknown(quants: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         for status, tags in found.items():
             whose = "" if len(tags) == len(quants) else f" of {', '.join(tags)}"
             yield f"No {name}{whose}: {cost_reason(status)}."
+    limits = {quant["cost"]["context_left_limit"] for quant in quants}
+    if "TRAINING" in limits:
+        yield "Context left: no more than the model was trained for."
+    if "MEMORY_ALONE" in limits:
+        yield f"Context left: what the memory holds; {_UNTRAINED}."
 
 
 def cost_reason(code: str) -> str:

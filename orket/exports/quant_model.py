@@ -143,6 +143,8 @@ class BaselineComparison(Part):
     """Tests with each reason."""
     verdict: str
     """IMPROVED, REGRESSED, STABLE, INSUFFICIENT, NOT_COMPARABLE or MISSING_BASELINE."""
+    verdict_counts: dict[str, int] | None = None
+    """Tests with each of these verdicts; since 1.1."""
     matched_tests: int
     """Tests with a matching baseline."""
     total_tests: int
@@ -304,8 +306,12 @@ class Cost(Part):
     """Energy of all GPUs / runs that pass."""
     context_status: str
     """OK, or why it is not known what context is left."""
+    trained_context_tokens: int | None = None
+    """Context that the model was trained for; null where it was not told; since 1.1."""
+    context_left_limit: str | None = None
+    """MEMORY, TRAINING, or MEMORY_ALONE where the training is unknown; since 1.1."""
     context_left_tokens: int | None
-    """Tokens of context more that the memory of the machine holds."""
+    """Tokens of context more: what memory holds, at most what it was trained for."""
 
 
 class PerQuant(Part):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from orket.machine.cgroups import read_quota_milli
 from orket.machine.environment import read_environment
-from orket.machine.gpu import list_gpus
+from orket.machine.gpu import list_gpus, read_gpu_memory
 from orket.machine.readings import is_there, read_text
 from orket.machine.topology import read_cores
 from orket.records import Hardware
@@ -66,6 +66,7 @@ def read_hardware(root: Path = Path("/")) -> Hardware:
     """What the fingerprint is made of; None in a part that cannot be read."""
     linux = is_there(root / "proc/cpuinfo")
     cores = read_cores(root) if linux else {}
+    gpu_memory, gpu_status = read_gpu_memory(root)
     return Hardware(
         os="Linux" if linux else platform.system() or None,
         architecture=platform.machine() or None,
@@ -77,6 +78,8 @@ def read_hardware(root: Path = Path("/")) -> Hardware:
         cpu_quota_milli=read_quota_milli(root),
         clock_tick_ns=_read_clock_tick_ns(),
         environment=json.dumps(read_environment(root), sort_keys=True),
+        gpu_memory_bytes=gpu_memory,
+        gpu_memory_status=gpu_status,
     )
 
 

@@ -32,6 +32,8 @@ GPU_FIELDS = (
     "gpu_sm_clock_mhz",
     "gpu_throttle_reasons",
 )
+IS_READ = "ok"
+"""Status of what was read."""
 PERCENT_TO_PPM = 10_000
 GIB = 1 << 30
 NVIDIA_VENDOR = "0x10de"
@@ -185,12 +187,7 @@ class NvmlGpus:
         into.put("gpu_foreign_busy", busy)
 
     def _status_of(self, error: Any) -> str:
-        nvml = self._nvml
-        if error.value == nvml.NVML_ERROR_NO_PERMISSION:
-            return DENIED
-        if error.value == nvml.NVML_ERROR_NOT_SUPPORTED:
-            return UNAVAILABLE
-        return ERROR
+        return _status_of(self._nvml, error)
 
     def close(self) -> None:
         self._nvml.nvmlShutdown()
@@ -224,6 +221,39 @@ def open_gpus(root: Path, nvml: ModuleType | None = None) -> NoGpus | NvmlGpus:
         except (nvml.NVMLError, OSError):
             return NoGpus(UNAVAILABLE if has_gpu(root) else ABSENT)
     return NoGpus(UNAVAILABLE if has_gpu(root) else ABSENT)
+
+
+def read_gpu_memory(
+    root: Path, nvml: ModuleType | None = None
+) -> tuple[list[int] | None, str]:
+    """Memory of each GPU that NVML lists, bytes, in its order; and `ok`, or why not."""
+    if nvml is None and root == Path("/"):
+        nvml = _import_nvml()
+    if nvml is None:
+        return None, UNAVAILABLE if has_gpu(root) else ABSENT
+    try:
+        nvml.nvmlInit()
+    except (nvml.NVMLError, OSError):
+        return None, UNAVAILABLE if has_gpu(root) else ABSENT
+    try:
+        sizes = [
+            int(nvml.nvmlDeviceGetMemoryInfo(nvml.nvmlDeviceGetHandleByIndex(i)).total)
+            for i in range(nvml.nvmlDeviceGetCount())
+        ]
+    except nvml.NVMLError as error:
+        # Of some of them alone nothing could be told of the machine.
+        return None, _status_of(nvml, error)
+    finally:
+        nvml.nvmlShutdown()
+    return (sizes, IS_READ) if sizes else (None, ABSENT)
+
+
+def _status_of(nvml: Any, error: Any) -> str:
+    if error.value == nvml.NVML_ERROR_NO_PERMISSION:
+        return DENIED
+    if error.value == nvml.NVML_ERROR_NOT_SUPPORTED:
+        return UNAVAILABLE
+    return ERROR
 
 
 def read_free_gpu_bytes(nvml: ModuleType | None = None) -> int | None:

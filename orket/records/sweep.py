@@ -58,6 +58,14 @@ class Hardware(Record, frozen=True, kw_only=True):
     environment: Annotated[
         str | None, about("Further facts of the machine, as JSON", source="observer")
     ] = None
+    gpu_memory_bytes: Annotated[
+        list[Size] | None,
+        about("Memory of each GPU that NVML lists, in its order", "bytes", "NVML"),
+    ] = None
+    gpu_memory_status: Annotated[
+        str | None,
+        about("ok, or why it is not known: absent, denied, unavailable, error"),
+    ] = None
 
 
 class PolicyStep(Record, frozen=True, kw_only=True):
@@ -159,6 +167,10 @@ class QuantEntry(Record, frozen=True, kw_only=True):
     serve_command: Annotated[
         str | None,
         about("What Orket started its server by, without secrets; the port is open"),
+    ] = None
+    trained_context_tokens: Annotated[
+        Count | None,
+        about("Context that the model was trained for", "tokens", "file or server"),
     ] = None
 
 

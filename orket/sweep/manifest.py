@@ -8,7 +8,7 @@ from datetime import datetime
 from orket import __version__
 from orket.machine.checkout import read_checkout
 from orket.machine.fingerprint import Fingerprint
-from orket.planning.fit import Need, find_needs
+from orket.planning.fit import Need, find_needs, trained_context
 from orket.planning.plan import MATRIX, Plan
 from orket.planning.schedule import PlannedModel
 from orket.planning.targets import Target
@@ -128,6 +128,8 @@ def quant_entry(
         kv_bits_milli=kv_bits_milli(controls.kv_cache),
         kv_cache_bytes=need.kv_bytes if need else None,
         serve_command=target.command,
+        trained_context_tokens=trained_context(target)
+        or (known.context_limit if known else None),
     )
 
 

@@ -31,6 +31,7 @@ WITH entries AS (
         quant.entry.context_tokens AS context_tokens,
         quant.entry.kv_cache_bytes AS kv_cache_bytes,
         quant.entry.serve_command AS serve_command,
+        quant.entry.trained_context_tokens AS trained_context_tokens,
         quant.entry.model_bytes + quant.entry.kv_cache_bytes AS planned_bytes,
         v1.micro(
             CAST(quant.entry.model_bytes AS HUGEINT) * 8, quant.entry.parameters
@@ -107,6 +108,7 @@ SELECT
     planned_bytes,
     has_levels,
     serve_command,
+    trained_context_tokens,
     server_name,
     file,
     rank_bpw_micro IS NOT NULL AS rank_known,
@@ -145,6 +147,7 @@ COMMENT ON COLUMN v1.quant.kv_cache_bytes IS 'KV cache at its context, by the fi
 COMMENT ON COLUMN v1.quant.planned_bytes IS 'Weights and KV cache, bytes';
 COMMENT ON COLUMN v1.quant.has_levels IS 'Quants of this session differ in KV cache or context';
 COMMENT ON COLUMN v1.quant.serve_command IS 'What Orket started its server by, without secrets; the port is open';
+COMMENT ON COLUMN v1.quant.trained_context_tokens IS 'Context that the model was trained for, by its file or server, tokens; NULL where it was not told';
 COMMENT ON COLUMN v1.quant.server_name IS 'What its server calls it';
 COMMENT ON COLUMN v1.quant.file IS 'Its GGUF file, on the machine of the sweep';
 COMMENT ON COLUMN v1.quant.size_rank IS 'Place by memory in the session, 1 = smallest: the precision rank unless levels differ';

@@ -8,9 +8,11 @@
 -- included, over blocks in which every run is clean: there other programs had no more of the
 -- CPU than a clean run on a CPU allows, and nothing else computed on a GPU. Where that cannot
 -- be told, or nothing was read, there is no figure but the reason. Memory: what the machine
--- has beyond the peak, over what a token of context takes by the file's own metadata; where a
--- GPU holds the model its memory would have to be known, and where a server divides its
--- context among slots, or grants another than was asked, what a token takes is not.
+-- has beyond the peak, over what a token of context takes by the file's own metadata, and no
+-- more than the model was trained for where that is known. Where the one GPU holds all of the
+-- model it is the memory of that GPU and the peak there; several GPUs, or a model that lies
+-- there in part, say nothing. Where a server divides its context among slots, or grants
+-- another than was asked, what a token takes is not known.
 
 CREATE VIEW v1.quant_cost AS
 WITH counted AS (
@@ -25,7 +27,8 @@ WITH counted AS (
         count(*) FILTER (WHERE checks_passed = checks_total AND checks_total > 0)
             AS passed_runs,
         bool_or(coalesce(checks_unsupported, 0) > 0 OR coalesce(checks_total, 0) = 0)
-            AS has_unchecked
+            AS has_unchecked,
+        max(peak_gpu_memory_bytes) AS peak_gpu_bytes
     FROM v1.runs
     WHERE phase = 'matrix' AND is_valid
     GROUP BY ALL
@@ -37,7 +40,8 @@ made AS (
         quality.run_quality_status = 'CLEAN'
         AND coalesce(runs.attempt_id = attempts.attempt_id, false) AS is_clean,
         attempts.checks_passed = attempts.checks_total AND attempts.checks_total > 0
-            AS is_passed
+            AS is_passed,
+        quality.gpu_share_ppm
     FROM v1.attempts AS attempts
     INNER JOIN v1.run_quality AS quality USING (sweep_id, attempt_id)
     LEFT JOIN v1.runs AS runs
@@ -144,6 +148,18 @@ gaps AS (
     GROUP BY ALL
 ),
 
+-- Where a call says nothing of it, nothing is known of the whole.
+placements AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        bool_and(coalesce(gpu_share_ppm = 1000000, false)) AS is_on_gpu
+    FROM made
+    WHERE outcome = 'OK'
+    GROUP BY ALL
+),
+
 contexts AS (
     SELECT
         sweep_id,
@@ -167,12 +183,15 @@ joined AS (
         v1.scaled(counted.passed_runs, counted.valid_runs, 1000000000) AS passed_nano,
         policy.confidence_z_milli,
         energies.* EXCLUDE (sweep_id, model_id, quant_tag),
-        aggregate.peak_memory_bytes,
         quant.kv_cache_bytes,
+        quant.trained_context_tokens,
         coalesce(contexts.context_tokens, quant.context_tokens) AS context_tokens,
         -- What was asked for is there, but no call had it all.
         coalesce(contexts.context_tokens <> quant.context_tokens, false) AS is_divided,
-        manifest.hardware.ram_bytes,
+        coalesce(session.cpu_only, false) OR len(manifest.hardware.gpus) = 0 AS is_in_ram,
+        if(is_in_ram, aggregate.peak_memory_bytes, counted.peak_gpu_bytes) AS peak_bytes,
+        if(is_in_ram, manifest.hardware.ram_bytes, manifest.hardware.gpu_memory_bytes[1])
+            AS memory_bytes,
         CASE
             WHEN coalesce(counted.valid_runs, 0) = 0 THEN 'no_run_counts'
             WHEN counted.has_unchecked THEN 'not_all_checked'
@@ -197,10 +216,12 @@ joined AS (
         END AS gpu_sensor_signal,
         CASE
             WHEN session.locality = 'remote' THEN 'remote_server'
-            WHEN
-                coalesce(session.cpu_only, false) OR len(manifest.hardware.gpus) = 0
-                THEN if(manifest.hardware.ram_bytes IS NULL, 'memory_unknown', NULL)
-            ELSE 'gpu_memory_unknown'
+            WHEN is_in_ram THEN if(manifest.hardware.ram_bytes IS NULL, 'memory_unknown', NULL)
+            WHEN manifest.hardware.gpu_memory_status = 'denied' THEN 'sensor_denied'
+            WHEN manifest.hardware.gpu_memory_status = 'error' THEN 'sensor_error'
+            WHEN manifest.hardware.gpu_memory_bytes IS NULL THEN 'gpu_memory_unknown'
+            WHEN len(manifest.hardware.gpu_memory_bytes) <> 1 THEN 'several_gpus'
+            WHEN NOT coalesce(placements.is_on_gpu, false) THEN 'not_on_gpu_alone'
         END AS machine_signal
     FROM v1.quant AS quant
     INNER JOIN v1.quant_aggregate AS aggregate USING (sweep_id, model_id, quant_tag)
@@ -209,6 +230,7 @@ joined AS (
     INNER JOIN v1.manifest AS manifest USING (sweep_id)
     LEFT JOIN counted USING (sweep_id, model_id, quant_tag)
     LEFT JOIN energies USING (sweep_id, model_id, quant_tag)
+    LEFT JOIN placements USING (sweep_id, model_id, quant_tag)
     LEFT JOIN contexts USING (sweep_id, model_id, quant_tag)
     LEFT JOIN gaps AS cpu_gap
         ON cpu_gap.sweep_id = quant.sweep_id
@@ -242,11 +264,30 @@ judged AS (
         ) AS gpu_energy_signal,
         coalesce(
             machine_signal,
-            if(peak_memory_bytes IS NULL, 'peak_unknown', NULL),
+            if(peak_bytes IS NULL, 'peak_unknown', NULL),
             if(kv_cache_bytes > 0, NULL, 'kv_cache_unknown'),
             if(context_tokens > 0 AND NOT is_divided, NULL, 'context_unknown')
         ) AS context_signal
     FROM joined
+),
+
+roomy AS (
+    SELECT
+        *,
+        CASE
+            WHEN context_signal IS NULL
+                THEN TRY_CAST(
+                    greatest(CAST(memory_bytes AS HUGEINT) - peak_bytes, 0)
+                    * context_tokens // kv_cache_bytes AS BIGINT
+                )
+        END AS memory_left_tokens,
+        -- `greatest` passes over NULL.
+        if(
+            trained_context_tokens > 0 AND context_tokens IS NOT NULL,
+            greatest(trained_context_tokens - context_tokens, 0),
+            NULL
+        ) AS trained_left_tokens
+    FROM judged
 )
 
 SELECT
@@ -285,22 +326,26 @@ SELECT
     ) AS gpu_energy_per_pass_uj,
     coalesce(context_reason.code, 'OK') AS context_status,
     if(context_signal IS NULL, context_tokens, NULL) AS context_tokens,
+    trained_context_tokens,
     CASE
-        WHEN context_signal IS NULL
-            THEN TRY_CAST(
-                greatest(CAST(ram_bytes AS HUGEINT) - peak_memory_bytes, 0)
-                * context_tokens // kv_cache_bytes AS BIGINT
-            )
+        WHEN memory_left_tokens IS NULL THEN NULL
+        WHEN trained_left_tokens IS NULL THEN 'MEMORY_ALONE'
+        WHEN trained_left_tokens <= memory_left_tokens THEN 'TRAINING'
+        ELSE 'MEMORY'
+    END AS context_left_limit,
+    CASE
+        WHEN memory_left_tokens IS NOT NULL
+            THEN least(memory_left_tokens, coalesce(trained_left_tokens, memory_left_tokens))
     END AS context_left_tokens
-FROM judged
+FROM roomy
 LEFT JOIN v1.reason AS time_reason
-    ON time_reason.scope = 'cost' AND time_reason.signal = judged.time_signal
+    ON time_reason.scope = 'cost' AND time_reason.signal = roomy.time_signal
 LEFT JOIN v1.reason AS cpu_energy_reason
-    ON cpu_energy_reason.scope = 'cost' AND cpu_energy_reason.signal = judged.cpu_energy_signal
+    ON cpu_energy_reason.scope = 'cost' AND cpu_energy_reason.signal = roomy.cpu_energy_signal
 LEFT JOIN v1.reason AS gpu_energy_reason
-    ON gpu_energy_reason.scope = 'cost' AND gpu_energy_reason.signal = judged.gpu_energy_signal
+    ON gpu_energy_reason.scope = 'cost' AND gpu_energy_reason.signal = roomy.gpu_energy_signal
 LEFT JOIN v1.reason AS context_reason
-    ON context_reason.scope = 'cost' AND context_reason.signal = judged.context_signal;
+    ON context_reason.scope = 'cost' AND context_reason.signal = roomy.context_signal;
 
 COMMENT ON VIEW v1.quant_cost IS 'What a passed task costs in time and energy, and what context is left. One row per quant of a sweep.';
 COMMENT ON COLUMN v1.quant_cost.valid_runs IS 'Runs that count';
@@ -317,4 +362,6 @@ COMMENT ON COLUMN v1.quant_cost.gpu_energy_blocks IS 'Blocks behind it';
 COMMENT ON COLUMN v1.quant_cost.gpu_energy_per_pass_uj IS 'Energy of all GPUs / runs that pass, uJ';
 COMMENT ON COLUMN v1.quant_cost.context_status IS 'OK, or a reason of scope cost why it is not known';
 COMMENT ON COLUMN v1.quant_cost.context_tokens IS 'Context it was measured with, tokens';
-COMMENT ON COLUMN v1.quant_cost.context_left_tokens IS 'Tokens of context more that the memory of the machine holds, if nothing else used it';
+COMMENT ON COLUMN v1.quant_cost.trained_context_tokens IS 'Context that the model was trained for, tokens; NULL where it was not told';
+COMMENT ON COLUMN v1.quant_cost.context_left_limit IS 'What bounds the context that is left: MEMORY, TRAINING, or MEMORY_ALONE where the training is not known';
+COMMENT ON COLUMN v1.quant_cost.context_left_tokens IS 'Tokens of context more: what the memory holds if nothing else used it, and no more than the model was trained for';

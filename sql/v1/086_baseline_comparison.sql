@@ -22,6 +22,21 @@ reason_lists AS (
     GROUP BY ALL
 ),
 
+verdict_lists AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        list({'key': verdict, 'value': tests} ORDER BY verdict) AS verdict_counts
+    FROM (
+        SELECT sweep_id, model_id, quant_tag, verdict, count(*) AS tests
+        FROM v1.baseline_match
+        WHERE verdict IS NOT NULL
+        GROUP BY ALL
+    )
+    GROUP BY ALL
+),
+
 folds AS (
     SELECT
         sweep_id,
@@ -71,6 +86,7 @@ SELECT
         )[1],
         'MISSING_BASELINE'
     ) AS verdict,
+    coalesce(verdict_lists.verdict_counts, []) AS verdict_counts,
     coalesce(folds.matched_tests, 0) AS matched_tests,
     coalesce(folds.total_tests, 0) AS total_tests,
     coalesce(folds.baseline_runs, []) AS baseline_runs,
@@ -80,13 +96,15 @@ SELECT
     folds.nearest
 FROM v1.quant AS quant
 LEFT JOIN folds USING (sweep_id, model_id, quant_tag)
-LEFT JOIN reason_lists USING (sweep_id, model_id, quant_tag);
+LEFT JOIN reason_lists USING (sweep_id, model_id, quant_tag)
+LEFT JOIN verdict_lists USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.baseline_comparison IS 'Each quant against the stored baselines of its tests. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.baseline_comparison.status IS 'MATCHED, PARTIAL or MISSING_BASELINE, over its tests';
 COMMENT ON COLUMN v1.baseline_comparison.reason IS 'Why tests have no baseline, where they share one reason';
 COMMENT ON COLUMN v1.baseline_comparison.reason_counts IS 'The reasons with the number of tests';
 COMMENT ON COLUMN v1.baseline_comparison.verdict IS 'The worst verdict of its tests';
+COMMENT ON COLUMN v1.baseline_comparison.verdict_counts IS 'The verdicts with the number of tests';
 COMMENT ON COLUMN v1.baseline_comparison.matched_tests IS 'Tests with a stored baseline';
 COMMENT ON COLUMN v1.baseline_comparison.total_tests IS 'Tests';
 COMMENT ON COLUMN v1.baseline_comparison.baseline_runs IS 'Runs behind the stored baselines, sorted';

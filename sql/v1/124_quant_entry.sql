@@ -148,6 +148,8 @@ SELECT
             'gpu_energy_status': cost.gpu_energy_status,
             'gpu_energy_per_pass_uj': cost.gpu_energy_per_pass_uj,
             'context_status': cost.context_status,
+            'trained_context_tokens': cost.trained_context_tokens,
+            'context_left_limit': cost.context_left_limit,
             'context_left_tokens': cost.context_left_tokens
         },
         'eligible': frontier.is_eligible,

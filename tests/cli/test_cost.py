@@ -11,7 +11,7 @@ import pytest
 
 from orket.cli.main import run_command
 from orket.errors import UsageError
-from orket.exports.cost import Price, read_price
+from orket.exports.cost import Price, cost_words, read_price
 from tests.views.test_cost import measure
 
 
@@ -92,7 +92,10 @@ def test_files_have_the_price_beside_what_was_measured(folder, capsys):
 def test_why_tells_what_is_known_and_what_is_not(folder, capsys):
     told = ask(capsys, folder, "why", "Q4_K_M")
     assert "a passed task; 16.0 J of the CPU; 160 J of the GPU." in told
-    assert "Context left: the memory of the machine holds 79,399 tokens more." in told
+    assert (
+        "Context left: the memory holds 79,399 tokens more; what context the model was "
+        "trained for is not recorded." in told
+    )
     assert "Context left: not known, since what a token of context takes" in ask(
         capsys, folder, "why", "F16"
     )
@@ -108,3 +111,29 @@ def test_the_report_has_the_price_only_where_it_is_given(folder, capsys, tmp_pat
     ask(capsys, folder, "report", "-o", str(target))
     page = target.read_text()
     assert "What does a passed task cost?" in page and "an hour" not in page
+
+
+@pytest.mark.parametrize(
+    ("limit", "left", "said"),
+    [
+        ("MEMORY", 79_399, "the memory holds 79,399 tokens more."),
+        ("TRAINING", 4096, "4,096 tokens more, up to the 8,192 that the model was"),
+        ("TRAINING", 0, "none, for the model was trained for 8,192 tokens."),
+    ],
+)
+def test_what_bounds_the_context_that_is_left_is_said(limit, left, said):
+    cost = {
+        "seconds_per_passed_task": Decimal(1),
+        "seconds_low": Decimal(1),
+        "seconds_high": Decimal(2),
+        "cpu_joules_per_passed_task": None,
+        "gpu_joules_per_passed_task": None,
+        "cpu_energy_status": "NO_DEVICE",
+        "gpu_energy_status": "NO_DEVICE",
+        "context_status": "OK",
+        "context_left_tokens": left,
+        "context_left_limit": limit,
+        "trained_context_tokens": 8192,
+    }
+    *_, told = cost_words(cost)
+    assert told.startswith(f"Context left: {said}")

@@ -388,12 +388,16 @@ def test_the_answer_comes_first_and_what_was_run_last(shown):
 def test_stored_baselines_are_told_by_their_verdict(shown):
     session = summary_row()["sessions"][0]
     compared = session["per_quant"][0]["baseline_comparison"]
-    compared |= {"verdict": "REGRESSED", "matched_tests": 2}
-    for quant in session["per_quant"][1:]:
+    compared |= {"verdict": "REGRESSED", "matched_tests": 3}
+    compared |= {"verdict_counts": {"REGRESSED": 2, "STABLE": 1}}
+    second, *others = session["per_quant"][1:]
+    second["baseline_comparison"] |= compared | {"verdict_counts": {"REGRESSED": 3}}
+    for quant in others:
         quant["baseline_comparison"] |= {"matched_tests": 0}
     text = shown(sessions=[session])
-    assert (
-        line_with(text, "Against stored") == "Against stored baselines, regressed: F16"
+    assert line_with(text, "Against stored") == (
+        f"Against stored baselines, regressed: F16 2 of 3 tasks, "
+        f"{second['quant_tag']} 3 of 3"
     )
 
 

@@ -15,6 +15,7 @@ from orket.machine.gpu import (
     GpuEnergy,
     has_gpu,
     open_gpus,
+    read_gpu_memory,
 )
 from orket.machine.readings import Readings
 from orket.machine.registry import list_sensors
@@ -67,7 +68,10 @@ class Nvml:
     def __getattr__(self, name: str) -> Any:
         readings: dict[str, list[Any]] = {
             "nvmlDeviceGetUtilizationRates": [Facts(gpu=40), Facts(gpu=90)],
-            "nvmlDeviceGetMemoryInfo": [Facts(used=1000 * MIB), Facts(used=500 * MIB)],
+            "nvmlDeviceGetMemoryInfo": [
+                Facts(used=1000 * MIB, total=24_000 * MIB),
+                Facts(used=500 * MIB, total=16_000 * MIB),
+            ],
             "nvmlDeviceGetTemperature": [61, 72],
             "nvmlDeviceGetPowerUsage": [70_000, 80_500],
             "nvmlDeviceGetTotalEnergyConsumption": [5, 7],
@@ -230,3 +234,14 @@ def test_a_machine_without_a_gpu_misses_none(tmp_path):
     into = Readings()
     open_gpus(tmp_path).read(into)
     assert into.gaps == dict.fromkeys(GPU_FIELDS, "absent")
+
+
+def test_the_memory_of_each_gpu_is_read_or_the_reason_given(root: Path) -> None:
+    sizes = [24_000 * MIB, 16_000 * MIB]
+    assert read_gpu_memory(root, cast(Any, Nvml())) == (sizes, "ok")
+    denied = Nvml(nvmlDeviceGetMemoryInfo=Nvml.NVML_ERROR_NO_PERMISSION)
+    assert read_gpu_memory(root, cast(Any, denied)) == (None, "denied")
+    assert denied.open == 0
+    assert read_gpu_memory(root) == (None, "unavailable")
+    bare = write_machine(root / "bare", {"sys/class/drm/version": "drm 1.1.0\n"})
+    assert read_gpu_memory(bare) == (None, "absent")

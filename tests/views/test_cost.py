@@ -93,6 +93,30 @@ def busy_cpu() -> Sweep:
     return sweep
 
 
+def trained(tokens: int) -> dict[str, int]:
+    return {"trained_context_tokens": tokens}
+
+
+def on_gpus(sweep_id: str, sizes: list[int] | None, **run: Any) -> Sweep:
+    """The model lies on a GPU, where it takes 2 GiB at its peak."""
+    status = "denied" if sizes is None else "ok"
+    hardware = replace(
+        GPU_MACHINE["hardware"], gpu_memory_bytes=sizes, gpu_memory_status=status
+    )
+    facts = {
+        "reported_model_bytes": 2 * GIB,
+        "reported_gpu_bytes": 2 * GIB,
+        "peak_gpu_memory_bytes": 2 * GIB,
+    }
+    return measure(
+        sweep_id,
+        manifest={"hardware": hardware},
+        model={"cpu_only": False},
+        quant_facts={"Q4_K_M": {"kv_cache_bytes": 4096 * 100_000} | trained(131_072)},
+        run=facts | run,
+    )
+
+
 NO_ENERGY = {"cpu_energy_uj": None, "gpu_energy_uj": None}
 GAPS = ["cpu_energy_uj=denied", "gpu_energy_uj=absent"]
 CASES = {
@@ -110,6 +134,21 @@ CASES = {
             "Q4_K_M": {"kv_cache_bytes": 16384 * 100_000, "context_tokens": 16384}
         },
     ),
+    "trained_longer": lambda: measure(
+        "trained_longer",
+        quant_facts={"Q4_K_M": {"kv_cache_bytes": 4096 * 100_000} | trained(131_072)},
+    ),
+    "trained_shorter": lambda: measure(
+        "trained_shorter",
+        quant_facts={
+            "F16": {"kv_cache_bytes": 4096 * 100_000} | trained(4096),
+            "Q4_K_M": {"kv_cache_bytes": 4096 * 100_000} | trained(8192),
+        },
+    ),
+    "one_gpu": lambda: on_gpus("one_gpu", [6 * GIB]),
+    "two_gpus": lambda: on_gpus("two_gpus", [6 * GIB, 6 * GIB]),
+    "gpu_in_part": lambda: on_gpus("gpu_in_part", [6 * GIB], reported_gpu_bytes=GIB),
+    "gpu_denied": lambda: on_gpus("gpu_denied", None),
     "no_sensor": lambda: measure(
         "no_sensor", changes=NO_ENERGY, run={"sensor_gaps": GAPS}
     ),
@@ -210,3 +249,30 @@ def test_answers_alone_have_no_time(costs):
         "COST_ANSWERS_ALONE",
         None,
     )
+
+
+def test_no_more_context_is_left_than_the_model_was_trained_for(costs):
+    def left(sweep, quant="Q4_K_M"):
+        row = costs[sweep, quant]
+        return row["context_left_limit"], row["context_left_tokens"]
+
+    held = (8 * GIB - 650_000_000) // 100_000
+    assert left("context") == ("MEMORY_ALONE", held)
+    assert left("trained_longer") == ("MEMORY", held)
+    assert left("trained_shorter") == ("TRAINING", 4096)
+    assert left("trained_shorter", "F16") == ("TRAINING", 0)
+    assert costs["trained_shorter", "F16"]["trained_context_tokens"] == 4096
+
+
+def test_context_on_a_gpu_is_bounded_by_its_own_memory(costs):
+    row = costs["one_gpu", "Q4_K_M"]
+    assert row["context_status"] == "OK" and row["context_left_limit"] == "MEMORY"
+    assert row["context_left_tokens"] == 4 * GIB // 100_000
+    for sweep, why in {
+        "two_gpus": "SEVERAL_GPUS",
+        "gpu_in_part": "NOT_ON_GPU_ALONE",
+        "gpu_denied": "SENSOR_DENIED",
+        "busy_cpu": "GPU_MEMORY_NOT_KNOWN",
+    }.items():
+        row = costs[sweep, "Q4_K_M"]
+        assert row["context_status"] == why and row["context_left_tokens"] is None
