@@ -275,7 +275,7 @@ def _print_stack(
     """Of each row one line that says which it is, and below it what else is known."""
     for row in rows:
         first = show_value(row.get(names[0]), "-")
-        more = [told for name in names[1:] if (told := show_value(row.get(name)))]
+        more = [said for name in names[1:] if (said := show_value(row.get(name)))]
         print_prose(f"{first}: {', '.join(more)}" if more else first)
         told = [
             f"{header} {value}"
