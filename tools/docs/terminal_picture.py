@@ -80,6 +80,7 @@ def closing_screen() -> str:
             "PYTHONPATH": str(ROOT),
             "TERM": "xterm-256color",
             "COLORTERM": "truecolor",
+            "PYTHONUTF8": "1",
         },
     )
     os.close(child)
