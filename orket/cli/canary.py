@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli import messages
+from orket.cli.chosen_preset import load_chosen_preset
 from orket.cli.options import format_option, store_option
 from orket.cli.output import choose_format, print_rows
 from orket.cli.running import explain_interrupt, failure_of, new_id, run_plan
-from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_options
+from orket.cli.sweep_options import SweepOptions, sweep_options
 from orket.exports.scale import MICRO, NANO
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli import messages
+from orket.cli.chosen_preset import load_chosen_preset
 from orket.cli.options import format_option, output_option, store_option
 from orket.cli.output import print_prose, print_rows
 from orket.cli.rejudge import read_decimal
@@ -19,7 +20,7 @@ from orket.cli.running import (
     new_id,
     run_plan,
 )
-from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_options
+from orket.cli.sweep_options import SweepOptions, sweep_options
 from orket.errors import CheckFailed
 
 if TYPE_CHECKING:

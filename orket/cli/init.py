@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from orket.cli import messages
+from orket.cli.chosen_preset import load_chosen_preset
 from orket.cli.own_model import fit_preset
-from orket.cli.sweep_options import SweepOptions, load_chosen_preset, sweep_options
+from orket.cli.sweep_options import SweepOptions, sweep_options
 from orket.errors import UsageError
 
 

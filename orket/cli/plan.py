@@ -6,15 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orket.cli.chosen_preset import load_chosen_preset, with_budget
 from orket.cli.options import store_option
 from orket.cli.own_model import plan_fitting
-from orket.cli.sweep_options import (
-    SweepOptions,
-    budget_options,
-    load_chosen_preset,
-    sweep_options,
-    with_budget,
-)
+from orket.cli.sweep_options import SweepOptions, budget_options, sweep_options
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse

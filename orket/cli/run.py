@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli import messages
+from orket.cli.chosen_preset import (
+    bend_preset,
+    load_chosen_preset,
+    names_itself,
+    with_budget,
+)
 from orket.cli.opening import open_screen
 from orket.cli.options import output_option, store_option
 from orket.cli.own_model import plan_fitting, print_choices
@@ -24,15 +30,7 @@ from orket.cli.running import (
     say_how_far,
     say_what_next,
 )
-from orket.cli.sweep_options import (
-    SweepOptions,
-    bend_preset,
-    budget_options,
-    load_chosen_preset,
-    names_itself,
-    sweep_options,
-    with_budget,
-)
+from orket.cli.sweep_options import SweepOptions, budget_options, sweep_options
 from orket.errors import CheckFailed, UsageError
 
 if TYPE_CHECKING:

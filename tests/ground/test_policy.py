@@ -30,7 +30,7 @@ from orket.policy import (
 from orket.resources import shipped
 from orket.warehouse import Warehouse
 
-PEOPLE_MAY_CHANGE = ("rejudge.py", "options.py", "sweep_options.py")
+PEOPLE_MAY_CHANGE = ("rejudge.py", "options.py", "preset_changes.py")
 """Modules that give a threshold an option of its own on the command line."""
 
 IN_THE_PLAN = {"fidelity_start_ppm", "family_correlation_ppm"}

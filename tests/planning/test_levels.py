@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from orket.cli.chosen_preset import bend_preset
 from orket.cli.main import run_command
-from orket.cli.sweep_options import SweepOptions, bend_preset
+from orket.cli.sweep_options import SweepOptions
 from orket.errors import UsageError
 from orket.planning.fidelity import by_precision
 from orket.planning.fit import find_needs, kv_cache_bytes
