@@ -16,7 +16,7 @@ from orket.text import close_words
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
-    from orket.warehouse.locked import LockedSession
+    from orket.warehouse.bounded import BoundedSession
 
 _NO_TABLE = re.compile(r"Table with name (\w+) does not exist")
 _BINDINGS = re.compile(r'Candidate bindings: (".*)')
@@ -59,7 +59,7 @@ def sql(
     lists what there is.
     """
     from orket.cli.sql_prompt import can_prompt, run_prompt
-    from orket.warehouse.locked import QueryLimits
+    from orket.warehouse.query import QueryLimits
 
     sweep_id = store.resolve(sweep) if sweep else None
     limits = QueryLimits(seconds=timeout, memory_bytes=memory << 20)
@@ -76,8 +76,8 @@ def sql(
         _answer(session, text, output_format)
 
 
-def _answer(session: LockedSession, text: str, output_format: str | None) -> None:
-    """Print what a query gives. Errors as of `LockedSession.answer`, with a hint."""
+def _answer(session: BoundedSession, text: str, output_format: str | None) -> None:
+    """Print what a query gives. Errors as of `BoundedSession.answer`, with a hint."""
     try:
         answer = session.answer(text)
     except UsageError as error:

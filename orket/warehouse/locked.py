@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from orket.errors import LimitReached, UsageError
+from orket.errors import UsageError
 from orket.records import DATASETS
 from orket.warehouse.asked import Asked, read_asked
 from orket.warehouse.damage import Damage, first_line
 from orket.warehouse.event_index import Events
 from orket.warehouse.parts import ListedParts
+from orket.warehouse.query import QueryLimits, out_of_memory
 from orket.warehouse.session import Session
 from orket.warehouse.view_comments import comment_human, comment_views
 from orket.warehouse.view_files import VIEW_VERSION
 from orket.warehouse.views import Views
 
 if TYPE_CHECKING:
-    import polars as pl
+    import pyarrow as pa
 
+Piece = tuple[str, Any]
+"""What comes out of a query: the columns, or a piece of its rows."""
 _READING_NODES = frozenset(
     ("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE")
 )
@@ -43,41 +44,35 @@ _NOT_IN_FRAMES = (*_ONLY_AS_TEXT, "UUID", "BIT", "BIGNUM", "TIME_NS")
 _NESTED = ("[", "(")
 _MOMENTS = ("DATE", "TIMESTAMP")
 _BOUNDS = frozenset((date.min, date.max, datetime.min, datetime.max))
+_DAYS = tuple((day - date(1970, 1, 1)).days for day in (date.min, date.max))
+_SECONDS = tuple(
+    (moment - datetime(1970, 1, 1)) // timedelta(seconds=1)
+    for moment in (datetime.min, datetime.max)
+)
+"""The first and last that Python has, as Arrow counts them."""
+_UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _BATCH_ROWS = 256
 _VALUE_BYTES = 64
 """About what one value of a row takes in Python."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueryLimits:
-    """What one query may take before it is ended."""
-
-    seconds: float = 300
-    memory_bytes: int = 4 << 30
-    """In DuckDB, and again for the rows that come out of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The rows of a query, under column names that are all different."""
-
-    columns: list[str]
-    rows: list[tuple[Any, ...]]
-
-
 class LockedSession(Session):
-    """One SELECT after another over copies of the views, bounded in time and memory."""
+    """One SELECT after another over copies of the views, bounded in DuckDB's memory.
+
+    Its time, and all that DuckDB does not count, is for the process around it to bound.
+    """
 
     def __init__(
         self,
         parts: ListedParts,
-        overrides: Mapping[str, object],
-        limits: QueryLimits | None = None,
+        limits: QueryLimits,
+        on_clock: Callable[[bool], object],
         left_out: list[Damage] | None = None,
         events: Events | None = None,
     ) -> None:
-        super().__init__(parts, overrides, None, left_out, events)
-        self._limits = limits or QueryLimits()
+        """`on_clock` is told when a query's own time runs, and when it rests."""
+        super().__init__(parts, {}, None, left_out, events)
+        self._limits, self._on_clock = limits, on_clock
         self._staged_for: Asked | None = None
 
     def _open(self) -> None:
@@ -129,56 +124,63 @@ class LockedSession(Session):
         assert self._views is not None
         return self._views.connection
 
-    def answer(self, text: str) -> Answer:
-        """The rows of a single SELECT as Python values.
+    def interrupt(self) -> None:
+        """Ask the query that runs to end, from another thread."""
+        views = self._views
+        if views is not None:
+            with suppress(duckdb.Error):
+                views.connection.interrupt()
 
-        Raises UsageError for anything else, LimitReached where it takes too much.
+    def rows_of(self, text: str) -> Iterator[Piece]:
+        """The rows of a single SELECT as Python values: columns, then lists of rows.
+
+        Where columns come again, all begins anew. Raises UsageError for anything else,
+        LimitReached where it takes too much.
         """
         with self._reading(text) as statement:
-            query, columns = self._as_python(statement, _ONLY_AS_TEXT)
-            rows = self._rows(query)
-            if any(value in _BOUNDS for row in rows for value in row if _is_day(value)):
-                # An infinite moment comes as the last one that Python has.
-                query, _ = self._as_python(statement, (*_ONLY_AS_TEXT, *_MOMENTS))
-                rows = self._rows(query)
-        return Answer(columns, rows)
+            yield from self._rows(statement, _ONLY_AS_TEXT, may_stop=True)
 
-    def query(self, text: str) -> pl.DataFrame:
-        """The rows of a single SELECT as a Polars frame; errors as of `answer`."""
+    def batches_of(self, text: str) -> Iterator[Piece]:
+        """The same in Arrow's format: a schema, then streams of batches."""
         with self._reading(text) as statement:
-            frame = self._frame(statement, _NOT_IN_FRAMES)
-            if _fits_python(frame):
-                return frame
-            # Moments beyond the year 9999, and infinite ones, can only be text.
-            return self._frame(statement, (*_NOT_IN_FRAMES, *_MOMENTS))
+            yield from self._batches(statement, _NOT_IN_FRAMES, may_stop=True)
 
-    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+    def _rows(
+        self, statement: str, as_text: tuple[str, ...], may_stop: bool
+    ) -> Iterator[Piece]:
+        query, columns = self._as_python(statement, as_text)
+        yield "columns", columns
         cursor = self._locked.execute(query)
-        rows: list[tuple[Any, ...]] = []
         size = 0
         while batch := cursor.fetchmany(_BATCH_ROWS):
+            if may_stop and any(value in _BOUNDS for value in _days(batch)):
+                # An infinite moment comes as the last one that Python has.
+                yield from self._rows(statement, (*as_text, *_MOMENTS), False)
+                return
             size += sum(map(_size, batch))
             self._require_room(size)
-            rows += batch
-        return rows
+            yield "piece", batch
 
-    def _frame(self, statement: str, as_text: tuple[str, ...]) -> pl.DataFrame:
-        import polars as pl
+    def _batches(
+        self, statement: str, as_text: tuple[str, ...], may_stop: bool
+    ) -> Iterator[Piece]:
         import pyarrow as pa
 
         query, _ = self._as_python(statement, as_text)
-        batches: list[pa.RecordBatch] = []
         size = 0
         # Closed also when it is given up, or the connection would stay in use.
         with pa.RecordBatchReader.from_stream(self._locked.sql(query)) as reader:
-            schema = reader.schema
+            yield "columns", reader.schema.serialize().to_pybytes()
             for batch in reader:
+                if may_stop and not _fits_python(batch):
+                    break
                 size += batch.nbytes
                 self._require_room(size)
-                batches.append(batch)
-        frame = pl.from_arrow(pa.Table.from_batches(batches, schema))
-        assert isinstance(frame, pl.DataFrame)
-        return frame
+                yield "piece", _as_stream(batch)
+            else:
+                return
+        # Moments beyond the year 9999, and infinite ones, can only be text.
+        yield from self._batches(statement, (*as_text, *_MOMENTS), False)
 
     def _as_python(
         self, statement: str, as_text: tuple[str, ...]
@@ -204,35 +206,24 @@ class LockedSession(Session):
     @contextmanager
     def _reading(self, text: str) -> Iterator[str]:
         """The one statement of `text`, proven to read only, while its time runs."""
-        is_late = threading.Event()
-
-        def end() -> None:
-            is_late.set()
-            self._locked.interrupt()
-
-        timer = threading.Timer(self._limits.seconds, end)
-        timer.daemon = True
         try:
+            self._on_clock(True)
             statement, asked = self._only_select(text)
+            self._on_clock(False)
             self._prepare(asked)
-            timer.start()
+            self._on_clock(True)
             # Nothing it calls can write either: not even into its own copies.
             self._locked.execute("BEGIN TRANSACTION READ ONLY")
             try:
                 yield statement
             finally:
-                timer.cancel()
                 self._locked.execute("ROLLBACK")
         except duckdb.InterruptException:
-            if not is_late.is_set():
-                raise
-            raise self._too_late() from None
-        except duckdb.OutOfMemoryException as error:
-            raise self._out_of_memory() from error
+            raise
+        except (duckdb.OutOfMemoryException, MemoryError) as error:
+            raise out_of_memory(self._limits) from error
         except (duckdb.Error, OSError) as error:
             # Arrow passes on what DuckDB says as an OSError of its own.
-            if is_late.is_set():
-                raise self._too_late() from error
             raise UsageError(first_line(error)) from error
 
     def _only_select(self, text: str) -> tuple[str, Asked]:
@@ -253,19 +244,7 @@ class LockedSession(Session):
 
     def _require_room(self, size: int) -> None:
         if size > self._limits.memory_bytes:
-            raise self._out_of_memory()
-
-    def _too_late(self) -> LimitReached:
-        return LimitReached(
-            f"the query took more than {self._limits.seconds:g} s",
-            "give it more with --timeout, or ask for less",
-        )
-
-    def _out_of_memory(self) -> LimitReached:
-        return LimitReached(
-            f"the query needs more memory than {self._limits.memory_bytes >> 20} MiB",
-            "give it more with --memory, or ask for less",
-        )
+            raise out_of_memory(self._limits)
 
 
 def _serialize(parser: duckdb.DuckDBPyConnection, statement: str) -> dict[str, Any]:
@@ -300,8 +279,8 @@ def _different(names: list[str]) -> list[str]:
     return different
 
 
-def _is_day(value: object) -> bool:
-    return isinstance(value, date)
+def _days(rows: Iterable[tuple[Any, ...]]) -> Iterator[date]:
+    return (value for row in rows for value in row if isinstance(value, date))
 
 
 def _size(row: tuple[Any, ...]) -> int:
@@ -311,17 +290,34 @@ def _size(row: tuple[Any, ...]) -> int:
     )
 
 
-def _fits_python(frame: pl.DataFrame) -> bool:
-    """Whether every date and moment of a frame is one that Python has."""
-    import polars as pl
+def _as_stream(batch: pa.RecordBatch) -> bytes:
+    import pyarrow as pa
 
-    bounds = {pl.Date: (date.min, date.max), pl.Datetime: (datetime.min, datetime.max)}
-    for name, kind in frame.schema.items():
-        least, most = bounds.get(kind.base_type(), (None, None))
-        if least is None:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
+    found: bytes = sink.getvalue().to_pybytes()
+    return found
+
+
+def _fits_python(batch: pa.RecordBatch) -> bool:
+    """Whether every date and moment of a batch is one that Python has."""
+    import pyarrow as pa
+    import pyarrow.compute as compute
+
+    for column in batch.columns:
+        if pa.types.is_date32(column.type):
+            numbers, (least, most) = column.view(pa.int32()), _DAYS
+        elif pa.types.is_timestamp(column.type):
+            times = _UNITS[column.type.unit]
+            least, most = (moment * times for moment in _SECONDS)
+            numbers, most = column.view(pa.int64()), most + times - 1
+        else:
             continue
-        limits = pl.Series([least, most]).cast(kind).to_physical()
-        values = frame[name].to_physical()
-        if not values.drop_nulls().is_between(limits[0], limits[1]).all():
+        found = compute.min_max(numbers).as_py()
+        if (
+            found["min"] is not None
+            and not least <= found["min"] <= found["max"] <= most
+        ):
             return False
     return True

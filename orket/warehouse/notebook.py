@@ -12,7 +12,8 @@ from orket.warehouse.view_files import view_files
 if TYPE_CHECKING:
     import polars as pl
 
-    from orket.warehouse.locked import QueryLimits
+    from orket.warehouse.query import QueryLimits
+    from orket.warehouse.query_worker import QueryWorker
 
 
 class OpenWarehouse:
@@ -20,6 +21,8 @@ class OpenWarehouse:
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
+        self._idle: list[QueryWorker] = []
+        """A process for the next query, once there was one."""
 
     def sweeps(self) -> list[str]:
         """All sweeps, oldest first."""
@@ -43,10 +46,11 @@ class OpenWarehouse:
 
         As locked as `orket sql`: a query can neither reach a file nor change anything.
         Raises UsageError for whatever is not one SELECT, and LimitReached for a query
-        that takes more time or memory than `limits` (`orket.warehouse.locked`).
+        that takes more time or memory than `limits` (`orket.warehouse.query`). It runs
+        in a process of its own, which waits for the next and ends with this object.
         """
         bound = self._warehouse.resolve(sweep) if sweep else None
-        with self._warehouse.locked_session(bound, limits) as session:
+        with self._warehouse.locked_session(bound, limits, self._idle) as session:
             return session.query(query)
 
     def views(self) -> list[str]:

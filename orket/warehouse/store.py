@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +23,13 @@ from orket.warehouse.parts import (
 )
 
 if TYPE_CHECKING:
+    from orket.warehouse.bounded import BoundedSession
     from orket.warehouse.damage import Damage
     from orket.warehouse.event_index import Events
-    from orket.warehouse.locked import LockedSession, QueryLimits
+    from orket.warehouse.locked import LockedSession
     from orket.warehouse.quarantine import Missing
+    from orket.warehouse.query import QueryLimits
+    from orket.warehouse.query_worker import QueryWorker
     from orket.warehouse.session import Session
 
 
@@ -63,6 +66,10 @@ class Warehouse:
     def count_left_out(self) -> int:
         """How much was left out so far."""
         return len(self._left_out or ())
+
+    def left_out(self) -> list[Damage]:
+        """What was left out so far, in the order in which it was met."""
+        return list(self._left_out or ())
 
     def require_whole(self) -> None:
         """Raise WarehouseError naming what was left out, if anything was."""
@@ -299,12 +306,36 @@ class Warehouse:
         self,
         sweep_id: str | None = None,
         limits: QueryLimits | None = None,
+        idle: list[QueryWorker] | None = None,
+    ) -> BoundedSession:
+        """Queries over the same views in memory, with every way out of it closed.
+
+        They run in a process of their own, out of `idle` where one is there.
+        """
+        from orket.warehouse.bounded import BoundedSession
+        from orket.warehouse.query import Over, QueryLimits
+
+        over = Over(
+            warehouse=self.path.absolute(),
+            sweep_id=sweep_id,
+            tolerant=self.is_tolerant,
+            limits=limits or QueryLimits(),
+        )
+        return BoundedSession(over, self._left_out, idle)
+
+    def unbounded_session(
+        self,
+        sweep_id: str | None,
+        limits: QueryLimits,
+        on_clock: Callable[[bool], object],
     ) -> LockedSession:
-        """The same views in memory, with every way out of it closed."""
+        """The same in this process, which no limit of time or memory can end."""
         from orket.warehouse.locked import LockedSession
 
         parts = self._bound(None if sweep_id is None else [sweep_id])
-        return LockedSession(parts, {}, limits, self._left_out, self.events(parts))
+        return LockedSession(
+            parts, limits, on_clock, self._left_out, self.events(parts)
+        )
 
     def events(self, parts: Mapping[str, Sequence[Path]]) -> Events:
         """The events among these parts, as far as their rows are kept together."""

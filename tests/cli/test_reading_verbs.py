@@ -17,7 +17,7 @@ from orket.errors import LimitReached, UsageError, WarehouseError
 from orket.exports.json_text import render_json
 from orket.exports.model import json_schema
 from orket.warehouse import Warehouse
-from orket.warehouse.locked import QueryLimits
+from orket.warehouse.query import QueryLimits
 from tests.built_sweep import START, Sweep
 
 
