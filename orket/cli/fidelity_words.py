@@ -135,7 +135,12 @@ def _frame(entry: Document) -> tuple[str, str]:
             "what it would say instead: ",
             "",
         )
-    limits = [f"{entry['positions']} places in {prompts} answers"]
+    answers = f"{prompts} answers"
+    if entry.get("narrowed_from") is not None:
+        answers = f"{prompts} of {entry['narrowed_from']} answers"
+    limits = [f"{entry['positions']} places in {answers}"]
+    if entry.get("narrowed_from") is not None:
+        limits.append("for which there was time")
     if entry["level"] == "PREFIX":
         limits.append("up to the first difference")
     if entry["cut_prompts"]:

@@ -250,6 +250,9 @@ class Fidelity(Part):
     """The median of these places over the answers that part; since 1.1."""
     difference_unit: str | None = None
     """TOKEN of the path, or CHARACTER of a recorded answer; since 1.1."""
+    narrowed_from: int | None = None
+    """Prompts that the reference answered, where time let all be compared on fewer;
+    since 1.1."""
     disagreement: str | None = None
     """FAITHFUL_BUT_FAILS: more tasks are lost than answers can have changed.
     DIFFERS_BUT_PASSES: most answers change, and no task is lost. Since 1.1."""

@@ -77,10 +77,40 @@ def longest_seconds(budget_left: float) -> float:
     return min(LONGEST_SECONDS, budget_left / 2)
 
 
+def usual_seconds(plan: FidelityPlan, budget_left: float) -> float:
+    """What a phase may take before quants are asked fewer prompts: twice its time.
+
+    Estimates are off by a little; a machine that got busy is slower by far.
+    """
+    longest = longest_seconds(budget_left)
+    if plan.seconds is None:
+        return longest
+    return min(2 * min(plan.seconds, budget_left / 4), longest)
+
+
+def prompts_that_fit(
+    left_ns: int, prompt_ns: int, quants: int, done: int, least: int, now: int
+) -> int:
+    """How many prompts quants can be asked, where a prompt takes so long by now.
+
+    `quants` wait for all of them, and one more has answered `done` of them; `now` are
+    asked unless time is short. Never below `least`, nor what is done. Integers alone,
+    so that it can be made again from what is recorded.
+    """
+    if prompt_ns <= 0:
+        return now
+    # quants * n + (n - done) prompts are ahead.
+    fitting = (max(left_ns, 0) // prompt_ns + done) // (quants + 1)
+    return min(now, max(fitting, least, done))
+
+
 def reference_share(
     forecast: Forecast, targets: Sequence[Target], plan: FidelityPlan
 ) -> float:
-    """The part of the phase's time that the reference's own answers take."""
+    """The part of the phase's time that the reference's own answers take.
+
+    Where nothing tells the speeds, everybody is taken for as fast.
+    """
     test = plan.test_ids[0]
     costs = [
         forecast.answer_seconds(
@@ -90,7 +120,7 @@ def reference_share(
         for target in targets
     ]
     whole = costs[0] + math.fsum(costs)
-    return costs[0] / whole if whole else 1.0
+    return costs[0] / whole if all(costs) else 1 / (len(costs) + 1)
 
 
 def _count(seconds: Sequence[float], limit: float) -> int:

@@ -17,8 +17,8 @@ class EventRow(Record, frozen=True, kw_only=True):
         Name,
         about(
             "SWEEP_FINISHED, SWEEP_ABORTED, START_FIXED, ROUND_JUDGED, "
-            "POLICY_YIELDED, BASELINE_APPEND, BASELINE_PIN, BASELINE_UNPIN, "
-            "BASELINE_PRUNE or BASELINE_PRUNE_UNDONE"
+            "POLICY_YIELDED, FIDELITY_NARROWED, FIDELITY_LEFT_OUT, BASELINE_APPEND, "
+            "BASELINE_PIN, BASELINE_UNPIN, BASELINE_PRUNE or BASELINE_PRUNE_UNDONE"
         ),
     ]
     sweep_id: Annotated[str | None, about("Sweep it speaks of")] = None
@@ -30,6 +30,10 @@ class EventRow(Record, frozen=True, kw_only=True):
     ] = None
     reason: Annotated[str | None, about("Why, in the words of who did it")] = None
     test_id: Annotated[str | None, about("bank/task of a stored baseline")] = None
+    test_ids: Annotated[
+        list[str] | None,
+        about("bank/task of each prompt that quants are still compared on"),
+    ] = None
     model_id: Annotated[str | None, about("Its model")] = None
     model_digest: Annotated[str | None, about("Its weights")] = None
     quant_tag: Annotated[str | None, about("Its quant")] = None

@@ -21,11 +21,7 @@ from orket.planning.estimate import Score
 from orket.planning.fidelity import by_precision
 from orket.planning.plan import MATRIX
 from orket.planning.prompts import DISABLED, make_prompt
-from orket.planning.prompts_in_time import (
-    fit_prompts,
-    longest_seconds,
-    reference_share,
-)
+from orket.planning.prompts_in_time import fit_prompts, reference_share
 from orket.planning.targets import Target
 from orket.providers.contract import Generation, ScoresPath
 from orket.providers.reading.scores import NO_LOGPROBS
@@ -35,6 +31,7 @@ from orket.sweep.blocks import MAX_RELOADS, BlockRunner
 from orket.sweep.context import Context
 from orket.sweep.failures import LOST_SERVER, error_class
 from orket.sweep.judge import Judge
+from orket.sweep.phase_time import PhaseTime
 from orket.sweep.reporter import Ahead
 from orket.sweep.rows import Ready
 from orket.warehouse import Warehouse
@@ -115,7 +112,7 @@ class _Phase:
         self._answers: dict[str, ScoreFacts] = {}
         self._unsupported = False
         self._share = 1.0
-        self._longest = 0.0
+        self._time = PhaseTime(context, warehouse, model_id)
         self._tell: Callable[[], None] = _tell_nobody
         model = context.plan.model(model_id)
         self._targets = by_precision(model.targets, model.controls)
@@ -128,6 +125,7 @@ class _Phase:
         return [
             ((self._model_id, target.ref.quant_tag), test)
             for role, target in roles
+            if target.ref.quant_tag not in self._time.left_out
             for test in self._plan.test_ids
             if (target.ref.quant_tag, test, role) not in self._done
         ]
@@ -173,12 +171,11 @@ class _Phase:
 
     def _fit(self, targets: Sequence[Target]) -> bool:
         """Leave the prompts that there is no time for; False: there is for none."""
-        if begun := {test for _, test, role in self._done if role == REFERENCE}:
-            kept = [test for test in self._plan.test_ids if test in begun]
-            self._plan = msgspec.structs.replace(self._plan, test_ids=kept)
-            return True
         context = self._context
-        self._longest = longest_seconds(context.budget_left())
+        self._time.begin(self._plan)
+        if begun := {test for _, test, role in self._done if role == REFERENCE}:
+            self._go_on_with(begun)
+            return True
         self._share = reference_share(context.forecast, targets, self._plan)
         self._plan = fit_prompts(
             context.forecast, targets, self._plan, context.budget_left()
@@ -187,6 +184,20 @@ class _Phase:
         if not self._plan.test_ids:
             context.reporter.note("there is no time for fidelity")
         return bool(self._plan.test_ids)
+
+    def _go_on_with(self, begun: set[str]) -> None:
+        """The prompts, and how far, as the executor before had found time for."""
+        kept = self._time.kept_before()
+        plan = self._plan
+        tests = [
+            test
+            for test in plan.test_ids
+            if test in begun and (kept is None or test in kept)
+        ]
+        followed = [facts.max_tokens for facts in self._answers.values()]
+        longest = min(plan.max_tokens, max(followed, default=plan.max_tokens))
+        self._plan = msgspec.structs.replace(plan, test_ids=tests, max_tokens=longest)
+        self._context.forecast.follow(longest)
 
     def _ask_reference(self, reference: Target) -> None:
         """Have the reference answer every prompt that it has not answered yet."""
@@ -207,30 +218,66 @@ class _Phase:
             return adapter.score_along(request, self._plan.k, self._answers[test])
 
         # What the reference had no time for, nobody is asked.
-        promised = len(self.waiting())
-        self._plan = msgspec.structs.replace(
-            self._plan, test_ids=[t for t in self._plan.test_ids if t in self._answers]
-        )
-        self._context.reporter.extended(len(self.waiting()) - promised)
+        self._keep_prompts([t for t in self._plan.test_ids if t in self._answers])
         rest = [target for target in targets if target != reference]
-        for target in (reference, *rest):
-            self._ask(target, QUANT, list(self._answers), along)
+        order = [reference, *rest]
+        for place, target in enumerate(order):
+            if not self._waiting(target, QUANT, self._plan.test_ids):
+                continue
+            following = order[place + 1 :]
+            if not self._time.is_over:
+                self._narrow(target, following)
+                self._ask(target, QUANT, self._plan.test_ids, along, following)
+            if self._time.is_over:
+                self._leave_out([target, *following])
+                return
+
+    def _keep_prompts(self, test_ids: list[str]) -> None:
+        """From here on these are the prompts, of everybody."""
+        promised = len(self.waiting())
+        self._plan = msgspec.structs.replace(self._plan, test_ids=test_ids)
+        self._context.reporter.extended(len(self.waiting()) - promised)
+
+    def _narrow(self, target: Target, following: Sequence[Target]) -> None:
+        """Leave what there is no time for by now; the target is about to go on."""
+        tests = self._plan.test_ids
+        done = len(tests) - len(self._waiting(target, QUANT, tests))
+        others = [t for t in following if self._waiting(t, QUANT, tests)]
+        kept = self._time.narrow(tests, target, done, others)
+        if len(kept) < len(tests):
+            self._keep_prompts(kept)
+
+    def _leave_out(self, targets: Sequence[Target]) -> None:
+        """The time is up: who has not answered all prompts is compared on none."""
+        tests = self._plan.test_ids
+        late = [target for target in targets if self._waiting(target, QUANT, tests)]
+        if not late:
+            return
+        promised = len(self.waiting())
+        self._time.leave_out(late, len(tests))
+        self._context.reporter.extended(len(self.waiting()) - promised)
+
+    def _waiting(self, target: Target, role: str, test_ids: Sequence[str]) -> list[str]:
+        """Of these prompts those that a target was not asked in this role."""
+        quant = target.ref.quant_tag
+        return [test for test in test_ids if (quant, test, role) not in self._done]
 
     def _ask(
-        self, target: Target, role: str, test_ids: Sequence[str], ask: Ask
+        self,
+        target: Target,
+        role: str,
+        test_ids: Sequence[str],
+        ask: Ask,
+        following: Sequence[Target] = (),
     ) -> None:
         """Ask a target about prompts, and keep a row for each; in one part."""
-        waiting = [
-            test
-            for test in test_ids
-            if (target.ref.quant_tag, test, role) not in self._done
-        ]
+        waiting = self._waiting(target, role, test_ids)
         if not waiting:
             return
         self._tell()
         self._rows = []
         try:
-            self._ask_waiting(target, role, waiting, ask)
+            self._ask_waiting(target, role, waiting, ask, following)
         finally:
             # What was measured before an interrupt is kept.
             if self._rows:
@@ -239,7 +286,12 @@ class _Phase:
                 )
 
     def _ask_waiting(
-        self, target: Target, role: str, waiting: list[str], ask: Ask
+        self,
+        target: Target,
+        role: str,
+        waiting: list[str],
+        ask: Ask,
+        following: Sequence[Target],
     ) -> None:
         context, reloads = self._context, 0
         began_ns = context.clock.monotonic_ns()
@@ -260,9 +312,13 @@ class _Phase:
                 if facts.outcome == "OK":
                     key = (self._model_id, target.ref.quant_tag)
                     context.forecast.saw_score((key, test), seconds)
+                    self._time.saw(facts.wall_ns)
                 self._keep(target, role, test, facts, ready.loaded.digest)
-                if role == REFERENCE and self._is_too_slow(began_ns):
-                    break
+                if role == REFERENCE:
+                    if self._is_too_slow(began_ns):
+                        break
+                elif waiting:
+                    waiting = self._still_waiting(target, following, waiting)
         except (UsageError, WarehouseError):
             raise
         except OrketError as error:
@@ -271,6 +327,17 @@ class _Phase:
             facts = self._without_lists(error_class(error), error.message)
             for test in waiting:
                 self._keep(target, role, test, facts, None)
+
+    def _still_waiting(
+        self, target: Target, following: Sequence[Target], waiting: list[str]
+    ) -> list[str]:
+        """What a target that is being asked is still asked; nothing: the time is up."""
+        if self._time.is_over:
+            return []
+        if self._time.is_due(len(self._rows)):
+            self._narrow(target, following)
+        kept = set(self._plan.test_ids)
+        return [test for test in waiting if test in kept]
 
     def _is_too_slow(self, began_ns: int) -> bool:
         """Whether one more answer would make the phase too long, by those so far.
@@ -282,7 +349,7 @@ class _Phase:
         made = len(self._rows)
         return (
             self._plan.seconds is not None
-            and seconds * (made + 1) > self._longest * self._share * made
+            and seconds * (made + 1) > self._time.longest * self._share * made
         )
 
     def _ask_one(self, ready: Ready, test: str, ask: Ask) -> ScoreFacts:

@@ -1,6 +1,6 @@
 -- Grain: sweep x model x quant.
 -- Inputs: v1.manifest, v1.quant, v1.session, v1.policy, v1.determinism,
--- v1.attempts, v1.fidelity_row, v1.fidelity_pair, v1.fidelity_position.
+-- v1.attempts, v1.fidelity_row, v1.fidelity_pair, v1.fidelity_position, raw.events.
 -- Rules: does a quant do what the reference does, on the sweep's own prompts? It decides
 -- nothing: no quant is eligible or out by it. A share is cut, never rounded up. A prompt is
 -- kept where the likeliest token is the reference's at every place of the whole answer:
@@ -8,24 +8,70 @@
 -- that errors are those of a mean of prompts; of no mismatch seen it is at least 3 / n.
 -- The reference is held against itself: that is the floor. Where there are no lists, the
 -- recorded answers of runs at temperature 0 tell which prompts were kept, against the
--- most precise quant that has any: level DIVERGENCE. Where answers part, the first
+-- most precise quant that has any: level DIVERGENCE. Where prompts took longer than there
+-- was time for, the later quants were asked fewer (FIDELITY_NARROWED): then all are compared
+-- on these alone, so that everybody is on the same. A quant that there was no time for
+-- (FIDELITY_LEFT_OUT) has no figures, NO_TIME: what it was not asked is not broken. Where answers part, the first
 -- difference is a token of the path, or a character of the recorded answers. Status, first that holds: NOT_RUN
 -- (no phase), UNSUPPORTED (no lists, another tokenizer, no reference, other weights in
 -- between), DETERMINISM_LOST (the reference is not itself), PARTIAL (broken or too few
 -- prompts), REFERENCE, OK.
 
 CREATE VIEW v1.fidelity AS
-WITH asked AS (
+WITH narrowed AS (
+    SELECT
+        sweep_id,
+        model_id,
+        first(test_ids ORDER BY len(test_ids), event_id) AS test_ids
+    FROM raw.events
+    WHERE event = 'FIDELITY_NARROWED'
+    GROUP BY ALL
+),
+
+late AS (
+    SELECT DISTINCT sweep_id, model_id, quant_tag
+    FROM raw.events
+    WHERE event = 'FIDELITY_LEFT_OUT'
+),
+
+followed AS (
+    SELECT
+        rows_asked.*,
+        coalesce(list_contains(narrowed.test_ids, rows_asked.test_id), true) AS is_compared
+    FROM v1.fidelity_row AS rows_asked
+    LEFT JOIN narrowed USING (sweep_id, model_id)
+),
+
+asked AS (
     SELECT
         sweep_id,
         model_id,
         reference_quant_tag,
-        count(DISTINCT test_id) AS prompts,
+        count(DISTINCT test_id) FILTER (WHERE is_compared) AS prompts,
+        count(DISTINCT test_id) AS all_prompts,
         bool_or(
             role = 'REFERENCE' AND outcome = 'OK' AND quant_tag = reference_quant_tag
         ) AS has_reference
-    FROM v1.fidelity_row
+    FROM followed
     GROUP BY ALL
+),
+
+-- Who was not asked all that is compared, because there was no time.
+unasked AS (
+    SELECT
+        late.sweep_id,
+        late.model_id,
+        late.quant_tag
+    FROM late
+    INNER JOIN asked USING (sweep_id, model_id)
+    LEFT JOIN followed
+        ON followed.sweep_id = late.sweep_id
+        AND followed.model_id = late.model_id
+        AND followed.quant_tag = late.quant_tag
+        AND followed.role = 'QUANT'
+        AND followed.is_compared
+    GROUP BY late.sweep_id, late.model_id, late.quant_tag, asked.prompts
+    HAVING count(DISTINCT followed.test_id) < asked.prompts
 ),
 
 weights AS (
@@ -34,12 +80,14 @@ weights AS (
         model_id,
         quant_tag,
         count(DISTINCT model_digest) > 1 AS has_changed,
-        mode(error_class ORDER BY error_class) FILTER (WHERE outcome <> 'OK') AS error_class
+        mode(error_class ORDER BY error_class)
+            FILTER (WHERE outcome <> 'OK' AND is_compared) AS error_class
     FROM (
-        SELECT sweep_id, model_id, quant_tag, model_digest, outcome, error_class
-        FROM v1.fidelity_row
+        SELECT
+            sweep_id, model_id, quant_tag, model_digest, outcome, error_class, is_compared
+        FROM followed
         UNION ALL
-        SELECT sweep_id, model_id, quant_tag, model_digest, 'OK', NULL
+        SELECT sweep_id, model_id, quant_tag, model_digest, 'OK', NULL, true
         FROM v1.quant
         WHERE model_digest IS NOT NULL
     )
@@ -60,6 +108,7 @@ per_prompt AS (
         count(dnll_nnats) AS dnlls,
         min(position) FILTER (WHERE NOT same_top) AS first_other
     FROM v1.fidelity_position
+    SEMI JOIN (SELECT * FROM followed WHERE is_compared) USING (sweep_id, model_id, test_id)
     GROUP BY ALL
 ),
 
@@ -248,7 +297,12 @@ joined AS (
             manifest.fidelity.seconds IS NOT NULL AND asked.prompts > 0,
             asked.prompts,
             greatest(asked.prompts, len(manifest.fidelity.test_ids))
-        ) AS asked_prompts,
+        ) AS planned_prompts,
+        -- Where time let fewer be asked, these are all that anybody owes.
+        if(asked.prompts < asked.all_prompts, asked.prompts, planned_prompts)
+            AS asked_prompts,
+        if(asked.prompts < asked.all_prompts, asked.all_prompts, NULL) AS narrowed_from,
+        unasked.quant_tag IS NOT NULL AS is_late,
         coalesce(asked.has_reference, false) AS has_reference,
         asked.reference_quant_tag AS asked_reference,
         weights.has_changed,
@@ -268,6 +322,7 @@ joined AS (
     INNER JOIN v1.session AS session USING (sweep_id, model_id)
     INNER JOIN v1.manifest AS manifest USING (sweep_id)
     LEFT JOIN asked USING (sweep_id, model_id)
+    LEFT JOIN unasked USING (sweep_id, model_id, quant_tag)
     LEFT JOIN weights USING (sweep_id, model_id, quant_tag)
     LEFT JOIN weights AS reference_weights
         ON reference_weights.sweep_id = quant.sweep_id
@@ -288,6 +343,7 @@ reasoned AS (
             WHEN asked_prompts IS NULL THEN 'NOT_ASKED'
             WHEN asked_reference IS NULL THEN 'NOT_REACHED'
             WHEN has_changed OR reference_has_changed THEN 'WEIGHTS_CHANGED'
+            WHEN is_late THEN 'NO_TIME'
             WHEN has_figures THEN NULL
             WHEN error_class IS NOT NULL THEN error_class
             WHEN NOT has_reference
@@ -351,6 +407,7 @@ SELECT
         asked_prompts - own.prompts,
         diverged.unstable_prompts
     ) AS broken_prompts,
+    if(no_figures_reason IS NULL, narrowed_from, NULL) AS narrowed_from,
     if(no_figures_reason IS NULL, own.cut_prompts, NULL) AS cut_prompts,
     if(no_figures_reason IS NULL, own.positions, NULL) AS positions,
     if(no_figures_reason IS NULL, own.same, NULL) AS same_top_positions,
@@ -413,6 +470,7 @@ COMMENT ON COLUMN v1.fidelity.k IS 'Likeliest tokens at each place; figures of d
 COMMENT ON COLUMN v1.fidelity.reference_quant_tag IS 'Quant that is held for right';
 COMMENT ON COLUMN v1.fidelity.prompts IS 'Prompts that are compared';
 COMMENT ON COLUMN v1.fidelity.broken_prompts IS 'Prompts asked for that are not; of DIVERGENCE: those that the reference answers differently each time';
+COMMENT ON COLUMN v1.fidelity.narrowed_from IS 'Prompts that the reference answered, where time let all quants be compared on fewer; NULL where on all';
 COMMENT ON COLUMN v1.fidelity.cut_prompts IS 'Prompts whose answer was not followed to its end; NULL of DIVERGENCE';
 COMMENT ON COLUMN v1.fidelity.positions IS 'Places that are compared; NULL of DIVERGENCE';
 COMMENT ON COLUMN v1.fidelity.same_top_positions IS 'Of these, with the same likeliest token';

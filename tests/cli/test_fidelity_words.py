@@ -93,6 +93,14 @@ def test_quants_that_were_asked_otherwise_have_their_own_sentence():
     [
         ({"level": "PREFIX"}, "(554 places in 12 answers, up to the first difference)"),
         ({"cut_prompts": 3}, "12 answers, as far as they were followed)."),
+        (
+            {"narrowed_from": 26},
+            "(554 places in 12 of 26 answers, for which there was time).",
+        ),
+        (
+            {"status": "UNSUPPORTED", "reason": "NO_TIME", "level": None},
+            "No fidelity of Q4_K_M (no time).",
+        ),
         ({"reference_quant_tag": "Q8_0"}, "the same next word as Q8_0"),
         ({"status": "PARTIAL", "reason": "TOO_FEW_PROMPTS"}, ", too few prompts)."),
         (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -12,6 +14,7 @@ from orket.mockserver import MockModel, MockServer, Profile
 from orket.mockserver.profile import CannedAnswer
 from orket.planning.plan import Plan, build_plan
 from orket.planning.preset import Change, load_preset, override
+from orket.planning.prompts_in_time import prompts_that_fit
 from orket.sweep.execute import run_sweep
 from orket.sweep.interrupts import Interrupted
 from orket.sweep.reporter import Silence
@@ -306,15 +309,157 @@ def test_prompts_are_spread_over_the_tasks(tmp_path):
 
 def test_before_rounds_a_slow_reference_answers_fewer_prompts(tmp_path, warehouse):
     """Where time sets their number; the others follow those, and nothing is missing."""
-    with Bench(tmp_path, "llama-server", decode_rate=8) as bench:
-        bench.run(warehouse, bench.plan(Change("budget", "14s")))
+    with Bench(tmp_path, "llama-server", decode_rate=32) as bench:
+        bench.run(warehouse, bench.plan(Change("budget", "12s")))
     rows = raw(warehouse, "role, quant_tag, test_id")
     answered = {row["test_id"] for row in rows if row["role"] == "REFERENCE"}
     assert 0 < len(answered) < TASKS
-    assert len(rows) == 4 * len(answered)
+    assert {row["test_id"] for row in rows} == answered
+    assert len(rows) > len(answered)
+    for row in fidelity(warehouse).values():
+        assert row["broken_prompts"] in (0, None)
+        assert row["reason"] in ("TOO_FEW_PROMPTS", "NO_TIME")
+
+
+class Slowed(Impatient):
+    """A clock on which more time passes than does."""
+
+    seconds = 0.0
+
+    def monotonic_ns(self) -> int:
+        return super().monotonic_ns() + int(self.seconds * 10**9)
+
+
+class Slowing(Noted):
+    """From when quants follow the reference, each prompt takes so long."""
+
+    def __init__(self, clock: Slowed, after: int, seconds: float) -> None:
+        super().__init__()
+        self._clock, self._left, self._seconds = clock, after, seconds
+
+    def followed(self, model_id: str, quant_tag: str) -> None:
+        self._left -= 1
+        if self._left < 0:
+            self._clock.seconds += self._seconds
+
+    def faithful(self, quants: Sequence[Mapping[str, Any]]) -> None:
+        raise Interrupted
+
+
+def follow_slowly(
+    bench: Bench, warehouse: Warehouse, seconds: float, loads: int | None = None
+) -> list[str]:
+    """24 prompts, as many as take a minute; then each takes so long."""
+    clock = Slowed()
+    said = Slowing(clock, 24, seconds)
+    if loads is not None:
+        said.loading = StopAtLoad(loads).loading  # type: ignore[method-assign]
+    plan = bench.plan(
+        Change("budget", "1h"), Change("limit", 24, (("tasks", "limit"),))
+    )
+    run_sweep(plan, warehouse, said, clock=clock, resume=bool(raw(warehouse)))
+    return said.lines
+
+
+def events(warehouse: Warehouse, name: str) -> list[dict[str, Any]]:
+    with warehouse.session("s") as session:
+        return session.rows(
+            "SELECT quant_tag, test_ids, reason, recorded_at FROM raw.events "
+            "WHERE event = ? ORDER BY event_id",
+            [name],
+        )
+
+
+def count_prompts(warehouse: Warehouse) -> dict[str, int]:
+    rows = raw(warehouse, "quant_tag, role")
+    tags = [row["quant_tag"] for row in rows if row["role"] == "QUANT"]
+    return {tag: tags.count(tag) for tag in tags}
+
+
+def test_when_prompts_take_longer_all_are_compared_on_fewer_of_them(
+    tmp_path, warehouse
+):
+    """Two minutes are gone after F16: 5 s * 24. Eight each are asked all the same."""
+    with Bench(tmp_path, "llama-server") as bench:
+        lines = follow_slowly(bench, warehouse, 5)
+    assert count_prompts(warehouse) == {"F16": 24, "Q8_0": 8, "Q2_K": 8}
+    (narrowed,) = events(warehouse, "FIDELITY_NARROWED")
+    assert (narrowed["quant_tag"], len(narrowed["test_ids"])) == ("Q8_0", 8)
+    assert events(warehouse, "FIDELITY_LEFT_OUT") == []
+    asked = {r["test_id"] for r in raw(warehouse) if r["quant_tag"] == "Q2_K"}
+    assert set(narrowed["test_ids"]) == asked
+    for row in fidelity(warehouse).values():
+        assert (row["prompts"], row["broken_prompts"]) == (8, 0)
+        assert row["narrowed_from"] == 24
+        assert row["status"] in ("OK", "REFERENCE")
+    assert any("are compared on 8" in line for line in lines)
+
+
+def test_who_there_is_no_time_for_is_left_out_and_not_called_broken(
+    tmp_path, warehouse
+):
+    """F16 does 16 in 192 s, Q8_0 8 until 288 s; at 300 s it is over: Q2_K has one."""
+    with Bench(tmp_path, "llama-server") as bench:
+        lines = follow_slowly(bench, warehouse, 12)
+    assert count_prompts(warehouse) == {"F16": 16, "Q8_0": 8, "Q2_K": 1}
+    sizes = [len(e["test_ids"]) for e in events(warehouse, "FIDELITY_NARROWED")]
+    assert sizes == [16, 8]
+    (late,) = events(warehouse, "FIDELITY_LEFT_OUT")
+    assert late["quant_tag"] == "Q2_K"
     found = fidelity(warehouse)
-    assert {row["broken_prompts"] for row in found.values()} == {0}
-    assert {row["reason"] for row in found.values()} == {"TOO_FEW_PROMPTS"}
+    assert (found["Q8_0"]["status"], found["Q8_0"]["prompts"]) == ("OK", 8)
+    row = found["Q2_K"]
+    assert (row["status"], row["reason"]) == ("UNSUPPORTED", "NO_TIME")
+    assert row["same_top_ppm"] is row["positions"] is row["method"] is None
+    assert any("Q2_K of demo left out" in line for line in lines)
+
+
+def test_each_decision_on_prompts_can_be_made_again_from_the_rows(tmp_path, warehouse):
+    with Bench(tmp_path, "llama-server") as bench:
+        follow_slowly(bench, warehouse, 12)
+    rows = raw(warehouse, "wall_ns, test_id, role, quant_tag, recorded_at")
+    order = [row["test_id"] for row in rows if row["role"] == "REFERENCE"]
+    decisions = events(warehouse, "FIDELITY_NARROWED")
+    assert decisions
+    for decision in decisions:
+        said = json.loads(decision["reason"])
+        before = [r for r in rows if r["recorded_at"] < decision["recorded_at"]]
+        recent = [row["wall_ns"] for row in before[-8:]]
+        assert said["prompt_ns"] == sum(recent) // len(recent)
+        own = [r["quant_tag"] == decision["quant_tag"] for r in before]
+        own_rows = [r for r, is_own in zip(before, own, strict=True) if is_own]
+        assert said["done"] == sum(row["role"] == "QUANT" for row in own_rows)
+        count = prompts_that_fit(**said)
+        assert decision["test_ids"] == order[:count]
+        assert count < said["now"]
+
+
+def test_a_resumed_phase_keeps_to_the_prompts_that_were_left(tmp_path, warehouse):
+    """It stops at Q2_K, behind the eight of Q8_0; another executor has time for it."""
+    with Bench(tmp_path, "llama-server") as bench:
+        follow_slowly(bench, warehouse, 5, loads=4)
+        assert count_prompts(warehouse) == {"F16": 24, "Q8_0": 8}
+        assert fidelity(warehouse)["Q2_K"]["reason"] == "NOT_REACHED"
+        follow_slowly(bench, warehouse, 0)
+    assert count_prompts(warehouse) == {"F16": 24, "Q8_0": 8, "Q2_K": 8}
+    assert {row["prompts"] for row in fidelity(warehouse).values()} == {8}
+
+
+def test_who_was_left_out_is_asked_by_the_next_executor(tmp_path, warehouse):
+    with Bench(tmp_path, "llama-server") as bench:
+        follow_slowly(bench, warehouse, 12, loads=5)
+        assert fidelity(warehouse)["Q2_K"]["reason"] == "NO_TIME"
+        follow_slowly(bench, warehouse, 0)
+    row = fidelity(warehouse)["Q2_K"]
+    assert (row["status"], row["prompts"], row["broken_prompts"]) == ("OK", 8, 0)
+
+
+def test_whoever_names_the_prompts_gets_them(tmp_path, warehouse):
+    with Bench(tmp_path, "llama-server") as bench:
+        clock = Slowed()
+        plan = bench.plan()
+        run_sweep(plan, warehouse, Slowing(clock, 9, 900), clock=clock)
+    assert set(count_prompts(warehouse).values()) == {TASKS}
 
 
 def test_rounds_begin_with_the_phase_and_end_it_within_a_budget(tmp_path, warehouse):

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orket.records import Controls
+from orket.records import Controls, EventRow
 from orket.warehouse import Warehouse
-from tests.built_sweep import Sweep
+from tests.built_sweep import START, Sweep
 
 TASKS = tuple(f"t{n}" for n in range(8))
 SAME = {1: 0.5, 2: 0.25}
@@ -572,3 +572,76 @@ def test_every_figure_is_the_same_computed_twice(drawn, data):
     width = t * math.sqrt(groups / (groups - 1) * squares) / count
     assert abs(row["kld_half_width_nnats"] - width * 1e9) <= 1000
     assert row["floor_nnats"] == 0
+
+
+def happened(found: Sweep, event: str, quant: str, **facts: Any) -> None:
+    found.events.append(
+        EventRow(
+            event_id=f"event-{len(found.events)}",
+            recorded_at=START,
+            event=event,
+            sweep_id=found.sweep_id,
+            quant_tag=quant,
+            **{"model_id": found.model_id, **facts},
+        )
+    )
+
+
+def narrowed(found: Sweep, count: int, **facts: Any) -> None:
+    names = [f"bank/{task}" for task in found.tasks[:count]]
+    happened(found, "FIDELITY_NARROWED", "Q4_K_M", test_ids=names, **facts)
+
+
+def test_all_are_compared_on_the_prompts_that_there_was_time_for():
+    """Q8_0 was asked all 24, and differs in the last 12; Q4_K_M was asked 10.
+
+    Over the ten that both have, neither differs from F16.
+    """
+    quants = ("F16", "Q8_0", "Q4_K_M")
+    found = Sweep(quants=quants, tasks=tuple(f"t{n:02}" for n in range(24)))
+    answered(found)
+    for number, task in enumerate(found.tasks):
+        odd = SAME if number < 12 else {2: 0.5, 1: 0.25}
+        found.score("Q8_0", task, [SAME, odd])
+        if number < 10:
+            found.score("Q4_K_M", task, [SAME] * 2)
+    narrowed(found, 16)
+    narrowed(found, 10)
+    for quant, status in (("F16", "REFERENCE"), ("Q8_0", "OK"), ("Q4_K_M", "OK")):
+        row = of(found, quant)
+        assert (row["status"], row["reason"]) == (status, None)
+        assert (row["prompts"], row["kept_prompts"], row["positions"]) == (10, 10, 20)
+        assert (row["broken_prompts"], row["narrowed_from"]) == (0, 24)
+
+
+def test_a_broken_prompt_among_those_that_are_compared_is_broken():
+    found = Sweep(quants=("F16", "Q4_K_M"), tasks=tuple(f"t{n:02}" for n in range(24)))
+    answered(found)
+    follow(found, broken=2)
+    narrowed(found, 10)
+    row = of(found)
+    assert (row["prompts"], row["broken_prompts"]) == (8, 2)
+    assert (row["status"], row["reason"]) == ("PARTIAL", "PATH_BROKEN")
+
+
+def test_what_another_model_has_no_time_for_is_no_matter():
+    found = answered(sweep())
+    follow(found)
+    narrowed(found, 2, model_id="another")
+    happened(found, "FIDELITY_LEFT_OUT", "Q4_K_M", model_id="another")
+    row = of(found)
+    assert (row["status"], row["prompts"], row["narrowed_from"]) == ("OK", 8, None)
+
+
+@pytest.mark.parametrize("count", [0, 3, 8])
+def test_who_was_left_out_has_no_figures_unless_it_was_asked_later(count):
+    found = answered(sweep())
+    happened(found, "FIDELITY_LEFT_OUT", "Q4_K_M")
+    for task in TASKS[:count]:
+        found.score("Q4_K_M", task, [SAME] * 2)
+    row = of(found)
+    if count == 8:
+        assert (row["status"], row["reason"], row["prompts"]) == ("OK", None, 8)
+    else:
+        assert (row["status"], row["reason"]) == ("UNSUPPORTED", "NO_TIME")
+        assert row["prompts"] is row["broken_prompts"] is row["kept_prompts"] is None
