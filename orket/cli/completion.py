@@ -61,10 +61,15 @@ def offer_names(command: click.Command) -> None:
 
 def _sweeps(ctx: click.Context) -> Iterable[str]:
     """`latest`, and the sweeps of the warehouse, the newest folder first."""
+    from orket.warehouse.mirror import mirror_folder
+    from orket.warehouse.object_store import is_url
     from orket.warehouse.parts import list_partitions, partition_sweep
 
-    chosen = ctx.params.get("warehouse") or os.environ.get("ORKET_WAREHOUSE")
-    folders = list_partitions(Path(chosen or "warehouse") / "sweeps")
+    named = ctx.params.get("warehouse") or os.environ.get("ORKET_WAREHOUSE")
+    chosen = str(named or "warehouse")
+    # Of a store, what was fetched before: a key press waits for no network.
+    place = mirror_folder(chosen) if is_url(chosen) else Path(chosen)
+    folders = list_partitions(place / "sweeps")
     folders.sort(key=lambda folder: folder.stat().st_mtime_ns, reverse=True)
     return ["latest", *map(partition_sweep, folders)]
 

@@ -12,6 +12,7 @@ import click
 
 from orket.cli import messages
 from orket.cli.rejudge import Rejudge, read_decimal
+from orket.errors import WarehouseError
 from orket.policy import INCLUDE_POLLUTED
 from orket.providers.options import OPTION_KEYS, OptionKey
 
@@ -54,6 +55,7 @@ def _warehouse_option(
         try:
             result = command(*args, store=store, **options)
         finally:
+            _publish(store)
             if is_telling:
                 _tell_missing(store)
         if is_tolerant:
@@ -63,10 +65,22 @@ def _warehouse_option(
     option = click.option(
         "-w",
         "--warehouse",
-        metavar="FOLDER",
-        help="Warehouse folder. [default: $ORKET_WAREHOUSE, else ./warehouse]",
+        metavar="PLACE",
+        help="Warehouse: a folder, or s3://BUCKET/FOLDER. "
+        "[default: $ORKET_WAREHOUSE, else ./warehouse]",
     )
     return cast(_Command, option(gather))
+
+
+def _publish(store: Warehouse) -> None:
+    """Store what was written; a store that cannot be reached loses nothing."""
+    try:
+        store.publish()
+    except WarehouseError as error:
+        messages.warn(
+            f"{error}; what is not stored yet waits in {store.path}, and the next "
+            "command stores it"
+        )
 
 
 def _tell_missing(store: Warehouse) -> None:

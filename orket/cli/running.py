@@ -308,5 +308,5 @@ def place_words(store: Warehouse) -> list[str]:
     """What a command needs to find this warehouse; nothing for the default one."""
     from orket.warehouse import Warehouse
 
-    is_default = store.path == Warehouse.open().path
-    return [] if is_default else ["-w", str(store.path)]
+    is_default = store.place == Warehouse.open().place
+    return [] if is_default else ["-w", store.place]

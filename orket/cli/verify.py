@@ -72,6 +72,8 @@ def verify(
     from orket.warehouse.verify import named_sweep
     from orket.warehouse.verify import verify as look
 
+    if quarantine:
+        store.refuse_moving("verify --quarantine")
     sweep_id = named_sweep(store, sweep) if sweep else None
     verdict = look(store, sweep_id)
     leftovers = [*find_leftovers(store, sweep_id), *_twins(verdict)]

@@ -100,7 +100,7 @@ def read_run(warehouse: Warehouse, name: str, sweep: str | None) -> list[Explain
         if found:
             with warehouse.session(found[0]["sweep_id"]) as session:
                 return [_read(session, row) for row in found]
-    where = f"sweep {newest}" if sweep else str(warehouse.path)
+    where = f"sweep {newest}" if sweep else warehouse.place
     raise UsageError(
         f"no run {name!r} in {where}",
         "orket why QUANT names runs, and so does orket sql: SELECT run_id FROM v1.runs",

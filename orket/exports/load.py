@@ -33,7 +33,7 @@ def load_summary_row(
     rows = list(read_sweeps(warehouse, [sweep_id], overrides))
     if not rows:
         raise WarehouseError(
-            f"sweep {sweep_id} has no manifest in {warehouse.path}",
+            f"sweep {sweep_id} has no manifest in {warehouse.place}",
             "see what is there with: orket sweeps",
         )
     return rows[0].summary

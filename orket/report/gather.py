@@ -61,7 +61,7 @@ def gather(
         summaries = session.rows("SELECT summary FROM v1.summary")
         if not summaries:
             raise WarehouseError(
-                f"sweep {sweep_id} has no manifest in {warehouse.path}",
+                f"sweep {sweep_id} has no manifest in {warehouse.place}",
                 "see what is there with: orket sweeps",
             )
         manifests = session.rows("SELECT * EXCLUDE (plan) FROM v1.manifest")

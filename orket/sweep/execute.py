@@ -55,6 +55,10 @@ __all__ = [
     "run_sweep",
 ]
 
+NOT_LOCKED_ELSEWHERE = (
+    "an object store has no locks: see to it yourself that no other machine resumes "
+    "this sweep"
+)
 LOGS = "logs"
 """Folder of the warehouse with the output of servers that sweeps started."""
 NO_LOCKS = (
@@ -123,6 +127,8 @@ def _claim(
 ) -> None:
     if not held.enter_context(warehouse.claim(plan.sweep_id)).is_held:
         reporter.note(NO_LOCKS)
+    elif warehouse.is_mirrored:
+        reporter.note(NOT_LOCKED_ELSEWHERE)
 
 
 class _Executor:

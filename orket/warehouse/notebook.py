@@ -64,7 +64,7 @@ def open_warehouse(path: str | Path | None = None) -> OpenWarehouse:
     Raises WarehouseError when there is no such folder: a typo is no empty warehouse.
     """
     warehouse = Warehouse.open(path)
-    if not warehouse.path.is_dir():
+    if not warehouse.is_mirrored and not warehouse.path.is_dir():
         raise WarehouseError(
             f"there is no warehouse {warehouse.path}",
             f"name the folder that orket run wrote; this looks in {Path.cwd()}",

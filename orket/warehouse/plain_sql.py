@@ -63,6 +63,7 @@ def plain_sql(warehouse: Warehouse) -> str:
 
 
 def _statements(warehouse: Warehouse) -> Iterator[str]:
+    warehouse.fetch()
     folder = _pattern(warehouse.path)
     yield "SET TimeZone = 'UTC'"
     for schema in ("raw", "staged", VIEW_VERSION, HUMAN_SCHEMA):

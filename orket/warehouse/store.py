@@ -14,6 +14,8 @@ from orket.errors import UsageError, WarehouseError
 from orket.records import DATASETS, Record
 from orket.warehouse.claim import Claim, Executor, find_executor
 from orket.warehouse.journal import Journal
+from orket.warehouse.locks import Holder
+from orket.warehouse.object_store import is_url
 from orket.warehouse.parts import (
     ListedParts,
     list_partitions,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from orket.warehouse.damage import Damage
     from orket.warehouse.event_index import Events
     from orket.warehouse.locked import LockedSession
+    from orket.warehouse.mirror import Mirror
     from orket.warehouse.quarantine import Missing
     from orket.warehouse.query import QueryLimits
     from orket.warehouse.query_worker import QueryWorker
@@ -36,8 +39,11 @@ if TYPE_CHECKING:
 class Warehouse:
     """One warehouse. Reading an empty one, or one that is not there yet, is normal."""
 
-    def __init__(self, path: Path, *, tolerant: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, tolerant: bool = False, mirror: Mirror | None = None
+    ) -> None:
         self.path = path
+        self._mirror = mirror
         self._left_out: list[Damage] | None = [] if tolerant else None
         self._asked: set[str] = set()
 
@@ -47,16 +53,68 @@ class Warehouse:
     ) -> Warehouse:
         """The warehouse at `path`, else at $ORKET_WAREHOUSE, else ./warehouse.
 
-        A `tolerant` one is for looking at what is there: sweeps that cannot be read
-        are left out, and `require_whole` says so at the end.
+        A URL (`s3://bucket/folder`) names one in an object store: it is read and
+        written through a folder of this machine. A `tolerant` one is for looking at
+        what is there: sweeps that cannot be read are left out, and `require_whole`
+        says so at the end.
         """
-        chosen = Path(path or os.environ.get("ORKET_WAREHOUSE") or "warehouse")
+        named = str(path or os.environ.get("ORKET_WAREHOUSE") or "warehouse")
+        if is_url(named):
+            from orket.warehouse.mirror import Mirror
+
+            mirror = Mirror(named)
+            return cls(mirror.folder, tolerant=tolerant, mirror=mirror)
+        chosen = Path(named)
         if chosen.exists() and not chosen.is_dir():
             raise WarehouseError(
                 f"{chosen} is a file, not a warehouse",
                 "name a folder: with -w, or in orket.open()",
             )
         return cls(chosen, tolerant=tolerant)
+
+    @property
+    def place(self) -> str:
+        """What names it in a command: its folder, or the URL of its store."""
+        return str(self.path) if self._mirror is None else self._mirror.store.url
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether its folder only stands for an object store that others write too."""
+        return self._mirror is not None
+
+    def publish(self) -> None:
+        """Store what was written into the folder, where it stands for an object store.
+
+        Raises WarehouseError when the store cannot be written: the parts wait here.
+        """
+        if self._mirror is not None:
+            self._mirror.publish()
+
+    def fetch(self, sweep_id: str | None = None) -> None:
+        """Have all that an object store holds in the folder, or all of one sweep."""
+        for dataset in DATASETS:
+            self._pull(dataset, None if dataset == "events" else sweep_id)
+
+    def refuse_moving(self, verb: str) -> None:
+        """Raise UsageError where the folder only stands for an object store."""
+        if self._mirror is not None:
+            raise UsageError(
+                f"{verb} moves and removes parts, and those of {self.place} are for "
+                "others too",
+                f"copy them to a folder and do it there: {self.path} has them",
+            )
+
+    def _pull(self, dataset: str, sweep_id: str | None = None) -> None:
+        """See to it that the folder has what an object store has of a dataset."""
+        if self._mirror is not None:
+            own = [] if sweep_id is None else [partition_name(sweep_id)]
+            self._mirror.pull("/".join([dataset, *own]))
+
+    def _partitions(self, dataset: str) -> list[str]:
+        """Names of the folders of all sweeps in a dataset."""
+        if self._mirror is not None:
+            return self._mirror.partitions(dataset)
+        return [folder.name for folder in list_partitions(self.path / dataset)]
 
     @property
     def is_tolerant(self) -> bool:
@@ -101,7 +159,7 @@ class Warehouse:
 
     def _without_manifest(self, sweep_id: str) -> WarehouseError:
         return WarehouseError(
-            f"sweep {sweep_id} has rows in {self.path} and no manifest",
+            f"sweep {sweep_id} has rows in {self.place} and no manifest",
             f"put back a copy of {self.folder('sweeps', sweep_id)}, or ingest the file "
             "that its rows came from again",
         )
@@ -123,7 +181,10 @@ class Warehouse:
                 admit(row)
             except msgspec.ValidationError as error:
                 raise UsageError(f"invalid row for {dataset}: {error}") from error
-        return write_part(self.folder(dataset, sweep_id), arrow_table(dataset, rows))
+        part = write_part(self.folder(dataset, sweep_id), arrow_table(dataset, rows))
+        if self._mirror is not None:
+            self._mirror.publish_soon()
+        return part
 
     def journal(self, sweep_id: str) -> Journal:
         """A journal for the runs of one sweep."""
@@ -141,8 +202,14 @@ class Warehouse:
         return Claim(self.folder("events"), "the folder of events", "folded")
 
     def executor(self, sweep_id: str) -> Executor:
-        """Whether a process runs one sweep now."""
-        return find_executor(self.folder("runs", sweep_id))
+        """Whether a process runs one sweep now.
+
+        Of a sweep that no process of this machine ran, an object store tells nothing.
+        """
+        found = find_executor(self.folder("runs", sweep_id))
+        if self._mirror is not None and not found.name:
+            return Executor(Holder.UNKNOWN, "")
+        return found
 
     def folder(self, dataset: str, sweep_id: str | None = None) -> Path:
         """Where the parts of a dataset (of one sweep) lie."""
@@ -157,7 +224,11 @@ class Warehouse:
 
     def parts(self, dataset: str, sweep_id: str | None = None) -> list[Path]:
         """The parts of a dataset, of one sweep if given; events are always whole."""
-        if dataset == "events" or sweep_id is not None:
+        if dataset == "events":
+            self._pull(dataset)
+            return list_parts(self.folder(dataset))
+        self._pull(dataset, sweep_id)
+        if sweep_id is not None:
             return list_parts(self.folder(dataset, sweep_id))
         folders = list_partitions(self.path / dataset)
         return [part for folder in folders for part in list_parts(folder)]
@@ -166,6 +237,7 @@ class Warehouse:
         """All sweeps, oldest first by their manifests."""
         from orket.warehouse.starts import first_manifests
 
+        self._pull("sweeps")
         starts = [
             (first, partition_sweep(Path(name)))
             for name, first in first_manifests(self.path).items()
@@ -176,14 +248,16 @@ class Warehouse:
         """Sweeps of which there are rows, but not the row that says what they are."""
         from orket.warehouse.starts import first_manifests
 
+        self._pull("sweeps")
         known = first_manifests(self.path)
+        others = [
+            (dataset, partition_sweep(Path(name)))
+            for dataset in ("runs", "sidecars")
+            for name in self._partitions(dataset)
+            if name not in known
+        ]
         return sorted(
-            {
-                partition_sweep(folder)
-                for dataset in ("runs", "sidecars")
-                for folder in list_partitions(self.path / dataset)
-                if folder.name not in known and list_parts(folder)
-            }
+            {sweep for dataset, sweep in others if self.parts(dataset, sweep)}
         )
 
     def resolve(self, name: str) -> str:
@@ -202,7 +276,7 @@ class Warehouse:
         known = self.sweep_ids()
         if not known:
             raise UsageError(
-                f"there is no sweep in {self.path}", "run one: orket run quickstart"
+                f"there is no sweep in {self.place}", "run one: orket run quickstart"
             )
         if name == "latest":
             return known[-1]
@@ -215,9 +289,10 @@ class Warehouse:
 
     def _has_parts(self, dataset: str, name: str) -> bool:
         """Whether there are rows of the sweep of exactly this name."""
-        wanted = partition_name(name)
-        folders = list_partitions(self.path / dataset)
-        return any(folder.name == wanted and list_parts(folder) for folder in folders)
+        # Where letters of either case are one name, a folder is not what was asked for.
+        return partition_name(name) in self._partitions(dataset) and bool(
+            self.parts(dataset, name)
+        )
 
     def session(
         self,

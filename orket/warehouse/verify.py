@@ -77,8 +77,9 @@ def verify(warehouse: Warehouse, sweep_id: str | None = None) -> Verdict:
 
     Raises UsageError where there is nothing of the sweep.
     """
+    warehouse.fetch(sweep_id)
     if sweep_id is not None and not _has_folder(warehouse, sweep_id):
-        raise UsageError(f"there is nothing of sweep {sweep_id} in {warehouse.path}")
+        raise UsageError(f"there is nothing of sweep {sweep_id} in {warehouse.place}")
     verdict = Verdict()
     with _Reader() as reader:
         for dataset in DATASETS:
@@ -103,6 +104,7 @@ def named_sweep(warehouse: Warehouse, name: str) -> str:
 
     Raises UsageError as `Warehouse.resolve` does.
     """
+    warehouse.fetch(name)
     return name if _has_folder(warehouse, name) else warehouse.find_sweep(name)
 
 

@@ -1,0 +1,199 @@
+"""A folder of this machine that stands for a warehouse in an object store.
+
+Parts never change and have names that no two writers choose, so a warehouse is the same
+wherever its parts lie: what a command reads is fetched into the folder first, and what
+it wrote there is stored afterwards, each part created once. Nothing is ever removed,
+neither there nor here.
+
+A part that could not be stored, for a network that was gone or a process that was
+killed, waits in the folder and is stored by the next command that has something to
+store, or by `publish`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from orket.errors import WarehouseError
+from orket.records import DATASETS
+from orket.warehouse import disk
+from orket.warehouse.object_store import ObjectStore
+from orket.warehouse.parts import (
+    create_folder,
+    list_partitions,
+    list_parts,
+    write_failure,
+)
+
+FRESH_SECONDS = 5.0
+"""What was listed so lately is not listed again."""
+PATIENCE_SECONDS = 30.0
+"""A store that failed during a sweep is not tried again before."""
+_STORED = ".stored"
+"""Names of the parts that the store is known to have, one a line."""
+_EVENTS = re.compile(r"part-[\w.-]+\.parquet", re.ASCII)
+_OF_SWEEP = re.compile(r"sweep_id=[\w.%~-]+/part-[\w.-]+\.parquet", re.ASCII)
+
+
+def mirror_folder(url: str) -> Path:
+    """Where the mirror of a URL lies: below $XDG_STATE_HOME, or its default.
+
+    It is no cache: parts may wait there to be stored.
+    """
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    url = url.rstrip("/")
+    name = re.sub(r"[^A-Za-z0-9.-]+", "-", url.partition("://")[2])[:60].strip("-.")
+    # Two stores may have a bucket of one name.
+    server = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    key = hashlib.sha256(f"{server or ''} {url}".encode()).hexdigest()[:12]
+    return Path(home) / "orket" / "warehouses" / f"{name or 'warehouse'}-{key}"
+
+
+class Mirror:
+    """Keeps a folder and an object store alike, as far as a command needs it."""
+
+    def __init__(self, url: str) -> None:
+        """Asks nobody yet. Raises UsageError for what is no such URL."""
+        self.store = ObjectStore(url)
+        self.folder = mirror_folder(self.store.url)
+        self._listed_at: dict[str, float] = {}
+        self._stored: set[str] | None = None
+        self._failed_at = float("-inf")
+
+    def pull(self, prefix: str) -> None:
+        """Fetch what the store has below a prefix and this folder lacks.
+
+        `sweeps`, `events`, `runs/sweep_id=...`. Raises WarehouseError.
+        """
+        if self._is_fresh(prefix):
+            return
+        there = {
+            name: size
+            for name, size in self.store.sizes(f"{prefix}/").items()
+            if _is_part(name)
+        }
+        lacking = []
+        for name, size in there.items():
+            try:
+                here = (self.folder / name).stat().st_size
+            except FileNotFoundError:
+                lacking.append(name)
+                continue
+            if here != size:
+                raise WarehouseError(
+                    f"{name} has {size} bytes in {self.store.url} and {here} in "
+                    f"{self.folder}",
+                    "one of them is damaged: move the one in the folder away",
+                )
+        self._fetch(lacking)
+        self._note_stored(there)
+        self._listed_at[prefix] = time.monotonic()
+
+    def partitions(self, dataset: str) -> list[str]:
+        """Folder names of the sweeps in a dataset, there or here, sorted."""
+        there = self.store.folders(f"{dataset}/")
+        here = [folder.name for folder in list_partitions(self.folder / dataset)]
+        return sorted({*there, *here})
+
+    def publish(self) -> None:
+        """Store every part that is here alone. Raises WarehouseError."""
+        self._store(self._waiting())
+
+    def publish_soon(self) -> None:
+        """The same in the midst of a sweep: a store that fails is tried again later."""
+        if time.monotonic() - self._failed_at < PATIENCE_SECONDS:
+            return
+        try:
+            self.publish()
+        except WarehouseError:
+            # Said at the end, by `publish`, where it is still so.
+            self._failed_at = time.monotonic()
+
+    def _is_fresh(self, prefix: str) -> bool:
+        since = time.monotonic() - FRESH_SECONDS
+        known = self._listed_at
+        whole = prefix.partition("/")[0]
+        return max(known.get(prefix, 0.0), known.get(whole, 0.0)) > max(since, 0.0)
+
+    def _fetch(self, names: list[str]) -> None:
+        """Each under a hidden name first: no reader sees half of a part."""
+        hidden = {name: _hidden(self.folder / name) for name in names}
+        if not hidden:
+            return
+        for folder in {path.parent for path in hidden.values()}:
+            create_folder(folder)
+        try:
+            self.store.fetch(hidden)
+            for name, path in hidden.items():
+                disk.rename(path, self.folder / name)
+        except OSError as error:
+            raise write_failure(self.folder, error) from error
+        finally:
+            for path in hidden.values():
+                path.unlink(missing_ok=True)
+
+    def _waiting(self) -> Iterator[str]:
+        """Parts of this folder that the store is not known to have, oldest first."""
+        known = self._known()
+        for dataset in DATASETS:
+            place = self.folder / dataset
+            folders = [place] if dataset == "events" else list_partitions(place)
+            for folder in folders:
+                for part in list_parts(folder):
+                    name = part.relative_to(self.folder).as_posix()
+                    if name not in known:
+                        yield name
+
+    def _store(self, names: Iterable[str]) -> None:
+        for name in list(names):
+            try:
+                content = (self.folder / name).read_bytes()
+            except OSError as error:
+                raise WarehouseError(
+                    f"{self.folder / name} cannot be read ({error.strerror or error})",
+                    "it is in no store yet: see that it can be read",
+                ) from error
+            # It may be there: stored by a process that was killed before it noted so.
+            self.store.create(name, content)
+            self._note_stored([name])
+
+    def _known(self) -> set[str]:
+        if self._stored is None:
+            try:
+                lines = (self.folder / _STORED).read_text("utf-8").splitlines()
+            except FileNotFoundError:
+                lines = []
+            except OSError as error:
+                raise write_failure(self.folder, error) from error
+            self._stored = set(lines)
+        return self._stored
+
+    def _note_stored(self, names: Iterable[str]) -> None:
+        """A note that gets lost costs that a part is offered again, and refused."""
+        known = self._known()
+        new = [name for name in names if name not in known]
+        if not new:
+            return
+        create_folder(self.folder)
+        try:
+            with (self.folder / _STORED).open("a", encoding="utf-8") as file:
+                file.write("".join(f"{name}\n" for name in new))
+        except OSError as error:
+            raise write_failure(self.folder, error) from error
+        known.update(new)
+
+
+def _is_part(name: str) -> bool:
+    """Whether an object is a part where parts lie; what else lies there is let be."""
+    dataset, _, rest = name.partition("/")
+    pattern = _EVENTS if dataset == "events" else _OF_SWEEP
+    return dataset in DATASETS and pattern.fullmatch(rest) is not None
+
+
+def _hidden(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -1,0 +1,131 @@
+"""Objects of a store that many machines reach: listed, fetched, and created once.
+
+Any store that fsspec knows (`s3://`, `gs://`, `az://` ...). Who may do what there is
+for its client to find out, from the environment or the machine: Orket is given no keys
+and keeps none.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from orket.errors import MissingExtra, UsageError, WarehouseError
+from orket.text import printable
+from orket.urls import without_secret
+
+S3 = ("s3", "s3a")
+
+
+def is_url(place: str) -> bool:
+    """Whether a warehouse is named by a URL, and not by a folder."""
+    return "://" in place
+
+
+class ObjectStore:
+    """All objects below one URL, by their names relative to it."""
+
+    def __init__(self, url: str) -> None:
+        """Asks nobody yet. Raises UsageError for what is no such URL."""
+        parts = urlsplit(url)
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise UsageError(
+                f"{without_secret(url)} has more than a place in it",
+                "name bucket and folder only; keys come from the environment",
+            )
+        if not parts.netloc:
+            raise UsageError(f"{url} names no bucket", "write it as s3://BUCKET/FOLDER")
+        self.url = url.rstrip("/")
+        self._scheme = parts.scheme
+        self._opened: tuple[Any, str] | None = None
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Sizes, bytes, by name, of all objects below a prefix; none is normal.
+
+        Raises WarehouseError where the store cannot be asked.
+        """
+        system, root = self._open()
+        try:
+            system.invalidate_cache()
+            found: Mapping[str, Any] = system.find(f"{root}/{prefix}", detail=True)
+        except Exception as error:
+            raise self._failure("read", error) from error
+        start = len(root) + 1
+        return {name[start:]: int(told["size"]) for name, told in found.items()}
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders right below a prefix, without what is before them."""
+        system, root = self._open()
+        try:
+            system.invalidate_cache()
+            found = system.ls(f"{root}/{prefix}", detail=True)
+        except FileNotFoundError:
+            return []
+        except Exception as error:
+            raise self._failure("read", error) from error
+        return sorted(
+            entry["name"].rstrip("/").rpartition("/")[2]
+            for entry in found
+            if entry["type"] == "directory"
+        )
+
+    def fetch(self, files: Mapping[str, Path]) -> None:
+        """Copy each object to its file, all at once. Raises WarehouseError."""
+        system, root = self._open()
+        try:
+            system.get(
+                [f"{root}/{name}" for name in files], [str(p) for p in files.values()]
+            )
+        except Exception as error:
+            raise self._failure("read", error) from error
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Store an object that was not there; False where it is there already.
+
+        Of two who do so at once, one is told False. Raises WarehouseError.
+        """
+        system, root = self._open()
+        try:
+            system.pipe_file(f"{root}/{name}", content, mode="create")
+        except FileExistsError:
+            return False
+        except Exception as error:
+            raise self._failure("write", error) from error
+        return True
+
+    def _open(self) -> tuple[Any, str]:
+        if self._opened is None:
+            try:
+                core = importlib.import_module("fsspec.core")
+                if self._scheme in S3:
+                    importlib.import_module("s3fs")
+            except ImportError as error:
+                package = error.name or "fsspec"
+                raise MissingExtra(
+                    package, "s3", f"a warehouse at {self.url}"
+                ) from error
+            try:
+                system, root = core.url_to_fs(self.url, use_listings_cache=False)
+            except (ImportError, ValueError) as error:
+                raise UsageError(
+                    f"{self.url} cannot be opened ({_said(error)})",
+                    "s3:// needs the extra s3; other stores need their fsspec package",
+                ) from error
+            self._opened = system, root.rstrip("/")
+        return self._opened
+
+    def _failure(self, what: str, error: Exception) -> WarehouseError:
+        """Whatever a client raises is one line for a person."""
+        return WarehouseError(
+            f"{self.url} cannot be {'read' if what == 'read' else 'written'} "
+            f"({_said(error)})",
+            "see that the bucket exists, that its keys stand in the environment, and "
+            "that AWS_ENDPOINT_URL names its server where it is not Amazon's",
+        )
+
+
+def _said(error: Exception) -> str:
+    return printable(str(error).partition("\n")[0]) or type(error).__name__
