@@ -311,8 +311,8 @@ class Sweep:
         )
         return self
 
-    def store(self, folder: Path) -> Warehouse:
-        """Append everything to the warehouse in `folder`."""
+    def store(self, folder: Path | str) -> Warehouse:
+        """Append everything to the warehouse in `folder`, or at a URL."""
         warehouse = Warehouse.open(folder)
         warehouse.append("sweeps", [self.sweep_row()], self.sweep_id)
         if self.runs:

@@ -108,7 +108,9 @@ class ObjectStore:
                     package, "s3", f"a warehouse at {self.url}"
                 ) from error
             try:
-                system, root = core.url_to_fs(self.url, use_listings_cache=False)
+                system, root = core.url_to_fs(
+                    self.url, use_listings_cache=False, skip_instance_cache=True
+                )
             except (ImportError, ValueError) as error:
                 raise UsageError(
                     f"{self.url} cannot be opened ({_said(error)})",

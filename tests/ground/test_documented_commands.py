@@ -72,6 +72,7 @@ NOT_RUN = {
     "orket plan llama-3.1-8b --provider": "needs Ollama: tests/planning",
     "orket diff before": "sweeps of the reader's own: tests/cli/test_diff.py",
     "orket diff here": "sweeps of the reader's own: tests/cli/test_diff.py",
+    "orket show latest -w s3://": "an object store: tests/warehouse",
     "orket providers": "asks whatever listens here: tests/providers",
     "orket ingest fp16/": "files by a shell's pattern: tests/ingest",
     "orket ingest q4.txt": "what llama-perplexity wrote: tests/ingest",
