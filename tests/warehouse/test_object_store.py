@@ -25,6 +25,7 @@ pytest.importorskip("s3fs", reason="the extra s3 is not installed")
 moto = pytest.importorskip("moto.server", reason="there is no S3 server to test on")
 
 URL = "s3://measured/on all/machines"
+BY_ROUNDS = ["--budget", "1h", "--no-fidelity", "--tasks"]
 PRESET = """schema_version = 1
 control_profile = "shared"
 repetitions = 1
@@ -143,7 +144,7 @@ def test_what_one_machine_began_another_ends(bucket, monkeypatch, tmp_path, caps
     preset = tmp_path / "p.toml"
     with MockServer("ollama", profile) as served:
         preset.write_text(PRESET.format(url=served.url))
-        assert run_command(["run", str(preset), "--tasks", "2", "-w", URL]) == 0
+        assert run_command(["run", str(preset), *BY_ROUNDS, "2", "-w", URL]) == 0
         enter(monkeypatch, tmp_path, "second")
         (sweep,) = Warehouse.open(URL).sweep_ids()
         again = ["run", "--resume", sweep, "--tasks", "3", "-w", URL]
