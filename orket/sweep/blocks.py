@@ -20,7 +20,7 @@ from orket.planning.prompts import NONCE, Prompt, cache_mode, make_prompt, nonce
 from orket.planning.schedule import warmup_steps
 from orket.planning.targets import Target
 from orket.providers.contract import Generation, LoadedModel, ServerInfo
-from orket.providers.http.problems import IdentityMismatch
+from orket.providers.http.problems import IdentityMismatch, ProviderError
 from orket.records import CallFacts, CheckFacts, Controls, Counters
 from orket.sweep.context import Call, Context
 from orket.sweep.failures import (
@@ -37,6 +37,7 @@ from orket.tasks.bank import Task
 from orket.tasks.checkers import check_answer
 from orket.tasks.sandboxes import open_sandbox
 
+WARMUP = "warmup"
 MAX_RELOADS = 2
 """Times a server that was lost is loaded again within one block."""
 LONG_RUN_NS = 200_000_000
@@ -83,6 +84,7 @@ class BlockRunner:
                 cause = call_error(failed, _place(target))
                 context.health.saw_failure(target, cause)
         context.journal.fold()
+        context.refusals.tell(context.reporter.note)
 
     def _run_calls(
         self, writer: RowWriter, target: Target, waiting: deque[Call], is_gate: bool
@@ -92,8 +94,11 @@ class BlockRunner:
         Gives the last that failed. Raises OrketError where no more can be made, Doomed.
         """
         context = self._context
-        first, reloads, failed = waiting[0], 0, None
+        reloads, failed = 0, None
         ready = self.load(target, writer.controls)
+        if not is_gate:
+            self._leave_too_long(writer, ready, waiting)
+        first = waiting[0] if waiting else None
         while waiting:
             call = waiting[0]
             is_edge = call is first, len(waiting) == 1
@@ -116,6 +121,29 @@ class BlockRunner:
             context.reporter.extended(len(warmups))
             waiting.extendleft(reversed(warmups))
         return failed
+
+    def _leave_too_long(
+        self, writer: RowWriter, ready: Ready, waiting: deque[Call]
+    ) -> None:
+        """Record what is known not to fit the context; warm up by what does."""
+        context, kept = self._context, list[Call]()
+        target, tokens = ready.target, ready.effective.context_tokens
+
+        def cause(test_id: str) -> ProviderError | None:
+            return context.refusals.cause(target.ref.model_id, test_id, tokens)
+
+        timed = [call for call in waiting if call.phase != WARMUP]
+        fitting = next((c.test_id for c in timed if cause(c.test_id) is None), None)
+        for call in waiting:
+            refused = cause(call.test_id)
+            if refused is None:
+                kept.append(call)
+            elif call.phase == WARMUP and fitting is not None:
+                kept += extra_warmups(context, target, fitting, steps=1)
+            else:
+                writer.write_failure(call, refused)
+        waiting.clear()
+        waiting.extend(kept if fitting is not None or not timed else ())
 
     def _give_up(
         self,
@@ -268,6 +296,15 @@ class BlockRunner:
         self._last_prompt = prompt.sha256
         timed = Timed(started_at, started_ns, ended_ns, before, after)
         writer.write(call, prompt, facts, self._check(call, task, facts), ready, timed)
+        context.refusals.saw(
+            facts,
+            (
+                ready.target.ref.model_id,
+                ready.target.ref.quant_tag,
+                call.test_id,
+                ready.effective.context_tokens,
+            ),
+        )
         if interrupted:
             raise Interrupted
         return facts

@@ -14,6 +14,7 @@ from orket.planning.rounds import REPEAT
 from orket.records import PlannedRun
 from orket.sweep.health import Health
 from orket.sweep.interrupts import Interrupts
+from orket.sweep.refusals import Refusals
 from orket.sweep.reporter import Reporter
 from orket.sweep.servers import Servers
 from orket.tasks.bank import Task
@@ -56,6 +57,7 @@ class Context:
     measured: set[str] = field(default_factory=set)
     """Planned runs that a call has measured, by this executor or an earlier one."""
     health: Health = field(init=False)
+    refusals: Refusals = field(default_factory=Refusals)
     forecast: Forecast = field(init=False)
     began_ns: int = field(init=False)
     """When this executor began, by the monotonic clock."""

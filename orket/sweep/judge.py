@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from orket.sweep.failures import MEASURED_FAILURE
 from orket.sweep.reporter import Standing
 from orket.warehouse import Warehouse
 from orket.warehouse.followed import FollowedSweep
@@ -105,13 +106,21 @@ class Judge:
     def list_polluted(self) -> list[PollutedRun]:
         """Planned matrix runs, tried and without a clean attempt, in plan order."""
         rows = self._ask(
-            "SELECT runs.run_id, quality.is_curable, quality.has_drifted "
+            "SELECT runs.run_id, quality.is_curable, quality.has_drifted, "
+            "runs.error_class "
             "FROM v1.runs AS runs "
             "INNER JOIN v1.run_quality AS quality USING (sweep_id, attempt_id) "
             "WHERE sweep_id = ? AND runs.phase = 'matrix' "
             "AND quality.run_quality_status <> 'CLEAN' ORDER BY order_index"
         )
-        return [PollutedRun(**row) for row in rows]
+        return [
+            PollutedRun(
+                row["run_id"],
+                row["is_curable"] and row["error_class"] not in MEASURED_FAILURE,
+                row["has_drifted"],
+            )
+            for row in rows
+        ]
 
     def read_rounds(self) -> list[Look]:
         """What each model of an adaptive sweep is asked next, or why nothing."""

@@ -12,6 +12,7 @@ from orket.planning.preset import Preset
 from orket.records import PlannedRun
 from orket.sweep.context import Context
 from orket.sweep.failures import is_measured
+from orket.sweep.refusals import CONTEXT_EXCEEDED, Refusal
 from orket.warehouse import Warehouse
 from orket.warehouse.statements import statement
 
@@ -40,6 +41,8 @@ class Progress:
     """The last retry pass that was begun."""
     spent_seconds: float = 0.0
     """Time that the executors took, from their start to their last call."""
+    refusals: list[Refusal] = field(default_factory=list)
+    """Prompts that did not fit a context."""
     retried: set[tuple[str, int]] = field(default_factory=set)
     """Planned runs with the retry passes they were measured in."""
 
@@ -58,6 +61,7 @@ class Progress:
         context.attempts = dict(self.attempts)
         context.spent_seconds = self.spent_seconds
         context.measured |= self.measured
+        context.refusals.take_up(self.refusals)
         context.next_order = max(context.next_order, self.next_order)
         context.next_block = max(context.next_block, self.next_block)
         for cell, ordinal in self.warmups.items():
@@ -170,7 +174,8 @@ def read_progress(
         rows = session.rows(
             "SELECT run_id, phase, model_id, quant_tag, test_id, outcome, error_class, "
             "repetition, "
-            "attempt_number, order_index, block_index, retry_pass, model_digest "
+            "attempt_number, order_index, block_index, retry_pass, model_digest, "
+            "effective.context_tokens AS context_tokens, wall_ns "
             "FROM v1.attempts WHERE sweep_id = ?",
             [plan.sweep_id],
         )
@@ -188,6 +193,16 @@ def read_progress(
         if is_measured(row["outcome"], row["error_class"]):
             progress.measured.add(run)
             progress.retried.add((run, row["retry_pass"]))
+        if row["error_class"] == CONTEXT_EXCEEDED and row["wall_ns"] is not None:
+            # One that was made: what was not asked for it tells nothing more.
+            progress.refusals.append(
+                (
+                    row["model_id"],
+                    row["quant_tag"],
+                    row["test_id"],
+                    row["context_tokens"],
+                )
+            )
         progress.attempts[run] = max(
             progress.attempts.get(run, 0), row["attempt_number"]
         )
