@@ -43,7 +43,8 @@ def export(
     SWEEP is an id, the start of one, or `latest`. Without -o it is written to stdout.
     With --bucket or --family it is the answer for these tasks alone (`scope`), and
     takes the place of no other.
-    The same rows give the same bytes.
+    The same rows give the same bytes; only the status of a sweep without an end tells
+    whether it runs by now.
 
     With --duckdb all views are written over the sweeps that are named, or over all:
     tables v1.NAME with their comments, and v1h.NAME in units that people read.

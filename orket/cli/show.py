@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli import messages
-from orket.cli.by_now import RUNNING, UNKNOWN, status_by_now
 from orket.cli.options import price_option, reading_store_option, scope_options
 from orket.cli.rejudge import Rejudge
 from orket.cli.running import resume_line, say_what_next
 from orket.cli.show_formats import FORMATS, print_as
+from orket.exports.by_now import RUNNING, UNKNOWN
 
 if TYPE_CHECKING:
     from orket.exports.cost import Price
@@ -57,8 +57,7 @@ def show(
     sweep_id = store.resolve(sweep)
     given = rejudge.policy_overrides()
     summary = load_summary(store, sweep_id, given)
-    by_now = status_by_now(store, sweep_id, summary["status"])
-    summary = {**summary, "status": by_now}
+    by_now = summary["status"]
     print_sweep(
         summary,
         lambda: load_summary(store, sweep_id, {**given, "include_polluted": "fill"}),

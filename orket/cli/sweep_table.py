@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from orket.cli.advice import advise
-from orket.cli.by_now import INTERRUPTED, RUNNING, UNKNOWN
 from orket.cli.canary_words import profile_that_passes
 from orket.cli.fidelity_words import fidelity_words
 from orket.cli.output import print_prose, show_value
 from orket.cli.quant_table import print_quants
+from orket.exports.by_now import INTERRUPTED, RUNNING, UNKNOWN
 from orket.exports.figures import (
     count_runs,
     exact_percent,

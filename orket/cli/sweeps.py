@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli import messages
-from orket.cli.by_now import status_by_now
 from orket.cli.machines import machine_named, machine_option
 from orket.cli.options import format_option, reading_store_option
 from orket.cli.output import print_rows
+from orket.exports.by_now import status_by_now
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse

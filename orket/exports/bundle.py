@@ -23,7 +23,7 @@ import msgspec
 
 from orket import __version__
 from orket.errors import OrketError, UsageError
-from orket.exports.load import load_summary_row
+from orket.exports.load import load_recorded_row
 from orket.exports.summary import render_summary
 from orket.records import DATASETS
 from orket.warehouse import disk
@@ -77,7 +77,7 @@ def write_bundle(warehouse: Warehouse, sweep_id: str, path: Path) -> int:
 
     Raises OrketError when the file cannot be written, or the sweep not be judged.
     """
-    content = render_summary(load_summary_row(warehouse, sweep_id))
+    content = render_summary(load_recorded_row(warehouse, sweep_id))
     hidden = path.with_name(f".{time_ordered_id()}.tmp")
     tries = 0
     try:
@@ -238,7 +238,7 @@ def _judge(folder: Path, found: BundleVerdict) -> None:
     ]
     if found.faults:
         return
-    content = render_summary(load_summary_row(warehouse, found.sweep_id))
+    content = render_summary(load_recorded_row(warehouse, found.sweep_id))
     found.is_same = content == (folder / SUMMARY).read_bytes()
     if not found.is_same:
         found.faults.append(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orket.errors import OrketError, UsageError, WarehouseError
+from orket.exports.by_now import row_by_now
 from orket.exports.summary import summary_document
 from orket.text import nearest
 
@@ -20,7 +21,18 @@ if TYPE_CHECKING:
 def load_summary_row(
     warehouse: Warehouse, sweep_id: str, overrides: Mapping[str, object] | None = None
 ) -> dict[str, Any]:
-    """The struct that `v1.summary` returns for one sweep.
+    """The struct that `v1.summary` returns for one sweep, with its status by now.
+
+    `overrides` are policy fields by name: a what-if, judged without a new run.
+    """
+    row = load_recorded_row(warehouse, sweep_id, overrides)
+    return row_by_now(warehouse, row)
+
+
+def load_recorded_row(
+    warehouse: Warehouse, sweep_id: str, overrides: Mapping[str, object] | None = None
+) -> dict[str, Any]:
+    """The struct that `v1.summary` returns for one sweep: what its rows alone tell.
 
     `overrides` are policy fields by name: a what-if, judged without a new run.
     """

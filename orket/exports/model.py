@@ -289,7 +289,8 @@ class SweepSummary(Part):
     labels: dict[str, str]
     """Free-form."""
     status: str
-    """COMPLETED, INTERRUPTED, CANARY_FAILED or FAILED."""
+    """COMPLETED, INTERRUPTED, CANARY_FAILED or FAILED; of a sweep without an end
+    RUNNING while a process has it, UNKNOWN where another machine ran it last."""
     status_reason: str | None = None
     """Why a FAILED sweep ended: not every planned run was measured."""
     hardware_fingerprint: str | None

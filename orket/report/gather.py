@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orket.errors import WarehouseError
+from orket.exports.by_now import row_by_now
 from orket.exports.summary import summary_document
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def gather(
         manifests = session.rows("SELECT * EXCLUDE (plan) FROM v1.manifest")
         found = {name: session.rows(query) for name, query in _QUERIES.items()}
     return Gathered(
-        summary=summary_document(summaries[0]["summary"]),
+        summary=summary_document(row_by_now(warehouse, summaries[0]["summary"])),
         manifest=manifests[0],
         meanings={entry.field: entry.meaning for entry in POLICY_KEYS.values()},
         **found,

@@ -314,6 +314,11 @@ def test_a_sweep_that_a_process_has_is_running_and_elsewhere_it_is_unknown(
     def told() -> tuple[str, str, str]:
         assert run_command(["sweeps", "--format", "json"]) == 0
         (row,) = json.loads(capsys.readouterr().out)
+        for verb in (["show", "begun", "--format", "json"], ["export", "begun"]):
+            assert run_command(verb) == 0
+            assert json.loads(capsys.readouterr().out)["status"] == row["status"]
+        assert run_command(["report", "begun", "-o", "-", "--format", "md"]) == 0
+        assert row["status"].lower() in capsys.readouterr().out
         assert run_command(["show", "begun"]) == 0
         shown = capsys.readouterr()
         return row["status"], shown.out.splitlines()[0], shown.err

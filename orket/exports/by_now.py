@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
@@ -29,6 +30,12 @@ def status_by_now(store: Warehouse, sweep_id: str, status: str) -> str:
     if executor.holder is Holder.UNKNOWN and not _was_ended(store, sweep_id):
         return UNKNOWN
     return status
+
+
+def row_by_now(store: Warehouse, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The struct of `v1.summary` for one sweep, with its status by now."""
+    status = status_by_now(store, row["sweep_id"], row["status"])
+    return {**row, "status": status}
 
 
 def _was_ended(store: Warehouse, sweep_id: str) -> bool:
