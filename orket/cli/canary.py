@@ -103,12 +103,12 @@ def _ratio(value: int | None, divisor: int) -> Decimal | None:
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """The same, for a person."""
-    from orket.cli.canary_words import NOT_JUDGED, show_ratio
+    from orket.cli.canary_words import NOT_JUDGED, show_limit, show_ratio
 
     return {
         **_measured(row),
         "latency_cv": show_ratio(row["latency_cv_micro"]),
-        "latency_cv_limit": show_ratio(row["latency_cv_limit_ppm"])
+        "latency_cv_limit": show_limit(row["latency_cv_limit_ppm"])
         if row["is_latency_judged"]
         else NOT_JUDGED,
         "missing_telemetry": show_ratio(row["missing_telemetry_micro"]),

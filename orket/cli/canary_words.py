@@ -41,6 +41,12 @@ def show_ratio(micro: int | None) -> str:
     return "unknown" if micro is None else f"{micro / 10_000:.2f} %"
 
 
+def show_limit(ppm: int) -> str:
+    """A limit in millionths as a percentage, to its last digit."""
+    hundredths, rest = divmod(ppm, 100)
+    return f"{ppm / 10_000:.4f} %" if rest else f"{hundredths / 100:.2f} %"
+
+
 def profile_that_passes(canary: Mapping[str, Any]) -> str | None:
     """The control profile that would have let this gate pass; None where none would.
 
@@ -84,12 +90,12 @@ def _numbers(signal: str, row: dict[str, Any]) -> str:
         return (
             f"the {row['latency_basis']} time varied by "
             f"{show_ratio(row['latency_cv_micro'])}, the limit is "
-            f"{show_ratio(row['latency_cv_limit_ppm'])}; "
+            f"{show_limit(row['latency_cv_limit_ppm'])}; "
         )
     if signal == "telemetry_missing":
         return (
             f"{show_ratio(row['missing_telemetry_micro'])} of the runs, the limit is "
-            f"{show_ratio(row['missing_telemetry_limit_ppm'])}; "
+            f"{show_limit(row['missing_telemetry_limit_ppm'])}; "
         )
     if signal == "run_failed":
         return f"{row['failed_runs']} of {row['runs']} runs failed; "

@@ -16,6 +16,7 @@ from orket.exports.figures import (
     count_runs,
     exact_percent,
     exact_seconds,
+    limit_percent,
     percent,
     words,
 )
@@ -225,7 +226,7 @@ def _canary_line(canary: Document, status: str) -> str:
         told = f", by no more than {percent(bound)} for sure" if bound else ""
         measured = (
             f", {canary['latency_basis']} time varies by {percent(spread)}{told} "
-            f"(limit {percent(limit)})"
+            f"(limit {limit_percent(limit)})"
         )
     reasons = ", ".join(map(words, canary["failed_reasons"]))
     why = f": {reasons}" if reasons else ""

@@ -39,6 +39,18 @@ def exact_seconds(value: Decimal) -> str:
     return f"{value.normalize():f} s"
 
 
+def limit_percent(ratio: Decimal) -> str:
+    """A limit as percent with one decimal, or with as many as it has."""
+    rounded = round(ratio * 100, 1)
+    return percent(ratio) if rounded == ratio * 100 else exact_percent(ratio)
+
+
+def limit_seconds(value: Decimal) -> str:
+    """A limit as a duration of few decimals, or with as many as it has."""
+    shown = round(value * 1000, 1) / 1000 if value < 1 else round(value, 2)
+    return seconds(value) if shown == value else exact_seconds(value)
+
+
 def decimals(value: Decimal | None, digits: int) -> str:
     """A number with a fixed count of decimals."""
     return "-" if value is None else f"{value:.{digits}f}"

@@ -314,6 +314,8 @@ def _environment(*, is_page: bool) -> jinja2.Environment:
     environment.filters |= {
         "percent": _percent,
         "seconds": figures.seconds,
+        "limit_percent": figures.limit_percent,
+        "limit_seconds": figures.limit_seconds,
         "size": figures.size,
         "decimals": figures.decimals,
         "words": figures.words,

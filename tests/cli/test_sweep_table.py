@@ -199,6 +199,20 @@ def test_two_gates_are_told_with_the_model_that_each_let_through(capsys):
     assert "Canary: passed" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("limit", "said"), [("0.03", "limit 3.0 %"), ("0.00004", "limit 0.004 %")]
+)
+def test_the_limit_of_a_gate_is_said_to_its_last_digit(shown, limit, said):
+    from decimal import Decimal
+
+    row = summary_row()
+    ppm = int(Decimal(limit) * 1_000_000)
+    told = line_with(
+        shown(canary=row["canary"] | {"max_latency_cv_ppm": ppm}), "Canary:"
+    )
+    assert said in told
+
+
 def test_two_policies_are_told_with_the_model_that_each_rules(capsys):
     print_sweep(summary_document(two_sessions()))
     text = capsys.readouterr().out

@@ -180,6 +180,20 @@ def test_a_sweep_judged_by_answers_alone_says_nothing_of_speed(tmp_path):
     assert "m0-speed" not in page
 
 
+def test_a_limit_stands_in_a_report_to_its_last_digit(tmp_path):
+    CASES["supported"](tmp_path / "warehouse")
+    limits = ("--adherence-threshold", "0.9999", "--latency-ceiling", "0.00004")
+    told = write_report(
+        tmp_path / "warehouse", "supported", tmp_path / "page.md", *limits
+    )
+    assert "keep at least 99.99 % of its adherence, at most 0.04 ms a run" in told
+    page = write_report(
+        tmp_path / "warehouse", "supported", tmp_path / "page.html", *limits
+    )
+    assert "keep at least 99.99 % of" in page
+    assert "at most 0.04 ms a run" in page
+
+
 def test_markdown_of_the_reference_sweep_is_a_table_and_its_source(tmp_path):
     text = write_report(REFERENCE, "20261129-145825", tmp_path / "page.md")
     row = next(line for line in text.splitlines() if line.startswith("| Q3\\_K\\_M"))
