@@ -103,6 +103,23 @@ def header_of(target: Target) -> GgufHeader | None:
         return None
 
 
+def fault_of(target: Target) -> str | None:
+    """Why the file of a target is no whole model; None where it is, or has no file."""
+    from orket.providers.gguf_folder import fault_of_parts
+
+    path = target.ref.path
+    if path is None:
+        return None
+    try:
+        state = path.stat()
+        header = _read_header(path, state.st_size, state.st_mtime_ns)
+    except BadGguf as error:
+        return str(error)
+    except OSError as error:
+        return error.strerror or str(error)
+    return fault_of_parts(path, header)
+
+
 @lru_cache(maxsize=64)
 def _read_header(path: Path, size: int, mtime_ns: int) -> GgufHeader:
     """The header of one state of a file: a long vocabulary takes a while to read."""

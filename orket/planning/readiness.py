@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orket.errors import OrketError, UsageError
 from orket.levels import Level
-from orket.planning.fit import context_of, header_of, trained_context
+from orket.planning.fit import context_of, fault_of, header_of, trained_context
 from orket.planning.plan import Plan
 from orket.planning.schedule import PlannedModel
 from orket.planning.targets import Target, say_shared
@@ -176,12 +176,19 @@ def _missing_files(plan: Plan) -> list[str]:
     targets = [target for model in plan.models for target in model.targets]
     lines = [line for model in plan.models for line in say_shared(model.targets)]
     for target in targets:
+        place = f"{target.ref.model_id} {target.ref.quant_tag}"
         if target.missing:
             lines.append(target.missing + _meant_quant(target.ref.quant_tag))
-        elif plan.server.provider == EMBEDDED and target.ref.path is None:
+        elif plan.server.provider != EMBEDDED:
+            continue
+        elif target.ref.path is None:
             lines.append(
-                f"{target.ref.model_id} {target.ref.quant_tag}: the embedded engine "
-                "needs a file of weights: give `file` in [models.names.embedded]"
+                f"{place}: the embedded engine needs a file of weights: give `file` in "
+                "[models.names.embedded]"
+            )
+        elif fault := fault_of(target):
+            lines.append(
+                f"{place}: {target.ref.path}: {fault}: download or export it again"
             )
     return lines
 

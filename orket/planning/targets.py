@@ -163,7 +163,8 @@ def _fill(template: str | None, words: Mapping[str, str]) -> str | None:
     except (KeyError, ValueError, IndexError) as error:
         known = ", ".join("{" + word + "}" for word in words)
         raise UsageError(
-            f"the name {template!r} has an unknown placeholder ({error})",
+            f"{words['model']} {words['quant']}: the name {template!r} has an unknown "
+            f"placeholder ({error})",
             f"known: {known}",
         ) from error
 

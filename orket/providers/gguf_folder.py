@@ -155,6 +155,18 @@ def _require_finished(path: Path) -> None:
             )
 
 
+def fault_of_parts(path: Path, header: GgufHeader) -> str | None:
+    """What a named file lacks of its weights, or one of its parts; None for nothing."""
+    try:
+        _require_whole(header)
+        _require_parts(path, header)
+    except BadGguf as error:
+        return str(error)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
 def _require_whole(header: GgufHeader) -> None:
     if header.is_cut_short:
         raise BadGguf(

@@ -21,6 +21,7 @@ from orket.errors import UsageError
 from orket.mockserver import MockModel, MockServer, Profile, parse_fault
 from orket.planning.preset import known_presets
 from orket.warehouse import Warehouse
+from tests.live import demo_gguf
 
 MANY = 40
 """Requests after which a sweep is under way."""
@@ -117,7 +118,8 @@ def test_more_threads_than_the_machine_has_are_refused_by_plan_and_run(
     preset, tmp_path, capsys
 ):
     for quant in ("Q8_0", "Q2_K"):
-        (tmp_path / f"absent-{quant}.gguf").write_bytes(b"GGUF")
+        weights = demo_gguf(quant).read_bytes()
+        (tmp_path / f"absent-{quant}.gguf").write_bytes(weights)
     assert run_command(["plan", preset, "--threads", "99999"]) == 0
     assert "Not runnable here: 99999 threads are more" in capsys.readouterr().out
     assert run_command(["run", preset, "--threads", "99999"]) == 2

@@ -37,6 +37,7 @@ from orket.policy import build_policy
 from orket.providers.contract import ModelRef
 from orket.quants import ollama_spelling
 from orket.records import Controls, Policy, TaskEntry
+from tests.live import demo_gguf
 from tests.places import FIXTURES, ROOT
 
 PRESET = """schema_version = 1
@@ -246,6 +247,54 @@ def test_a_plan_needs_no_files_and_says_what_is_missing(tmp_path):
     plan = build_plan(load_preset(str(path)), "s")
     assert len(list_missing(plan)) == 3
     assert "m F16: there is no file" in list_missing(plan)[0]
+
+
+BROKEN_FILES = """schema_version = 1
+[provider]
+name = "embedded"
+[[models]]
+id = "sound"
+quants = ["Q8_0"]
+[models.names.embedded]
+file = "sound-{{quant}}.gguf"
+[[models]]
+id = "broken"
+quants = ["Q8_0", "Q4_K_M", "Q2_K"]
+[models.names.embedded]
+file = "{name}"
+[tasks]
+bank = "quickstart"
+limit = 2
+"""
+
+
+def test_a_plan_says_which_files_of_weights_are_broken(tmp_path):
+    whole = demo_gguf("Q8_0").read_bytes()
+    (tmp_path / "sound-Q8_0.gguf").write_bytes(whole)
+    (tmp_path / "broken-Q8_0.gguf").write_bytes(whole[:-1000])
+    (tmp_path / "broken-Q4_K_M.gguf").write_bytes(b"<html>gone</html>" * 9)
+    (tmp_path / "broken-Q2_K.gguf").write_bytes(whole[:500])
+    path = tmp_path / "p.toml"
+    path.write_text(BROKEN_FILES.format(name="broken-{quant}.gguf"))
+    told = list_missing(build_plan(load_preset(str(path)), "s"))
+    place = tmp_path.resolve()
+    assert [line.partition(": ")[0] for line in told] == [
+        "broken Q8_0",
+        "broken Q4_K_M",
+        "broken Q2_K",
+    ]
+    assert f"{place / 'broken-Q8_0.gguf'}: cut short: it has" in told[0]
+    assert "not a GGUF file: an HTML page" in told[1]
+    assert "cut short: it ends inside its header" in told[2]
+
+
+def test_a_placeholder_that_is_none_is_told_with_the_model(tmp_path):
+    path = tmp_path / "p.toml"
+    path.write_text(BROKEN_FILES.format(name="broken-{quantt}.gguf"))
+    demo = demo_gguf("Q8_0").read_bytes()
+    (tmp_path / "sound-Q8_0.gguf").write_bytes(demo)
+    with pytest.raises(UsageError, match=r"^broken Q8_0: the name 'broken-\{quantt"):
+        build_plan(load_preset(str(path)), "s")
 
 
 @pytest.mark.parametrize("name", sorted(known_presets()))

@@ -271,7 +271,11 @@ def _check_file(model: ModelRef) -> tuple[Path, GgufHeader]:
         reason, hint = "there is no such file", "check the path in the preset"
     except OSError as error:
         reason, hint = error.strerror or str(error), "check the path and its rights"
-    raise EngineFailure(f"{model.path}: {reason}", hint, "ENGINE_NOT_STARTED")
+    raise EngineFailure(
+        f"{model.model_id} {model.quant_tag}: {model.path}: {reason}",
+        hint,
+        "ENGINE_NOT_STARTED",
+    )
 
 
 def _died(facts: CallFacts, engine: EngineProcess) -> CallFacts:
