@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
@@ -74,6 +75,9 @@ class LockedSession(Session):
         super().__init__(parts, {}, None, left_out, events)
         self._limits, self._on_clock = limits, on_clock
         self._staged_for: Asked | None = None
+        self._ending = threading.Lock()
+        self._may_end = False
+        """Not once it has ended: what tidies up behind it is never interrupted."""
 
     def _open(self) -> None:
         """Nothing yet: what is needed is known with the first query."""
@@ -126,10 +130,13 @@ class LockedSession(Session):
 
     def interrupt(self) -> None:
         """Ask the query that runs to end, from another thread."""
-        views = self._views
-        if views is not None:
-            with suppress(duckdb.Error):
-                views.connection.interrupt()
+        with self._ending, suppress(duckdb.Error):
+            if self._may_end and self._views is not None:
+                self._views.connection.interrupt()
+
+    def _let_end(self, may_end: bool) -> None:
+        with self._ending:
+            self._may_end = may_end
 
     def rows_of(self, text: str) -> Iterator[Piece]:
         """The rows of a single SELECT as Python values: columns, then lists of rows.
@@ -206,6 +213,7 @@ class LockedSession(Session):
     @contextmanager
     def _reading(self, text: str) -> Iterator[str]:
         """The one statement of `text`, proven to read only, while its time runs."""
+        self._let_end(True)
         try:
             self._on_clock(True)
             statement, asked = self._only_select(text)
@@ -217,6 +225,7 @@ class LockedSession(Session):
             try:
                 yield statement
             finally:
+                self._let_end(False)
                 self._locked.execute("ROLLBACK")
         except duckdb.InterruptException:
             raise
@@ -225,6 +234,8 @@ class LockedSession(Session):
         except (duckdb.Error, OSError) as error:
             # Arrow passes on what DuckDB says as an OSError of its own.
             raise UsageError(first_line(error)) from error
+        finally:
+            self._let_end(False)
 
     def _only_select(self, text: str) -> tuple[str, Asked]:
         """The one statement of `text`, proven to read only, and what it asks for."""

@@ -162,6 +162,67 @@ def test_figures_of_a_part_of_the_answer_are_not_those_of_all_of_it():
     assert (silent.completion_tokens, silent.decode_ns) == (None, None)
 
 
+def timed(record: dict[str, Any], tokens: int) -> dict[str, Any]:
+    timings = {"prompt_n": 9, "prompt_ms": 1.0, "cache_n": 0}
+    return {
+        **record,
+        "timings": {**timings, "predicted_n": tokens, "predicted_ms": tokens},
+    }
+
+
+@pytest.mark.parametrize(
+    ("records", "tokens"),
+    [
+        # They ran along, and the record that ends speaks itself: one step behind.
+        ([timed(delta(content="a"), 1), timed(delta("stop", content="b"), 1)], None),
+        # It ends the answer, and words come after it.
+        ([timed(delta("stop", content="a"), 1), delta(content="b")], None),
+        ([timed(delta("stop"), 1), delta(content="b"), delta("stop")], None),
+        # A record of the middle comes after the last one.
+        ([delta("stop"), timed(last(), 2), timed(delta(content="a"), 1)], None),
+        # No record ends it: what ran along is not the last word.
+        ([timed(delta(content="a"), 1), timed(delta(content="b"), 2)], None),
+        # The same where the last record has no words, or no choice.
+        ([timed(delta(content="a"), 1), timed(delta(), 2)], None),
+        ([timed(delta(content="a"), 1), timed(last(), 2)], None),
+        ([delta(content="a"), {**timed(last(), 2), "choices": [{}]}], None),
+        # Said once, by the record that ends, or by one behind it.
+        ([delta(content="a"), timed(delta("stop", content="b"), 2)], 2),
+        ([timed(delta(content="a"), 1), delta("stop"), timed(last(), 2)], 2),
+        ([delta(content="a"), delta(content="b"), timed(last(), 2)], 2),
+    ],
+)
+def test_figures_that_may_be_those_of_a_part_are_unknown_and_said_so(records, tokens):
+    facts = generate(stream(*records))
+    decode_ns = tokens and tokens * 1_000_000
+    assert (facts.outcome, facts.error_class) == ("OK", None)
+    assert (facts.completion_tokens, facts.decode_ns) == (tokens, decode_ns)
+    assert facts.prompt_tokens == (tokens and 9)
+    assert facts.call_notes == ([] if tokens else ["PARTIAL_FIGURES"])
+
+
+def test_a_stream_without_a_mark_ends_by_figures_of_the_whole_alone():
+    partial = stream(timed(delta("stop", content="a"), 1), delta(content="b"))
+    assert generate(partial.replace(b"data: [DONE]\n\n", b"")).error_class == (
+        "STREAM_INCOMPLETE"
+    )
+
+
+@pytest.mark.parametrize(
+    ("usage", "note"),
+    [
+        ({"prompt_tokens": 9, "completion_tokens": 2}, None),
+        ({"prompt_tokens": 8, "completion_tokens": 2}, "TIMINGS_DIFFER_FROM_USAGE"),
+        ({"prompt_tokens": 9, "completion_tokens": 3}, "TIMINGS_DIFFER_FROM_USAGE"),
+        ({"completion_tokens": 2}, None),
+    ],
+)
+def test_counts_that_are_said_twice_and_not_alike_are_noted(usage, note):
+    facts = generate(stream(delta("stop"), {**timed(last(), 2), "usage": usage}))
+    assert (facts.prompt_tokens, facts.completion_tokens) == (9, 2)
+    assert facts.count_note == note
+
+
 def test_chunks_are_never_counted_as_tokens():
     facts = generate(stream(*[delta(content="x")] * 5, delta("stop")))
     assert facts.outcome == "OK"

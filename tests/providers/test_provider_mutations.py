@@ -115,7 +115,12 @@ CASES += [
 CASES += [
     Case("llamacpp", name, "POST /v1/chat/completions", "orket-demo", spoken_by=adapter)
     for adapter in ("llama-server", "openai")
-    for name in ("chat_stream.sse", "chat_cached.json", "chat_length.json")
+    for name in (
+        "chat_stream.sse",
+        "chat_stream_every_timing.sse",
+        "chat_cached.json",
+        "chat_length.json",
+    )
 ]
 CASES += [
     Case("lmstudio", name, "POST /api/v1/chat", "qwen/qwen3-4b-2507", others=LMSTUDIO)
@@ -258,6 +263,37 @@ def test_a_damaged_payload_never_crashes_and_never_invents(
             assert said in (0, meant)
         else:
             assert said in (None, meant), name
+
+
+def disorders(documents: list[Any]) -> Iterator[list[Any]]:
+    """The records with one lost, said twice, or elsewhere, and with the end cut off."""
+    for at, one in enumerate(documents):
+        before, after = documents[:at], documents[at + 1 :]
+        yield before + after
+        yield [*before, one, one, *after]
+        yield [*before, *after, one]
+        yield [one, *before, *after]
+        yield before
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.suffix != ".json"], ids=str
+)
+def test_a_record_that_is_lost_or_elsewhere_invents_no_figure(case: Case) -> None:
+    documents = read_documents(case)
+    with ReplayServer() as server:
+        server.routes = {
+            route: payload(case.provider, name) for route, name in case.others.items()
+        }
+        adapter = create_adapter(case.adapter, ServerOptions(url=server.url))
+        replayed = case, server, adapter
+        whole = ask(replayed, write_documents(case, documents))
+        for changed in disorders(documents):
+            facts = ask(replayed, write_documents(case, changed))
+            for name in FIGURES:
+                if facts.outcome == "OK":
+                    assert getattr(facts, name) in (None, getattr(whole, name)), name
+        adapter.close()
 
 
 def repeat_key(text: str, at: int) -> str | None:

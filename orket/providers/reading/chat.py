@@ -15,7 +15,7 @@ from orket.providers.http.transport import Transport
 from orket.providers.reading import dialects
 from orket.providers.reading.call import Call, Record
 from orket.providers.reading.dialects import FIGURE_KEYS
-from orket.providers.reading.facts import Figures
+from orket.providers.reading.facts import PARTIAL_FIGURES, Figures
 from orket.providers.reading.figures import mapping, sequence, text
 
 CHAT_PATH = "/v1/chat/completions"
@@ -30,6 +30,10 @@ class ChatCall(Call):
         super().__init__(request, transport)
         self.said: dict[str, Any] = {}
         """usage, timings, metrics, stats: the last word on each."""
+        self._partial: set[str] = set()
+        """Those of them that were said while the answer was not whole."""
+        self._has_ended = False
+        """Whether the record that says why the answer ends came, and no words since."""
         self.document: Record = {}
         """The whole response, or the first record of a stream."""
 
@@ -47,6 +51,8 @@ class ChatCall(Call):
         return self.final or (self.answer.stop_reason is not None and bool(self.said))
 
     def read_figures(self) -> Figures:
+        if self._partial - self.said.keys():
+            self.notes.add(PARTIAL_FIGURES)
         return dialects.read_figures(self.said)
 
     def _read(self, body: Record, part: str) -> None:
@@ -59,15 +65,39 @@ class ChatCall(Call):
             ),
             None,
         )
-        if choice is not None and text(choice.get("finish_reason")):
-            # Figures so far were those of a part of the answer.
-            self.said.clear()
-        for key in FIGURE_KEYS:
-            if body.get(key) is not None:
-                self.said[key] = body[key]
         self.answer.model = text(body.get("model")) or self.answer.model
+        seen = self.answer.tokens_seen
         if choice is not None:
             self._read_choice(choice, part)
+        said = {key: body[key] for key in FIGURE_KEYS if body.get(key) is not None}
+        if part == "delta":
+            ends = choice is not None and bool(text(choice.get("finish_reason")))
+            speaks = self.answer.tokens_seen > seen
+            is_bare = not body.get("choices")
+            said = self._of_the_whole(said, speaks=speaks, ends=ends, is_bare=is_bare)
+        self.said |= said
+
+    def _of_the_whole(
+        self, said: dict[str, Any], *, speaks: bool, ends: bool, is_bare: bool
+    ) -> dict[str, Any]:
+        """What a record says of the whole answer, as far as it is known to.
+
+        What comes before the end of the answer is of a part, and so is what words
+        follow. Where figures ran along with the words, neither a record that speaks and
+        ends nor one without an end before it says whether it has the last of them.
+        """
+        if speaks or ends:
+            self._partial |= self.said.keys()
+            self.said.clear()
+            self._has_ended = ends
+        if not speaks and (ends or (is_bare and self._has_ended)):
+            return said
+        may_be_last = ends or (not speaks and (is_bare or self._has_ended))
+        last = {
+            key: said[key] for key in said if may_be_last and key not in self._partial
+        }
+        self._partial |= said.keys() - last.keys()
+        return last
 
     def _read_choice(self, choice: Record, part: str) -> None:
         reason = text(choice.get("finish_reason"))

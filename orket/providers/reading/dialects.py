@@ -20,6 +20,9 @@ FIGURE_KEYS = ("usage", "timings", "metrics", "stats")
 TOTAL_DIFFERS = "USAGE_TOTAL_DIFFERS"
 """usage.total_tokens is not the sum of the two counts; they are kept as said."""
 
+TIMINGS_DIFFER = "TIMINGS_DIFFER_FROM_USAGE"
+"""A server says its counts twice, and not the same; those of the timings are kept."""
+
 Document = Mapping[str, Any]
 
 
@@ -77,9 +80,16 @@ def read_llamacpp_timings(said: Document, usage: Usage) -> Figures:
     whole = new + cached if new is not None and cached is not None else None
     completion = figures.count(timings.get("predicted_n"))
     prefill_ns = figures.nanoseconds_from_ms(timings.get("prompt_ms"))
+    pairs = (
+        (whole, usage.prompt_tokens),
+        (cached, usage.cached_tokens),
+        (completion, usage.completion_tokens),
+    )
+    differ = any(one != other for one, other in pairs if None not in (one, other))
     return replace(
         _counts(usage),
         formula_id="llamacpp.timings.v1",
+        count_note=TIMINGS_DIFFER if differ else usage.note,
         prompt_tokens=usage.prompt_tokens if whole is None else whole,
         cached_prompt_tokens=usage.cached_tokens if cached is None else cached,
         completion_tokens=usage.completion_tokens if completion is None else completion,
