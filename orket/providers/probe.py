@@ -22,8 +22,9 @@ from orket.providers.http.problems import ProviderError
 from orket.providers.http.transport import Transport
 from orket.providers.reading.chat import chat_payload
 from orket.quants import UNKNOWN_QUANT, canonical_tag
-from orket.records import CallFacts, Controls, ScoreFacts
+from orket.records import CallFacts, Controls, Policy, ScoreFacts
 
+PPM = 1_000_000
 YES, NO, UNKNOWN = "yes", "no", "unknown"
 FEW_TOKENS = 8
 SCORES = 20
@@ -143,12 +144,37 @@ def _ask_figures(session: _Session) -> Iterator[Finding]:
             f"prompt {counts[0]}, completion {counts[1]}",
         )
         times = (facts.prefill_ns, facts.decode_ns)
+        against = contradict(facts, Policy())
         yield Finding(
             f"reports its own times ({how})",
-            NO if None in times else YES,
+            NO if None in times or against else YES,
             f"prefill {_ms(times[0])}, decode {_ms(times[1])}, "
-            f"read by {facts.formula_id or 'no formula'}",
+            f"read by {facts.formula_id or 'no formula'}"
+            + (f"; {against}: they give no rate" if against else ""),
         )
+
+
+def contradict(facts: CallFacts, policy: Policy) -> str | None:
+    """How a server's times cannot be those of the call, by what the client saw of it.
+
+    The bounds are those by which the views refuse a rate; None where none is broken.
+    """
+    wall_ns, ttft_ns = facts.wall_ns or None, facts.ttft_ns
+    prefill_ns, decode_ns = facts.prefill_ns, facts.decode_ns
+    if wall_ns is not None:
+        slack_ns = max(policy.clock_slack_ns, wall_ns * policy.clock_slack_ppm // PPM)
+        if (prefill_ns or 0) + (decode_ns or 0) > wall_ns + slack_ns:
+            return f"but the whole call took {_ms(wall_ns)}"
+        if prefill_ns and ttft_ns is not None and prefill_ns > ttft_ns + slack_ns:
+            return f"but the first token came after {_ms(ttft_ns)}"
+    if decode_ns is None or (facts.completion_tokens or 0) < 2:
+        return None
+    if ttft_ns is not None and facts.last_token_ns is not None:
+        seen_ns = facts.last_token_ns - ttft_ns
+        lag_ns = max(policy.decode_lag_ns, seen_ns * policy.decode_lag_ppm // PPM)
+        if seen_ns - decode_ns > lag_ns:
+            return f"but from first to last token it took {_ms(seen_ns)}"
+    return None
 
 
 def _ask_cache(session: _Session) -> Finding:
