@@ -163,7 +163,7 @@ def _figure(entry: Document) -> str:
     same, places = entry["same_top_positions"], entry["positions"]
     if same == places:
         return " always"
-    return f" {share(same, places).removesuffix(' %')}"
+    return f" {share(same, places)}"
 
 
 def _table(found: Mapping[str, Document]) -> Iterator[str]:
@@ -193,16 +193,18 @@ def _table(found: Mapping[str, Document]) -> Iterator[str]:
 
 
 def share(part: int, whole: int) -> str:
-    """`89 %`, cut, and as fine as it takes to tell the share from all."""
-    digits = 0
+    """`89.7`: percent, cut, and as fine as it takes to tell the share from all.
+
+    In tenths at least, as the tables have it: one figure, wherever it stands.
+    """
+    digits = 1
     while part < whole and digits < _FINEST_DIGITS:
         of = 10 ** (2 + digits)
         if part * of // whole < of - 1:
             break
         digits += 1
-    cut = part * 10 ** (2 + digits) // whole
-    head, tail = divmod(cut, 10**digits)
-    return f"{head}.{tail:0{digits}d} %" if digits else f"{head} %"
+    head, tail = divmod(part * 10 ** (2 + digits) // whole, 10**digits)
+    return f"{head}.{tail:0{digits}d}"
 
 
 def _parting(entry: Document) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orket.cli.fidelity_words import fidelity_words, row_words, share
+from orket.cli.fidelity_words import fidelity_words, row_words, same_share, share
 from orket.cli.sweep_table import print_sweep
 from orket.exports.summary import summary_document
 from tests.summary_rows import summary_row
@@ -53,20 +53,20 @@ def said(*entries: dict[str, Any], **facts: Any) -> list[str]:
 
 
 def test_a_share_is_cut_and_as_fine_as_it_must_be():
-    assert share(497, 554) == "89 %"  # 89.7
-    assert share(98, 100) == "98 %"
-    assert share(99, 100) == "99.0 %"
-    assert share(9997, 10000) == "99.97 %"
-    assert share(6380, 6382) == "99.96 %"  # 99.969
-    assert share(10**8 - 1, 10**8) == "99.9999990 %"
-    assert share(0, 7) == "0 %"
+    assert share(497, 554) == "89.7"  # 89.71
+    assert share(98, 100) == "98.0"
+    assert share(99, 100) == "99.0"
+    assert share(9997, 10000) == "99.97"
+    assert share(6380, 6382) == "99.96"  # 99.969
+    assert share(10**8 - 1, 10**8) == "99.9999990"
+    assert share(0, 7) == "0.0"
 
 
 def test_one_sentence_has_the_ladder_with_places_and_answers():
     ladder, unseen = said({}, {"same_top_positions": 200, "same_top": 0.361})
     assert ladder == (
         "Fidelity: how often each says the same next word as F16, in 100 places of its "
-        "answers: Q4_K_M 89; Q2_K 36 (554 places in 12 answers)."
+        "answers: Q4_K_M 89.7; Q2_K 36.1 (554 places in 12 answers)."
     )
     assert unseen == (
         "12 tasks cannot tell F16 and Q4_K_M apart; they choose differently in 57 of "
@@ -84,8 +84,8 @@ def test_only_no_difference_at_all_is_always():
 
 def test_quants_that_were_asked_otherwise_have_their_own_sentence():
     two = said({}, {"prompts": 11, "positions": 500, "same_top_positions": 450})
-    assert "Q4_K_M 89 (554 places in 12 answers)." in two[0]
-    assert "Q2_K 90 (500 places in 11 answers)." in two[1]
+    assert "Q4_K_M 89.7 (554 places in 12 answers)." in two[0]
+    assert "Q2_K 90.0 (500 places in 11 answers)." in two[1]
 
 
 @pytest.mark.parametrize(
@@ -245,3 +245,11 @@ def test_fidelity_and_tasks_that_disagree_are_told(code, words):
     told = [line for line in lines if "tasks disagree" in line]
     assert len(told) == (words is not None)
     assert all(words in line for line in told)
+
+
+def test_the_sentence_and_the_table_have_one_figure():
+    """97.94 is 97.9 in both: the one cut to 97 would be another than the other."""
+    entry = FOUND | {"positions": 1000, "same_top_positions": 979, "same_top": 0.979}
+    (line,) = [line for line in said({}, entry) if "Q2_K" in line]
+    assert "Q2_K 97.9 (" in line
+    assert same_share(entry).startswith("97.9")
