@@ -10,6 +10,7 @@ calls of one bank tell of another. An estimate enters nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -31,6 +32,8 @@ SECONDS_PER_CALL = 0.010
 """Connection, checks, journal."""
 SECONDS_PER_TOKEN = 0.0005
 """The least a token takes, however small the model."""
+NEAR_BUDGETS = 4
+"""An answer to a task of twice or half the budget counts for a ninth."""
 PROMPT_SPEEDUP = 5
 """Prompt tokens per answer token in equal time."""
 CHARACTERS_PER_TOKEN = 4
@@ -139,7 +142,7 @@ class Forecast:
         self._longest_path = plan.fidelity.max_tokens if plan.fidelity else 0
         self._scored = _Spent()
         """The phase `fidelity`: what its prompts were to take, and what they took."""
-        self._answered: dict[str, tuple[int, int]] = {}
+        self._answered: dict[str, tuple[int, float]] = {}
         """Task -> answers and their tokens: it answers alike in every quant."""
         self._loads: list[float] = []
         self.remembered = 0
@@ -160,9 +163,7 @@ class Forecast:
             answer = self._expected_tokens(row.test_id)
         else:
             answer = call.completion_tokens
-            count, tokens = self._answered.get(row.test_id, (0, 0))
-            told = tokens + call.completion_tokens
-            self._answered[row.test_id] = (count + 1, told)
+            self.saw_answer(row.test_id, call.completion_tokens)
         prompt = call.prompt_tokens
         if prompt is None:
             prompt = round(self._prompt.get(row.test_id, 0))
@@ -170,6 +171,16 @@ class Forecast:
         spent.calls += 1
         spent.tokens += answer + prompt / PROMPT_SPEEDUP
         spent.seconds += call.wall_ns / NANO
+
+    def saw_answer(self, test_id: str, tokens: float, is_whole: bool = True) -> None:
+        """Learn how long the answer to a task is; other quants answer alike.
+
+        One that was followed to a place and no further is that long at least.
+        """
+        if not is_whole:
+            tokens = max(tokens, self._expected_tokens(test_id))
+        count, told = self._answered.get(test_id, (0, 0))
+        self._answered[test_id] = (count + 1, told + tokens)
 
     def saw_load(self, seconds: float) -> None:
         """Learn how long it took to make a model resident."""
@@ -269,13 +280,23 @@ class Forecast:
         count, tokens = self._answered.get(test_id, (0, 0))
         if count:
             return tokens / count
-        asked = sum(
-            self._budget.get(test, 0) * count
-            for test, (count, _) in self._answered.items()
-        )
-        told = sum(tokens for _, tokens in self._answered.values())
-        share = told / asked if asked else 0.5
-        return self._budget.get(test_id, 0) * share
+        budget = self._budget.get(test_id, 0)
+        return budget * self._share_of(budget)
+
+    def _share_of(self, budget: int) -> float:
+        """The part of a budget that answers take, by those of budgets like it.
+
+        A model that answers briefly does not answer longer because it may.
+        """
+        asked = told = 0.0
+        for test, (count, tokens) in self._answered.items():
+            own = self._budget.get(test, 0)
+            if not own:
+                continue
+            weight = 1 / (1 + (NEAR_BUDGETS * math.log(max(budget, 1) / own)) ** 2)
+            asked += weight * own * count
+            told += weight * tokens
+        return told / asked if asked else 0.5
 
     def _token_seconds(self, key: Key) -> float | None:
         """By this sweep, by earlier ones, by other quants' size, else by assumption."""

@@ -171,11 +171,14 @@ class _Executor:
         blocks = BlockRunner(context)
         walk = Walk(context, blocks, progress)
         anchors = Anchors(context, blocks, progress.anchors)
-        pollution = Pollution(context, judge)
+        pollution = Pollution(context, judge, has_rows=bool(progress.tried))
         fidelity = Fidelity(context, blocks, self._warehouse, judge)
         steadiness = Steadiness(context, self._warehouse, judge)
         total = _count_calls(context.plan) + fidelity.calls()
         context.reporter.started(context.plan, total)
+        if progress.tried:
+            # What was found before stands in the table from the beginning.
+            pollution.show()
         if failed := run_gate(context, walk, judge, steadiness):
             return self._endings.abort(CANARY_FAILED, failed)
         retry = Retry(context, walk, anchors, pollution)

@@ -313,6 +313,7 @@ class _Phase:
                     key = (self._model_id, target.ref.quant_tag)
                     context.forecast.saw_score((key, test), seconds)
                     self._time.saw(facts.wall_ns)
+                    self._learn(role, test, facts)
                 self._keep(target, role, test, facts, ready.loaded.digest)
                 if role == REFERENCE:
                     if self._is_too_slow(began_ns):
@@ -338,6 +339,13 @@ class _Phase:
             self._narrow(target, following)
         kept = set(self._plan.test_ids)
         return [test for test in waiting if test in kept]
+
+    def _learn(self, role: str, test: str, facts: ScoreFacts) -> None:
+        """The reference's answer tells how long the task's answers are."""
+        path = facts.path_ids or facts.path_texts
+        if role == REFERENCE and path is not None:
+            whole = facts.ended is True
+            self._context.forecast.saw_answer(test, len(path), whole)
 
     def _is_too_slow(self, began_ns: int) -> bool:
         """Whether one more answer would make the phase too long, by those so far.

@@ -17,11 +17,13 @@ FIRST_COST_SECONDS = 1
 class Pollution:
     """Asks the views which runs have no clean attempt yet, and how the quants stand."""
 
-    def __init__(self, context: Context, judge: Judge) -> None:
+    def __init__(self, context: Context, judge: Judge, has_rows: bool = False) -> None:
+        """`has_rows`: an earlier executor left some, so that a look tells something."""
         self._context = context
         self._judge = judge
         first_ns = FIRST_COST_SECONDS * 10**9 * LOOK_SHARE_INVERSE
-        self._due_ns = context.clock.monotonic_ns() + first_ns
+        now_ns = context.clock.monotonic_ns()
+        self._due_ns = now_ns if has_rows else now_ns + first_ns
         self._is_blind = False
 
     def list_curable(self) -> list[PollutedRun]:

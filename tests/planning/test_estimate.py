@@ -10,6 +10,7 @@ from orket.planning.estimate import (
     CHARACTERS_PER_TOKEN,
     PROMPT_SPEEDUP,
     SECONDS_PER_CALL,
+    SECONDS_PER_TOKEN,
     Forecast,
     estimate_plan,
     list_scores,
@@ -233,3 +234,40 @@ def test_calls_without_tokens_tell_no_speed(tmp_path):
     )
     store_sweep(store, [told, silent], machine=read_fingerprint().id)
     assert forecast_from(store, plan).remembered == 1
+
+
+def test_a_model_that_answers_briefly_is_not_thought_to_use_a_greater_budget():
+    """One short and one long budget, 8 tokens each: so are those of other tasks.
+
+    By the sum of both budgets the long ones would be thought far longer.
+    """
+    preset = override(load_preset("quickstart"), [Change("tasks.bank", "core")])
+    plan = build_plan(preset, "s", "matrix", True)
+    forecast = Forecast(plan)
+    by_budget = sorted(plan.tasks, key=lambda task: task.max_tokens)
+    small, large = by_budget[0], by_budget[-1]
+    assert large.max_tokens > 10 * small.max_tokens
+    key = ("orket-demo", "F16")
+    for task in (small, large):
+        forecast.saw_answer(task.test_id, 8)
+    other = next(t for t in by_budget[:-1] if t.max_tokens == large.max_tokens)
+    own = forecast.answer_seconds(key, large.test_id, 1000)
+    found = forecast.answer_seconds(key, other.test_id, 1000)
+    assert own is not None and found is not None
+    difference = (len(other.prompt) - len(large.prompt)) / CHARACTERS_PER_TOKEN
+    token = found - own - difference / PROMPT_SPEEDUP * SECONDS_PER_TOKEN
+    assert 0 <= token < 1 * SECONDS_PER_TOKEN
+
+
+def test_an_answer_that_was_not_followed_to_its_end_is_that_long_at_least():
+    plan = two_quants()
+    forecast = Forecast(plan)
+    first = plan.tasks[0]
+    key = ("orket-demo", "F16")
+    half = forecast.answer_seconds(key, first.test_id, 1000)
+    forecast.saw_answer(first.test_id, 1, is_whole=False)
+    assert forecast.answer_seconds(key, first.test_id, 1000) == half
+    other = Forecast(plan)
+    other.saw_answer(first.test_id, first.max_tokens - 1, is_whole=False)
+    longer = other.answer_seconds(key, first.test_id, 1000)
+    assert longer is not None and half is not None and longer > half

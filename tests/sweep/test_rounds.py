@@ -17,7 +17,7 @@ from orket.planning.preset import Change, load_preset, override
 from orket.records import RunRecord
 from orket.sweep.execute import Outcome, run_sweep
 from orket.sweep.interrupts import Interrupted
-from orket.sweep.reporter import Silence
+from orket.sweep.reporter import Silence, Standing
 from orket.warehouse import Warehouse
 
 Q8, Q2 = MockModel("demo:q8_0", "Q8_0"), MockModel("demo:q2_K", "Q2_K")
@@ -332,3 +332,32 @@ tag = "other:{{quant_ollama}}"
         json.loads(r) for event, r in events_of(warehouse) if event == "ROUND_JUDGED"
     ]
     assert [row["model_id"] for row in looks[0]["rounds"]] == ["demo", "other"]
+
+
+class Watcher(Silence):
+    """Looks at the table: what it was told, in order."""
+
+    watches = True
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.first: Standing | None = None
+
+    def recorded(self, row: RunRecord) -> None:
+        self.told.append("call")
+
+    def stands(self, standing: Standing) -> None:
+        self.told.append("standing")
+        self.first = self.first or standing
+
+
+def test_a_resumed_sweep_shows_at_once_how_its_quants_stand(make_plan, warehouse):
+    with MockServer("ollama", fast()) as server:
+        plan = make_plan(server.url)
+        watched = Watcher()
+        execute(plan, warehouse, StopAfter(24))
+        execute(plan, warehouse, watched, resume=True)
+    assert watched.told[0] == "standing"
+    assert watched.first is not None
+    asked = {row["quant_tag"]: row["attempts"] for row in watched.first.quants}
+    assert asked["Q8_0"] > 0
