@@ -19,7 +19,7 @@ class RunCounts(Part):
     valid: int
     """Runs that count."""
     polluted: int
-    """Planned runs without a clean attempt, though one answered."""
+    """Planned runs that were answered, whose attempt that counts is polluted."""
     polluted_used: int
     """Polluted runs among the valid ones."""
     failed: int

@@ -202,9 +202,16 @@ judged AS (
                 NOT requested.thinking
                 AND (
                     reasoning_tokens > 0
-                    OR length(trim(reasoning_text)) > 0
-                    -- A server without a place for thought leaves it in the answer.
-                    OR regexp_matches(answer_text, '^\s*<think>\s*[^\s<]')
+                    OR regexp_matches(reasoning_text, '\S')
+                    -- A server without a place for thought leaves it in the answer:
+                    -- between its marks, or before the last where the prompt has the first.
+                    OR regexp_matches(
+                        answer_text, '^\s*<think>\s*([^\s<]|<[^/]|</[^t])'
+                    )
+                    OR regexp_matches(
+                        split_part(answer_text, '</think>', 1), '^\s*([^\s<]|<[^t])'
+                    )
+                    AND contains(answer_text, '</think>')
                 ),
                 false
             )

@@ -227,6 +227,23 @@ REASONS = [
         },
         "CONTROL_NOT_HONOURED",
     ),
+    *(
+        (
+            {
+                "requested": msgspec.structs.replace(CONTROLS, thinking=False),
+                "effective": msgspec.structs.replace(VERIFIED, thinking=False),
+                **said,
+            },
+            "CONTROL_NOT_HONOURED",
+        )
+        for said in (
+            {"answer_text": "<think>\n<p>4 is even</p>\n</think>4"},
+            {"answer_text": "<think></p> is closed twice"},
+            {"answer_text": "2 and 2 is 4.\n</think>\n\n4"},
+            {"reasoning_text": "\n2 and 2"},
+            {"reasoning_tokens": 3},
+        )
+    ),
     (
         {"requested": msgspec.structs.replace(CONTROLS, seed=None)},
         "MISSING_EXPERIMENTAL_CONTROLS",
@@ -248,6 +265,20 @@ ALLOWED = [
         "effective": msgspec.structs.replace(VERIFIED, thinking=False),
         "answer_text": "<think>\n\n</think>\n\n4",
     },
+    *(
+        {
+            "requested": msgspec.structs.replace(CONTROLS, thinking=False),
+            "effective": msgspec.structs.replace(VERIFIED, thinking=False),
+            **said,
+        }
+        for said in (
+            {"reasoning_text": "\n\n"},
+            {"reasoning_text": "", "reasoning_tokens": 0},
+            {"answer_text": "\n</think>\n\n4"},
+            {"answer_text": "<think>\n"},
+            {"answer_text": "<b>4</b>"},
+        )
+    ),
     {"load_ns": 500 * MS, "wall_ms": 1200, "prefill_ns": 5 * MS, "decode_ns": 690 * MS},
     {"after": end(host_busy_ns=1_200 * MS * 96 // 100 + 120 * MS)},
     {"after": end(host_steal_ns=24 * MS)},
