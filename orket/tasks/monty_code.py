@@ -2,8 +2,10 @@
 
 What is left out is never run or never looked at: imports that nothing but annotations
 uses, and what stands below a test for `__main__`. What is rewritten means the same: the
-base `object`, `del` of an item, a constant of `string`. And what monty takes for a list
-(a generator expression, `map`, `zip`, ...) is made the iterator that it is.
+base `object`, `del` of an item, a constant of `string`, a method of a built-in type as
+a function, and the parts of CPython's library that `monty_library` has in plain Python.
+And what monty takes for a list (a generator expression, `map`, `zip`, ...) is made the
+iterator that it is.
 """
 
 from __future__ import annotations
@@ -16,6 +18,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from orket.tasks.answer import parse_code
+from orket.tasks.monty_library import (
+    REPLACED_MODULES,
+    has_function,
+    has_method,
+    name_of,
+    source_of,
+)
 
 HARMLESS = frozenset((
     "__future__", "abc", "array", "ast", "base64", "bisect", "builtins", "calendar",
@@ -29,6 +38,7 @@ HARMLESS = frozenset((
 """Modules of CPython that do nothing when they are imported."""
 
 _LAZY = frozenset({"enumerate", "filter", "map", "reversed", "zip"})
+_KEY_METHODS = frozenset({"count", "find", "get", "index", "rfind"})
 _CONSTANTS = {
     name: value
     for name, value in vars(string).items()
@@ -42,12 +52,12 @@ def adapt_code(code: str) -> str:
     tree = ast.parse(ast.unparse(parse_code(code)))
     # A class may hear `del`, and a deque has no pop of a place.
     can_pop = "class " not in code and "deque" not in code
-    rewriter = _Rewriter(Counter(_bound_names(tree)), can_pop)
+    rewriter = _Rewriter(tree, can_pop)
     tree = ast.fix_missing_locations(rewriter.visit(tree))
     # Twice: what a type variable used is used no more without it.
     for _ in range(2):
         _drop_unused(tree, set(_used_names(tree)))
-    return ast.unparse(ast.fix_missing_locations(tree))
+    return source_of(rewriter.asked) + ast.unparse(ast.fix_missing_locations(tree))
 
 
 def has_member(module: str, name: str) -> bool:
@@ -61,10 +71,14 @@ def has_member(module: str, name: str) -> bool:
 class _Rewriter(ast.NodeTransformer):
     """Rewrites what monty lacks, where the same can be said otherwise."""
 
-    def __init__(self, bound: Counter[str], can_pop: bool) -> None:
-        self._bound = bound
+    def __init__(self, tree: ast.AST, can_pop: bool) -> None:
+        self._bound = bound = Counter(_bound_names(tree))
         self._can_pop = can_pop
         self._has_string = bound["string"] == 1
+        self._modules = _once(_bound_modules(tree), bound)
+        self._patterns = _once(_bound_patterns(tree), bound)
+        self.asked: set[tuple[str, str]] = set()
+        """Functions of the library that the code needs in plain Python."""
 
     def visit_If(self, node: ast.If) -> Any:
         """What is only for the command line is never run."""
@@ -90,11 +104,53 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> Any:
         """The same for the built-ins that give iterators."""
+        if substituting := self._find_substitution(node):
+            node = substituting
         self.generic_visit(node)
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         if name in _LAZY and not self._bound[name] and not self._bound["iter"]:
             return _call("iter", node)
         return node
+
+    def visit_keyword(self, node: ast.keyword) -> Any:
+        """A bound method of a name as a key: `max(d, key=d.get)`."""
+        self.generic_visit(node)
+        bound = node.value
+        if (
+            node.arg == "key"
+            and self._can_pop
+            and isinstance(bound, ast.Attribute)
+            and isinstance(bound.value, ast.Name)
+            and bound.attr in _KEY_METHODS
+        ):
+            item = "_orket_item"
+            said = ast.Call(bound, [ast.Name(item, ast.Load())], [])
+            node.value = ast.Lambda(_one_argument(item), said)
+        return node
+
+    def _find_substitution(self, node: ast.Call) -> ast.Call | None:
+        """A call of `sub` whose replacement is no text: monty knows texts alone."""
+        func = node.func
+        if not isinstance(func, ast.Attribute) or func.attr != "sub":
+            return None
+        of, args = func.value, list(node.args)
+        if isinstance(of, ast.Name) and self._modules.get(of.id) == "re":
+            place = 1
+        elif isinstance(of, ast.Name) and of.id in self._patterns:
+            place = 0
+            args.insert(0, of)
+        else:
+            return None
+        if len(node.args) <= place or isinstance(
+            node.args[place], ast.Constant | ast.JoinedStr | ast.Starred
+        ):
+            return None
+        return ast.Call(self._ask("re", "sub"), args, node.keywords)
+
+    def _ask(self, place: str, name: str) -> ast.Name:
+        """The name of a function in plain Python, which is now needed."""
+        self.asked.add((place, name))
+        return ast.Name(name_of(place, name), ast.Load())
 
     def visit_Delete(self, node: ast.Delete) -> Any:
         """`del x[i]` is `x.pop(i)`, and `del x[a:b]` is `x[a:b] = []`."""
@@ -116,8 +172,15 @@ class _Rewriter(ast.NodeTransformer):
         return done
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:
-        """A constant of the module `string`."""
+        """A constant of `string`, a function of the library, a method as a function."""
         self.generic_visit(node)
+        if isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Load):
+            place, name = node.value.id, node.attr
+            module = self._modules.get(place, "")
+            if module in REPLACED_MODULES and has_function(module, name):
+                return self._ask(module, name)
+            if not self._bound[place] and has_method(place, name):
+                return self._ask(place, name)
         if self._has_string and _is_name(node.value, "string"):
             value = _CONSTANTS.get(node.attr)
             if value is not None and isinstance(node.ctx, ast.Load):
@@ -125,18 +188,53 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> Any:
-        """Constants of the module `string` by name."""
-        if node.module != "string" or node.level:
-            return node
-        if not all(alias.name in _CONSTANTS for alias in node.names):
+        """Constants of `string` and functions of the library by name."""
+        said = [self._say_import(node, alias) for alias in node.names]
+        if None in said:
             return node
         return [
-            ast.Assign(
-                [ast.Name(alias.asname or alias.name, ast.Store())],
-                ast.Constant(_CONSTANTS[alias.name]),
-            )
-            for alias in node.names
+            ast.Assign([ast.Name(alias.asname or alias.name, ast.Store())], value)
+            for alias, value in zip(node.names, said, strict=True)
+            if value is not None
         ]
+
+    def _say_import(self, node: ast.ImportFrom, alias: ast.alias) -> ast.expr | None:
+        """What an imported name stands for; None where monty has to import it."""
+        module, name = node.module or "", alias.name
+        if node.level:
+            return None
+        if module == "string" and name in _CONSTANTS:
+            return ast.Constant(_CONSTANTS[name])
+        if module in REPLACED_MODULES and has_function(module, name):
+            return self._ask(module, name)
+        return None
+
+
+def _once(found: Iterator[tuple[str, str]], bound: Counter[str]) -> dict[str, str]:
+    """What the names stand for that the code binds once, and to nothing else."""
+    return {name: what for name, what in found if bound[name] == 1}
+
+
+def _bound_modules(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Names of whole modules, each with its module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if "." not in alias.name:
+                    yield alias.asname or alias.name, alias.name
+
+
+def _bound_patterns(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Names of compiled patterns."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            is_compiled = ast.unparse(node.value.func) == "re.compile"
+            names = [part for part in node.targets if isinstance(part, ast.Name)]
+            yield from ((name.id, "pattern") for name in names if is_compiled)
+
+
+def _one_argument(name: str) -> ast.arguments:
+    return ast.arguments([], [ast.arg(name)], None, [], [], None, [])
 
 
 def _is_name(node: ast.AST, name: str) -> bool:
