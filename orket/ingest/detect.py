@@ -64,6 +64,11 @@ def detect_format(path: Path) -> str:
     if head.startswith(ZIP_MARK):
         return "inspect"
     text = decode_head(head)
+    if not text.strip("\x00 \t\n"):
+        raise UsageError(
+            f"{path} holds nothing" if not text.strip() else f"{path} holds only zeros",
+            "what should have written it did not end well: make it again",
+        )
     _refuse_report(path, text)
     _refuse_other_tool(path, text)
     found = _detect_text(text) or _detect_keys(text)

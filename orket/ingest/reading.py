@@ -22,6 +22,11 @@ _MARKS = (
     (b"\xfe\xff", "utf-16"),
     (BOM, "utf-8"),
 )
+# As CI and `docker logs --timestamps` put one before every line.
+_STAMP = re.compile(
+    r"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?"
+    r"(?:[ \t]|$)"
+)
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 OPENING = re.compile(r'\s*(?:\{\s*(?:"|$)|\[\s*(?:\{|$|\]))')
 """How an object, or a list of objects, begins on a line."""
@@ -113,7 +118,22 @@ def read_text(path: Path) -> str:
 
 def _plain(text: str) -> str:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
-    return _COLOURS.sub("", text) if "\x1b" in text else text
+    text = _COLOURS.sub("", text) if "\x1b" in text else text
+    return _without_stamps(text) if _STAMP.match(text) else text
+
+
+def _without_stamps(text: str) -> str:
+    """The text without the moment before each of its lines, where each has one."""
+    lines = text.split("\n")
+    stamps = [_STAMP.match(line) for line in lines]
+    # The last line of a head may end within its stamp.
+    bare = [line for line, stamp in zip(lines, stamps, strict=True) if not stamp]
+    if any(line.strip() for line in bare if line is not lines[-1]):
+        return text
+    return "\n".join(
+        line[stamp.end() :] if stamp else line
+        for line, stamp in zip(lines, stamps, strict=True)
+    )
 
 
 def read_json(text: str, *, nan_is_none: bool = False) -> Any:

@@ -55,6 +55,12 @@ WRAPPINGS: dict[str, Callable[[str], bytes]] = {
     ).encode(),
     "a prompt before it": lambda text: f"$ llama-bench -m a.gguf\n{text}".encode(),
     "a fence of code": lambda text: f"Mine:\n\n```\n{text}```\nThanks!\n".encode(),
+    "a moment before each line": lambda text: "".join(
+        f"2026-01-31T12:00:00.1234567Z {line}\n" for line in text.splitlines()
+    ).encode(),
+    "moments in brackets": lambda text: "".join(
+        f"[2026-01-31 12:00:00,123] {line}\n" for line in text.splitlines()
+    ).encode(),
     "notes behind it": lambda text: f"{text}\n\nbuild: abc1234 (1)\nPS C:\\> ".encode(),
     "colours around it": lambda text: f"\x1b[1m\x1b[32m{text}\x1b[0m".encode(),
 }
@@ -350,3 +356,14 @@ def test_a_file_without_a_row_is_no_silent_success(tmp_path, capsys):
     place = ["-w", str(tmp_path / "warehouse"), "--format", "orket"]
     assert run_command(["ingest", str(path), *place]) == 2
     assert "nothing was taken: it holds no rows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "holds nothing"), (b" \n\n", "holds nothing"), (bytes(4000), "only zeros")],
+)
+def test_a_file_of_nothing_is_called_that(tmp_path, content, said):
+    path = tmp_path / "bench.md"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=said):
+        ingest_file(Warehouse.open(tmp_path / "w"), path)
