@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orket.cli.options import rejudge_options, store_option
+from orket.cli.options import RowFormat, rejudge_options, store_option
+from orket.cli.output import print_rows
 from orket.cli.rejudge import Rejudge
 from orket.errors import CheckFailed, UsageError
 
@@ -41,10 +42,10 @@ _SHOWN = 5
 @click.option(
     "--format",
     "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
+    type=RowFormat(),
+    default="table",
     show_default=True,
-    help="A table and sentences, or all of it as JSON.",
+    help="A table and sentences, all of it as JSON, or a row for each quant as CSV.",
 )
 @store_option
 @rejudge_options
@@ -66,7 +67,7 @@ def diff(
     BEFORE and AFTER are ids, starts of ids, or `latest`.
     """
     from orket.cli.diff_words import print_difference
-    from orket.exports.difference import read_difference
+    from orket.exports.difference import ROW_KEYS, read_difference
     from orket.exports.json_text import render_json
     from orket.warehouse import Warehouse
 
@@ -80,6 +81,9 @@ def diff(
     )
     if output_format == "json":
         click.echo(render_json([part.document() for part in found]))
+    elif output_format == "csv":
+        rows = [row for part in found for row in part.rows()]
+        print_rows(rows, ROW_KEYS, "csv")
     else:
         for place, part in enumerate(found):
             if place:

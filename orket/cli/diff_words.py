@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from orket.cli.output import print_line, print_prose, print_rows
@@ -49,13 +49,8 @@ def print_difference(found: Difference, most: int) -> None:
         rigid="quant",
     )
     print_line()
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for row in found.quants:
-        alike.setdefault(tuple(_behind(found, row, most)), []).append(row["quant_tag"])
-    for (first, *rest), tags in alike.items():
-        print_prose(f"{', '.join(tags)}: {first}")
-        for line in rest:
-            print_prose(line)
+    for line in _behind(found, most):
+        print_prose(line)
 
 
 def _verdicts(found: Difference) -> str:
@@ -109,31 +104,66 @@ def _quant_row(row: Row) -> dict[str, Any]:
     }
 
 
-def _behind(found: Difference, row: Row, most: int) -> Iterator[str]:
-    """What stands behind the verdict of a quant, without its name."""
-    tag = row["quant_tag"]
-    if row["answers_reason"] == row["times_reason"] is not None:
-        yield f"not compared: {_why(row['answers_reason'])}."
-    else:
-        yield f"{_answers(row)}; {_times(row)}."
-    if row["weights"] == "OTHER":
-        yield f"  Other weights: {_weights(row, 'before')} -> {_weights(row, 'after')}"
-    elif row["weights"] == "NOT_KNOWN":
-        yield "  Whether these are the same weights is not known."
-    if row["unanswered"]:
-        yield f"  Every call of {row['unanswered']} tasks failed in the second sweep."
-    if row["answers_reason"] is None:
-        for change in ("LOST", "GAINED"):
-            tasks = found.changed(tag, change)
-            if tasks and most:
-                more = len(tasks) - most
-                rest = f", and {more} more" if more > 0 else ""
-                yield f"  {change.lower()}: {', '.join(tasks[:most])}{rest}"
+def _behind(found: Difference, most: int) -> Iterator[str]:
+    """What stands behind the verdicts: each thing once, with the quants it holds of."""
+    rows = found.quants
+    apart = [row for row in rows if _reason(row) is None]
+    yield from _of_quants(rows, rows, "Not compared", _reason)
+    yield from _of_quants(rows, apart, "Answers", _answers)
+    for row in apart:
+        if row["answers_reason"] is None:
+            yield from _changed(found, row["quant_tag"], most)
+    yield from _of_quants(rows, apart, "Times", _times)
+    yield from _of_quants(rows, rows, "Calls", _unanswered)
+    yield from _of_quants(rows, rows, "Weights", _weights_not_known)
+    for row in rows:
+        if row["weights"] == "OTHER":
+            before, after = (_weights(row, side) for side in ("before", "after"))
+            yield f"Other weights of {row['quant_tag']}: {before} -> {after}"
+
+
+def _of_quants(
+    every: list[Row], rows: list[Row], title: str, say: Callable[[Row], str | None]
+) -> Iterator[str]:
+    """What is said of these quants, each sentence with all that it is said of."""
+    told: dict[str, list[str]] = {}
+    for row in rows:
+        if (text := say(row)) is not None:
+            told.setdefault(text, []).append(row["quant_tag"])
+    for text, tags in told.items():
+        whose = "all" if len(tags) == len(every) > 1 else ", ".join(tags)
+        yield f"{title} of {whose}: {text}."
+
+
+def _reason(row: Row) -> str | None:
+    """Why neither answers nor times are compared, where that is one reason."""
+    code = row["answers_reason"]
+    return _why(code) if code is not None and code == row["times_reason"] else None
+
+
+def _changed(found: Difference, tag: str, most: int) -> Iterator[str]:
+    for change in ("LOST", "GAINED"):
+        tasks = found.changed(tag, change)
+        if tasks and most:
+            more = len(tasks) - most
+            rest = f", and {more} more" if more > 0 else ""
+            yield f"  {tag} {change.lower()}: {', '.join(tasks[:most])}{rest}"
+
+
+def _unanswered(row: Row) -> str | None:
+    if not row["unanswered"]:
+        return None
+    return f"every one of {row['unanswered']} tasks failed in the second sweep"
+
+
+def _weights_not_known(row: Row) -> str | None:
+    is_unknown = row["weights"] == "NOT_KNOWN"
+    return "whether they are the same is not known" if is_unknown else None
 
 
 def _answers(row: Row) -> str:
     if row["answers_reason"]:
-        return f"answers not compared: {_why(row['answers_reason'])}"
+        return f"not compared: {_why(row['answers_reason'])}"
     counts = f"{row['lost']} lost and {row['gained']} gained of {row['pairs']} tasks"
     families = row["lost_families"]
     if row["answers_verdict"] == "WORSE":
@@ -148,11 +178,11 @@ def _answers(row: Row) -> str:
 
 def _times(row: Row) -> str:
     if row["times_reason"]:
-        return f"times not compared: {_why(row['times_reason'])}"
-    over = f"time {_signed(row['change_ppm'])} over {row['blocks']} blocks"
+        return f"not compared: {_why(row['times_reason'])}"
+    over = f"over {row['blocks']} blocks"
     if within := row["times_within"]:
-        return f"{over}, not beyond {', nor '.join(within)}"
-    return f"{over}, {_TIMES[row['times_verdict']]}"
+        return f"no difference shown {over}: not beyond {', nor '.join(within)}"
+    return f"{_TIMES[row['times_verdict']]} {over}"
 
 
 def _signed(change_ppm: int) -> str:

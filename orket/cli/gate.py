@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orket.cli.options import rejudge_options, store_option
-from orket.cli.output import print_line, print_prose
+from orket.cli.options import RowFormat, rejudge_options, store_option
+from orket.cli.output import print_line, print_prose, print_rows
 from orket.cli.rejudge import Rejudge
 from orket.errors import CheckFailed
 
@@ -42,10 +42,11 @@ _SHOWN = 5
 @click.option(
     "--format",
     "output_format",
-    type=click.Choice(["text", "json", "github"]),
-    default="text",
+    type=RowFormat("github"),
+    default="table",
     show_default=True,
-    help="Sentences, all of it as JSON, or annotations of a GitHub workflow.",
+    help="Sentences, all of it as JSON, a row for each check as CSV, or annotations of "
+    "a GitHub workflow.",
 )
 @store_option
 @rejudge_options
@@ -65,7 +66,7 @@ def gate(
     its stored baseline. What was not measured passes nothing. SWEEP is an id, the start
     of one, or `latest`.
     """
-    from orket.exports.gate import github_lines, read_gates, render_junit
+    from orket.exports.gate import ROW_KEYS, github_lines, read_gates, render_junit
     from orket.exports.json_text import render_json
     from orket.exports.load import write_file
 
@@ -77,6 +78,9 @@ def gate(
         write_file(Path(junit), render_junit(found))
     if output_format == "json":
         click.echo(render_json([part.document() for part in found]))
+    elif output_format == "csv":
+        rows = [row for part in found for row in part.rows()]
+        print_rows(rows, ROW_KEYS, "csv")
     elif output_format == "github":
         for line in github_lines(found):
             print_line(line)

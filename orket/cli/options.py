@@ -99,6 +99,20 @@ def format_option(command: _Command) -> _Command:
     )(command)
 
 
+class RowFormat(click.Choice[str]):
+    """`table`, `json`, `csv` and what else a verb offers; `text` is a table too."""
+
+    def __init__(self, *more: str) -> None:
+        super().__init__((*FORMATS, *more))
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """The format; sentences with a table among them are one way to show rows."""
+        plain = "table" if value == "text" else value
+        return super().convert(plain, param, ctx)
+
+
 def output_option(command: _Command) -> _Command:
     """`-o/--output`, as `output: str | None`; `-` is stdout."""
     return click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orket.cli.options import bare_store_option
+from orket.cli.options import RowFormat, bare_store_option
 from orket.cli.output import print_line, print_rows
 from orket.errors import CheckFailed
 from orket.exports.json_text import render_json
@@ -29,6 +29,9 @@ _COLUMNS = (
     "damaged",
 )
 
+_FOUND = ("found", "dataset", "sweep_id", "path", "what", "then")
+"""Of a thing found, as a file of comma-separated values has it."""
+
 
 @click.command()
 @click.argument("sweep", required=False, metavar="[SWEEP|FILE.tar]")
@@ -46,9 +49,10 @@ _COLUMNS = (
 @click.option(
     "--format",
     "output_format",
-    type=click.Choice(("table", "json")),
+    type=RowFormat(),
     default="table",
     show_default=True,
+    help="For a person; all of it as JSON; a row for each thing found as CSV.",
 )
 def verify(
     sweep: str | None,
@@ -87,6 +91,8 @@ def verify(
     report = _Report(store.path, verdict, leftovers, missing, moved, cleared)
     if output_format == "json":
         click.echo(render_json(report.document()))
+    elif output_format == "csv":
+        print_rows(report.rows(), _FOUND, "csv")
     else:
         report.print()
     if verdict.faults:
@@ -109,6 +115,9 @@ def _verify_bundle(path: Path, output_format: str) -> None:
             "same_summary": found.is_same,
         }
         click.echo(render_json(document))
+    elif output_format == "csv":
+        faults = [{"found": "damaged", "what": fault} for fault in found.faults]
+        print_rows(faults, _FOUND, "csv")
     else:
         if rows:
             print_rows(rows, _COLUMNS, "table")
@@ -207,6 +216,22 @@ class _Report:
                 for part in self._missing
             ],
         }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A flat row for each thing found, under _FOUND."""
+        whole = self.document()
+        return [
+            {
+                **found,
+                "found": kind,
+                "what": found.get("what") or found.get("kind"),
+                "then": found.get("moved_to")
+                or found.get("cleared")
+                or found.get("remedy"),
+            }
+            for kind in ("damaged", "left_over", "in_quarantine")
+            for found in whole[kind]
+        ]
 
     def print(self) -> None:
         """A table of what was looked at, and a line for each thing found."""

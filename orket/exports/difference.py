@@ -30,6 +30,37 @@ _COUNTS = (
 )
 
 
+_PARTS = ("answers", "times")
+ROW_KEYS = (
+    "before_sweep",
+    "after_sweep",
+    "model_id",
+    "after_model",
+    "quant_tag",
+    "verdict",
+    "weights",
+    "before_digest",
+    "after_digest",
+    "before_publisher",
+    "after_publisher",
+    "answers_verdict",
+    "answers_reason",
+    *(f"answers_{name}" for name in _COUNTS),
+    "answers_lost_tasks",
+    "answers_gained_tasks",
+    "times_verdict",
+    "times_reason",
+    "times_blocks",
+    "times_runs",
+    "times_before_seconds",
+    "times_after_seconds",
+    "times_change",
+    "times_not_beyond",
+    "times_canary_bound",
+)
+"""Of a quant, as a file of comma-separated values has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One model in two sweeps."""
@@ -71,6 +102,22 @@ class Difference:
             ],
             "quants": [self._quant(row) for row in self.quants],
         }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A flat row for each quant, under ROW_KEYS."""
+        sweeps = {
+            "before_sweep": self.before_sweep,
+            "after_sweep": self.after_sweep,
+            "model_id": self.model_id,
+            "after_model": self.after_model,
+        }
+        flat = []
+        for quant in map(self._quant, self.quants):
+            row = sweeps | quant
+            for part in _PARTS:
+                row |= {f"{part}_{key}": value for key, value in row.pop(part).items()}
+            flat.append(row)
+        return flat
 
     def _quant(self, row: Row) -> dict[str, Any]:
         tag = row["quant_tag"]

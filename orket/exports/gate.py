@@ -49,6 +49,12 @@ class Gate:
         """Checks that have not passed: what was not measured passes nothing."""
         return [check for check in self.checks if check["state"] != PASSED]
 
+    def rows(self) -> list[dict[str, Any]]:
+        """A flat row for each check, under ROW_KEYS."""
+        whole = self.document()
+        gate = {key: whole[key] for key in _OF_GATE}
+        return [gate | check for check in whole["checks"]]
+
     def document(self) -> dict[str, Any]:
         """The same as plain values."""
         return {
@@ -77,6 +83,9 @@ INNER JOIN v1.quant_aggregate AS used
 GROUP BY ALL
 """
 _KEYS = ("state", "words", "remedy", "worse_tests", "judged_tests", "tests")
+_OF_GATE = ("sweep_id", "model_id", "quant_tag")
+ROW_KEYS = (*_OF_GATE, "check", *_KEYS)
+"""Of a check, as a file of comma-separated values has it."""
 
 
 def read_gates(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 
 import pytest
@@ -29,12 +31,19 @@ def ask(capsys: pytest.CaptureFixture[str], code: int, *args: str) -> tuple[str,
 def test_what_is_worse_is_said_with_its_tasks_and_ends_with_4(folder, capsys):
     told, error = ask(capsys, 4, "base", "lost", "-w", folder, "--tasks", "2")
     assert told.splitlines()[1] == "Worse: Q4_K_M. No difference shown: F16."
+    lines = told.splitlines()
     assert (
-        "Q4_K_M: 7 lost and 0 gained of 16 tasks, in 7 families: more than chance "
-        "does; time 0.0 % over 3 blocks, not beyond chance, nor the noise of the "
-        "blocks, nor the floors of comparisons, nor the 3 % that the canaries bound."
-    ) in told.splitlines()
-    assert "  lost: bank/t00, bank/t01, and 5 more" in told.splitlines()
+        "Answers of Q4_K_M: 7 lost and 0 gained of 16 tasks, in 7 families: more than "
+        "chance does." in lines
+    )
+    assert "  Q4_K_M lost: bank/t00, bank/t01, and 5 more" in lines
+    # What holds of all is said once, however much else differs between them.
+    assert (
+        "Times of all: no difference shown over 3 blocks: not beyond chance, nor the "
+        "noise of the blocks, nor the floors of comparisons, nor the 3 % that the "
+        "canaries bound." in lines
+    )
+    assert told.count("canaries bound") == 1
     assert "worse than before: m Q4_K_M" in error
     told, _ = ask(capsys, 0, "base", "lost", "-w", folder, "--quant", "f16")
     assert "Q4_K_M" not in told
@@ -58,6 +67,29 @@ def test_as_json_it_is_whole(folder, capsys):
     assert quant["answers"]["lost_tasks"] == [f"bank/t0{n}" for n in range(7)]
     assert quant["times"]["before_seconds"] == quant["times"]["after_seconds"] == 0.6
     assert [fact["fact"] for fact in found["facts"]][:2] == ["model", "tasks"]
+
+
+def test_as_csv_it_is_a_flat_row_for_each_quant(folder, capsys):
+    told, _ = ask(capsys, 4, "base", "lost", "-w", folder, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(told)))
+    assert [(row["quant_tag"], row["verdict"]) for row in rows] == [
+        ("F16", "NO_DIFFERENCE"),
+        ("Q4_K_M", "WORSE"),
+    ]
+    assert rows[1]["answers_lost"] == "7"
+    assert rows[1]["times_before_seconds"] == "0.600000"
+    told, _ = ask(capsys, 4, "base", "lost", "-w", folder, "--format", "json")
+    (found,) = json.loads(told)
+    # No key of the document is left out of the row.
+    flat = {
+        f"{name}_{key}" if isinstance(value, dict) else name
+        for name, value in found["quants"][0].items()
+        for key in (value if isinstance(value, dict) else [""])
+    }
+    assert flat <= set(rows[0])
+    # An earlier name of the table is taken too.
+    text, _ = ask(capsys, 4, "base", "lost", "-w", folder, "--format", "text")
+    assert text == ask(capsys, 4, "base", "lost", "-w", folder)[0]
 
 
 def test_what_cannot_be_compared_is_one_line_with_what_to_do(folder, capsys):

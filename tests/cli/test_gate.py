@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from datetime import timedelta
 from xml.etree import ElementTree
@@ -214,3 +216,16 @@ def test_figures_of_disturbed_runs_pass_with_a_note(tmp_path, capsys):
     assert said in (suite[0][0].get("value") or "")
     (found,) = json.loads(ask(capsys, 0, *args, "Q4_K_M", "--format", "json")[0])
     assert (found["passed"], found["disturbed_runs"]) == (True, 2)
+
+
+def test_as_csv_it_is_a_row_for_each_check(folder, capsys):
+    args = ("wrong", "--quant", "Q4_K_M", "--quant", "F16", "-w", folder)
+    told, _ = ask(capsys, 4, *args, "--format", "csv")
+    states = {
+        (row["quant_tag"], row["check"]): row["state"]
+        for row in csv.DictReader(io.StringIO(told))
+    }
+    assert {
+        check: state for (tag, check), state in states.items() if tag == "Q4_K_M"
+    } == (STATES["wrong"][1])
+    assert set(states.values()) == {"PASSED", "FAILED"} and len(states) == 6

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -210,6 +212,10 @@ def test_commands_read_the_rest_and_say_what_is_missing(store, capsys, dataset):
     (found,) = json.loads(capsys.readouterr().out)["in_quarantine"]
     place = part.relative_to(store.path).as_posix()
     assert found["path"] == f".quarantine/{place}"
+    assert run_command([*command, "--format", "csv"]) == 0
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (row["found"], row["path"]) == ("in_quarantine", found["path"])
+    assert (row["dataset"], row["what"]) == (dataset, found["what"])
 
     assert run_command(["sweeps", "-w", str(store.path), "--format", "csv"]) == 0
     told = capsys.readouterr()
