@@ -38,7 +38,7 @@ class Facts:
 
 @dataclass(slots=True)
 class Quant:
-    """One quant of a sweep against the baseline quant."""
+    """One quant of a sweep against the reference."""
 
     tag: str
     place: int
@@ -108,7 +108,7 @@ def _facts(world: World) -> Facts:
 
 
 def _compare(place: int, first: int, facts: Facts, world: World) -> Quant:
-    """Counts against the baseline quant, and what they are worth as evidence."""
+    """Counts against the reference, and what they are worth as evidence."""
     is_paired = facts.is_judged[place] & facts.is_judged[first]
     own, base = facts.adherence[place], facts.adherence[first]
     own_passed, base_passed = facts.is_passed[place], facts.is_passed[first]
@@ -276,7 +276,7 @@ def _wins(wins: int, pairs: int) -> bool:
 
 
 def _doubt(quant: Quant, first: int) -> int | None:
-    """Variance of an adherence relative to the baseline quant's, in ppm squared."""
+    """Variance of an adherence relative to the reference's, in ppm squared."""
     if quant.place == first:
         return 0
     if not quant.baseline_passes:

@@ -78,7 +78,7 @@ class Tally:
     smallest: int = 0
     smallest_viable: int = 0
     baseline: int = 0
-    """Recommendations of the baseline quant itself, counted apart."""
+    """Recommendations of the reference itself, counted apart."""
     clear: int = 0
     clear_wrong: int = 0
 

@@ -37,7 +37,7 @@ class Profile:
     is_random: bool = False
     """Answers are drawn anew in each repetition: temperature above 0."""
     is_uncertain: bool = False
-    """Then tasks differ in how often the baseline quant passes them."""
+    """Then tasks differ in how often the reference passes them."""
     checks: int = 1
     """Of each task; each is lost by itself."""
     pass_rate: float = PASS_RATE

@@ -143,7 +143,7 @@ class Policy(Record, frozen=True, kw_only=True):
             "adherence_threshold",
             RATIO,
             Group.THRESHOLDS,
-            "Share of the baseline quant's adherence that a quant must keep",
+            "Share of the reference's adherence that a quant must keep",
             is_share=True,
         ),
     ] = 950_000
@@ -569,7 +569,7 @@ class Policy(Record, frozen=True, kw_only=True):
             "output_length_share",
             RATIO,
             Group.ANALYSIS,
-            "Tokens differing from the baseline quant's by",
+            "Tokens differing from the reference's by",
         ),
     ] = 200_000
     rival_chi2_milli: Annotated[
@@ -624,7 +624,7 @@ class Policy(Record, frozen=True, kw_only=True):
             "min_pair_share",
             RATIO,
             Group.THRESHOLDS,
-            "Share of the tasks that a quant and the baseline quant must both have",
+            "Share of the tasks that a quant and the reference must both have",
             is_share=True,
             is_positive=True,
             since="1.1",
@@ -636,7 +636,7 @@ class Policy(Record, frozen=True, kw_only=True):
             "min_reference_share",
             RATIO,
             Group.ANALYSIS,
-            "Share of the tasks that a baseline quant worth the name passes",
+            "Share of the tasks that a reference worth the name passes",
             is_share=True,
         ),
     ] = 500_000

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orket.cli.output import print_prose, print_rows
+from orket.cli.quant_table import tells_speed
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
 
 Document = Mapping[str, Any]
 
+_SAFE = ", safe choice"
+_BEST = ("best", "best value")
 _COLUMNS = (
     "for",
     "tasks",
     "use",
-    ("passes", "smallest"),
-    ("best", "best value"),
+    ("passes", "smallest that passes"),
+    _BEST,
     ("sure", "how sure"),
 )
 
@@ -32,20 +35,27 @@ def print_buckets(
     if summary["scope"] is not None or len(buckets) < 2:
         return
     several = len(summary["sessions"]) > 1
+    timed = {
+        session["model_id"]: tells_speed(session) for session in summary["sessions"]
+    }
     rows = []
     for bucket in buckets:
         scope = {**overrides, "buckets": (bucket,)}
         for answer in load_answers(store, summary["sweep_id"], scope):
             model = f"{answer['model_id']}: " if several else ""
-            rows.append(_row(f"{model}{bucket}", answer))
+            is_timed = timed[answer["model_id"]]
+            rows.append(_row(f"{model}{bucket}", answer, is_timed))
     if not any(row["passes"] for row in rows):
         return  # What stands above holds for each of them.
     print_prose()
     print_prose(
         "By bucket of tasks, each by its own alone (--bucket). How sure: of the "
-        "smallest that passes; with ? it is not told from others for sure."
+        "smallest that passes."
     )
-    print_rows(rows, _COLUMNS, "table", droppable=("tasks", "best"))
+    columns = [column for column in _COLUMNS if column != _BEST or any(timed.values())]
+    print_rows(rows, columns, "table", droppable=("tasks", "best"))
+    for text in _legend(rows):
+        print_prose(text)
 
 
 def name_buckets(summary: Document, store: Warehouse) -> None:
@@ -65,13 +75,28 @@ def name_buckets(summary: Document, store: Warehouse) -> None:
         )
 
 
-def _row(name: str, answer: Document) -> dict[str, Any]:
+def _legend(rows: Sequence[Document]) -> Iterator[str]:
+    """What the words and marks of the table mean, as far as they are in it."""
+    if any(str(row["use"]).endswith(_SAFE) for row in rows):
+        yield (
+            "safe choice: the reference; by the tasks of that bucket alone nothing "
+            "smaller is shown to do as well"
+        )
+    if any(row["use"] is None and row["passes"] for row in rows):
+        yield "-: nothing is shown yet to do the work"
+    if any(str(row["best"]).endswith("?") for row in rows):
+        yield "?: not told from others for sure"
+
+
+def _row(name: str, answer: Document, is_timed: bool) -> dict[str, Any]:
     clear = answer["best_value_status"] == "CLEAR"
-    best = answer["best_value_quant"]
+    best = answer["best_value_quant"] if is_timed else None
+    use = answer["advised_quant"]
+    is_safe = use is not None and use == answer["baseline_quant_tag"]
     return {
         "for": name,
         "tasks": answer["reference_tasks"],
-        "use": answer["advised_quant"],
+        "use": f"{use}{_SAFE}" if is_safe else use,
         "passes": answer["minimum_viable_quant"],
         "best": best if clear or best is None else f"{best}?",
         "sure": _how_sure(answer),

@@ -23,12 +23,12 @@ GAP = "  "
 
 _STATES = {
     "BASELINE": "reference",
-    "PROVEN": "proven",
+    "PROVEN": "shown",
     "SHOWN_NOT_VIABLE": "out: loses too much",
-    "CANNOT_BE_PROVEN": "not provable here",
+    "CANNOT_BE_PROVEN": "cannot be shown here",
     "NOT_ANSWERING": "out: no answer",
     "NOT_ASKED": "not asked yet",
-    "OPEN": "open",
+    "OPEN": "not decided yet",
     "PASSES": "passes so far",
 }
 

@@ -134,6 +134,11 @@ def _remarks(seen: Seen, survey: Survey) -> Iterator[str]:
             f"Reference: {reference.ref.quant_tag}, the most precise here; the others "
             "are held against it."
         )
+    if any(found.need.total_bytes for found in seen.found):
+        yield (
+            "Needs: weights, KV cache and a twentieth of the weights for buffers; the "
+            "server's own memory, often some tens of MiB, comes on top and is measured."
+        )
     yield from _fetching(seen)
     for reason in survey.silent:
         yield f"Not known (-): {reason}."

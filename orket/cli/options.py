@@ -225,7 +225,7 @@ _REJUDGE = (
         "--adherence-threshold",
         callback=read_decimal,
         metavar="RATIO",
-        help="Share of the baseline quant's adherence to keep, e.g. 0.95.",
+        help="Share of the reference's adherence to keep, e.g. 0.95.",
     ),
     click.option(
         "--latency-ceiling",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orket.cli.fidelity_words import kept_share, same_share
@@ -23,12 +23,22 @@ if TYPE_CHECKING:
 Document = Mapping[str, Any]
 
 _USE, _SHOWN, _PASSES, _ALIKE = "*", "+", "<", "~"
-_LEGEND = f"{_USE} the advice, {_SHOWN} smallest shown, {_PASSES} smallest that passes"
-_ALIKE_LEGEND = f"{_ALIKE} not to be told from the baseline quant by these tasks"
+_MARKS = (
+    (_USE, "use this"),
+    (_SHOWN, "smallest shown"),
+    (_PASSES, "smallest that passes"),
+)
+_SAFE = "safe choice"
+"""What is said in the place of `use this` where nothing smaller is shown."""
+_UNTOLD = "?"
+_UNTOLD_LEGEND = f"{_UNTOLD} measured, but not shown to repeat: tells no quant faster"
+_ALIKE_LEGEND = f"{_ALIKE} not to be told from the reference by these tasks"
 
 
 _QUALITIES = ("CLEAN", "POLLUTED")
 """Codes of judged runs; what was not run to the end is told in words."""
+_TIMED = ("latency", "tokens/s")
+"""Headers of columns that are marked where times are not shown to repeat."""
 LEAST_VERDICT = 14
 """Characters of a line of reasons: broken after every word nobody reads them."""
 
@@ -51,19 +61,19 @@ def print_quants(session: Document) -> None:
     table = _build_table(session, (_QUANT, *figures, _QUALITY, _VERDICT))
     if table_width(table) <= screen_width():
         print_table(table)
-        _explain_alike(session)
+        _explain(session, figures)
         return
     figures = [_SHORT_SAME if column == _SAME else column for column in figures]
     for dropped in (None, *_DROPPED):
         figures = [column for column in figures if column != dropped]
-        columns = (_SHORT_QUANT, *figures, _SHORT_QUALITY, _SHORT_VERDICT)
+        columns = (_SHORT_QUANT, *figures, _QUALITY, _SHORT_VERDICT)
         table = _build_table(session, columns)
         if least_width(table) <= screen_width():
             break
     print_table(table, least_width(table))
-    if any(_standing(session)):
-        print_prose(_LEGEND)
-    _explain_alike(session)
+    if marks := _mark_legend(session):
+        print_prose(marks)
+    _explain(session, figures)
 
 
 def quant_cells(session: Document) -> tuple[list[str], list[list[str]], list[int]]:
@@ -73,7 +83,7 @@ def quant_cells(session: Document) -> tuple[list[str], list[list[str]], list[int
     """
     columns = (_QUANT, *_figures(session), _QUALITY, _VERDICT)
     return (
-        [column.header for column in columns],
+        [_header(column, session) for column in columns],
         [
             [column.show(quant, session) for column in columns]
             for quant in session["per_quant"]
@@ -82,15 +92,61 @@ def quant_cells(session: Document) -> tuple[list[str], list[list[str]], list[int
     )
 
 
-def quant_legend(session: Document) -> str | None:
-    """What a mark in the whole table means, where it has one."""
-    return _ALIKE_LEGEND if any(map(_is_alike, session["per_quant"])) else None
+def quant_legends(session: Document) -> list[str]:
+    """What the marks in the whole table mean, as far as it has any."""
+    return _legends(session, _figures(session))
 
 
-def _explain_alike(session: Document) -> None:
+def _legends(session: Document, figures: Sequence[_Column]) -> list[str]:
+    told = []
+    if any(map(_is_alike, session["per_quant"])):
+        told.append(_ALIKE_LEGEND)
+    if any(_is_untold(column, session) for column in figures):
+        told.append(_UNTOLD_LEGEND)
+    return told
+
+
+def tells_speed(session: Document) -> bool:
+    """Whether anything may be said of speed: times count, and are shown to repeat."""
+    told: bool | None = session["recommendation_detail"]["tells_speed"]
+    return told is not False
+
+
+def _mark_legend(session: Document) -> str:
+    """What the marks behind names mean, those that there are."""
+    words = dict(_MARKS)
+    if _is_safe(session):
+        words[_USE] = _SAFE
+    return ", ".join(
+        f"{mark} {words[mark]}"
+        for (mark, _), tag in zip(_MARKS, _standing(session), strict=True)
+        if tag
+    )
+
+
+def _is_safe(session: Document) -> bool:
+    """Whether what is advised is the reference itself."""
+    frontier = session["efficiency_frontier"]
+    advised = frontier["advised_quant_tag"]
+    return advised is not None and advised == session["baseline_quant"]
+
+
+def _header(column: _Column, session: Document) -> str:
+    mark = _UNTOLD if _is_untold(column, session) else ""
+    return f"{column.header}{mark}"
+
+
+def _is_untold(column: _Column, session: Document) -> bool:
+    """Whether a column has times, and none that would tell a quant faster."""
+    if column.header not in _TIMED or tells_speed(session):
+        return False
+    return any(column.show(quant, session) != "-" for quant in session["per_quant"])
+
+
+def _explain(session: Document, figures: Sequence[_Column]) -> None:
     if common := _common_reasons(session):
         print_prose(f"No quant is eligible: {', '.join(map(words, common))}")
-    if legend := quant_legend(session):
+    for legend in _legends(session, figures):
         print_prose(legend)
 
 
@@ -110,13 +166,14 @@ def _build_table(session: Document, columns: tuple[_Column, ...]) -> Table:
     )
     for column in columns:
         cells = [printable(column.show(quant, session)) for quant in quants]
+        header = _header(column, session)
         table.add_column(
-            Text(column.header),
+            Text(header),
             justify="left" if column.is_left else "right",
             no_wrap=not column.can_wrap,
             min_width=LEAST_VERDICT
             if column.can_wrap
-            else max(map(len, [column.header, *cells])),
+            else max(map(len, [header, *cells])),
         )
     for quant in quants:
         row = [Text(printable(c.show(quant, session))) for c in columns]
@@ -187,7 +244,7 @@ def _adherence(quant: Document, session: Document) -> str:
 
 
 def _is_alike(quant: Document) -> bool:
-    """Whether its tasks cannot tell it from the baseline quant."""
+    """Whether its tasks cannot tell it from the reference."""
     pairs = quant["pairs"] or {}
     return bool(pairs.get("n")) and quant["separable"] is False
 
@@ -225,19 +282,13 @@ def _quality(quant: Document, session: Document) -> str:
     return quality if quality in _QUALITIES else words(quality)
 
 
-def _short_quality(quant: Document, session: Document) -> str:
-    quality = run_quality(quant)
-    return "ok" if quality == "CLEAN" else words(quality)
-
-
 def _verdict(quant: Document, session: Document) -> str:
     if not quant["eligible"]:
         reasons = ", ".join(map(words, _own_reasons(quant, session)))
         return f"no: {reasons}" if reasons else "no"
     advised, shown, passes = _standing(session)
-    is_safe = advised == session["baseline_quant"]
     marks = {
-        advised: "safe choice" if is_safe else "use this",
+        advised: _SAFE if _is_safe(session) else "use this",
         shown: "smallest shown",
         passes: "smallest that passes",
     }
@@ -247,9 +298,9 @@ def _verdict(quant: Document, session: Document) -> str:
 
 def _short_verdict(quant: Document, session: Document) -> str:
     if quant["eligible"]:
-        return "ok"
+        return "yes"
     reasons = ", ".join(map(_shorten, _own_reasons(quant, session)))
-    return f"out: {reasons}" if reasons else "out"
+    return f"no: {reasons}" if reasons else "no"
 
 
 def _common_reasons(session: Document) -> list[str]:
@@ -318,7 +369,6 @@ _QUALITY = _Column("quality", _quality, is_left=True)
 _VERDICT = _Column("eligible", _verdict, is_left=True)
 _SHORT_QUANT = _Column("quant", _marked_quant, is_left=True)
 _SHORT_SAME = _Column("same %", _bare_same)
-_SHORT_QUALITY = _Column("quality", _short_quality, is_left=True)
 _SHORT_VERDICT = _Column("eligible", _short_verdict, is_left=True, can_wrap=True)
 _DROPPED = (
     _KEPT,

@@ -137,7 +137,7 @@ def _priced(cost: Document, price: Price) -> dict[str, Any]:
 
 
 def _markdown(summary: Document, price: Price | None) -> Iterator[str]:
-    from orket.cli.quant_table import quant_cells, quant_legend
+    from orket.cli.quant_table import quant_cells, quant_legends
     from orket.exports.cost import cost_table
     from orket.exports.markdown import markdown_table, markdown_text
 
@@ -148,7 +148,7 @@ def _markdown(summary: Document, price: Price | None) -> Iterator[str]:
             yield markdown_text(line) + "  "
         yield ""
         yield from markdown_table(*quant_cells(session))
-        if legend := quant_legend(session):
+        for legend in quant_legends(session):
             yield ""
             yield markdown_text(legend)
         if price and (table := cost_table(session, price)):

@@ -10,7 +10,7 @@ from orket.cli.advice import advise
 from orket.cli.canary_words import profile_that_passes
 from orket.cli.fidelity_words import fidelity_words
 from orket.cli.output import print_prose, show_value
-from orket.cli.quant_table import print_quants
+from orket.cli.quant_table import print_quants, tells_speed
 from orket.exports.by_now import INTERRUPTED, RUNNING, UNKNOWN
 from orket.exports.figures import (
     count_runs,
@@ -122,7 +122,7 @@ def _session_line(session: Document) -> str:
     provider = session["provider"]
     server = " ".join(filter(None, (provider["name"], provider["version"])))
     limits = session["thresholds"]
-    baseline = session["baseline_quant"] or "the baseline quant"
+    baseline = session["baseline_quant"] or "the reference"
     within = f", at most {exact_seconds(limits['latency_ceiling'])} a run"
     is_timed = not session["run_quality_policy"]["quality_only"]
     return (
@@ -139,13 +139,13 @@ def _further_words(session: Document) -> Iterator[str]:
     if cut := _cut_answers(session):
         yield f"Answers cut at their budget: {', '.join(cut)}"
     if detail["confidence"]:
-        yield f"Confidence: {_confidence(detail)}"
+        yield f"Confidence: {_confidence(session)}"
     polluted = detail["if_polluted_included"]
     if polluted and polluted["best_value_quant"]:
         yield (
-            "If polluted runs counted: best value "
-            f"{polluted['best_value_quant']}, minimum viable "
-            f"{polluted['minimum_viable_quant']}{_how_to_include(session)}"
+            "If polluted runs counted: smallest that passes "
+            f"{polluted['minimum_viable_quant']}, best value "
+            f"{polluted['best_value_quant']}{_how_to_include(session)}"
         )
 
 
@@ -173,12 +173,20 @@ def _how_to_include(session: Document) -> str:
     return "" if is_given else " (--include-polluted fill)"
 
 
-def _confidence(detail: Document) -> str:
-    """The status of each recommendation, for those who look for its code."""
+def _confidence(session: Document) -> str:
+    """The status of each recommendation, for those who look for its code.
+
+    Nothing is the best value where nothing may be said of speed.
+    """
+    detail = session["recommendation_detail"]
+    smallest = f"{detail['minimum_viable_quant']} {detail['confidence']}"
+    if not tells_speed(session):
+        return f"smallest that passes {smallest}; best value not told without times"
     best = f"best value {detail['best_value_quant']} {detail['best_value_confidence']}"
-    smallest = f"minimum viable {detail['minimum_viable_quant']} {detail['confidence']}"
     status = detail["best_value_status"]
-    return f"{smallest}; {best}{f' and {status}' if status else ''}"
+    return (
+        f"smallest that passes {smallest}; {best}{f' and {status}' if status else ''}"
+    )
 
 
 def _cut_answers(session: Document) -> list[str]:

@@ -25,7 +25,7 @@ _COLUMNS = (
     "model",
     "quants",
     ("best_value", "best value"),
-    ("minimum_viable", "minimum viable"),
+    ("minimum_viable", "smallest that passes"),
     "confidence",
 )
 _DROPPABLE = ("generated_at", "preset", "quants")

@@ -17,6 +17,8 @@ from orket.exports.scale import MILLI, scale
 Row = dict[str, Any]
 
 _GATE_STATES = {"MET": "met", "NOT_MET": "NOT MET", "NOT_JUDGED": "not judged"}
+_RULES = {"YARDSTICK": "reference"}
+"""Rules that a person knows by another word than their code."""
 _OTHER_STATES = {"MET": "yes", "NOT_MET": "no"}
 
 
@@ -31,7 +33,7 @@ def print_why(found: Reasoning, answers: int, place: Sequence[str] = ()) -> None
         if not rule["is_gate"] and rule["state"] == "NOT_JUDGED":
             continue
         states = _GATE_STATES if rule["is_gate"] else _OTHER_STATES
-        name = words(rule["rule"])
+        name = _RULES.get(rule["rule"]) or words(rule["rule"])
         print_prose(f"  {name:<10} {states[rule['state']]:<11} {rule['words']}")
     if changes := found.why["changes"]:
         print_prose()

@@ -30,7 +30,7 @@ class Gate:
     quant_tag: str
     checks: list[Row]
     disturbed_runs: int = 0
-    """Runs of it and of the baseline quant that count although they were disturbed."""
+    """Runs of it and of the reference that count although they were disturbed."""
 
     @property
     def note(self) -> str | None:

@@ -99,6 +99,8 @@ class RecommendationDetail(Part):
     advised_quant: str | None = None
     """The one to use: the best value where proven and clear, else the smallest that is
     proven; null where nothing is; since 1.1."""
+    tells_speed: bool | None = None
+    """Whether times count and are shown to repeat: else no quant is the faster; 1.1."""
     best_value_status: str | None
     """CLEAR, WITHIN_NOISE or NOT_TIMED."""
     rivals: list[Rival]

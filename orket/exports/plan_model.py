@@ -117,7 +117,7 @@ class Matrix(Part):
     adherence_threshold: Annotated[
         float | None, Scaled("adherence_threshold_ppm", MICRO)
     ]
-    """Share of the baseline quant's adherence that a quant must keep."""
+    """Share of the reference's adherence that a quant must keep."""
     latency_ceiling: Annotated[float | None, Scaled("latency_ceiling_ns", NANO)]
     """Highest mean wall time of a run, seconds."""
     experimental_controls: ExperimentalControls | None

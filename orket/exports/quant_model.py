@@ -57,16 +57,16 @@ class TaskCounts(Part):
 
 
 class Pairs(Part):
-    """This quant against the baseline quant, task by task."""
+    """This quant against the reference, task by task."""
 
     n: int
     """Tasks both have."""
     baseline_passes: int | None = None
-    """Of these, passed by the baseline quant; since 1.1."""
+    """Of these, passed by the reference; since 1.1."""
     flips_lost: int
-    """The baseline quant passes, this one does not."""
+    """The reference passes, this one does not."""
     flips_gained: int
-    """This one passes, the baseline quant does not."""
+    """This one passes, the reference does not."""
     response_agreement: Annotated[
         float | None, Scaled("response_agreement_micro", MICRO)
     ]
@@ -106,7 +106,7 @@ class Vibe(Part):
     """Optimization signals; none of them gates."""
 
     vibe_delta: Annotated[float | None, Scaled("vibe_delta_micro", MICRO)]
-    """Adherence lost per GiB of memory saved against the baseline quant."""
+    """Adherence lost per GiB of memory saved against the reference."""
     vibe_delta_status: str
     """OK, or why there is no number."""
     latency_variance: Annotated[
@@ -269,7 +269,7 @@ class Proof(Part):
     asked_tasks: int
     """Tasks that were."""
     baseline_passes: int
-    """Of these, passed by the baseline quant."""
+    """Of these, passed by the reference."""
     losses: int
     """Of these, not known to be passed by this one."""
     gains: int
@@ -277,9 +277,9 @@ class Proof(Part):
     disturbed_tasks: int
     """Tasks without a verdict, only for what disturbed their run."""
     passes_needed: int | None
-    """Passes of the baseline quant that prove it with these losses, disturbed tasks
+    """Passes of the reference that prove it with these losses, disturbed tasks
     left out, by what tasks of these families are worth; null where no number does, and
-    of the baseline quant."""
+    of the reference."""
 
 
 class Cost(Part):
@@ -359,11 +359,11 @@ class PerQuant(Part):
     unobserved_reasons: list[str]
     """Reasons that could not be judged for want of a reading."""
     pairs: Pairs | None
-    """Against the baseline quant."""
+    """Against the reference."""
     proven: bool | None = None
-    """Proven to keep the threshold of the baseline quant's tasks; since 1.1."""
+    """Proven to keep the threshold of the reference's tasks; since 1.1."""
     separable: bool | None = None
-    """Its tasks tell it from the baseline quant beyond chance; since 1.1."""
+    """Its tasks tell it from the reference beyond chance; since 1.1."""
     adherence_score: Annotated[float | None, Scaled("adherence_score_micro", MICRO)]
     """Mean over tasks of checks passed / checks tried."""
     adherence_interval: Annotated[

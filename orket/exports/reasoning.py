@@ -31,7 +31,7 @@ class Reasoning:
     families: list[Row]
     """What it loses and gains by family, most lost first."""
     lost: list[Row]
-    """Tasks that the baseline quant alone passes: rows of `v1.task_answer`."""
+    """Tasks that the reference alone passes: rows of `v1.task_answer`."""
     gained: list[Row]
     """Tasks that it alone passes."""
     cost: Row

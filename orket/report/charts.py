@@ -30,7 +30,7 @@ _LABEL_GAP = 13
 MARKS = {
     "ADVISED": ("use this", "diamond"),
     "BEST_VALUE": ("best value", "square"),
-    "SMALLEST_SHOWN": ("smallest that is shown", "triangle-down"),
+    "SMALLEST_SHOWN": ("smallest shown", "triangle-down"),
     "MINIMUM_VIABLE": ("smallest that passes", "triangle-up"),
     "ELIGIBLE": ("passes", "circle"),
     "OUT": ("out", "cross"),

@@ -52,7 +52,7 @@ class Look:
     blocks: tuple[Named, ...]
     """Blocks of the plan to run, in order."""
     proof_quants: tuple[str, ...]
-    """Those that the next proof asks: the quant, and the baseline quant."""
+    """Those that the next proof asks: the quant, and the reference."""
     further_tasks: int | None
     """Tasks that this proof takes at least; None where none is in reach."""
     answer_row: dict[str, Any] = field(default_factory=dict)

@@ -14,8 +14,8 @@ FROM raw.stake
 SEMI JOIN v1.policy USING (adherence_threshold_ppm);
 
 COMMENT ON VIEW v1.stake_table IS 'Bets against a quant. One row per threshold and stake.';
-COMMENT ON COLUMN v1.stake_table.adherence_threshold_ppm IS 'Share of the baseline quant''s tasks to keep, ppm';
+COMMENT ON COLUMN v1.stake_table.adherence_threshold_ppm IS 'Share of the reference''s tasks to keep, ppm';
 COMMENT ON COLUMN v1.stake_table.stake_ppm IS 'Share of the money that is at stake, ppm';
-COMMENT ON COLUMN v1.stake_table.lost_nano IS 'Gained where only the baseline quant passes, 1e-9';
+COMMENT ON COLUMN v1.stake_table.lost_nano IS 'Gained where only the reference passes, 1e-9';
 COMMENT ON COLUMN v1.stake_table.both_nano IS 'Given up where both pass, 1e-9';
 COMMENT ON COLUMN v1.stake_table.gain_nano IS 'Given up where only the quant passes, 1e-9';

@@ -15,7 +15,7 @@ FROM raw.family
 SEMI JOIN v1.policy USING (adherence_threshold_ppm, family_correlation_ppm);
 
 COMMENT ON VIEW v1.family_table IS 'What tasks of one family are worth as evidence. One row per threshold, correlation and number of tasks.';
-COMMENT ON COLUMN v1.family_table.adherence_threshold_ppm IS 'Share of the baseline quant''s tasks to keep, ppm';
+COMMENT ON COLUMN v1.family_table.adherence_threshold_ppm IS 'Share of the reference''s tasks to keep, ppm';
 COMMENT ON COLUMN v1.family_table.family_correlation_ppm IS 'Correlation of the losses of two tasks of one family, ppm';
-COMMENT ON COLUMN v1.family_table.tasks IS 'Tasks of the family that the baseline quant passes';
+COMMENT ON COLUMN v1.family_table.tasks IS 'Tasks of the family that the reference passes';
 COMMENT ON COLUMN v1.family_table.worth_micro IS 'Tasks of their own that say as much, 1e-6';

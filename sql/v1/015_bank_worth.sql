@@ -1,7 +1,7 @@
 -- Grain: sweep x model.
 -- Inputs: v1.manifest, v1.policy, v1.family_table.
 -- Rules: what the planned tasks say at most: as many tasks that fail by themselves would say
--- as much, if the baseline quant passed all of them. A task without a family is its own.
+-- as much, if the reference passed all of them. A task without a family is its own.
 -- Lists of proofs are made once: tasks that were added later do not change them.
 
 CREATE VIEW v1.bank_worth AS
@@ -32,7 +32,7 @@ LEFT JOIN v1.family_table AS worth
 GROUP BY ALL;
 
 COMMENT ON VIEW v1.bank_worth IS 'What the tasks planned at the start say at most. One row per sweep and model.';
-COMMENT ON COLUMN v1.bank_worth.adherence_threshold_ppm IS 'Share of the baseline quant''s tasks to keep, ppm';
+COMMENT ON COLUMN v1.bank_worth.adherence_threshold_ppm IS 'Share of the reference''s tasks to keep, ppm';
 COMMENT ON COLUMN v1.bank_worth.evidence_level_ppm IS 'Chance of error, ppm';
 COMMENT ON COLUMN v1.bank_worth.tasks IS 'Tasks planned at the start';
 COMMENT ON COLUMN v1.bank_worth.families IS 'Their families';

@@ -1,7 +1,7 @@
 -- Grain: sweep x model x quant x planned task that was asked; tasks that failed everywhere,
 -- or could not be checked for all, left out.
 -- Inputs: v1.quant, v1.task_aggregate, v1.task_standing, v1.planned_run, v1.policy.
--- Rules: every quant is held against the baseline quant, task by task. That is the most
+-- Rules: every quant is held against the reference, task by task. That is the most
 -- precise planned quant of known rank; only where it has a verdict on fewer than
 -- min_pair_ppm of the tasks does the next one stand in for it, and says so. A task has a
 -- verdict under a quant when it has enough valid runs and a check that was tried; it is
@@ -81,18 +81,18 @@ LEFT JOIN verdicts AS other
     AND other.quant_tag = baselines.quant_tag
     AND other.test_id = own.test_id;
 
-COMMENT ON VIEW v1.task_pair IS 'Each task of each quant beside the same task of the baseline quant. One row per sweep, model, quant and task.';
+COMMENT ON VIEW v1.task_pair IS 'Each task of each quant beside the same task of the reference. One row per sweep, model, quant and task.';
 COMMENT ON COLUMN v1.task_pair.family IS 'Family of the task; the task itself where none is declared';
 COMMENT ON COLUMN v1.task_pair.baseline_quant_tag IS 'The most precise planned quant of known rank that has a verdict on enough tasks, NULL if there is none';
 COMMENT ON COLUMN v1.task_pair.baseline_shifted IS 'A more precise one was planned';
 COMMENT ON COLUMN v1.task_pair.is_paired IS 'Both have a verdict on this task';
 COMMENT ON COLUMN v1.task_pair.own_passed IS 'This quant passes; NULL without a verdict';
-COMMENT ON COLUMN v1.task_pair.baseline_passed IS 'The baseline quant passes; NULL without a verdict';
+COMMENT ON COLUMN v1.task_pair.baseline_passed IS 'The reference passes; NULL without a verdict';
 COMMENT ON COLUMN v1.task_pair.own_adherence_nano IS 'Its adherence, 1e-9; NULL without a verdict';
-COMMENT ON COLUMN v1.task_pair.baseline_adherence_nano IS 'The baseline quant''s adherence, 1e-9; NULL without a verdict';
+COMMENT ON COLUMN v1.task_pair.baseline_adherence_nano IS 'The reference''s adherence, 1e-9; NULL without a verdict';
 COMMENT ON COLUMN v1.task_pair.own_wall_ns IS 'Its mean wall time, ns';
-COMMENT ON COLUMN v1.task_pair.baseline_wall_ns IS 'The baseline quant''s mean wall time, ns';
+COMMENT ON COLUMN v1.task_pair.baseline_wall_ns IS 'The reference''s mean wall time, ns';
 COMMENT ON COLUMN v1.task_pair.own_typical_ns IS 'Its median wall time, ns';
-COMMENT ON COLUMN v1.task_pair.baseline_typical_ns IS 'The baseline quant''s median wall time, ns';
+COMMENT ON COLUMN v1.task_pair.baseline_typical_ns IS 'The reference''s median wall time, ns';
 COMMENT ON COLUMN v1.task_pair.own_tokens_milli IS 'Its mean tokens generated, 1/1000';
-COMMENT ON COLUMN v1.task_pair.baseline_tokens_milli IS 'The baseline quant''s mean tokens generated, 1/1000';
+COMMENT ON COLUMN v1.task_pair.baseline_tokens_milli IS 'The reference''s mean tokens generated, 1/1000';

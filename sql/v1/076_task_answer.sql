@@ -1,11 +1,11 @@
 -- Grain: sweep x model x quant x planned task of the matrix.
 -- Inputs: v1.task_aggregate, v1.task_standing, v1.task_pair, v1.planned_run, v1.runs,
 -- v1.attempts.
--- Rules: what a quant said to a task, beside what the baseline quant said. The answer that
+-- Rules: what a quant said to a task, beside what the reference said. The answer that
 -- is shown is that of the first run which counts and whose own verdict is the task's; where
 -- none counts, that of the first run with an answer. A task is LEFT_OUT where it counts for
 -- no quant, NOT_JUDGED where this quant has too few valid runs or no check, else PASSED or
--- FAILED. It is LOST where the baseline quant passes it and this one does not, GAINED where
+-- FAILED. It is LOST where the reference passes it and this one does not, GAINED where
 -- it is the other way round. An answer that fails has its form damaged where its format
 -- is (FORMAT), else the wrong content (CONTENT). The first difference is the first
 -- character, from 1, in which the two answers differ; one that goes on where the other
@@ -171,17 +171,17 @@ LEFT JOIN chosen USING (sweep_id, model_id, quant_tag, test_id)
 LEFT JOIN texts USING (sweep_id, model_id, quant_tag, test_id)
 LEFT JOIN differences USING (sweep_id, model_id, quant_tag, test_id);
 
-COMMENT ON VIEW v1.task_answer IS 'What each quant said to each task, beside the baseline quant. One row per sweep, model, quant and planned task.';
+COMMENT ON VIEW v1.task_answer IS 'What each quant said to each task, beside the reference. One row per sweep, model, quant and planned task.';
 COMMENT ON COLUMN v1.task_answer.family IS 'Family of the task, NULL where none is declared';
 COMMENT ON COLUMN v1.task_answer.baseline_quant_tag IS 'The most precise planned quant of known rank that has a verdict on enough tasks, NULL if there is none';
 COMMENT ON COLUMN v1.task_answer.standing IS 'PASSED, FAILED, NOT_JUDGED or LEFT_OUT';
-COMMENT ON COLUMN v1.task_answer.change IS 'LOST, GAINED or SAME against the baseline quant; NULL of that one, and where one of the two has no verdict';
+COMMENT ON COLUMN v1.task_answer.change IS 'LOST, GAINED or SAME against the reference; NULL of that one, and where one of the two has no verdict';
 COMMENT ON COLUMN v1.task_answer.damage_kind IS 'FORMAT or CONTENT of an answer that fails';
 COMMENT ON COLUMN v1.task_answer.format_damage IS 'EMPTY, UNPARSEABLE, TRUNCATED, LOOPING or WRONG_LANGUAGE, of an answer that fails';
 COMMENT ON COLUMN v1.task_answer.run_id IS 'The run whose answer is shown';
 COMMENT ON COLUMN v1.task_answer.attempt_id IS 'Its attempt';
 COMMENT ON COLUMN v1.task_answer.outcome IS 'Its outcome';
-COMMENT ON COLUMN v1.task_answer.baseline_run_id IS 'The run of the baseline quant beside it';
+COMMENT ON COLUMN v1.task_answer.baseline_run_id IS 'The run of the reference beside it';
 COMMENT ON COLUMN v1.task_answer.baseline_answer_text IS 'What that quant answered: untrusted text';
 COMMENT ON COLUMN v1.task_answer.is_same_answer IS 'The two answers are equal, to the character';
 COMMENT ON COLUMN v1.task_answer.first_difference IS 'First character, from 1, in which they differ; NULL if they do not';

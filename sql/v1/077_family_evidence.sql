@@ -37,7 +37,7 @@ LEFT JOIN v1.family_table AS worth
 
 COMMENT ON VIEW v1.family_evidence IS 'What each family of tasks says of whether a quant keeps the threshold. One row per sweep, model, quant and family.';
 COMMENT ON COLUMN v1.family_evidence.family IS 'Family; the task itself where none is declared';
-COMMENT ON COLUMN v1.family_evidence.passes IS 'Tasks of it that the baseline quant passes, or may have passed';
+COMMENT ON COLUMN v1.family_evidence.passes IS 'Tasks of it that the reference passes, or may have passed';
 COMMENT ON COLUMN v1.family_evidence.losses IS 'Of these, lost by this quant';
 COMMENT ON COLUMN v1.family_evidence.is_lost IS 'More of them are lost than the threshold allows';
 COMMENT ON COLUMN v1.family_evidence.worth_micro IS 'Tasks of their own that say as much as these passes, 1e-6';

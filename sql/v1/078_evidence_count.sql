@@ -64,12 +64,12 @@ INNER JOIN families USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.evidence_count IS 'The passes and losses that a proof counts. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.evidence_count.tasks IS 'Distinct tasks behind them';
-COMMENT ON COLUMN v1.evidence_count.passes IS 'Of these, passed by the baseline quant or without its verdict';
+COMMENT ON COLUMN v1.evidence_count.passes IS 'Of these, passed by the reference or without its verdict';
 COMMENT ON COLUMN v1.evidence_count.losses IS 'Of these, lost by this quant or without a verdict on both sides';
 COMMENT ON COLUMN v1.evidence_count.families IS 'Families of tasks';
-COMMENT ON COLUMN v1.evidence_count.family_passes IS 'Of these, with a task that the baseline quant passes';
+COMMENT ON COLUMN v1.evidence_count.family_passes IS 'Of these, with a task that the reference passes';
 COMMENT ON COLUMN v1.evidence_count.family_losses IS 'Of these, where more tasks are lost than the threshold allows';
 COMMENT ON COLUMN v1.evidence_count.worth_micro IS 'Tasks of their own that say as much as the passes, 1e-6';
-COMMENT ON COLUMN v1.evidence_count.proof_passes IS 'Passes that a proof counts: no more than the adherence of the baseline quant sums up to, nor than these tasks of few families are worth';
+COMMENT ON COLUMN v1.evidence_count.proof_passes IS 'Passes that a proof counts: no more than the adherence of the reference sums up to, nor than these tasks of few families are worth';
 COMMENT ON COLUMN v1.evidence_count.proof_losses IS 'Losses that a proof counts: no fewer than the adherence lost sums up to';
 COMMENT ON COLUMN v1.evidence_count.sure_losses IS 'Those losses without the tasks whose run was only disturbed';

@@ -1,8 +1,8 @@
 -- Grain: sweep x model x quant.
 -- Inputs: v1.quant_aggregate, v1.task_pair, v1.runs, v1.policy.
--- Rules: against the baseline quant, over the tasks on which both have a verdict, so that
+-- Rules: against the reference, over the tasks on which both have a verdict, so that
 -- no quant is held against work it did not do. It is judged when these are at least
--- min_pair_ppm of the tasks. A flip is lost when the baseline quant passes the task and
+-- min_pair_ppm of the tasks. A flip is lost when the reference passes the task and
 -- this one does not. Response agreement is paired by task and repetition. vibe_delta is
 -- the adherence given up per GiB of memory saved, and NULL with a reason where one of
 -- these is unknown.
@@ -181,30 +181,30 @@ SELECT
     vibe_delta_status
 FROM reasoned;
 
-COMMENT ON VIEW v1.quant_comparison IS 'Each quant against the baseline quant of its sweep. One row per sweep, model and quant.';
+COMMENT ON VIEW v1.quant_comparison IS 'Each quant against the reference of its sweep. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.quant_comparison.baseline_quant_tag IS 'The most precise planned quant of known rank that has a verdict on enough tasks, NULL if there is none';
-COMMENT ON COLUMN v1.quant_comparison.is_baseline_quant IS 'This quant is the baseline quant';
-COMMENT ON COLUMN v1.quant_comparison.baseline_shifted IS 'The baseline quant is not the most precise planned one';
-COMMENT ON COLUMN v1.quant_comparison.baseline_adherence_sum_nano IS 'Sum of the baseline quant''s task means, 1e-9';
+COMMENT ON COLUMN v1.quant_comparison.is_baseline_quant IS 'This quant is the reference';
+COMMENT ON COLUMN v1.quant_comparison.baseline_shifted IS 'The reference is not the most precise planned one';
+COMMENT ON COLUMN v1.quant_comparison.baseline_adherence_sum_nano IS 'Sum of the reference''s task means, 1e-9';
 COMMENT ON COLUMN v1.quant_comparison.baseline_adherence_tasks IS 'Tasks behind it';
 COMMENT ON COLUMN v1.quant_comparison.baseline_passed_tasks IS 'Of these, the tasks that it passes in full';
-COMMENT ON COLUMN v1.quant_comparison.adherence_delta_nano IS 'Own adherence minus the baseline quant''s over the pairs, 1e-9';
-COMMENT ON COLUMN v1.quant_comparison.latency_delta_ns IS 'Own mean wall time minus the baseline quant''s over the tasks that both have timed, ns';
+COMMENT ON COLUMN v1.quant_comparison.adherence_delta_nano IS 'Own adherence minus the reference''s over the pairs, 1e-9';
+COMMENT ON COLUMN v1.quant_comparison.latency_delta_ns IS 'Own mean wall time minus the reference''s over the tasks that both have timed, ns';
 COMMENT ON COLUMN v1.quant_comparison.tasks IS 'Tasks that did not fail everywhere';
 COMMENT ON COLUMN v1.quant_comparison.pairs IS 'Of these, with a verdict on both sides';
 COMMENT ON COLUMN v1.quant_comparison.is_judged IS 'These are enough to judge this quant';
-COMMENT ON COLUMN v1.quant_comparison.baseline_passes IS 'Of the pairs, passed by the baseline quant';
-COMMENT ON COLUMN v1.quant_comparison.flips_lost IS 'Of these, passed by the baseline quant only';
+COMMENT ON COLUMN v1.quant_comparison.baseline_passes IS 'Of the pairs, passed by the reference';
+COMMENT ON COLUMN v1.quant_comparison.flips_lost IS 'Of these, passed by the reference only';
 COMMENT ON COLUMN v1.quant_comparison.flips_gained IS 'Of these, passed by this quant only';
 COMMENT ON COLUMN v1.quant_comparison.answer_pairs IS 'Pairs of valid runs by task and repetition';
 COMMENT ON COLUMN v1.quant_comparison.answers_agreeing IS 'Of these, with the same answer';
 COMMENT ON COLUMN v1.quant_comparison.response_agreement_micro IS 'The share of these, 1e-6';
 COMMENT ON COLUMN v1.quant_comparison.loss_sum_nano IS 'Sum over the pairs of max(0, baseline task mean - own), 1e-9';
 COMMENT ON COLUMN v1.quant_comparison.paired_adherence_sum_nano IS 'Own adherence summed over the pairs, 1e-9';
-COMMENT ON COLUMN v1.quant_comparison.paired_baseline_adherence_sum_nano IS 'The baseline quant''s adherence summed over the pairs, 1e-9';
+COMMENT ON COLUMN v1.quant_comparison.paired_baseline_adherence_sum_nano IS 'The reference''s adherence summed over the pairs, 1e-9';
 COMMENT ON COLUMN v1.quant_comparison.paired_typical_sum_ns IS 'Own median wall times summed over the tasks that both have timed, ns';
-COMMENT ON COLUMN v1.quant_comparison.paired_baseline_typical_sum_ns IS 'The baseline quant''s median wall times summed over the same tasks, ns';
-COMMENT ON COLUMN v1.quant_comparison.output_length_differs IS 'More or fewer tokens than the baseline quant beyond output_length_ppm';
-COMMENT ON COLUMN v1.quant_comparison.memory_saved_bytes IS 'Peak memory of the baseline quant minus own, from one source, bytes';
+COMMENT ON COLUMN v1.quant_comparison.paired_baseline_typical_sum_ns IS 'The reference''s median wall times summed over the same tasks, ns';
+COMMENT ON COLUMN v1.quant_comparison.output_length_differs IS 'More or fewer tokens than the reference beyond output_length_ppm';
+COMMENT ON COLUMN v1.quant_comparison.memory_saved_bytes IS 'Peak memory of the reference minus own, from one source, bytes';
 COMMENT ON COLUMN v1.quant_comparison.vibe_delta_micro IS 'max(0, baseline adherence - own) per GiB of memory saved, 1e-6';
 COMMENT ON COLUMN v1.quant_comparison.vibe_delta_status IS 'OK, NO_BASELINE, ADHERENCE_UNAVAILABLE, MEMORY_UNAVAILABLE or NO_MEMORY_SAVED';

@@ -1,8 +1,8 @@
 -- Grain: sweep x model x quant.
 -- Inputs: v1.quant_aggregate, v1.quant_comparison, v1.quant, v1.policy, v1.reason.
 -- Rules: adherence is the gate. A quant is eligible when it is judged on enough of the
--- baseline quant's tasks, its rank is known, its adherence over these keeps
--- adherence_threshold of the baseline quant's, and its mean wall time stays within the
+-- reference's tasks, its rank is known, its adherence over these keeps
+-- adherence_threshold of the reference's, and its mean wall time stays within the
 -- ceiling. Under quality_only no time is judged. Pareto-optimal over adherence, latency
 -- and memory among judged quants; exact ties all stay. Utility is relative to the baseline
 -- quant over the tasks of both, by the median wall time of each task, so that a straggler
@@ -46,7 +46,7 @@ WITH quants AS (
             (comparison.paired_adherence_sum_nano * 1000000)
             // nullif(comparison.paired_baseline_adherence_sum_nano, 0) AS BIGINT
         ) AS kept_adherence_ppm,
-        -- To 1e-9 of the baseline quant: a closer race is a tie.
+        -- To 1e-9 of the reference: a closer race is a tie.
         v1.scaled(
             comparison.paired_adherence_sum_nano,
             comparison.paired_baseline_adherence_sum_nano,
@@ -277,10 +277,10 @@ COMMENT ON COLUMN v1.frontier.is_baseline_quant IS 'This quant is it';
 COMMENT ON COLUMN v1.frontier.is_eligible IS 'Passes the gate';
 COMMENT ON COLUMN v1.frontier.ineligible_reasons IS 'Why not, sorted';
 COMMENT ON COLUMN v1.frontier.is_covered IS 'Every task has enough valid runs';
-COMMENT ON COLUMN v1.frontier.is_judged IS 'Enough tasks with a verdict here and under the baseline quant';
-COMMENT ON COLUMN v1.frontier.keeps_adherence IS 'Keeps adherence_threshold of the baseline quant''s adherence';
+COMMENT ON COLUMN v1.frontier.is_judged IS 'Enough tasks with a verdict here and under the reference';
+COMMENT ON COLUMN v1.frontier.keeps_adherence IS 'Keeps adherence_threshold of the reference''s adherence';
 COMMENT ON COLUMN v1.frontier.within_ceiling IS 'Mean wall time within the ceiling';
-COMMENT ON COLUMN v1.frontier.kept_adherence_ppm IS 'Own adherence / the baseline quant''s over the tasks of both, rounded down, ppm';
+COMMENT ON COLUMN v1.frontier.kept_adherence_ppm IS 'Own adherence / the reference''s over the tasks of both, rounded down, ppm';
 COMMENT ON COLUMN v1.frontier.adherence_tasks IS 'Tasks behind it';
 COMMENT ON COLUMN v1.frontier.latency_tasks IS 'Tasks behind it';
 COMMENT ON COLUMN v1.frontier.total_latency_ns IS 'Mean wall time, ns';

@@ -130,7 +130,7 @@ answers AS (
 ),
 
 doubts AS (
-    -- Variance of an adherence relative to the baseline quant's, in ppm squared.
+    -- Variance of an adherence relative to the reference's, in ppm squared.
     SELECT
         sweep_id,
         model_id,

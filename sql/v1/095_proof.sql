@@ -14,7 +14,7 @@
 -- again. A quant cannot be proven any more when even all tasks that are left would not do.
 -- It is shown not to be viable by a bet against it, over tasks with a verdict on both
 -- sides. NOT_ANSWERING: none of the tasks that were asked last was answered. Against a
--- stand-in for the baseline quant nothing is proven.
+-- stand-in for the reference nothing is proven.
 
 CREATE VIEW v1.proof AS
 WITH adaptive AS (
@@ -141,7 +141,7 @@ bases AS (
     GROUP BY top.sweep_id, top.model_id, top.quant_tag
 ),
 
--- The tasks that the baseline quant passes or may yet pass, in the order they are asked in.
+-- The tasks that the reference passes or may yet pass, in the order they are asked in.
 hopes AS (
     SELECT
         planned.sweep_id,
@@ -435,7 +435,7 @@ COMMENT ON COLUMN v1.proof.start_place IS 'Where the first chain of proofs start
 COMMENT ON COLUMN v1.proof.planned_tasks IS 'Tasks that could be asked';
 COMMENT ON COLUMN v1.proof.asked_tasks IS 'Tasks that were asked';
 COMMENT ON COLUMN v1.proof.next_portion IS 'The first of its blocks, from 0, that was not asked in full; NULL if all were';
-COMMENT ON COLUMN v1.proof.passes IS 'Tasks that the baseline quant passes and this quant was asked';
+COMMENT ON COLUMN v1.proof.passes IS 'Tasks that the reference passes and this quant was asked';
 COMMENT ON COLUMN v1.proof.losses IS 'Of these, not known to be passed by it';
 COMMENT ON COLUMN v1.proof.proof_passes IS 'Passes that the proof counts, by what tasks of few families are worth';
 COMMENT ON COLUMN v1.proof.proof_losses IS 'Losses that the proof counts: no fewer than the adherence lost sums up to';
@@ -443,7 +443,7 @@ COMMENT ON COLUMN v1.proof.gains IS 'Tasks that only it passes';
 COMMENT ON COLUMN v1.proof.disturbed_tasks IS 'Tasks that were asked and have no verdict, only for what disturbed the run';
 COMMENT ON COLUMN v1.proof.most_passes IS 'Passes that the proof could count, if every further task is passed and kept';
 COMMENT ON COLUMN v1.proof.least_passes IS 'Passes, as the proof counts them, that prove it with its losses at the level in force, disturbed tasks left out; NULL if none do';
-COMMENT ON COLUMN v1.proof.passes_needed IS 'Tasks that the baseline quant passes when these are reached, if it passes all further ones and none is lost; NULL if none do';
+COMMENT ON COLUMN v1.proof.passes_needed IS 'Tasks that the reference passes when these are reached, if it passes all further ones and none is lost; NULL if none do';
 COMMENT ON COLUMN v1.proof.least_lossless IS 'Passes, as the proof counts them, that prove a quant without any loss at the whole chance of error; NULL if none do';
 COMMENT ON COLUMN v1.proof.is_shifted IS 'Another quant stands in for the most precise one: nothing is proven';
 COMMENT ON COLUMN v1.proof.is_proven IS 'It, and all on the way of its chain, keep the threshold';

@@ -3,12 +3,12 @@
 -- v1.quant, v1.policy, v1.proof, v1.retention_table, v1.family_table, v1.evidence_level,
 -- v1.bet_table, v1.sign_table.
 -- Rules: how far tasks, never repetitions, prove that a quant keeps the threshold. Of the
--- tasks that the baseline quant passes some are lost; a task that one of the two has no
+-- tasks that the reference passes some are lost; a task that one of the two has no
 -- verdict on counts as lost. What passes and losses count, v1.evidence_count says. Under
 -- evidence_rule = bet the proof is a bet that may be looked at any number of times, over
 -- tasks and over the means of families, and the weaker answer counts. is_proven holds for all quants of a session at once: a walk from the most precise quant down stops at the
 -- first without proof; beside it half the chance of error goes to the quants in the order of
--- their evidence (Holm), for ladders that are not monotone. The baseline quant keeps its own
+-- their evidence (Holm), for ladders that are not monotone. The reference keeps its own
 -- score by definition. What an adaptive sweep proves, which is looked at after every round,
 -- v1.proof says.
 
@@ -361,19 +361,19 @@ LEFT JOIN v1.proof AS adaptive USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.support IS 'How far the tasks prove that a quant keeps the threshold. One row per sweep, model and quant.';
 COMMENT ON COLUMN v1.support.evidence_tasks IS 'Distinct tasks behind it';
-COMMENT ON COLUMN v1.support.passes IS 'Of these, passed by the baseline quant or without its verdict';
+COMMENT ON COLUMN v1.support.passes IS 'Of these, passed by the reference or without its verdict';
 COMMENT ON COLUMN v1.support.losses IS 'Of these, lost by this quant or without a verdict on both sides';
-COMMENT ON COLUMN v1.support.proof_passes IS 'Passes that the proof counts: no more than the adherence of the baseline quant sums up to, nor than these tasks of few families are worth';
+COMMENT ON COLUMN v1.support.proof_passes IS 'Passes that the proof counts: no more than the adherence of the reference sums up to, nor than these tasks of few families are worth';
 COMMENT ON COLUMN v1.support.proof_losses IS 'Losses that the proof counts: no fewer than the adherence lost sums up to';
 COMMENT ON COLUMN v1.support.gains IS 'Tasks that only this quant passes';
 COMMENT ON COLUMN v1.support.families IS 'Families of tasks';
-COMMENT ON COLUMN v1.support.family_passes IS 'Of these, with a task that the baseline quant passes';
+COMMENT ON COLUMN v1.support.family_passes IS 'Of these, with a task that the reference passes';
 COMMENT ON COLUMN v1.support.family_losses IS 'Of these, where more tasks are lost than the threshold allows';
 COMMENT ON COLUMN v1.support.design_effect_micro IS 'Scatter of the losses between families against that of tasks that fail on their own, 1e-6; NULL where no family is declared or nothing is lost';
 COMMENT ON COLUMN v1.support.bet_log_nano IS 'Logarithm that the best stake of a bet on this quant has gained, 1e-9';
 COMMENT ON COLUMN v1.support.mean_loss_nano IS 'Mean over the pairs of max(0, baseline task mean - own), 1e-9';
 COMMENT ON COLUMN v1.support.margin_nano IS '(1 - threshold) x baseline adherence, 1e-9';
-COMMENT ON COLUMN v1.support.is_separable IS 'More tasks flip one way than chance does: the tasks tell it from the baseline quant; NULL for that one';
+COMMENT ON COLUMN v1.support.is_separable IS 'More tasks flip one way than chance does: the tasks tell it from the reference; NULL for that one';
 COMMENT ON COLUMN v1.support.is_supported IS 'Proven, were it the only claim of the sweep';
 COMMENT ON COLUMN v1.support.is_proven IS 'Proven, with all claims of the sweep sharing the chance of error';
 COMMENT ON COLUMN v1.support.tasks_needed IS 'Tasks that would prove it at least, if no further one is lost; NULL if it is proven, or if no practicable number would';

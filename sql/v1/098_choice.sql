@@ -102,7 +102,7 @@ runs AS (
 ),
 
 yardstick AS (
-    -- How much of the work the baseline quant itself does.
+    -- How much of the work the reference itself does.
     SELECT
         own.sweep_id,
         own.model_id,
@@ -240,7 +240,7 @@ COMMENT ON VIEW v1.choice IS 'Which quants are chosen, and how sure that is. One
 COMMENT ON COLUMN v1.choice.minimum_viable_quant IS 'The eligible quant of the lowest precision, NULL if none is eligible';
 COMMENT ON COLUMN v1.choice.baseline_quant_tag IS 'The quant that the others are held against, NULL if there is none';
 COMMENT ON COLUMN v1.choice.baseline_shifted IS 'A more precise one was planned and could not be judged';
-COMMENT ON COLUMN v1.choice.smallest_supported_quant IS 'The eligible quant of the lowest precision that is proven to keep the threshold; the baseline quant keeps its own score by definition';
+COMMENT ON COLUMN v1.choice.smallest_supported_quant IS 'The eligible quant of the lowest precision that is proven to keep the threshold; the reference keeps its own score by definition';
 COMMENT ON COLUMN v1.choice.best_value_quant IS 'The eligible quant of the highest utility, NULL if none is eligible';
 COMMENT ON COLUMN v1.choice.best_value_status IS 'CLEAR, WITHIN_NOISE or NOT_TIMED';
 COMMENT ON COLUMN v1.choice.advised_quant IS 'The one to use: the best value where it is SUPPORTED and CLEAR, else the smallest supported quant; NULL where nothing is shown';
@@ -248,12 +248,12 @@ COMMENT ON COLUMN v1.choice.rivals IS 'Eligible quants that the best value does 
 COMMENT ON COLUMN v1.choice.repetitions_needed IS 'Repetitions that would make it CLEAR, where only these are missing';
 COMMENT ON COLUMN v1.choice.confidence IS 'SUPPORTED, NEEDS_MORE_TASKS or PROVISIONAL, of the minimum viable quant: whether it keeps the threshold';
 COMMENT ON COLUMN v1.choice.best_value_confidence IS 'The same of the best value';
-COMMENT ON COLUMN v1.choice.evidence_passes IS 'Tasks behind the minimum viable quant that the baseline quant passes, or has no verdict on';
+COMMENT ON COLUMN v1.choice.evidence_passes IS 'Tasks behind the minimum viable quant that the reference passes, or has no verdict on';
 COMMENT ON COLUMN v1.choice.evidence_losses IS 'Of these, lost by it or without a verdict on both sides';
 COMMENT ON COLUMN v1.choice.evidence_gains IS 'Tasks that only it passes';
 COMMENT ON COLUMN v1.choice.evidence_families IS 'Families of these tasks';
 COMMENT ON COLUMN v1.choice.evidence_family_losses IS 'Families where it loses more tasks than the threshold allows';
-COMMENT ON COLUMN v1.choice.reference_passes IS 'Tasks that the baseline quant passes';
+COMMENT ON COLUMN v1.choice.reference_passes IS 'Tasks that the reference passes';
 COMMENT ON COLUMN v1.choice.reference_tasks IS 'Tasks it has a verdict on';
 COMMENT ON COLUMN v1.choice.reference_fails IS 'These are fewer than min_reference_ppm';
 COMMENT ON COLUMN v1.choice.reference_guesses IS 'These are no more than chance_ppm';

@@ -82,4 +82,4 @@ LEFT JOIN baseline_lacks USING (sweep_id, model_id);
 COMMENT ON VIEW v1.left_out IS 'Why quants are out, in words. One row per sweep and model of which one is.';
 COMMENT ON COLUMN v1.left_out.out_text IS 'Every quant that is out, by what it lacks';
 COMMENT ON COLUMN v1.left_out.unjudged_text IS 'Those that could not be judged, NULL if all could';
-COMMENT ON COLUMN v1.left_out.base_why IS 'Why the baseline quant itself is out, NULL if it is not';
+COMMENT ON COLUMN v1.left_out.base_why IS 'Why the reference itself is out, NULL if it is not';

@@ -7,7 +7,7 @@
 -- The minimum viable quant by its score, where that is smaller than the smallest proven
 -- one, until it has answered all; under until = point every smaller quant that is near its
 -- margin. What can be neither is not asked again. A quant that is behind catches up by two
--- portions; the baseline quant is asked whenever another goes beyond it, and where it does
+-- portions; the reference is asked whenever another goes beyond it, and where it does
 -- not answer, the next one that does takes its part. With the second round the baseline and the
 -- start quant repeat three tasks, to see whether answers repeat. (3) With nothing left, a
 -- dozen tasks are repeated for speed, up to four times, where that alone is missing to tell
@@ -158,7 +158,7 @@ asked AS (
         CASE
             WHEN targets.breadth_portion IS NOT NULL
                 THEN least(targets.breadth_portion, targets.last_portion)
-            -- Behind the baseline quant: two portions, but not beyond it.
+            -- Behind the reference: two portions, but not beyond it.
             WHEN NOT targets.baseline_goes_on AND targets.baseline_portion IS NULL
                 THEN quants.next_portion + 1
             WHEN quants.next_portion < targets.baseline_portion
@@ -190,7 +190,7 @@ asked AS (
                         AND quants.is_near_margin AND NOT quants.is_shown_not_viable
                     )
                 )
-                -- Nobody is asked what the baseline quant cannot be.
+                -- Nobody is asked what the reference cannot be.
                 AND (
                     targets.baseline_goes_on
                     OR quants.next_portion < coalesce(targets.baseline_portion, 1000000)
@@ -307,7 +307,7 @@ chosen AS (
     WHERE done_speed_round < portion
 ),
 
--- How often the baseline quant was asked so far: every second time the other way.
+-- How often the reference was asked so far: every second time the other way.
 turns AS (
     SELECT
         targets.sweep_id,

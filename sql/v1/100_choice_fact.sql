@@ -138,7 +138,7 @@ COMMENT ON COLUMN v1.choice_fact.passes_at_threshold IS 'One would pass at a low
 COMMENT ON COLUMN v1.choice_fact.passes_at_ceiling IS 'One would pass at a higher latency ceiling';
 COMMENT ON COLUMN v1.choice_fact.rivals_text IS 'The quants that the best value does not clearly beat';
 COMMENT ON COLUMN v1.choice_fact.lead IS 'What can be said of the advised quant';
-COMMENT ON COLUMN v1.choice_fact.base IS 'The same of the baseline quant';
+COMMENT ON COLUMN v1.choice_fact.base IS 'The same of the reference';
 COMMENT ON COLUMN v1.choice_fact.best IS 'The same of the best value';
 COMMENT ON COLUMN v1.choice_fact.small IS 'The same of the smallest eligible quant';
 COMMENT ON COLUMN v1.choice_fact.proven IS 'The same of the smallest supported quant';

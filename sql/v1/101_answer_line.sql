@@ -39,7 +39,7 @@ WITH phrases AS (
         if(
             lead.is_fastest, 'the fastest', 'the best for the time it takes'
         ) AS best_words,
-        -- Of the smallest: kept of those that the baseline quant did.
+        -- Of the smallest: kept of those that the reference did.
         if(
             small.flips_lost = 0 AND small.flips_gained = 0 AND small.is_equal,
             format(
@@ -283,7 +283,7 @@ SELECT
 FROM phrases;
 
 COMMENT ON VIEW v1.answer_line IS 'The answer in three lines. One row per sweep and model.';
-COMMENT ON COLUMN v1.answer_line.situation IS 'IDLE: the baseline quant does no task, NOBODY will do, ALONE, IMPRESSION, UNRIVALLED, BASELINE itself, OPEN, UNSHOWN or SHOWN';
+COMMENT ON COLUMN v1.answer_line.situation IS 'IDLE: the reference does no task, NOBODY will do, ALONE, IMPRESSION, UNRIVALLED, BASELINE itself, OPEN, UNSHOWN or SHOWN';
 COMMENT ON COLUMN v1.answer_line.what IS 'What to use';
 COMMENT ON COLUMN v1.answer_line.otherwise IS 'What if memory is tight, or what to do where nothing can be said; NULL where nothing smaller may do';
 COMMENT ON COLUMN v1.answer_line.how_sure IS 'How sure that is, and what would make it surer; NULL where nothing is told';

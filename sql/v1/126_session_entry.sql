@@ -1,5 +1,5 @@
 -- Grain: sweep x model.
--- Inputs: v1.session, v1.policy, v1.policy_step, v1.canary, v1.frontier, v1.recommendation,
+-- Inputs: v1.session, v1.policy, v1.policy_step, v1.canary, v1.frontier, v1.recommendation, v1.choice_fact,
 -- v1.quant_entry, v1.attempts, v1.manifest, v1.next_round, raw.events, raw.recommendation_if_polluted.
 -- Rules: all that the summary says of one model, as the struct it is written from. A
 -- control is effective when every answered run of the model verified the same value.
@@ -158,6 +158,7 @@ SELECT
             'best_value_quant': recommendation.best_value_quant,
             'smallest_supported_quant': recommendation.smallest_supported_quant,
             'advised_quant': recommendation.advised_quant,
+            'tells_speed': coalesce(facts.tells_speed, false),
             'best_value_status': recommendation.best_value_status,
             'rivals': recommendation.rivals,
             'repetitions_needed': recommendation.repetitions_needed,
@@ -196,6 +197,7 @@ INNER JOIN (SELECT sweep_id, model_id, reasons FROM v1.policy_step) AS step
     USING (sweep_id, model_id)
 INNER JOIN v1.canary AS canary USING (sweep_id, model_id)
 INNER JOIN v1.recommendation AS recommendation USING (sweep_id, model_id)
+INNER JOIN v1.choice_fact AS facts USING (sweep_id, model_id)
 INNER JOIN v1.manifest AS manifest USING (sweep_id)
 LEFT JOIN v1.next_round AS round USING (sweep_id, model_id)
 LEFT JOIN ends USING (sweep_id)

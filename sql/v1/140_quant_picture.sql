@@ -5,7 +5,7 @@
 -- against speed. Quality has its 95 % Wilson interval over distinct tasks. Speed has the
 -- middle half of its valid runs, by nearest rank: that is how runs scatter, no bound on a
 -- mean. Under quality_only nothing is said of speed. A quant is ALIKE where its tasks
--- cannot tell it from the baseline quant. needed_adherence is the baseline quant's own
+-- cannot tell it from the reference. needed_adherence is the reference's own
 -- adherence times the threshold.
 
 CREATE VIEW v1.quant_picture AS
@@ -91,7 +91,7 @@ COMMENT ON VIEW v1.quant_picture IS 'Each quant as a point: size, speed and qual
 COMMENT ON COLUMN v1.quant_picture.adherence_micro IS 'Mean of the task means, 1e-6';
 COMMENT ON COLUMN v1.quant_picture.adherence_low_micro IS 'Lower bound of its 95 % interval, 1e-6';
 COMMENT ON COLUMN v1.quant_picture.adherence_high_micro IS 'Upper bound of its 95 % interval, 1e-6';
-COMMENT ON COLUMN v1.quant_picture.needed_adherence_micro IS 'What the threshold leaves of the baseline quant''s own adherence, 1e-6';
+COMMENT ON COLUMN v1.quant_picture.needed_adherence_micro IS 'What the threshold leaves of the reference''s own adherence, 1e-6';
 COMMENT ON COLUMN v1.quant_picture.rate_runs IS 'Valid runs with a decode rate';
 COMMENT ON COLUMN v1.quant_picture.rate_low_milli IS 'Their decode rate that a quarter of the runs stays below, 1/1000 tokens per second';
 COMMENT ON COLUMN v1.quant_picture.rate_middle_milli IS 'Their median decode rate, 1/1000 tokens per second';
@@ -101,6 +101,6 @@ COMMENT ON COLUMN v1.quant_picture.wall_middle_ns IS 'Median wall time of the va
 COMMENT ON COLUMN v1.quant_picture.wall_high_ns IS 'Wall time that a quarter of the valid runs goes beyond, ns';
 COMMENT ON COLUMN v1.quant_picture.mark IS 'ADVISED, BEST_VALUE, SMALLEST_SHOWN, MINIMUM_VIABLE, ELIGIBLE or OUT, the first that holds after OUT';
 COMMENT ON COLUMN v1.quant_picture.is_best_value IS 'The best value of those that pass; what is advised may be another';
-COMMENT ON COLUMN v1.quant_picture.is_alike IS 'Its tasks cannot tell it from the baseline quant';
+COMMENT ON COLUMN v1.quant_picture.is_alike IS 'Its tasks cannot tell it from the reference';
 COMMENT ON COLUMN v1.quant_picture.is_rival IS 'The best value does not clearly beat it';
 COMMENT ON COLUMN v1.quant_picture.is_pareto_optimal IS 'No judged quant is at least as good on every axis and better on one';

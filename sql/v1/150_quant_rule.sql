@@ -37,7 +37,7 @@ facts AS (
         frontier.utility_rank,
         best.kept_adherence_ppm AS best_kept_ppm,
         comparison.baseline_quant_tag,
-        coalesce(comparison.baseline_quant_tag, 'the baseline quant') AS reference,
+        coalesce(comparison.baseline_quant_tag, 'the reference') AS reference,
         comparison.pairs,
         comparison.baseline_adherence_tasks,
         choice.reference_passes,
@@ -101,7 +101,7 @@ rules AS (
                 'holds': NULL,
                 'words': CASE
                     WHEN baseline_quant_tag IS NULL
-                        THEN 'no quant has a verdict on enough tasks to be the yardstick'
+                        THEN 'no quant has a verdict on enough tasks to be the reference'
                     WHEN coalesce(reference_passes, 0) = 0
                         THEN reference || ' itself passes none of '
                         || v1.count_text(reference_tasks, 'task')

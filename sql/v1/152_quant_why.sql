@@ -233,5 +233,5 @@ COMMENT ON COLUMN v1.quant_why.changes IS 'What would change that, a sentence ea
 COMMENT ON COLUMN v1.quant_why.format_damages IS 'Failed tasks whose answer is damaged in its form, by damage, most frequent first';
 COMMENT ON COLUMN v1.quant_why.length_tasks IS 'Tasks of which both have counted their tokens';
 COMMENT ON COLUMN v1.quant_why.mean_tokens_milli IS 'Tokens generated a task, over these, 1/1000';
-COMMENT ON COLUMN v1.quant_why.reference_tokens_milli IS 'The same of the baseline quant, 1/1000';
-COMMENT ON COLUMN v1.quant_why.length_change_micro IS 'By how much it writes more than the baseline quant, 1e-6';
+COMMENT ON COLUMN v1.quant_why.reference_tokens_milli IS 'The same of the reference, 1/1000';
+COMMENT ON COLUMN v1.quant_why.length_change_micro IS 'By how much it writes more than the reference, 1e-6';

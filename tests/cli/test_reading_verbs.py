@@ -61,7 +61,7 @@ def test_show_says_which_quant_and_why_not_the_others(run):
     assert (
         "m: F16 is the safe choice: it is not shown yet that a smaller one does" in out
     )
-    assert "minimum viable Q4_K_M NEEDS_MORE_TASKS" in out
+    assert "smallest that passes Q4_K_M NEEDS_MORE_TASKS" in out
 
 
 def test_show_latest_is_the_default_and_no_frontier_is_a_result(run):

@@ -44,7 +44,7 @@ def test_the_recommendation_and_its_confidence_follow(shown):
     text = shown()
     assert "Use Q4_K_M." in text.splitlines()
     assert "It is shown." in text.splitlines()
-    assert "minimum viable Q4_K_M SUPPORTED" in line_with(text, "Confidence:")
+    assert "smallest that passes Q4_K_M SUPPORTED" in line_with(text, "Confidence:")
     assert "best value Q4_K_M SUPPORTED and CLEAR" in line_with(text, "Confidence:")
     assert "Canary: passed" in text
 
@@ -55,11 +55,12 @@ def test_eighty_columns_hold_every_quant_uncut(shown, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     text = shown()
     assert "\x1b" not in text
-    table = text[text.index("quant ") : text.index("* the advice, + smallest")]
+    table = text[text.index("quant ") : text.index("* use this")]
     assert all(len(line) <= 80 for line in table.splitlines())
     assert "\u2026" not in table
     assert line_with(table, "Q4_K_M *")
-    assert "out: does too" in line_with(table, "Q2_K")
+    assert "no: does too" in line_with(table, "Q2_K")
+    assert "CLEAN" in line_with(table, "Q4_K_M *") and " yes" in table
 
 
 def test_what_disturbed_the_machine_comes_with_advice(shown):
@@ -282,6 +283,7 @@ def test_a_command_at_the_end_of_prose_stays_in_one_piece(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     row = summary_row()
     row["matrix"]["buckets"] = ["logic", "mixed", "refactor"]
+    row["scope"] = None
     name_buckets(summary_document(row), Warehouse.open(tmp_path / "elsewhere"))
     *_, last = capsys.readouterr().out.splitlines()
     place = tmp_path / "elsewhere"
@@ -449,7 +451,7 @@ def test_who_shares_no_task_with_the_baseline_is_not_called_like_it(
     pairs = session["per_quant"][0]["pairs"] | {"n": tasks}
     quants = [q | {"pairs": pairs, "separable": False} for q in session["per_quant"]]
     text = shown(sessions=[session | {"per_quant": quants}])
-    assert ("~ not to be told from the baseline quant" in text) is is_explained
+    assert ("~ not to be told from the reference" in text) is is_explained
 
 
 def test_what_all_quants_are_out_for_is_said_once(shown):
@@ -491,3 +493,77 @@ def test_a_message_breaks_between_words_and_never_in_the_command_that_ends_it(wi
     assert " ".join(" ".join(prose).split()) == told
     assert fold_message(f"orket: {command}", 20) == [f"orket: {command}"]
     assert fold_message("orket: done", width) == ["orket: done"]
+
+
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_times_that_are_not_shown_to_repeat_are_marked(shown, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    (session,) = summary_row()["sessions"]
+    session["recommendation_detail"]["tells_speed"] = True
+    steady = shown(sessions=[session])
+    assert "?" not in line_with(steady, "quant ")
+    session["recommendation_detail"]["tells_speed"] = False
+    text = shown(sessions=[session])
+    assert "tokens/s?" in line_with(text, "quant ")
+    assert "? measured, but not shown to repeat: tells no quant faster" in text
+    assert "best value Q4_K_M" not in text
+
+
+def test_times_that_nobody_has_are_not_marked(shown):
+    (session,) = summary_row()["sessions"]
+    session["recommendation_detail"]["tells_speed"] = False
+    for quant in session["per_quant"]:
+        quant["total_latency_ns"] = None
+        quant["token_metrics"]["generation_tokens_per_second_milli"] = None
+    assert "measured, but not shown to repeat" not in shown(sessions=[session])
+
+
+def test_the_legend_names_the_marks_that_are_there(shown, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "70")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    (session,) = summary_row()["sessions"]
+    session["baseline_quant"] = "F16"
+    session["efficiency_frontier"] |= {
+        "advised_quant_tag": "F16",
+        "smallest_supported_quant_tag": "F16",
+        "minimum_viable_quant_tag": "Q4_K_M",
+    }
+    text = shown(sessions=[session])
+    assert "* safe choice, < smallest that passes" in text.splitlines()
+
+
+def test_a_bucket_says_why_the_reference_is_to_be_used(capsys, monkeypatch):
+    from orket.cli import bucket_table
+
+    answers = {
+        "logic": {"advised_quant": "F16", "confidence": "NEEDS_MORE_TASKS"},
+        "mixed": {"advised_quant": "Q4_K_M", "confidence": "SUPPORTED"},
+    }
+    common = {
+        "model_id": "demo",
+        "baseline_quant_tag": "F16",
+        "minimum_viable_quant": "Q4_K_M",
+        "best_value_quant": "Q4_K_M",
+        "best_value_status": "WITHIN_NOISE",
+        "reference_tasks": 72,
+        "tasks_needed": 400,
+    }
+    monkeypatch.setattr(
+        "orket.exports.load.load_answers",
+        lambda store, sweep, scope: [common | answers[scope["buckets"][0]]],
+    )
+    row = summary_row()
+    row["matrix"]["buckets"] = ["logic", "mixed"]
+    row["scope"] = None
+    for is_timed in (True, False):
+        (session,) = row["sessions"]
+        session["recommendation_detail"]["tells_speed"] = is_timed
+        bucket_table.print_buckets(summary_document(row), None, {})  # type: ignore[arg-type]
+        told = capsys.readouterr().out
+        assert "F16, safe choice" in line_with(told, "logic ")
+        assert "safe choice" not in line_with(told, "mixed ")
+        assert "safe choice: the reference; by the tasks of that bucket" in told
+        assert ("Q4_K_M?" in told) == is_timed
+        assert ("?: not told from others" in told) == is_timed

@@ -63,7 +63,7 @@ def test_a_quant_that_was_left_behind_catches_up_by_two_blocks(tmp_path):
     assert "POINT" in purposes
     behind = make(ladder)
     drive(behind, losing({}), tmp_path / "behind", 2)
-    # The baseline quant is five portions ahead of Q8_0 by now.
+    # The reference is five portions ahead of Q8_0 by now.
     answer, _ = look(behind, tmp_path / "before")
     for portion in range(3, 7):
         runs = [
