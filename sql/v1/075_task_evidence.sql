@@ -2,8 +2,8 @@
 -- Inputs: v1.task_pair, v1.task_aggregate, v1.manifest.
 -- Rules: of the tasks that the reference passes some are lost. In a grid a task that
 -- one of the two has no verdict on counts as lost. An adaptive sweep asks a quant only
--- what the reference has answered: there a task without a verdict of the baseline
--- quant is no pair, and one without a verdict of this quant counts as lost. The adherence
+-- what the reference has answered: there a task without a verdict of the reference
+-- is no pair, and one without a verdict of this quant counts as lost. The adherence
 -- that is reached and lost is asked beside it, for it is partial where some checks fail.
 
 CREATE VIEW v1.task_evidence AS

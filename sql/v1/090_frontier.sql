@@ -4,8 +4,8 @@
 -- reference's tasks, its rank is known, its adherence over these keeps
 -- adherence_threshold of the reference's, and its mean wall time stays within the
 -- ceiling. Under quality_only no time is judged. Pareto-optimal over adherence, latency
--- and memory among judged quants; exact ties all stay. Utility is relative to the baseline
--- quant over the tasks of both, by the median wall time of each task, so that a straggler
+-- and memory among judged quants; exact ties all stay. Utility is relative to the reference
+-- over the tasks of both, by the median wall time of each task, so that a straggler
 -- decides nothing. All comparisons are exact: fractions are cross-multiplied.
 
 CREATE VIEW v1.frontier AS

@@ -7,8 +7,8 @@
 -- is proven to keep the threshold. The best value is CLEAR when
 -- it beats every rival, else WITHIN_NOISE; under quality_only nothing was timed
 -- (NOT_TIMED). Each has a confidence of its own, which never changes the choice: SUPPORTED
--- where it is proven, at most PROVISIONAL where polluted runs were used or the baseline
--- quant had to be another than planned. Advised is the best value where it is proven and
+-- where it is proven, at most PROVISIONAL where polluted runs were used or the reference
+-- had to be another than planned. Advised is the best value where it is proven and
 -- clear, else the smallest supported quant. Where none is eligible, what stands in the way
 -- is counted.
 
