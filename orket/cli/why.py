@@ -49,8 +49,8 @@ def why(
     """Why is QUANT recommended, or not? And what would change that?
 
     Each rule with its numbers, the tasks that it loses and gains against the
-    reference, what was answered, and which check failed. SWEEP is an id, the start of one,
-    or `latest`.
+    reference, what was answered, and which check failed. SWEEP is an id, the start of
+    one, or `latest`.
     """
     from orket.cli.running import place_words
     from orket.cli.why_words import print_why
