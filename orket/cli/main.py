@@ -68,6 +68,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "ingest": ("orket.cli.ingest:ingest", "Import telemetry from files."),
         "bundle": ("orket.cli.bundle:bundle", "Write a sweep as evidence in one file."),
         "compact": ("orket.cli.compact:compact", "Fold many small parts into few."),
+        "derive": ("orket.cli.derive:derive", "Derive all sweeps ahead; with Spark."),
         "verify": (
             "orket.cli.verify:verify",
             "Is all that was recorded whole? Move or clear what is not.",

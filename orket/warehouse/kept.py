@@ -10,7 +10,7 @@ apart; one that moves the moment of events is not kept.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,7 +26,6 @@ from orket.warehouse.derived import (
     derived_folder,
     digest_of,
     read_kept,
-    stat_part,
     write_kept,
 )
 
@@ -39,7 +38,15 @@ _MOMENT, _LARGE = 1, 2
 _MOST_SWEEPS = 200
 _MOST_BYTES = 12 << 20
 """How much is derived at once: sweeps, and bytes of their parts."""
+_CARRIED = (40, 4 << 20)
+"""The same of a portion for another machine: enough of them that none has to wait."""
 _EPOCH = datetime(1970, 1, 1)
+_FIELDS = ("started_at", "kpi", "answers", "summary", "fleet")
+"""Of `SweepRows`, after its id."""
+
+
+Carrier = Callable[[Sequence[list[str]]], Iterable[bytes]]
+"""Derives portions of sweeps elsewhere: the packed rows of each sweep."""
 
 
 class SweepRows(msgspec.Struct, frozen=True):
@@ -72,14 +79,18 @@ def read_sweeps(
     warehouse: Warehouse,
     sweep_ids: Sequence[str],
     overrides: Mapping[str, object] | None = None,
+    carrier: Carrier | None = None,
 ) -> Iterator[SweepRows]:
     """The rows of these sweeps, kept or derived now; none of one without a manifest.
 
     `overrides` are a what-if. A sweep is derived beside others, and comes when its turn
-    comes: in no particular order. Raises WarehouseError as a session does.
+    comes: in no particular order. A `carrier` derives them elsewhere, by what was
+    recorded. Raises WarehouseError as a session does.
     """
     shelf = _Shelf(warehouse, overrides or {})
     missing: dict[str, int] = {}
+    if len(sweep_ids) > 1:
+        warehouse.list_ahead()
     for sweep_id in sweep_ids:
         found, size = shelf.take(sweep_id)
         if found is not None:
@@ -87,7 +98,13 @@ def read_sweeps(
         else:
             missing[sweep_id] = size
     failure, is_any_read = None, len(missing) < len(sweep_ids)
-    for batch in _batches(missing):
+    if carrier is not None and missing:
+        for packed in carrier(list(portions(missing, *_CARRIED))):
+            rows = unpack_rows(packed)
+            shelf.put(rows)
+            yield rows
+        return
+    for batch in portions(missing):
         try:
             yield from _derive(warehouse, shelf, batch, overrides)
             is_any_read = True
@@ -197,12 +214,7 @@ def parts_key(warehouse: Warehouse, code: str, sweep_id: str) -> tuple[str, int]
     for dataset in DATASETS:
         if dataset == "events":
             continue
-        for part in warehouse.parts(dataset, sweep_id):
-            try:
-                stat = stat_part(part)
-            except OSError:  # Taken away meanwhile: whoever reads it will say so.
-                lines.append(f"{dataset} {part.name} is gone")
-                continue
+        for stat in warehouse.part_stats(dataset, sweep_id):
             lines.append(f"{dataset} {stat!r}")
             size += stat.size
     return digest_of(lines), size
@@ -230,12 +242,16 @@ def carry_over(
         shelf.carry(sweep_id, before)
 
 
-def _batches(sizes: Mapping[str, int]) -> Iterator[list[str]]:
-    """The sweeps in portions that fit into memory."""
+def portions(
+    sizes: Mapping[str, int],
+    most_sweeps: int = _MOST_SWEEPS,
+    most_bytes: int = _MOST_BYTES,
+) -> Iterator[list[str]]:
+    """Sweeps, with the bytes of their parts, in portions that fit into memory."""
     batch: list[str] = []
     total = 0
     for sweep_id, size in sizes.items():
-        if batch and (len(batch) == _MOST_SWEEPS or total + size > _MOST_BYTES):
+        if batch and (len(batch) == most_sweeps or total + size > most_bytes):
             yield batch
             batch, total = [], 0
         batch.append(sweep_id)
@@ -251,33 +267,63 @@ def _derive(
     overrides: Mapping[str, object] | None,
 ) -> Iterator[SweepRows]:
     before = warehouse.count_left_out()
+    found = derive(warehouse, sweep_ids, overrides)
+    is_whole = warehouse.count_left_out() == before
+    for rows in found:
+        if is_whole:
+            shelf.put(rows)
+        yield rows
+
+
+def derive(
+    warehouse: Warehouse,
+    sweep_ids: Sequence[str],
+    overrides: Mapping[str, object] | None = None,
+) -> list[SweepRows]:
+    """The rows of these sweeps, derived anew in one session; nothing is kept.
+
+    Raises WarehouseError as a session does.
+    """
     with warehouse.session_over(sweep_ids, overrides) as session:
         summaries = session.rows("SELECT sweep_id, summary FROM v1.summary")
         kpis = session.rows("SELECT * FROM v1.stability_kpi")
         answers = session.rows("SELECT * FROM v1.recommendation ORDER BY model_id")
         fleet = session.rows("SELECT * FROM v1.fleet_entry ORDER BY model_id")
         starts = session.rows("SELECT sweep_id, started_at FROM v1.manifest")
-    is_whole = warehouse.count_left_out() == before
     kpi_of = {row["sweep_id"]: row for row in kpis}
     start_of = {row["sweep_id"]: row["started_at"] for row in starts}
-    for row in summaries:
-        sweep_id = row["sweep_id"]
-        rows = SweepRows(
-            sweep_id,
-            start_of[sweep_id],
-            kpi_of[sweep_id],
-            [answer for answer in answers if answer["sweep_id"] == sweep_id],
+    return [
+        SweepRows(
+            row["sweep_id"],
+            start_of[row["sweep_id"]],
+            kpi_of[row["sweep_id"]],
+            [answer for answer in answers if answer["sweep_id"] == row["sweep_id"]],
             row["summary"],
-            [entry for entry in fleet if entry["sweep_id"] == sweep_id],
+            [entry for entry in fleet if entry["sweep_id"] == row["sweep_id"]],
         )
-        if is_whole:
-            shelf.put(rows)
-        yield rows
+        for row in summaries
+    ]
 
 
-def _pack(row: Mapping[str, Any] | list[dict[str, Any]]) -> msgspec.Raw:
+def pack_rows(rows: SweepRows) -> bytes:
+    """The rows of a sweep for another process; `unpack_rows` gives the same.
+
+    Raises TypeError for a value that would not come back the same.
+    """
+    return msgspec.msgpack.encode(
+        [rows.sweep_id, *(_pack(getattr(rows, name)) for name in _FIELDS)]
+    )
+
+
+def unpack_rows(content: bytes) -> SweepRows:
+    """What `pack_rows` packed."""
+    sweep_id, *parts = _DECODER.decode(content)
+    return SweepRows(sweep_id, *parts)
+
+
+def _pack(value: Any) -> msgspec.Raw:
     """Rows as MessagePack. Raises TypeError for what would not come back the same."""
-    return msgspec.Raw(msgspec.msgpack.encode(_plain(row)))
+    return msgspec.Raw(msgspec.msgpack.encode(_plain(value)))
 
 
 def _plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from orket.errors import WarehouseError
 from orket.records import DATASETS
@@ -30,8 +31,8 @@ from orket.warehouse.parts import (
     write_failure,
 )
 
-FRESH_SECONDS = 5.0
-"""What was listed so lately is not listed again."""
+FRESH_SECONDS = 30.0
+"""What was listed so lately is not listed again by the same process."""
 PATIENCE_SECONDS = 30.0
 """A store that failed during a sweep is not tried again before."""
 _STORED = ".stored"
@@ -54,6 +55,12 @@ def mirror_folder(url: str) -> Path:
     return Path(home) / "orket" / "warehouses" / f"{name or 'warehouse'}-{key}"
 
 
+class _Listing(NamedTuple):
+    at: float
+    by_folder: dict[str, dict[str, int]]
+    """Folder -> sizes, bytes, by name, of the parts in it."""
+
+
 class Mirror:
     """Keeps a folder and an object store alike, as far as a command needs it."""
 
@@ -61,7 +68,8 @@ class Mirror:
         """Asks nobody yet. Raises UsageError for what is no such URL."""
         self.store = ObjectStore(url)
         self.folder = mirror_folder(self.store.url)
-        self._listed_at: dict[str, float] = {}
+        self._listed: dict[str, _Listing] = {}
+        self._pulled: set[str] = set()
         self._stored: set[str] | None = None
         self._failed_at = float("-inf")
 
@@ -70,13 +78,9 @@ class Mirror:
 
         `sweeps`, `events`, `runs/sweep_id=...`. Raises WarehouseError.
         """
-        if self._is_fresh(prefix):
+        if prefix in self._pulled and self._fresh(prefix) is not None:
             return
-        there = {
-            name: size
-            for name, size in self.store.sizes(f"{prefix}/").items()
-            if _is_part(name)
-        }
+        there = self.sizes(prefix)
         lacking = []
         for name, size in there.items():
             try:
@@ -92,7 +96,27 @@ class Mirror:
                 )
         self._fetch(lacking)
         self._note_stored(there)
-        self._listed_at[prefix] = time.monotonic()
+        self._pulled.add(prefix)
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Sizes, bytes, by name, of the parts that the store has below a prefix.
+
+        A listing of a whole dataset tells of each sweep in it. Raises WarehouseError.
+        """
+        known = self._fresh(prefix)
+        if known is None:
+            listed: dict[str, dict[str, int]] = {}
+            for name, size in self.store.sizes(f"{prefix}/").items():
+                if _is_part(name):
+                    listed.setdefault(name.rpartition("/")[0], {})[name] = size
+            known = _Listing(time.monotonic(), listed)
+            self._listed[prefix] = known
+            self._pulled.discard(prefix)
+        if prefix in known.by_folder or "/" in prefix:
+            return known.by_folder.get(prefix, {})
+        return {
+            name: size for own in known.by_folder.values() for name, size in own.items()
+        }
 
     def partitions(self, dataset: str) -> list[str]:
         """Folder names of the sweeps in a dataset, there or here, sorted."""
@@ -114,11 +138,14 @@ class Mirror:
             # Said at the end, by `publish`, where it is still so.
             self._failed_at = time.monotonic()
 
-    def _is_fresh(self, prefix: str) -> bool:
+    def _fresh(self, prefix: str) -> _Listing | None:
+        """What was listed lately of a prefix, or of the dataset that it lies in."""
         since = time.monotonic() - FRESH_SECONDS
-        known = self._listed_at
-        whole = prefix.partition("/")[0]
-        return max(known.get(prefix, 0.0), known.get(whole, 0.0)) > max(since, 0.0)
+        for known in (prefix, prefix.partition("/")[0]):
+            listing = self._listed.get(known)
+            if listing is not None and listing.at > since:
+                return listing
+        return None
 
     def _fetch(self, names: list[str]) -> None:
         """Each under a hidden name first: no reader sees half of a part."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from orket.admission import admit
 from orket.errors import UsageError, WarehouseError
 from orket.records import DATASETS, Record
 from orket.warehouse.claim import Claim, Executor, find_executor
+from orket.warehouse.derived import Stat, stat_part
 from orket.warehouse.journal import Journal
 from orket.warehouse.locks import Holder
 from orket.warehouse.object_store import is_url
@@ -233,6 +235,31 @@ class Warehouse:
         folders = list_partitions(self.path / dataset)
         return [part for folder in folders for part in list_parts(folder)]
 
+    def part_stats(self, dataset: str, sweep_id: str) -> list[Stat]:
+        """The parts of a sweep as they lie there; none is fetched for it.
+
+        A part that is taken away meanwhile is left out: whoever reads it says so.
+        """
+        folder = self.folder(dataset, sweep_id)
+        if self._mirror is None:
+            return list(_stats(list_parts(folder)))
+        # A part is created once, wherever it lies: when it was changed says nothing.
+        prefix = f"{dataset}/{folder.name}"
+        sizes = {
+            **{stat.name: stat.size for stat in _stats(list_parts(folder))},
+            **{
+                name.rpartition("/")[2]: size
+                for name, size in self._mirror.sizes(prefix).items()
+            },
+        }
+        return [Stat(name, size, 0) for name, size in sorted(sizes.items())]
+
+    def list_ahead(self) -> None:
+        """Ask an object store once for what is asked of each sweep otherwise."""
+        if self._mirror is not None:
+            for dataset in DATASETS:
+                self._mirror.sizes(dataset)
+
     def sweep_ids(self) -> list[str]:
         """All sweeps, oldest first by their manifests."""
         from orket.warehouse.starts import first_manifests
@@ -428,3 +455,9 @@ class Warehouse:
 
     def _bound(self, sweep_ids: Sequence[str] | None) -> ListedParts:
         return ListedParts(self.parts, sweep_ids)
+
+
+def _stats(parts: Iterable[Path]) -> Iterator[Stat]:
+    for part in parts:
+        with suppress(OSError):
+            yield stat_part(part)

@@ -73,6 +73,7 @@ NOT_RUN = {
     "orket diff before": "sweeps of the reader's own: tests/cli/test_diff.py",
     "orket diff here": "sweeps of the reader's own: tests/cli/test_diff.py",
     "orket show latest -w s3://": "an object store: tests/warehouse",
+    "orket derive --engine spark": "a cluster: tests/warehouse/test_spark.py",
     "orket providers": "asks whatever listens here: tests/providers",
     "orket ingest fp16/": "files by a shell's pattern: tests/ingest",
     "orket ingest q4.txt": "what llama-perplexity wrote: tests/ingest",
