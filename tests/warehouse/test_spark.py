@@ -31,7 +31,7 @@ needs_spark = pytest.mark.filterwarnings("ignore")
 def make(folder: Path) -> Warehouse:
     for number, name in enumerate(NAMES):
         sweep = Sweep(sweep_id=name, tasks=("t1", "t2", "t3")[: 2 + number % 2])
-        store = sweep.fill().finish().store(folder)
+        sweep.fill().finish().store(folder)
     return Warehouse(folder)
 
 
