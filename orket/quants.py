@@ -368,7 +368,7 @@ class _Names:
             for entry in self._entries
             for name in entry.get("dtypes", ())
         )
-        words = {key: self._shapes[key] for key in ("method", "ending")}
+        words = {key: self._shapes[key] for key in ("method", "tail", "ending")}
         patterns = [f"{before}(?:{known}){_END}", f"{_START}(?:{dtypes}){_AT_END}"]
         for kind in ("blocks", "numbers", "methods", "short"):
             for shape in self._shapes[kind]:

@@ -29,6 +29,14 @@ BUILT_IN = {
     "tgi": "orket.providers.tgi.adapter:TgiAdapter",
 }
 
+OTHER_WORDS = {
+    "llama.cpp": LLAMA_SERVER,
+    "llamacpp": LLAMA_SERVER,
+    "llama-cpp": LLAMA_SERVER,
+    "text-generation-inference": "tgi",
+}
+"""What people call a server -> the adapter that is meant."""
+
 SETS_KV_CACHE = frozenset({EMBEDDED})
 """Adapters that can be told the type of a model's KV cache."""
 SETS_CONTEXT = frozenset({EMBEDDED, "ollama", "lmstudio"})
@@ -102,7 +110,8 @@ def _find(name: str) -> Callable[[ServerOptions], Adapter]:
 
 
 def _unknown(name: str) -> UsageError:
-    hint = nearest(name, provider_names(), list_all=True)
+    meant = OTHER_WORDS.get(name.casefold(), name)
+    hint = nearest(meant, provider_names(), list_all=True)
     return UsageError(f"no provider {name!r}", hint)
 
 

@@ -107,6 +107,15 @@ def test_the_example_of_the_guide_refuses_another_model(parrot):
         adapter.close()
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("llama.cpp", "llama-server"), ("LlamaCpp", "llama-server"), ("ollma", "ollama")],
+)
+def test_a_server_by_the_word_people_have_for_it_is_known(word, meant):
+    with pytest.raises(UsageError, match=f"did you mean {meant}[?] known are"):
+        create_adapter(word)
+
+
 def test_an_unknown_name_lists_the_known_ones(parrot):
     with pytest.raises(UsageError, match="did you mean parrot") as caught:
         create_adapter("parot")
