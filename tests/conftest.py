@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 import os
 import signal
 import tempfile
@@ -19,7 +20,7 @@ settings.load_profile("orket")
 # What somebody set for their own servers, models, network and terminal must not change
 # what a test sees, nor what the programs see that it starts.
 FOREIGN = (
-    *("SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONUTF8", "PYTHONIOENCODING"),
     *("ORKET_WAREHOUSE", "ORKET_MODELS", "ORKET_MEMORY_MIB", "ORKET_THREADS"),
     *("OLLAMA_HOST", "LLAMA_CACHE", "HF_HOME", "HF_HUB_CACHE", "container"),
     *(f"{scheme}_proxy" for scheme in ("http", "https", "all", "no")),
@@ -30,6 +31,10 @@ FOREIGN = (
 for name in FOREIGN:
     os.environ.pop(name, None)
 os.environ["ORKET_HOME"] = str(Path(tempfile.gettempdir(), "no-home-of-orket"))
+
+# What Orket writes is UTF-8, and a test reads it so, also where the locale is another.
+if os.name == "posix" and locale.getencoding().lower() != "utf-8":
+    locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
 
 # What a script starts in the background inherits a SIGINT that is ignored, and would
 # hand it on to the programs that the tests interrupt.
