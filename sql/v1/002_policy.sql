@@ -35,4 +35,3 @@ FROM layers
 GROUP BY sweep_id, model_id;
 
 COMMENT ON VIEW v1.policy IS 'The thresholds in force. One row per sweep and model.';
-COMMENT ON COLUMN v1.policy.model_id IS 'Model';

@@ -24,7 +24,6 @@ INNER JOIN v1.policy_step AS step
     ON step.sweep_id = manifest.sweep_id AND step.model_id = model.entry.model_id;
 
 COMMENT ON VIEW v1.session IS 'One model of a sweep. One row per sweep and model.';
-COMMENT ON COLUMN v1.session.model_id IS 'Model';
 COMMENT ON COLUMN v1.session.provider IS 'Adapter';
 COMMENT ON COLUMN v1.session.provider_version IS 'Server version, as it said';
 COMMENT ON COLUMN v1.session.endpoint IS 'URL without user info';

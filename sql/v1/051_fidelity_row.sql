@@ -32,7 +32,6 @@ QUALIFY
     ) = 1;
 
 COMMENT ON VIEW v1.fidelity_row IS 'What was said along one answer, each once. One row per sweep, model, quant, test and role.';
-COMMENT ON COLUMN v1.fidelity_row.sweep_id IS 'Sweep';
 COMMENT ON COLUMN v1.fidelity_row.model_id IS 'Model';
 COMMENT ON COLUMN v1.fidelity_row.quant_tag IS 'Quant';
 COMMENT ON COLUMN v1.fidelity_row.test_id IS 'bank/task';

@@ -71,10 +71,6 @@ FROM pairs
 WHERE level = 'PREFIX' OR coalesce(len(own_nnats), len(own_path_nnats)) = len(path);
 
 COMMENT ON VIEW v1.fidelity_pair IS 'A quant beside the reference''s answer to one prompt. One row per sweep, model, quant and test.';
-COMMENT ON COLUMN v1.fidelity_pair.sweep_id IS 'Sweep';
-COMMENT ON COLUMN v1.fidelity_pair.model_id IS 'Model';
-COMMENT ON COLUMN v1.fidelity_pair.quant_tag IS 'Quant';
-COMMENT ON COLUMN v1.fidelity_pair.test_id IS 'bank/task';
 COMMENT ON COLUMN v1.fidelity_pair.reference_quant_tag IS 'Quant whose answer is the path';
 COMMENT ON COLUMN v1.fidelity_pair.level IS 'PATH: led along the answer; PREFIX: its own answer';
 COMMENT ON COLUMN v1.fidelity_pair.method IS 'How the quant''s lists came';

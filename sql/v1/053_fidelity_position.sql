@@ -191,14 +191,8 @@ FROM places
 LEFT JOIN divergences USING (sweep_id, model_id, quant_tag, test_id, position);
 
 COMMENT ON VIEW v1.fidelity_position IS 'What a quant would say at each place of the reference''s answer. One row per sweep, model, quant, test and place.';
-COMMENT ON COLUMN v1.fidelity_position.sweep_id IS 'Sweep';
-COMMENT ON COLUMN v1.fidelity_position.model_id IS 'Model';
-COMMENT ON COLUMN v1.fidelity_position.quant_tag IS 'Quant';
-COMMENT ON COLUMN v1.fidelity_position.test_id IS 'bank/task';
 COMMENT ON COLUMN v1.fidelity_position.position IS 'Place in the answer, from 1';
 COMMENT ON COLUMN v1.fidelity_position.level IS 'PATH or PREFIX';
-COMMENT ON COLUMN v1.fidelity_position.method IS 'How the quant''s lists came';
-COMMENT ON COLUMN v1.fidelity_position.k IS 'Likeliest tokens at each place';
 COMMENT ON COLUMN v1.fidelity_position.token IS 'The reference''s token: its id, else its text';
 COMMENT ON COLUMN v1.fidelity_position.reference_top IS 'The reference''s likeliest token';
 COMMENT ON COLUMN v1.fidelity_position.own_top IS 'The quant''s likeliest token';

@@ -37,5 +37,4 @@ INNER JOIN v1.quant_runs AS runs USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.quant_notes AS notes USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.quant_aggregate IS 'One quant over all tasks. One row per sweep, model and quant.';
-COMMENT ON COLUMN v1.quant_aggregate.asked_tasks IS 'Planned tasks that were asked; fewer than planned where rounds stopped';
 COMMENT ON COLUMN v1.quant_aggregate.run_quality_status IS 'CLEAN when every planned run that was to be made by now has a clean attempt; NOT_RUN without any run, UNFINISHED when all that it lacks was not run, else POLLUTED';

@@ -348,7 +348,6 @@ LEFT JOIN v1.reason AS context_reason
     ON context_reason.scope = 'cost' AND context_reason.signal = roomy.context_signal;
 
 COMMENT ON VIEW v1.quant_cost IS 'What a passed task costs in time and energy, and what context is left. One row per quant of a sweep.';
-COMMENT ON COLUMN v1.quant_cost.valid_runs IS 'Runs that count';
 COMMENT ON COLUMN v1.quant_cost.passed_runs IS 'Of these, with all checks passed';
 COMMENT ON COLUMN v1.quant_cost.time_status IS 'OK, or a reason of scope cost why there is no time';
 COMMENT ON COLUMN v1.quant_cost.wall_per_pass_ns IS 'Wall time of all runs that count / runs that pass, ns';

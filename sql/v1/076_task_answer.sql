@@ -173,7 +173,6 @@ LEFT JOIN differences USING (sweep_id, model_id, quant_tag, test_id);
 
 COMMENT ON VIEW v1.task_answer IS 'What each quant said to each task, beside the reference. One row per sweep, model, quant and planned task.';
 COMMENT ON COLUMN v1.task_answer.family IS 'Family of the task, NULL where none is declared';
-COMMENT ON COLUMN v1.task_answer.baseline_quant_tag IS 'The most precise planned quant of known rank that has a verdict on enough tasks, NULL if there is none';
 COMMENT ON COLUMN v1.task_answer.standing IS 'PASSED, FAILED, NOT_JUDGED or LEFT_OUT';
 COMMENT ON COLUMN v1.task_answer.change IS 'LOST, GAINED or SAME against the reference; NULL of that one, and where one of the two has no verdict';
 COMMENT ON COLUMN v1.task_answer.damage_kind IS 'FORMAT or CONTENT of an answer that fails';

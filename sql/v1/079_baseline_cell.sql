@@ -26,10 +26,8 @@ INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
 CROSS JOIN raw.policy_override AS what_if;
 
 COMMENT ON VIEW v1.baseline_cell IS 'What a stored baseline has to agree with to stand for a cell. One row per sweep, model, quant and test.';
-COMMENT ON COLUMN v1.baseline_cell.task_revision IS 'Hash of the task''s content';
 COMMENT ON COLUMN v1.baseline_cell.hardware_fingerprint IS 'Machine';
 COMMENT ON COLUMN v1.baseline_cell.fingerprint_version IS 'Recipe of the fingerprint';
-COMMENT ON COLUMN v1.baseline_cell.model_digest IS 'Identity of the weights';
 COMMENT ON COLUMN v1.baseline_cell.control_profile IS 'Control profile';
 COMMENT ON COLUMN v1.baseline_cell.controls IS 'Controls';
 COMMENT ON COLUMN v1.baseline_cell.folded_at IS 'Moment up to which pins and prunes count: the sweep''s start, or as_of, UTC';

@@ -31,20 +31,8 @@ staged AS (
         cells.model_id,
         cells.quant_tag,
         cells.test_id,
-        record.event_id,
-        record.measured_at,
-        record.source_run_ids,
-        record.runs,
-        record.checks_passed,
-        record.checks_total,
-        record.latency_median_ns,
-        record.latency_mad_ns,
-        record.memory_bytes,
-        v1.baseline_age_us(cells, record) AS age_us,
-        coalesce(ruling.target_event_id = record.event_id, false) AS pinned,
-        v1.same_controls(cells, record) AS same_controls,
-        v1.baseline_differing(cells, record) AS differing,
-        v1.baseline_stage(cells, record, ruling.target_event_id) AS stage
+        unnest(v1.baseline_held(cells, record, ruling.target_event_id)),
+        v1.baseline_figures(record) AS figures
     FROM v1.baseline_cell AS cells
     LEFT JOIN v1.baseline_pin AS ruling USING (sweep_id, model_id, quant_tag, test_id)
     INNER JOIN appends AS record
@@ -65,7 +53,7 @@ ranked AS (
             ORDER BY
                 stage DESC,
                 measured_at DESC NULLS LAST,
-                source_run_ids[1],
+                figures.source_run_ids[1],
                 event_id
         ) AS nearness
     FROM staged
@@ -89,13 +77,7 @@ SELECT
     measured_at,
     age_us,
     nearness,
-    source_run_ids,
-    runs,
-    checks_passed,
-    checks_total,
-    latency_median_ns,
-    latency_mad_ns,
-    memory_bytes
+    unnest(figures)
 FROM ranked
 LEFT JOIN v1.reason AS reason
     ON reason.scope = 'baseline' AND reason.signal = v1.baseline_stage_signal(stage);

@@ -149,19 +149,8 @@ staged AS (
         cells.model_id,
         cells.quant_tag,
         cells.test_id,
-        record.event_id,
-        record.measured_at,
-        record.source_run_ids,
-        record.runs,
-        record.checks_passed,
-        record.checks_total,
-        record.latency_median_ns,
-        record.latency_mad_ns,
-        v1.baseline_age_us(cells, record) AS age_us,
-        coalesce(ruling.target_event_id = record.event_id, false) AS pinned,
-        v1.same_controls(cells, record) AS same_controls,
-        v1.baseline_differing(cells, record) AS differing,
-        v1.baseline_stage(cells, record, ruling.target_event_id) AS stage
+        unnest(v1.baseline_held(cells, record, ruling.target_event_id)),
+        v1.baseline_figures(record) AS figures
     FROM v1.baseline_cell AS cells
     LEFT JOIN v1.baseline_pin AS ruling USING (sweep_id, model_id, quant_tag, test_id)
     INNER JOIN in_reach AS record
@@ -184,12 +173,7 @@ SELECT
         AS has_pinned,
     measured_at,
     age_us,
-    source_run_ids,
-    runs,
-    checks_passed,
-    checks_total,
-    latency_median_ns,
-    latency_mad_ns
+    unnest(figures)
 FROM staged
 LEFT JOIN v1.reason AS reason
     ON reason.scope = 'baseline' AND reason.signal = v1.baseline_stage_signal(stage)
@@ -199,7 +183,7 @@ QUALIFY
         ORDER BY
             stage DESC,
             measured_at DESC NULLS LAST,
-            source_run_ids[1],
+            figures.source_run_ids[1],
             event_id
     ) = 1;
 
@@ -220,3 +204,4 @@ COMMENT ON COLUMN v1.baseline_nearest.checks_passed IS 'Checks passed over them'
 COMMENT ON COLUMN v1.baseline_nearest.checks_total IS 'Checks tried over them';
 COMMENT ON COLUMN v1.baseline_nearest.latency_median_ns IS 'Median wall time, ns';
 COMMENT ON COLUMN v1.baseline_nearest.latency_mad_ns IS 'Median absolute deviation of it, ns';
+COMMENT ON COLUMN v1.baseline_nearest.memory_bytes IS 'Peak memory, bytes';

@@ -86,28 +86,7 @@ judged AS (
 )
 
 SELECT
-    sweep_id,
-    model_id,
-    model_digest,
-    quant_tag,
-    test_id,
-    first_order_index,
-    task_revision,
-    hardware_fingerprint,
-    fingerprint_version,
-    control_profile,
-    controls,
-    planned_runs,
-    clean_runs,
-    polluted_runs,
-    runs,
-    source_run_ids,
-    checks_passed,
-    checks_total,
-    latency_median_ns,
-    latency_mad_ns,
-    memory_bytes,
-    measured_at,
+    * EXCLUDE (revisions, blocked_reasons),
     CASE
         WHEN runs > 0 THEN if(clean_runs = runs, 'CLEAN', 'POLLUTED')
     END AS run_quality_status,

@@ -430,7 +430,6 @@ LEFT JOIN bets USING (sweep_id, model_id, quant_tag)
 LEFT JOIN needed USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.proof IS 'What an adaptive sweep has asked of each quant, and what that proves. One row per sweep, model and quant.';
-COMMENT ON COLUMN v1.proof.place IS 'From the most precise, 0, down; NULL if its rank is not known';
 COMMENT ON COLUMN v1.proof.start_place IS 'Where the first chain of proofs starts';
 COMMENT ON COLUMN v1.proof.planned_tasks IS 'Tasks that could be asked';
 COMMENT ON COLUMN v1.proof.asked_tasks IS 'Tasks that were asked';

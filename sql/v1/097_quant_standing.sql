@@ -52,7 +52,6 @@ COMMENT ON VIEW v1.quant_standing IS 'How a quant stands by the rows so far. One
 COMMENT ON COLUMN v1.quant_standing.state IS 'That of v1.proof where rounds are asked; else NOT_ASKED, BASELINE, PASSES, OUT or OPEN';
 COMMENT ON COLUMN v1.quant_standing.out_reasons IS 'Why it is OUT, sorted; empty else';
 COMMENT ON COLUMN v1.quant_standing.asked_tasks IS 'Tasks that were asked; NULL where all are asked in turn';
-COMMENT ON COLUMN v1.quant_standing.planned_tasks IS 'Tasks that could be asked';
 COMMENT ON COLUMN v1.quant_standing.adherence_score_micro IS 'Mean share of checks passed over the tasks with a verdict, 1e-6; NULL without any';
 COMMENT ON COLUMN v1.quant_standing.adherence_interval_micro IS 'Bounds of its 95 % Wilson interval, 1e-6';
 COMMENT ON COLUMN v1.quant_standing.adherence_tasks IS 'Tasks with a verdict so far';

@@ -4,6 +4,8 @@
 -- Rules: over attempts of the phases canary, matrix and repeat, each rate with its counts. The
 -- determinism objective reads bucket logic under a fixed seed. A denominator of 0 gives
 -- NULL, and NULL never meets an objective. With several models the strictest policy rules.
+-- The rates are those of v1.kpi_rates: a count of attempts, runs, groups or sessions that is
+-- added here is summed by v1.kpi_history too.
 
 CREATE VIEW v1.stability_kpi AS
 WITH calls AS (
@@ -81,28 +83,8 @@ counts AS (
 )
 
 SELECT
-    sweep_id,
-    attempts,
-    missing_telemetry_runs,
-    polluted_runs,
-    failed_runs,
-    determinism_groups,
-    deterministic_groups,
-    slo_determinism_groups,
-    slo_deterministic_groups,
-    sessions,
-    recommended_sessions,
-    slo_determinism_ppm,
-    slo_frontier_ppm,
-    slo_missing_telemetry_ppm,
-    slo_polluted_ppm,
-    v1.micro(deterministic_groups, determinism_groups) AS determinism_rate_micro,
-    v1.micro(slo_deterministic_groups, slo_determinism_groups)
-        AS slo_determinism_rate_micro,
-    v1.micro(missing_telemetry_runs, attempts) AS missing_telemetry_rate_micro,
-    v1.micro(polluted_runs, attempts) AS polluted_run_rate_micro,
-    v1.micro(failed_runs, attempts) AS failed_run_rate_micro,
-    v1.micro(recommended_sessions, sessions) AS frontier_success_rate_micro,
+    counts.*,
+    unnest(v1.kpi_rates(counts)),
     v1.objectives(counts) AS slo
 FROM counts;
 

@@ -18,20 +18,9 @@ totals AS (
         sweep_id AS since_sweep_id,
         started_at AS since,
         count(*) OVER onwards AS sweeps,
-        TRY_CAST(sum(attempts) OVER onwards AS BIGINT) AS attempts,
-        TRY_CAST(sum(missing_telemetry_runs) OVER onwards AS BIGINT) AS missing_telemetry_runs,
-        TRY_CAST(sum(polluted_runs) OVER onwards AS BIGINT) AS polluted_runs,
-        TRY_CAST(sum(failed_runs) OVER onwards AS BIGINT) AS failed_runs,
-        TRY_CAST(sum(determinism_groups) OVER onwards AS BIGINT) AS determinism_groups,
-        TRY_CAST(sum(deterministic_groups) OVER onwards AS BIGINT) AS deterministic_groups,
-        TRY_CAST(sum(slo_determinism_groups) OVER onwards AS BIGINT) AS slo_determinism_groups,
-        TRY_CAST(sum(slo_deterministic_groups) OVER onwards AS BIGINT) AS slo_deterministic_groups,
-        TRY_CAST(sum(sessions) OVER onwards AS BIGINT) AS sessions,
-        TRY_CAST(sum(recommended_sessions) OVER onwards AS BIGINT) AS recommended_sessions,
-        first_value(slo_determinism_ppm) OVER onwards AS slo_determinism_ppm,
-        first_value(slo_frontier_ppm) OVER onwards AS slo_frontier_ppm,
-        first_value(slo_missing_telemetry_ppm) OVER onwards AS slo_missing_telemetry_ppm,
-        first_value(slo_polluted_ppm) OVER onwards AS slo_polluted_ppm
+        TRY_CAST(sum(COLUMNS('^(.*_)?(attempts|runs|groups|sessions)$')) OVER onwards AS BIGINT)
+            AS '\0',
+        first_value(COLUMNS('^slo_.*_ppm$')) OVER onwards AS '\0'
     FROM kpis
     WINDOW onwards AS (
         ORDER BY started_at DESC, sweep_id DESC
@@ -40,26 +29,8 @@ totals AS (
 )
 
 SELECT
-    since_sweep_id,
-    since,
-    sweeps,
-    attempts,
-    missing_telemetry_runs,
-    polluted_runs,
-    failed_runs,
-    determinism_groups,
-    deterministic_groups,
-    slo_determinism_groups,
-    slo_deterministic_groups,
-    sessions,
-    recommended_sessions,
-    v1.micro(deterministic_groups, determinism_groups) AS determinism_rate_micro,
-    v1.micro(slo_deterministic_groups, slo_determinism_groups)
-        AS slo_determinism_rate_micro,
-    v1.micro(missing_telemetry_runs, attempts) AS missing_telemetry_rate_micro,
-    v1.micro(polluted_runs, attempts) AS polluted_run_rate_micro,
-    v1.micro(failed_runs, attempts) AS failed_run_rate_micro,
-    v1.micro(recommended_sessions, sessions) AS frontier_success_rate_micro,
+    * NOT SIMILAR TO 'slo_.*_ppm',
+    unnest(v1.kpi_rates(totals)),
     v1.objectives(totals) AS slo
 FROM totals;
 

@@ -46,5 +46,3 @@ COMMENT ON COLUMN v1.quant_use.is_advised IS 'It is this one';
 COMMENT ON COLUMN v1.quant_use.best_value_quant IS 'The best value of this model so far, NULL if none is eligible';
 COMMENT ON COLUMN v1.quant_use.server_name IS 'What its server calls it: untrusted text';
 COMMENT ON COLUMN v1.quant_use.name_source IS 'plan or answers: where that name is from';
-COMMENT ON COLUMN v1.quant_use.file IS 'Its GGUF file, on the machine of the sweep';
-COMMENT ON COLUMN v1.quant_use.serve_command IS 'What Orket started its server by, without secrets; the port is open';

@@ -253,7 +253,6 @@ COMMENT ON COLUMN v1.diff_quant.needed IS 'So many lost or gained of those that 
 COMMENT ON COLUMN v1.diff_quant.unanswered IS 'Shared tasks that the first has a verdict on, and of which every call of the second failed';
 COMMENT ON COLUMN v1.diff_quant.blocks IS 'Repetitions that both have timed';
 COMMENT ON COLUMN v1.diff_quant.before_wall_ns IS 'Mean wall time of the paired runs in the first sweep, ns';
-COMMENT ON COLUMN v1.diff_quant.after_wall_ns IS 'The same in the second sweep, ns';
 COMMENT ON COLUMN v1.diff_quant.change_ppm IS 'By how much the second takes longer, ppm; NULL where times cannot be compared';
 COMMENT ON COLUMN v1.diff_quant.noise_ppm IS 'What that has to exceed to be more than what differs between blocks, ppm';
 COMMENT ON COLUMN v1.diff_quant.bound_ppm IS 'What the canaries bound the variation by, the larger one, ppm';

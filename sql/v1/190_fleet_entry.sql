@@ -171,7 +171,6 @@ COMMENT ON COLUMN v1.fleet_entry.total_latency_ns IS 'Its mean wall time of a ru
 COMMENT ON COLUMN v1.fleet_entry.generation_tokens_per_second_milli IS 'Its decode rate, 1/1000 per second';
 COMMENT ON COLUMN v1.fleet_entry.peak_memory_bytes IS 'Its peak memory, bytes';
 COMMENT ON COLUMN v1.fleet_entry.wall_per_pass_ns IS 'Its wall time per passed task, ns';
-COMMENT ON COLUMN v1.fleet_entry.wall_per_pass_low_ns IS 'The same at the upper bound of the share that passes, ns';
 COMMENT ON COLUMN v1.fleet_entry.wall_per_pass_high_ns IS 'The same at the lower bound, ns';
 COMMENT ON COLUMN v1.fleet_entry.cpu_energy_per_pass_uj IS 'Its energy of the CPU packages per passed task, uJ';
 COMMENT ON COLUMN v1.fleet_entry.gpu_energy_per_pass_uj IS 'Its energy of the GPUs per passed task, uJ';

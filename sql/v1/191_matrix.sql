@@ -126,15 +126,8 @@ SELECT
     held.confidence,
     held.tasks,
     held.answer_digest,
-    held.adherence_micro,
-    held.total_latency_ns,
-    held.generation_tokens_per_second_milli,
-    held.peak_memory_bytes,
-    held.wall_per_pass_ns,
-    held.wall_per_pass_low_ns,
-    held.wall_per_pass_high_ns,
-    held.cpu_energy_per_pass_uj,
-    held.gpu_energy_per_pass_uj,
+    -- The figures of the answer: all that has a unit.
+    COLUMNS('_(micro|ns|milli|bytes|uj)$'),
     counted.sweeps,
     counted.answering_sweeps,
     counted.agreeing_sweeps,
@@ -158,30 +151,11 @@ INNER JOIN counted USING (cell)
 LEFT JOIN others USING (cell);
 
 COMMENT ON VIEW v1.matrix IS 'What is advised on each machine for each model, over all sweeps. One row per sweep and model.';
-COMMENT ON COLUMN v1.matrix.hardware_label IS 'CPU, memory and GPUs of the machine, in words; no key';
-COMMENT ON COLUMN v1.matrix.provider IS 'Runtime: the adapter of the server';
-COMMENT ON COLUMN v1.matrix.task_bank IS 'Banks of its tasks, joined by +';
 COMMENT ON COLUMN v1.matrix.is_current IS 'It speaks for its machine, model, runtime and task bank; the others are superseded';
 COMMENT ON COLUMN v1.matrix.is_completed IS 'The sweep came to its end';
-COMMENT ON COLUMN v1.matrix.started_at IS 'Start of the sweep, UTC';
-COMMENT ON COLUMN v1.matrix.measured_at IS 'When its newest call was recorded, UTC';
-COMMENT ON COLUMN v1.matrix.provider_version IS 'Version of the server, as it said';
-COMMENT ON COLUMN v1.matrix.standing IS 'SHOWN, SAFE_CHOICE, NOT_SHOWN or NO_ANSWER';
 COMMENT ON COLUMN v1.matrix.use_quant IS 'The quant to use, NULL where nothing is shown';
 COMMENT ON COLUMN v1.matrix.passing_quant IS 'The smallest that passes, where nothing is shown';
-COMMENT ON COLUMN v1.matrix.reference_quant IS 'The quant that the others are held against';
-COMMENT ON COLUMN v1.matrix.confidence IS 'Of the smallest quant that passes: SUPPORTED, NEEDS_MORE_TASKS or PROVISIONAL';
 COMMENT ON COLUMN v1.matrix.tasks IS 'Tasks of the sweep';
-COMMENT ON COLUMN v1.matrix.answer_digest IS 'Identity of the weights of the answer';
-COMMENT ON COLUMN v1.matrix.adherence_micro IS 'Adherence of the answer, 1e-6';
-COMMENT ON COLUMN v1.matrix.total_latency_ns IS 'Its mean wall time of a run, ns';
-COMMENT ON COLUMN v1.matrix.generation_tokens_per_second_milli IS 'Its decode rate, 1/1000 per second';
-COMMENT ON COLUMN v1.matrix.peak_memory_bytes IS 'Its peak memory, bytes';
-COMMENT ON COLUMN v1.matrix.wall_per_pass_ns IS 'Its wall time per passed task, ns';
-COMMENT ON COLUMN v1.matrix.wall_per_pass_low_ns IS 'The same at the upper bound of the share that passes, ns';
-COMMENT ON COLUMN v1.matrix.wall_per_pass_high_ns IS 'The same at the lower bound, ns';
-COMMENT ON COLUMN v1.matrix.cpu_energy_per_pass_uj IS 'Its energy of the CPU packages per passed task, uJ';
-COMMENT ON COLUMN v1.matrix.gpu_energy_per_pass_uj IS 'Its energy of the GPUs per passed task, uJ';
 COMMENT ON COLUMN v1.matrix.sweeps IS 'Sweeps of the same machine, model, runtime and task bank';
 COMMENT ON COLUMN v1.matrix.answering_sweeps IS 'Of these, with an answer';
 COMMENT ON COLUMN v1.matrix.agreeing_sweeps IS 'Of these, with the answer of the one that speaks, of the same weights';

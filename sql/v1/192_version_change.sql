@@ -105,8 +105,6 @@ LEFT JOIN v1.reason AS reason
 WHERE pairs.place = 1;
 
 COMMENT ON VIEW v1.version_change IS 'Where a runtime got another version, and the two sweeps that stand for it. One row per machine, model, runtime and change.';
-COMMENT ON COLUMN v1.version_change.hardware_label IS 'CPU, memory and GPUs of the machine, in words; no key';
-COMMENT ON COLUMN v1.version_change.provider IS 'Runtime: the adapter of the server';
 COMMENT ON COLUMN v1.version_change.before_version IS 'Version before the change';
 COMMENT ON COLUMN v1.version_change.after_version IS 'Version since the change';
 COMMENT ON COLUMN v1.version_change.since IS 'Start of the first sweep with it, UTC';

@@ -44,20 +44,13 @@ LEFT JOIN v1.quant_aggregate AS new
 WHERE diff.weights IS NOT NULL;
 
 COMMENT ON VIEW v1.drift IS 'How each quant moved between two sweeps of one machine. One row per pair, model and quant; empty unless sweeps are laid side by side.';
-COMMENT ON COLUMN v1.drift.before_sweep IS 'The first sweep';
-COMMENT ON COLUMN v1.drift.after_sweep IS 'The second sweep, which is judged';
 COMMENT ON COLUMN v1.drift.quant_rank IS 'Place by bits per weight, 1 = least precise';
 COMMENT ON COLUMN v1.drift.reason IS 'Why the two are not of the same weights, NULL where they are';
 COMMENT ON COLUMN v1.drift.answers_verdict IS 'WORSE, BETTER, NO_DIFFERENCE or NOT_COMPARABLE; NULL where there is a reason';
-COMMENT ON COLUMN v1.drift.answers_reason IS 'Why answers cannot be compared';
-COMMENT ON COLUMN v1.drift.times_verdict IS 'The same of the times';
-COMMENT ON COLUMN v1.drift.times_reason IS 'Why times cannot be compared';
 COMMENT ON COLUMN v1.drift.pairs IS 'Tasks with a verdict in both';
 COMMENT ON COLUMN v1.drift.lost IS 'Of these, passed in the first sweep alone';
 COMMENT ON COLUMN v1.drift.gained IS 'Of these, passed in the second sweep alone';
-COMMENT ON COLUMN v1.drift.blocks IS 'Repetitions that both have timed';
 COMMENT ON COLUMN v1.drift.change_ppm IS 'By how much the second takes longer, mean of the blocks, ppm';
 COMMENT ON COLUMN v1.drift.noise_ppm IS 'What it would have to exceed to be more than what differs between blocks, ppm';
-COMMENT ON COLUMN v1.drift.times_within IS 'What the change of time does not exceed, where no difference is shown';
 COMMENT ON COLUMN v1.drift.before_tokens_per_second_milli IS 'Decode rate in the first sweep, 1/1000 per second';
 COMMENT ON COLUMN v1.drift.after_tokens_per_second_milli IS 'Decode rate in the second sweep, 1/1000 per second';

@@ -163,6 +163,17 @@ CREATE MACRO v1.wilson_micro(mean_nano, n, z_milli, side) AS
         CAST(mean_nano AS DOUBLE) / 1e9, CAST(n AS DOUBLE), CAST(z_milli AS DOUBLE) / 1e3, side
     );
 
+-- The rates of a sweep or of a history, 1e-6: each the counts that it is made of.
+CREATE MACRO v1.kpi_rates(counts) AS {
+    determinism_rate_micro: v1.micro(counts.deterministic_groups, counts.determinism_groups),
+    slo_determinism_rate_micro:
+        v1.micro(counts.slo_deterministic_groups, counts.slo_determinism_groups),
+    missing_telemetry_rate_micro: v1.micro(counts.missing_telemetry_runs, counts.attempts),
+    polluted_run_rate_micro: v1.micro(counts.polluted_runs, counts.attempts),
+    failed_run_rate_micro: v1.micro(counts.failed_runs, counts.attempts),
+    frontier_success_rate_micro: v1.micro(counts.recommended_sessions, counts.sessions)
+};
+
 -- The four objectives of a sweep or of a history, by name.
 CREATE MACRO v1.objectives(counts) AS [
     v1.objective(
@@ -331,6 +342,28 @@ CREATE MACRO v1.baseline_differing(cell, record) AS
             'task_revision'
         )
     ]);
+
+-- A stored baseline held against a cell; the pin is that of the cell, or NULL.
+CREATE MACRO v1.baseline_held(cell, record, pin_event_id) AS {
+    event_id: record.event_id,
+    measured_at: record.measured_at,
+    age_us: v1.baseline_age_us(cell, record),
+    pinned: coalesce(pin_event_id = record.event_id, false),
+    same_controls: v1.same_controls(cell, record),
+    differing: v1.baseline_differing(cell, record),
+    stage: v1.baseline_stage(cell, record, pin_event_id)
+};
+
+-- What it holds: the runs that it is made of, and their figures.
+CREATE MACRO v1.baseline_figures(record) AS {
+    source_run_ids: record.source_run_ids,
+    runs: record.runs,
+    checks_passed: record.checks_passed,
+    checks_total: record.checks_total,
+    latency_median_ns: record.latency_median_ns,
+    latency_mad_ns: record.latency_mad_ns,
+    memory_bytes: record.memory_bytes
+};
 
 -- First character, from 1, in which two texts differ; NULL if they do not.
 CREATE MACRO v1.first_difference(one, other) AS CASE

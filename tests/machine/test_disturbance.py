@@ -24,6 +24,7 @@ pytestmark = [
 ]
 
 FOREIGN = {
+    "CLOCK_INCONSISTENT",
     "CPU_STEAL",
     "HIGH_FOREIGN_CPU",
     "HIGH_ORCHESTRATION_OVERHEAD",
