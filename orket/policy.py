@@ -64,13 +64,17 @@ WORD = TRUTH = Unit("", None)
 
 
 class Group(Enum):
-    """What a threshold belongs to: the name of its group in the summary."""
+    """What a threshold belongs to: its name in the summary, and what it is about."""
 
-    THRESHOLDS = "thresholds"
-    RUN_QUALITY = "run_quality_policy"
-    CANARY = "canary_policy"
-    ANALYSIS = "analysis"
-    OBJECTIVES = "slo"
+    THRESHOLDS = "thresholds", "What makes a quant eligible and a comparison count"
+    RUN_QUALITY = "run_quality_policy", "When a run counts as polluted"
+    CANARY = "canary_policy", "What the canary gate demands"
+    ANALYSIS = "analysis", "What is flagged, and how sure is sure"
+    OBJECTIVES = "slo", "Service level objectives"
+
+    def __init__(self, key: str, words: str) -> None:
+        self.key = key
+        self.words = words
 
 
 SHOWN_GROUPS = (Group.THRESHOLDS, Group.RUN_QUALITY, Group.CANARY)

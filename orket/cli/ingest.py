@@ -10,7 +10,8 @@ import click
 from orket.cli.importing import import_files
 from orket.cli.options import store_option
 from orket.errors import UsageError
-from orket.ingest.detect import AUTO, FORMATS
+from orket.ingest.detect import AUTO
+from orket.ingest.formats import NAMES as FORMATS
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse

@@ -9,21 +9,11 @@ from typing import Any
 
 from orket.admission import IDENTITIES
 from orket.errors import UsageError
+from orket.ingest.formats import FORMATS, NAMES, ORKET
 from orket.ingest.reading import OPENING, decode_head, open_file
 
 AUTO = "auto"
 """In place of a format: found out from the file."""
-FORMATS = (
-    "orket",
-    "llama-bench",
-    "llama-perplexity",
-    "determinism",
-    "baseline",
-    "lm-eval",
-    "inspect",
-    "promptfoo",
-    "guidellm",
-)
 
 _HEAD_BYTES = 256 * 1024
 _KEY = re.compile(r'"([A-Za-z_][\w-]*)"\s*:')
@@ -38,31 +28,20 @@ _OTHER_TOOLS = {
     "llama-perplexity": {"ppl_value", "ppl_uncertainty"},
 }
 """Tools whose output looks like one that is read -> the keys that tell it."""
-_DIVERGENCE = re.compile(
-    r"^chunk\s+PPL\s+ln\(PPL|^=+ KL divergence statistics =+|^Mean +KLD:", re.MULTILINE
-)
-_BENCH_TEXT = re.compile(
-    r"^build_commit,"
-    r"|^[\s>]*\|[ *]*model[ *]*\|"
-    r"|^(?:CREATE TABLE|INSERT INTO)\b.*\b(?:llama_bench|test)\b",
-    re.MULTILINE | re.IGNORECASE,
-)
-ZIP_MARK = b"PK\x03\x04"
-"""How an archive begins: of the formats, only Inspect's is one."""
 _ROW_IDENTITIES = set(IDENTITIES.values())
-_IDENTITIES = {*_ROW_IDENTITIES, "sweep_id"}
 
 
 def detect_format(path: Path) -> str:
-    """One of FORMATS.
+    """The name of one of FORMATS.
 
     Raises UsageError when the file is none that is known, or holds no rows but what
     Orket derived from them.
     """
     with open_file(path) as file:
         head = file.read(_HEAD_BYTES)
-    if head.startswith(ZIP_MARK):
-        return "inspect"
+    for each in FORMATS:
+        if each.mark and head.startswith(each.mark):
+            return each.name
     text = decode_head(head)
     if not text.strip("\x00 \t\n"):
         raise UsageError(
@@ -71,11 +50,11 @@ def detect_format(path: Path) -> str:
         )
     _refuse_report(path, text)
     _refuse_other_tool(path, text)
-    found = _detect_text(text) or _detect_keys(text)
+    found = _tell(text)
     if found is None:
         raise UsageError(
             f"{path}: cannot tell its format",
-            f"name it with --format: {', '.join(FORMATS)}",
+            f"name it with --format: {', '.join(NAMES)}",
         )
     return found
 
@@ -101,38 +80,14 @@ def _refuse_report(path: Path, text: str) -> None:
             )
 
 
-def _detect_text(text: str) -> str | None:
-    if _DIVERGENCE.search(text):
-        return "llama-perplexity"
-    return "llama-bench" if _BENCH_TEXT.search(text) else None
-
-
-def _detect_keys(text: str) -> str | None:
+def _tell(text: str) -> str | None:
+    for each in FORMATS:
+        if each.text and each.text.search(text):
+            return each.name
     keys = _first_keys(text)
-    if {"version", "status", "eval"} <= keys and keys & {"plan", "samples", "stats"}:
-        return "inspect"
-    if {"promptIdx", "testIdx"} <= keys or {"evalId", "results"} <= keys:
-        return "promptfoo"
-    if {"results", "shareableUrl"} <= keys:
-        return "promptfoo"
-    if keys & _IDENTITIES or keys == {"dataset"}:
-        return "orket"
-    if "baseline_metadata" in keys or "gold_telemetry" in keys or "history" in keys:
-        return "baseline"
-    if "test_runs" in keys or {"details", "hashes"} <= keys:
-        return "determinism"
-    if keys & {"filtered_resps", "resps"} or {"results", "configs"} <= keys:
-        return "lm-eval"
-    if "benchmarks" in keys and keys & {
-        "args",
-        "request_loader",
-        "run_stats",
-        "config",
-    }:
-        return "guidellm"
-    if keys & {"build_commit", "model_filename"} or {"n_prompt", "n_gen"} <= keys:
-        return "llama-bench"
-    return None
+    if keys == {"dataset"}:
+        return ORKET
+    return next((each.name for each in FORMATS if each.has_keys(keys)), None)
 
 
 def _first_keys(text: str) -> set[str]:

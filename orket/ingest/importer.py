@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
@@ -10,20 +10,14 @@ from typing import IO
 import msgspec
 
 from orket.errors import UsageError
-from orket.ingest.detect import AUTO, FORMATS, detect_format
-from orket.ingest.determinism import parse_determinism
-from orket.ingest.guidellm import parse_guidellm
-from orket.ingest.inspect_ai import parse_inspect
-from orket.ingest.legacy_baseline import parse_baselines
-from orket.ingest.llama_bench import parse_llama_bench
-from orket.ingest.llama_perplexity import parse_llama_perplexity
-from orket.ingest.lm_eval import is_told_by, parse_lm_eval
+from orket.ingest.detect import AUTO, detect_format
+from orket.ingest.formats import OF_RESULTS, format_named
+from orket.ingest.lm_eval import is_told_by
 from orket.ingest.manifest import write_manifests
 from orket.ingest.origin import Origin, SourceOptions
 from orket.ingest.orket_file import ingest_orket_rows
 from orket.ingest.orket_rows import prove
 from orket.ingest.parsed import Item, Parsed
-from orket.ingest.promptfoo import parse_promptfoo
 from orket.ingest.reading import BadDocument
 from orket.ingest.recognised import (
     alone_with,
@@ -38,23 +32,11 @@ from orket.records import EventRow
 from orket.text import storable
 from orket.warehouse import Warehouse
 
-_PARSERS: dict[str, Callable[[Path, SourceOptions], Parsed]] = {
-    "llama-bench": parse_llama_bench,
-    "llama-perplexity": parse_llama_perplexity,
-    "determinism": parse_determinism,
-    "baseline": parse_baselines,
-    "lm-eval": parse_lm_eval,
-    "inspect": parse_inspect,
-    "promptfoo": parse_promptfoo,
-    "guidellm": parse_guidellm,
-}
 REJECTS = "rejects"
 """In place of a format: rows that were rejected before, which are passed over."""
 _REJECTS_ENDING = ".rejects.jsonl"
 _REJECT_KEYS = {"file", *Rejection.__dataclass_fields__}
 _LONGEST_REJECT = 1 << 20
-COMPARED = ("lm-eval", "inspect", "promptfoo", "guidellm")
-"""The formats whose files are results of a model, and may be of several quants."""
 
 
 @dataclass(slots=True)
@@ -103,13 +85,13 @@ def ingest_files(
     read = {
         path: _read_results(path, name, options)
         for path, name in unlike.items()
-        if name in COMPARED
+        if name in OF_RESULTS
     }
     files = [file for file in read.values() if isinstance(file, ReadFile)]
     again = find_repeated(files)
     files = [file for file in files if file.path not in again]
     for path, name in unlike.items():
-        if name not in COMPARED:
+        if name not in OF_RESULTS:
             options.naming(path)
     join(files, options)
     for place, path in enumerate(paths):
@@ -122,7 +104,7 @@ def ingest_files(
             yield FileReport(path, unlike[path], known=1, notes=[note])
             continue
         first = again.get(path, path if path in paths[:place] else None)
-        if first is not None and unlike[path] in COMPARED:
+        if first is not None and unlike[path] in OF_RESULTS:
             note = f"the same as {first}, which counts once"
             yield FileReport(path, unlike[path], known=1, notes=[note])
             continue
@@ -147,10 +129,9 @@ def _format_of(path: Path, format_name: str) -> str:
         raise UsageError(f"{path}: no such file", "check the path")
     if not path.is_file():
         raise UsageError(f"{path} is not a file", "name files, not folders")
-    name = detect_format(path) if format_name == AUTO else format_name
-    if name not in FORMATS:
-        raise UsageError(f"no format {name!r}", f"there are: {', '.join(FORMATS)}")
-    return name
+    return format_named(
+        detect_format(path) if format_name == AUTO else format_name
+    ).name
 
 
 def _read_results(
@@ -158,7 +139,7 @@ def _read_results(
 ) -> ReadFile | BadDocument:
     """A result file, read whole; what is wrong with it as a whole, where it is bad."""
     try:
-        parsed = _PARSERS[name](path, options)
+        parsed = format_named(name).parse(path, options)
         return ReadFile(path, name, list(parsed.items), parsed.origin)
     except BadDocument as error:
         return error
@@ -307,7 +288,7 @@ def _known_events(warehouse: Warehouse) -> frozenset[str]:
 
 def _parse(name: str, path: Path, options: SourceOptions) -> Parsed | BadDocument:
     try:
-        return _PARSERS[name](path, options.naming(path))
+        return format_named(name).parse(path, options.naming(path))
     except BadDocument as error:
         return error
 

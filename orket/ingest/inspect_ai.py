@@ -16,8 +16,8 @@ from zipfile import ZipFile
 
 from orket.identity import content_id
 from orket.ingest.archive import damage, open_zip
-from orket.ingest.detect import ZIP_MARK
 from orket.ingest.fields import SCORE_SCALE, BadField, Fields, dump_json
+from orket.ingest.formats import ZIP_MARK
 from orket.ingest.origin import (
     Origin,
     SourceOptions,

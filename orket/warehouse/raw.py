@@ -212,7 +212,7 @@ def bind_policy_groups(connection: duckdb.DuckDBPyConnection) -> None:
             f"'{entry.field}': policy.{entry.field}"
             for entry in shown_thresholds(group)
         )
-        connection.execute(f"CREATE MACRO raw.{group.value}(policy) AS {{{fields}}}")
+        connection.execute(f"CREATE MACRO raw.{group.key}(policy) AS {{{fields}}}")
 
 
 def bind_what_if(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from orket.cli.main import run_command
 from orket.errors import UsageError
 from orket.ingest.detect import detect_format
+from orket.ingest.formats import FORMATS, NAMES, ORKET
 from orket.ingest.importer import FileReport, ingest_file
 from orket.ingest.origin import SourceOptions, split_source_name
 from orket.warehouse import Warehouse
@@ -227,6 +229,20 @@ def test_every_format_is_told_by_its_content(tmp_path):
     samples.write_text(json.dumps(SAMPLE) + "\n")
     assert detect_format(samples) == "lm-eval"
     assert {detect_format(path) for path in BENCH.iterdir()} == {"llama-bench"}
+
+
+def test_every_format_but_rows_has_a_reader_that_is_there():
+    """A further one needs its module and its entry alone."""
+    unread = []
+    for each in FORMATS:
+        if each.reader is None:
+            unread.append(each.name)
+            continue
+        module, _, function = each.reader.partition(":")
+        assert callable(getattr(import_module(f"orket.ingest.{module}"), function))
+        assert each.keys or each.text, f"nothing tells {each.name}"
+    assert unread == [ORKET]
+    assert len(set(NAMES)) == len(FORMATS)
 
 
 @pytest.mark.parametrize("indent", [None, 2])

@@ -13,19 +13,12 @@ from orket.policy import (
 )
 from tools.docs.pages import markdown_table
 
-_TITLES = {
-    Group.THRESHOLDS: "What makes a quant eligible, and a comparison count",
-    Group.RUN_QUALITY: "When a run counts as polluted",
-    Group.CANARY: "What the canary gate demands",
-    Group.ANALYSIS: "What is flagged, and how sure is sure",
-    Group.OBJECTIVES: "Service level objectives",
-}
 _UNITS = {SECONDS: "seconds", MILLISECONDS: "ms", DAYS: "days"}
 
 
 def thresholds() -> str:
     """A table for each group: key, default and meaning."""
-    return "\n\n".join(f"{_TITLES[group]}:\n\n{_table(group)}" for group in Group)
+    return "\n\n".join(f"{group.words}:\n\n{_table(group)}" for group in Group)
 
 
 def _table(group: Group) -> str:
