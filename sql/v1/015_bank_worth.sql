@@ -32,7 +32,6 @@ LEFT JOIN v1.family_table AS worth
 GROUP BY ALL;
 
 COMMENT ON VIEW v1.bank_worth IS 'What the tasks planned at the start say at most. One row per sweep and model.';
-COMMENT ON COLUMN v1.bank_worth.adherence_threshold_ppm IS 'Share of the reference''s tasks to keep, ppm';
 COMMENT ON COLUMN v1.bank_worth.evidence_level_ppm IS 'Chance of error, ppm';
 COMMENT ON COLUMN v1.bank_worth.tasks IS 'Tasks planned at the start';
 COMMENT ON COLUMN v1.bank_worth.families IS 'Their families';

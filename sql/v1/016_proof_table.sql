@@ -18,8 +18,6 @@ FROM raw.proof
 SEMI JOIN v1.bank_worth USING (adherence_threshold_ppm, evidence_level_ppm);
 
 COMMENT ON VIEW v1.proof_table IS 'How many passes prove retention at every look of an adaptive sweep. One row per threshold, level, worth of the tasks, shares and losses.';
-COMMENT ON COLUMN v1.proof_table.adherence_threshold_ppm IS 'Share of the reference''s tasks to keep, ppm';
-COMMENT ON COLUMN v1.proof_table.evidence_level_ppm IS 'Chance of error, ppm';
 COMMENT ON COLUMN v1.proof_table.tasks IS 'What the planned tasks are worth, which says when the last look is due';
 COMMENT ON COLUMN v1.proof_table.shares IS 'Parts into which the chance of error is divided';
 COMMENT ON COLUMN v1.proof_table.losses IS 'Tasks that the reference passes and this one does not';

@@ -179,7 +179,6 @@ COMMENT ON COLUMN v1.task_answer.damage_kind IS 'FORMAT or CONTENT of an answer 
 COMMENT ON COLUMN v1.task_answer.format_damage IS 'EMPTY, UNPARSEABLE, TRUNCATED, LOOPING or WRONG_LANGUAGE, of an answer that fails';
 COMMENT ON COLUMN v1.task_answer.run_id IS 'The run whose answer is shown';
 COMMENT ON COLUMN v1.task_answer.attempt_id IS 'Its attempt';
-COMMENT ON COLUMN v1.task_answer.outcome IS 'Its outcome';
 COMMENT ON COLUMN v1.task_answer.baseline_run_id IS 'The run of the reference beside it';
 COMMENT ON COLUMN v1.task_answer.baseline_answer_text IS 'What that quant answered: untrusted text';
 COMMENT ON COLUMN v1.task_answer.is_same_answer IS 'The two answers are equal, to the character';

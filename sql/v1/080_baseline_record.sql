@@ -61,7 +61,7 @@ prunes AS (
 
 folded AS (
     SELECT
-        appends.* EXCLUDE (event, target_event_id, target_event_ids),
+        appends.* EXCLUDE (event, target_event_id, target_event_ids, test_ids),
         coalesce(pins.event = 'BASELINE_PIN', false) AS pinned,
         if(pins.event = 'BASELINE_PIN', pins.event_id, NULL) AS pin_event_id,
         if(pins.event = 'BASELINE_PIN', pins.recorded_at, NULL) AS pinned_at,

@@ -182,7 +182,6 @@ SELECT
 FROM reasoned;
 
 COMMENT ON VIEW v1.quant_comparison IS 'Each quant against the reference of its sweep. One row per sweep, model and quant.';
-COMMENT ON COLUMN v1.quant_comparison.baseline_quant_tag IS 'The most precise planned quant of known rank that has a verdict on enough tasks, NULL if there is none';
 COMMENT ON COLUMN v1.quant_comparison.is_baseline_quant IS 'This quant is the reference';
 COMMENT ON COLUMN v1.quant_comparison.baseline_shifted IS 'The reference is not the most precise planned one';
 COMMENT ON COLUMN v1.quant_comparison.baseline_adherence_sum_nano IS 'Sum of the reference''s task means, 1e-9';
