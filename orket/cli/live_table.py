@@ -115,7 +115,8 @@ class _Column(NamedTuple):
 def _table(
     board: Board, keys: Sequence[Key], width: int, names_models: bool
 ) -> Iterator[Line]:
-    columns = list(_COLUMNS)
+    # Fidelity comes before the first task: what is not there by now will not be.
+    columns = [c for c in _COLUMNS if c is not _SAME or board.fidelity]
     cells = {
         column: [printable(column.show(board, key)) for key in keys]
         for column in columns
@@ -125,7 +126,8 @@ def _table(
     for dropped in _DROPPABLE:
         if _width(columns, cells) <= width:
             break
-        columns.remove(dropped)
+        if dropped in columns:
+            columns.remove(dropped)
     widths = [max(map(_cells, [column.header, *cells[column]])) for column in columns]
     yield Line(_join((column.header for column in columns), columns, widths), True)
     model = None

@@ -24,10 +24,11 @@ PICTURE = ROOT / "docs" / "images" / "closing-screen.svg"
 WIDTH = 108
 """Columns of the terminal."""
 TITLE = "orket run quickstart"
+ABOUT = "The closing screen of orket run quickstart"
 FORMAT = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" \
 xmlns="http://www.w3.org/2000/svg">
-    <title>The closing screen of orket run quickstart</title>
+    <title>ABOUT</title>
     <style>
     .{unique_id}-matrix {{
         font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono",
@@ -96,13 +97,19 @@ def closing_screen() -> str:
     return said.decode().replace("\r\n", "\n")
 
 
-def draw(screen: str) -> str:
-    """The SVG of a screen, up to the line that tells which sweep it is."""
+def draw(screen: str, title: str = TITLE, about: str = ABOUT) -> str:
+    """The SVG of a screen, up to the line that tells which sweep it is.
+
+    `title` stands above it, `about` is read aloud in its place.
+    """
     shown = re.split(r"^Sweep .*\n", screen, maxsplit=1, flags=re.MULTILINE)[0]
     console = Console(width=WIDTH, record=True, file=io.StringIO())
     console.print(Text.from_ansi(shown.rstrip()), "\n")
     return console.export_svg(
-        title=TITLE, theme=SVG_EXPORT_THEME, code_format=FORMAT, unique_id="orket"
+        title=title,
+        theme=SVG_EXPORT_THEME,
+        code_format=FORMAT.replace("ABOUT", about),
+        unique_id="orket",
     )
 
 
