@@ -77,7 +77,8 @@ class Fidelity:
             return
         for place, phase in enumerate(self._phases):
             phase.run(partial(self._tell, agreement, self._phases[place:], ahead))
-        self._context.reporter.faithful(self._judge.read_fidelity())
+        if any(phase.has_rows for phase in self._phases):
+            self._context.reporter.faithful(self._judge.read_fidelity())
 
     def _tell(
         self,
@@ -117,6 +118,11 @@ class _Phase:
         model = context.plan.model(model_id)
         self._targets = by_precision(model.targets, model.controls)
         self._take_up()
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether anybody was asked anything, with or without an answer."""
+        return bool(self._done)
 
     def waiting(self) -> list[Score]:
         """What was not asked yet, if the most precise quant is the reference."""

@@ -17,6 +17,7 @@ WITH lacks AS (
             WHEN reason.signal <> 'uncovered' THEN reason.short
             WHEN aggregate.attempts = 0 THEN 'not run'
             WHEN aggregate.missing_runs > 0 THEN 'not run to the end'
+            WHEN frontier.is_covered THEN 'too few tasks in common'
             WHEN frontier.is_fillable THEN 'too many disturbed runs'
             WHEN aggregate.answered_runs = 0 THEN 'no answers'
             ELSE 'too few answers that count'

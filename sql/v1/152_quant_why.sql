@@ -79,6 +79,7 @@ facts AS (
         comparison.output_length_differs,
         frontier.is_eligible,
         frontier.is_judged,
+        frontier.is_covered,
         frontier.is_fillable,
         frontier.ineligible_reasons,
         frontier.kept_adherence_ppm,
@@ -181,6 +182,8 @@ SELECT
             ),
             CASE
                 WHEN is_judged THEN NULL
+                WHEN is_covered
+                    THEN 'It takes tasks that the reference has answered too: go on with --resume'
                 WHEN is_fillable
                     THEN 'With its polluted runs it can be judged: --include-polluted fill'
                 ELSE 'It takes valid runs of more of its tasks: run it again, or go on with --resume'

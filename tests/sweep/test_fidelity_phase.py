@@ -462,6 +462,22 @@ def test_whoever_names_the_prompts_gets_them(tmp_path, warehouse):
     assert set(count_prompts(warehouse).values()) == {TASKS}
 
 
+def test_where_there_was_no_time_for_it_nothing_is_told_of_fidelity(
+    tmp_path, warehouse
+):
+    """Answers of the gate alone compare nobody."""
+
+    class Told(Noted):
+        def faithful(self, quants: Sequence[Mapping[str, Any]]) -> None:
+            self.lines.append("FAITHFUL")
+
+    said = Told()
+    with Bench(tmp_path, "llama-server") as bench:
+        bench.run(warehouse, bench.plan(Change("budget", "0")), reporter=said)
+    assert "there is no time for fidelity" in said.lines
+    assert "FAITHFUL" not in said.lines
+
+
 def test_rounds_begin_with_the_phase_and_end_it_within_a_budget(tmp_path, warehouse):
     with Bench(tmp_path, "openai") as bench:
         plan = bench.plan(Change("budget", "0"))

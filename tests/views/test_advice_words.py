@@ -583,3 +583,22 @@ def test_each_of_two_models_has_its_own_lines(tmp_path):
         "other: use F16: no other quant judged does at least 95 % of the work that "
         "F16 does within 10.0 s a task.",
     ]
+
+
+def test_a_quant_that_answered_other_tasks_than_the_reference_was_not_disturbed(
+    tmp_path,
+):
+    """F16 answers nothing, Q8_0 stands in for it with half the tasks of Q4_K_M."""
+    sweep = make(("F16", "Q8_0", "Q4_K_M"))
+    for number, task in enumerate(sweep.tasks[:34]):
+        sweep.add("Q4_K_M", task)
+        if number < 17:
+            sweep.add("Q8_0", task)
+            sweep.add("F16", task, passed=None, outcome="FAILED", answer_text=None)
+    with sweep.finish().store(tmp_path).session() as session:
+        (out,) = session.rows("SELECT unjudged_text FROM v1.left_out")
+        (why,) = session.rows("SELECT * FROM v1.quant_why WHERE quant_tag = 'Q4_K_M'")
+    told = "F16 (no answers); Q4_K_M (too few tasks in common)"
+    assert out["unjudged_text"] == told
+    assert "has answered too" in str(why)
+    assert "--include-polluted" not in str(why)
