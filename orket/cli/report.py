@@ -50,6 +50,7 @@ def report(
     """
     from orket.cli.advice import advise
     from orket.cli.fidelity_words import fidelity_words
+    from orket.cli.sweep_table import cut_words
     from orket.exports.load import write_file
     from orket.report.gather import gather
     from orket.report.libraries import require_libraries
@@ -61,7 +62,8 @@ def report(
     )
     render = render_markdown if is_markdown else render_page
     gathered = gather(store, store.resolve(sweep), rejudge.policy_overrides())
-    content = render(gathered, Voice(advise, fidelity_words), price)
+    voice = Voice(advise, lambda told: [*fidelity_words(told), *cut_words(told)])
+    content = render(gathered, voice, price)
     if output == "-":
         click.echo(content, nl=False)
         return

@@ -136,8 +136,7 @@ def _further_words(session: Document) -> Iterator[str]:
     detail = session["recommendation_detail"]
     yield from fidelity_words(session)
     yield from _baseline_words(session)
-    if cut := _cut_answers(session):
-        yield f"Answers cut at their budget: {', '.join(cut)}"
+    yield from cut_words(session)
     if detail["confidence"]:
         yield f"Confidence: {_confidence(session)}"
     polluted = detail["if_polluted_included"]
@@ -189,13 +188,15 @@ def _confidence(session: Document) -> str:
     )
 
 
-def _cut_answers(session: Document) -> list[str]:
+def cut_words(session: Document) -> Iterator[str]:
     """Of each quant, how many of its answers were cut, where any was."""
-    return [
+    cut = [
         f"{quant['quant_tag']} {runs['truncated']} of {runs['answered']}"
         for quant in session["per_quant"]
         if (runs := quant["runs"])["truncated"]
     ]
+    if cut:
+        yield f"Answers cut at their budget: {', '.join(cut)}"
 
 
 def _canary_words(summary: Document) -> Iterator[str]:

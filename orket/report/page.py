@@ -44,8 +44,8 @@ class Voice:
 
     advise: Callable[[str, Document], str]
     """What a reason means and what to do, given the session."""
-    fidelity: Callable[[Document], Iterable[str]]
-    """What fidelity says of a session."""
+    notes: Callable[[Document], Iterable[str]]
+    """What is to be noted of a session beside its recommendation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def render_markdown(
     text = environment.get_template("report.md").render(
         summary=gathered.summary,
         manifest=gathered.manifest,
-        notes=[list(voice.fidelity(s)) for s in gathered.summary["sessions"]],
+        notes=[list(voice.notes(s)) for s in gathered.summary["sessions"]],
         costs=[cost_table(s, price) for s in gathered.summary["sessions"]],
         price=price,
         disturbances=[
@@ -149,7 +149,7 @@ def _model_part(gathered: Gathered, session: Document, voice: Voice) -> ModelPar
     speed = "rate" if has_rates else "wall"
     return ModelPart(
         session=session,
-        notes=list(voice.fidelity(session)),
+        notes=list(voice.notes(session)),
         pictures=pictures,
         size_figure=_figure(
             lambda width: charts.quality_chart(pictures, width, "size"),

@@ -180,6 +180,16 @@ def test_a_sweep_judged_by_answers_alone_says_nothing_of_speed(tmp_path):
     assert "m0-speed" not in page
 
 
+def test_answers_that_were_cut_are_counted_in_a_report_too(tmp_path):
+    sweep = Sweep("cut", quants=("F16", "Q4_K_M"))
+    sweep.add("Q4_K_M", "t2", passed=0, stop_reason="length")
+    sweep.fill().finish().store(tmp_path / "warehouse")
+    for name in ("page.html", "page.md"):
+        told = write_report(tmp_path / "warehouse", "cut", tmp_path / name)
+        said = "Answers cut at their budget: Q4_K_M 1 of 2"
+        assert said in told.replace("\\_", "_")
+
+
 def test_a_limit_stands_in_a_report_to_its_last_digit(tmp_path):
     CASES["supported"](tmp_path / "warehouse")
     limits = ("--adherence-threshold", "0.9999", "--latency-ceiling", "0.00004")
