@@ -38,23 +38,45 @@ def is_loopback_address(text: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-_USER_INFO = re.compile(
-    r"(?<=://)[^/\s@]+(?=@)"  # before a host of any form
-    r"|(?<![^\s'\"=])[^/\s:@'\"]+:[^/\s@]+(?=@(?:\[[0-9a-f:.]+\]|[\w.-]+):\d)",
+_HOST = r"(?!sha\d+:)(?:localhost\b|\[[0-9a-f:.]+\]?|[\w-]+(?:\.[\w-]+)+|[\w.-]+:\d)"
+_START = r"(?:(?<=://)|(?<=[a-z]{2}:/)(?!/))"
+"""Of an authority; a path that was made of a URL has one slash less."""
+_NO_PORT = r"[^/\s@:]+:(?!\d+(?:[/\s,;)]|$))"
+_AUTHORITY = rf"{_START}(?:{_NO_PORT}\S*|[^/\s]*)(?=@)"
+"""To the last `@` behind a user: a password may hold what ends an authority."""
+_SPACED = rf"{_START}{_NO_PORT}[^@\n]*(?=@{_HOST})"
+_BARE = rf"(?<![^\s'\"=(/])[^/\s:@'\"(]+:(?![/\\])[^\s@]+(?=@{_HOST})"
+_ENCODED = r"(?<=%3a%2f%2f)\S*(?=%40)"
+_USER_INFO = re.compile("|".join((_SPACED, _AUTHORITY, _ENCODED, _BARE)), re.IGNORECASE)
+_QUERY = re.compile(r"([a-z]:/[^\s?#'\"]*)([?#])[^\s'\"]+", re.IGNORECASE)
+_NAMED_SECRET = re.compile(
+    r"(?<=[?&#;])([\w-]*(?:key|token|secret|passw(?:or)?d|pwd|auth)[\w-]*)="
+    r"(?!\[secret\])[^\s&#;'\"]+",
     re.IGNORECASE,
 )
 
 
 def without_passwords(text: str) -> str:
-    """A text for a person with the user info of every URL in it hidden.
+    """A text for a person with what opens a server hidden in every URL in it.
 
-    Whatever a person typed may come back in a message, also where no URL belongs.
+    That is user info, and what comes as a query or behind a `#`. Whatever a person
+    typed may come back in a message, also where no URL belongs, or one that no program
+    can read.
     """
 
     def hide(found: re.Match[str]) -> str:
         return found[0] if found[0].endswith(HIDDEN) else HIDDEN
 
-    return _USER_INFO.sub(hide, text) if "@" in text else text
+    if "@" in text or "%40" in text:
+        text = _USER_INFO.sub(hide, text)
+    if "?" in text or "#" in text:
+        text = _QUERY.sub(rf"\1\2{HIDDEN}", text)
+    return _NAMED_SECRET.sub(rf"\1={HIDDEN}", text) if "=" in text else text
+
+
+def without_query(url: str) -> str:
+    """The URL up to its query or fragment: keys are given there too."""
+    return re.split("[?#]", url, maxsplit=1)[0]
 
 
 def without_secret(url: str) -> str:

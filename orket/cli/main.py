@@ -20,6 +20,7 @@ from orket.cli import messages
 from orket.cli.interrupted import is_interrupt
 from orket.errors import OrketError
 from orket.text import close_words, printable
+from orket.urls import without_passwords
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -226,7 +227,7 @@ def _explain_usage(failure: click.ClickException) -> None:
 def _trace(debug: bool) -> None:
     if debug:
         for line in traceback.format_exc().splitlines():
-            click.echo(printable(line), err=True)
+            click.echo(printable(without_passwords(line)), err=True)
 
 
 def main() -> NoReturn:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from orket.errors import MissingExtra, UsageError, WarehouseError
 from orket.text import printable
-from orket.urls import without_secret
+from orket.urls import without_query, without_secret
 
 S3 = ("s3", "s3a")
 
@@ -30,10 +30,15 @@ class ObjectStore:
 
     def __init__(self, url: str) -> None:
         """Asks nobody yet. Raises UsageError for what is no such URL."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise UsageError(
+                f"{without_secret(url)} is no URL", "write it as s3://BUCKET/FOLDER"
+            ) from None
         if parts.username or parts.password or parts.query or parts.fragment:
             raise UsageError(
-                f"{without_secret(url)} has more than a place in it",
+                f"{without_query(without_secret(url))} has more than a place in it",
                 "name bucket and folder only; keys come from the environment",
             )
         if not parts.netloc:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from orket.errors import LimitReached
@@ -30,8 +29,8 @@ class Answer:
 class Over:
     """What queries go over, and what each of them may take."""
 
-    warehouse: Path
-    """Absolute: the process that asks may change its folder."""
+    warehouse: str
+    """Its URL, or its absolute folder: the process that asks may go elsewhere."""
     sweep_id: str | None
     """One sweep; None is all of them."""
     tolerant: bool

@@ -418,7 +418,7 @@ class Warehouse:
         from orket.warehouse.query import Over, QueryLimits
 
         over = Over(
-            warehouse=self.path.absolute(),
+            warehouse=self.place if self.is_mirrored else str(self.path.absolute()),
             sweep_id=sweep_id,
             tolerant=self.is_tolerant,
             limits=limits or QueryLimits(),

@@ -9,6 +9,7 @@ import pytest
 from orket.cli.main import run_command
 from orket.cli.running import resume_line
 from orket.mockserver import MockModel, MockServer, Profile
+from orket.urls import without_passwords
 from orket.warehouse import Warehouse
 
 PRESET = """schema_version = 1
@@ -114,6 +115,67 @@ def test_a_url_where_none_belongs_is_refused_without_its_secret(
     out, err = capfd.readouterr()
     assert "odd-pw-5" not in out + err
     assert err.startswith("orket: error: ")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ada:{}@127.0.0.1:9",
+        "http://{}@127.0.0.1:9",
+        "http://ada:a/{}@127.0.0.1:9",
+        "http://ada:a?{}@127.0.0.1:9",
+        "http://ada:a b{}@127.0.0.1:9",
+        "http://ada:a@b{}@127.0.0.1:9",
+        "http://ada:%2F{}@[::1",
+        "http://ada:{}@127.0.0.1:port",
+        "http:/ada:{}@127.0.0.1:9",
+        "http//ada:{}@127.0.0.1:9",
+        "//ada:{}@127.0.0.1:9",
+        "ada:{}@127.0.0.1",
+        "ada:{}@far.example.org/v1",
+        "htp://ada:{}@far.example.org",
+        "http%3A%2F%2Fada%3A{}%40127.0.0.1%3A9",
+        "http://127.0.0.1:9/?key={}",
+        "http://127.0.0.1:9/v1#{}",
+        "127.0.0.1:9?x=1&api_key={}",
+        "http://127.0.0.1:9;token={}",
+    ],
+)
+def test_whatever_was_meant_as_a_url_comes_back_without_its_secret(
+    url, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    Path("own.toml").write_text(PRESET)
+    typed = url.format("odd-pw-5")
+    for words in (
+        ["run", typed],
+        ["plan", "own.toml", "--provider", "ollama", "--url", typed],
+        ["plan", "own.toml", "--provider", typed],
+        ["doctor", typed],
+        ["show", "-w", typed],
+        ["ingest", typed],
+        ["presets", typed],
+        [typed],
+    ):
+        for debug in ([], ["--debug"]):
+            run_command([*words, *debug])
+            out, err = capfd.readouterr()
+            assert "odd-pw-5" not in out + err, words
+            assert "fault in Orket" not in err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no model llama3:8b@sha256:1abc here",
+        "http://127.0.0.1:8080 refused ada@host: write it like http://127.0.0.1:8",
+        "see docs/x.md#part and a=b; key=3",
+        "C:/models/a@b.gguf",
+        "what? hf.co/a/b:Q4_K_M",
+    ],
+)
+def test_what_is_no_secret_is_shown(text):
+    assert without_passwords(text) == text
 
 
 def test_the_line_to_go_on_with_needs_no_url(tmp_path, monkeypatch):

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import base64
+import socket
+
 import pytest
 
 from orket.errors import UsageError
 from orket.providers.http.endpoint import read_endpoint, read_key
+from orket.providers.http.transport import Transport
 from orket.providers.http.wire import find_proxy
+from tests.scripted import ScriptedServer
 
 KEY = "sk-verysecretkey"
 
@@ -103,3 +108,48 @@ def test_a_proxy_of_the_environment_never_captures_loopback(monkeypatch):
     assert find_proxy(read_endpoint("http://inside.example.org")) is None
     assert find_proxy(read_endpoint("http://far.example.org")) == "http://proxy:3128"
     assert find_proxy(read_endpoint("https://far.example.org")) == "http://proxy:3129"
+
+
+PROXY_SECRET = "pr/oxy-pw"  # noqa: S105
+
+
+def test_a_proxy_is_told_its_password_and_nobody_else(monkeypatch):
+    def refuse(connection: socket.socket, request: bytes) -> None:
+        said = f"407 no {PROXY_SECRET} pr%2foxy-pw".encode()
+        connection.sendall(b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\n\r\n")
+
+    with ScriptedServer(refuse) as proxy:
+        place = proxy.url.removeprefix("http://")
+        for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("https_proxy", f"http://ada:pr%2Foxy-pw@{place}")
+        with Transport(read_endpoint("https://far.example.org")) as transport:
+            reply = transport.get("/v1/models")
+        (asked,) = proxy.requests
+    token = base64.b64encode(f"ada:{PROXY_SECRET}".encode())
+    assert b"CONNECT far.example.org" in asked
+    assert b"Proxy-Authorization: Basic " + token in asked
+    assert reply.problem is not None
+    assert "407 no [secret] [secret]" in reply.problem.message
+
+
+@pytest.mark.parametrize("rest", ["@proxy:port", "@[::1", "/x@proxy:3128"])
+def test_a_proxy_that_cannot_be_read_is_said_without_its_password(rest, monkeypatch):
+    monkeypatch.setenv("https_proxy", f"http://ada:pw-9{rest}")
+    with pytest.raises(UsageError, match="the proxy that the environment") as refused:
+        Transport(read_endpoint("https://far.example.org"))
+    assert "pw-9" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http:/ada:pw-9@h:9", "http//ada:pw-9@h:9", "http%3A%2F%2Fada%3Apw-9%40h"]
+)
+def test_a_user_behind_the_host_is_refused_and_not_said(url):
+    with pytest.raises(UsageError, match="behind its host") as refused:
+        read_endpoint(url)
+    assert "pw-9" not in str(refused.value)
+
+
+def test_a_path_may_have_an_at():
+    assert read_endpoint("http://u:p@h/a@b/v1").url == "http://h/a@b/v1"
+    assert read_endpoint("http://[fe80::1%25eth0]:8").host == "fe80::1%25eth0"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -18,8 +18,19 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from orket.errors import UsageError
 from orket.urls import HIDDEN, is_loopback, without_secret
 
+_USER = re.compile(r"//[^/]+@|/[^/@]*:[^/]*@")
 MIN_REDACTED_CHARS = 4
 """A shorter secret is no secret, and would be found in every text."""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy on the way to a server, safe to show: `url` has no user info."""
+
+    url: str
+    login: tuple[str, str] | None = field(default=None, repr=False)
+    """User and password."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,36 @@ def read_endpoint(
     )
 
 
+def read_proxy(url: str) -> Proxy:
+    """Parse the URL of a proxy. Raises UsageError where nothing can read it."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port = "", None
+    if not host:
+        raise UsageError(
+            "the proxy that the environment names cannot be read",
+            "write it like http://proxy:3128 (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY)",
+        )
+    name = f"[{host}]" if ":" in host else host
+    address = f"{parts.scheme}://{name}{f':{port}' if port else ''}"
+    if parts.username is None and parts.password is None:
+        return Proxy(address)
+    login = unquote(parts.username or ""), unquote(parts.password or "")
+    return Proxy(
+        address, login, _authorization(None, parts.username, parts.password)[1]
+    )
+
+
+def behind(endpoint: Endpoint, proxy: Proxy | None) -> Endpoint:
+    """The endpoint as it is reached: what opens the proxy is hidden as its own is."""
+    if proxy is None or not proxy.secrets:
+        return endpoint
+    secrets = _longest_first((*endpoint.secrets, *proxy.secrets))
+    return replace(endpoint, secrets=secrets)
+
+
 def require_url(url: str) -> None:
     """Refuse what is no URL of a server, before anything is asked of it or shown.
 
@@ -99,6 +140,14 @@ def _read_parts(url: str) -> tuple[SplitResult, str]:
     if parts.scheme not in ("http", "https") or not host or set(host) & set(" \\<>"):
         raise UsageError(
             f"not the URL of a model server: {shown}",
+            "write it like http://127.0.0.1:8080",
+        )
+    if "%" in parts.netloc.rpartition("@")[2].partition("%25")[0] or _USER.search(
+        parts.path
+    ):
+        # A typed-over scheme: what was meant as user and password is a path.
+        raise UsageError(
+            "the server's URL has a user and a password behind its host",
             "write it like http://127.0.0.1:8080",
         )
     if parts.query or parts.fragment:
@@ -160,29 +209,27 @@ def _authorization(
         plain_user, plain_password = unquote(user or ""), unquote(password or "")
         pair = f"{plain_user}:{plain_password}".encode()
         token = base64.b64encode(pair).decode("ascii")
-        secrets: tuple[str, ...] = (
-            plain_password,
-            password or "",
-            quote(plain_password),
-            quote(plain_password, safe=""),
-            token,
-        )
-        if not plain_password:
-            secrets = (plain_user, user or "", token)
+        word = (password if plain_password else user) or ""
+        secrets = (word, *spellings(plain_password or plain_user), *_coded(pair))
         if key is None:
             return f"Basic {token}", _longest_first(secrets)
-        return f"Bearer {key}", _longest_first((*_spellings(key), *secrets))
+        return f"Bearer {key}", _longest_first((*spellings(key), *secrets))
     if key is None:
         return None, ()
-    return f"Bearer {key}", _longest_first(_spellings(key))
+    return f"Bearer {key}", _longest_first(spellings(key))
 
 
-def _spellings(key: str) -> tuple[str, ...]:
-    """A key as a server may say it again: plain, in a URL, in base64."""
-    coded = base64.b64encode(key.encode()).decode("ascii")
+def spellings(secret: str) -> tuple[str, ...]:
+    """A secret as a server may say it again: plain, in a URL, in base64."""
+    in_urls = (quote(secret), quote(secret, safe=""))
+    lower = (re.sub("%..", lambda found: found[0].lower(), word) for word in in_urls)
+    return secret, *in_urls, *lower, *_coded(secret.encode())
+
+
+def _coded(secret: bytes) -> tuple[str, ...]:
+    coded = base64.b64encode(secret).decode("ascii")
     url_safe = coded.translate(str.maketrans("+/", "-_"))
-    bare = (coded.rstrip("="), url_safe.rstrip("="))
-    return key, quote(key), quote(key, safe=""), coded, url_safe, *bare
+    return coded, url_safe, coded.rstrip("="), url_safe.rstrip("=")
 
 
 def _longest_first(secrets: tuple[str, ...]) -> tuple[str, ...]:

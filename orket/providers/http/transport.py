@@ -20,7 +20,7 @@ import httpx
 from orket import __version__
 from orket.errors import UsageError
 from orket.machine.clock import SystemClock
-from orket.providers.http.endpoint import Endpoint
+from orket.providers.http.endpoint import Endpoint, behind, read_proxy
 from orket.providers.http.failures import Judge
 from orket.providers.http.problems import Problem, ProviderError
 from orket.providers.http.responses import (
@@ -54,7 +54,9 @@ class Transport:
         insecure: bool = False,
         clock: WallClock | None = None,
     ) -> None:
-        self.endpoint = endpoint
+        named = find_proxy(endpoint)
+        proxy = None if named is None else read_proxy(named)
+        self.endpoint = endpoint = behind(endpoint, proxy)
         self.clock = clock or SystemClock()
         self.tls_verified = (not insecure) if endpoint.secure else None
         self._judge = Judge(endpoint)
@@ -66,7 +68,7 @@ class Transport:
         if endpoint.authorization:
             headers["Authorization"] = endpoint.authorization
         context = _trust(insecure) if endpoint.secure else None
-        pool = TimedPool(self._backend, context, find_proxy(endpoint))
+        pool = TimedPool(self._backend, context, proxy)
         self._client = httpx.Client(
             transport=pool,
             headers=headers,

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import httpcore
 import httpx
 
-from orket.providers.http.endpoint import Endpoint
+from orket.providers.http.endpoint import Endpoint, Proxy
 
 
 class WallClock(Protocol):
@@ -134,7 +134,7 @@ class TimedPool(httpx.BaseTransport):
     """
 
     def __init__(
-        self, backend: TimedBackend, context: ssl.SSLContext | None, proxy: str | None
+        self, backend: TimedBackend, context: ssl.SSLContext | None, proxy: Proxy | None
     ) -> None:
         options: dict[str, Any] = {
             "ssl_context": context,
@@ -145,7 +145,9 @@ class TimedPool(httpx.BaseTransport):
         self._pool = (
             httpcore.ConnectionPool(**options)
             if proxy is None
-            else httpcore.HTTPProxy(proxy_url=proxy, **options)
+            else httpcore.HTTPProxy(
+                proxy_url=proxy.url, proxy_auth=proxy.login, **options
+            )
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

@@ -29,7 +29,11 @@ from orket.providers.contract import (
     ServerLoad,
     ServerOptions,
 )
-from orket.providers.http.endpoint import MIN_REDACTED_CHARS, read_endpoint
+from orket.providers.http.endpoint import (
+    MIN_REDACTED_CHARS,
+    read_endpoint,
+    spellings,
+)
 from orket.providers.http.problems import EngineFailure, one_line
 from orket.providers.serving.child import ChildProcess
 from orket.providers.serving.command import (
@@ -240,7 +244,10 @@ class ServingAdapter:
         key = read_endpoint(
             f"http://{LOOPBACK}", self._options.api_key_env, self._options.api_key_file
         ).secrets
-        secrets = {*self._command.secrets(), *key}
+        told = self._command.secrets()
+        # A server may say the key of `Bearer KEY` alone.
+        told += [secret.rpartition(" ")[2] for secret in told]
+        secrets = {*key, *(word for secret in told for word in spellings(secret))}
         # A shorter one is no secret, and would be found in every text.
         long = [each for each in secrets if len(each) >= MIN_REDACTED_CHARS]
         return sorted(long, key=len, reverse=True)

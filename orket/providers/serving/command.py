@@ -20,7 +20,7 @@ from orket.levels import kv_types, without_level
 from orket.providers.contract import ModelRef
 from orket.records import Controls
 from orket.text import nearest
-from orket.urls import HIDDEN, without_secret
+from orket.urls import HIDDEN, without_passwords, without_secret
 
 PORT, HOST = "port", "host"
 PLACEHOLDERS = (
@@ -42,8 +42,18 @@ PROGRAMS = {
 
 _PLAIN = re.compile(r"[\w@%+=:,./{}\[\]-]+", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-_SECRET_OPTION = re.compile(r"-.*(?:key|token|secret|password|passwd)$", re.IGNORECASE)
-_SECRET_VARIABLE = re.compile(r"\w*(?:KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
+_NAMES = r"(?:keys?|token|secrets?|password|passwd|passphrase|credentials?|auth)"
+_SECRET_OPTION = re.compile(rf"-.*{_NAMES}$|-hft$", re.IGNORECASE)
+_SET = re.compile(
+    # An option or a variable that is set, a header, anywhere inside a word: a command
+    # may be handed on to a shell, a container or an option of its own.
+    rf"(?:^|(?<=[\s'\"=;]))-{{1,2}}[\w-]*{_NAMES}[=\s]\s*(?P<option>[^\s'\"]+)"
+    rf"|(?:^|(?<=[\s'\"=;,?&#]))[\w-]*(?:KEYS?|TOKEN|SECRETS?|PASSWORD|PASSWD|PASSPHRASE"
+    rf"|CREDENTIALS?)=['\"]?(?P<variable>[^\s'\";&]+)"
+    rf"|authorization:\s*(?P<login>[^'\"]+)"
+    rf"|[\w-]*{_NAMES}:\s+(?P<header>[^'\"]+)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,9 @@ class ServeCommand:
         words = list(self.words)
         for place, secret in _find_secrets(self.words):
             words[place] = words[place].replace(secret, HIDDEN)
-        return ServeCommand(tuple(map(without_secret, words)))
+        return ServeCommand(
+            tuple(without_passwords(without_secret(word)) for word in words)
+        )
 
     def __str__(self) -> str:
         return join_words(self.words)
@@ -201,12 +213,8 @@ def _find_secrets(words: tuple[str, ...]) -> list[tuple[int, str]]:
     """Place and text of each secret: what an option or a variable is set to."""
     found = []
     for place, word in enumerate(words):
-        name, equals, value = word.partition("=")
-        is_secret = _SECRET_OPTION.match(name) or _SECRET_VARIABLE.match(name)
-        if equals and value and is_secret:
-            found.append((place, value))
-        elif not equals and _SECRET_OPTION.match(word) and place + 1 < len(words):
+        if _SECRET_OPTION.match(word) and "=" not in word and place + 1 < len(words):
             found.append((place + 1, words[place + 1]))
-        elif word.lower().startswith("authorization:"):
-            found.append((place, word.partition(":")[2].strip() or word))
-    return [(place, secret) for place, secret in found if secret]
+        for match in _SET.finditer(word):
+            found.append((place, match[match.lastgroup or 0].strip()))
+    return [(place, secret) for place, secret in dict.fromkeys(found) if secret]
