@@ -8,7 +8,8 @@ from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from orket.cli.output import print_prose, print_rows
-from orket.exports.figures import duration, size
+from orket.exports.figures import decimals, duration, size
+from orket.exports.scale import MILLI, scale
 from orket.urls import without_secret
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _quant_row(found: Found, in_full: bool) -> dict[str, Any]:
     bits = found.bpw_milli
     return {
         "quant": target.ref.quant_tag,
-        "bpw": None if bits is None else f"{bits / 1000:.2f}",
+        "bpw": None if bits is None else decimals(scale(bits, MILLI, 3), 2),
         "size": target.model_bytes and size(target.model_bytes),
         "needs": need.total_bytes and size(need.total_bytes),
         "memory": "not there" if target.missing else _fit(found),

@@ -66,9 +66,10 @@ def _losses(found: Reasoning) -> Iterator[str]:
         f"{why['flips_gained']} of the {fails} that it fails."
     )
     lossy = [row for row in found.families if row["lost_tasks"] or row["gained_tasks"]]
-    if lossy:
+    # Of one family all is said above.
+    if lossy and len(found.families) > 1:
         told = ", ".join(
-            f"{row['family']} {row['lost_tasks']}"
+            f"{_family(row)} {row['lost_tasks']}"
             + (f" (gains {row['gained_tasks']})" if row["gained_tasks"] else "")
             + f" of {row['tasks']}"
             for row in lossy
@@ -85,6 +86,13 @@ def _losses(found: Reasoning) -> Iterator[str]:
             f"Of the lost: {wrong} with the wrong content, {damaged} damaged in their "
             f"form{f' (of all that fail: {kinds})' if kinds else ''}."
         )
+
+
+def _family(row: Row) -> str:
+    """What the tasks have in common; of a file that does not say it, nothing."""
+    from orket.ingest.origin import UNKNOWN
+
+    return "without a family" if row["family"] == UNKNOWN else str(row["family"])
 
 
 def _length(why: Row) -> Iterator[str]:

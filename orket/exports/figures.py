@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 
@@ -52,15 +52,25 @@ def limit_seconds(value: Decimal) -> str:
 
 
 def decimals(value: Decimal | None, digits: int) -> str:
-    """A number with a fixed count of decimals."""
-    return "-" if value is None else f"{value:.{digits}f}"
+    """A number with a fixed count of decimals, rounded half up as the views do it."""
+    if value is None:
+        return "-"
+    return f"{_half_up(value, digits):f}"
+
+
+def _half_up(value: Decimal, digits: int) -> Decimal:
+    rounded = value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    # What rounds to nothing has no sign.
+    return rounded if rounded else abs(rounded)
 
 
 def seconds(value: Decimal | None) -> str:
     """A duration in the unit that reads best."""
     if value is None:
         return "-"
-    return f"{value * 1000:.1f} ms" if value < 1 else f"{value:.2f} s"
+    if value < 1:
+        return f"{decimals(value * 1000, 1)} ms"
+    return f"{decimals(value, 2)} s"
 
 
 def size(value: int | None) -> str:

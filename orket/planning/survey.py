@@ -61,7 +61,10 @@ class Found:
     def bpw_milli(self) -> int | None:
         """Bits per weight in 1/1000, by size and weights; None where one is unknown."""
         size, weights = self.target.model_bytes, self.target.parameters
-        return size * 8000 // weights if size and weights else None
+        if not size or not weights:
+            return None
+        # Half up, as the views have it of what was measured.
+        return (2 * size * 8000 + weights) // (2 * weights)
 
 
 @dataclass(frozen=True, slots=True)

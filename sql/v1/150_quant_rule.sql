@@ -86,7 +86,9 @@ rules AS (
                 'words': if(
                     rank_known,
                     coalesce(
-                        'it has ' || v1.decimal_text(bits_per_weight_micro, 6, 2)
+                        -- By the three digits that the summary has, like every screen.
+                        'it has '
+                        || v1.decimal_text(v1.scaled(bits_per_weight_micro, 1000, 1), 3, 2)
                         || ' bits per weight (' || bits_per_weight_source || ')',
                         'its place is known from the catalogue'
                     ),

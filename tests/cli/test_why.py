@@ -180,3 +180,25 @@ def test_a_difference_at_the_end_of_the_line_is_told_before_it():
     texts = [("F16", "x" * 50), ("Q2", "x" * 50 + "y")]
     lines = list(side_by_side(texts, 51, 60))
     assert lines[2].endswith("character 51 ^") and len(lines[2]) <= 60
+
+
+@pytest.mark.parametrize(
+    ("families", "said"),
+    [
+        ({}, None),
+        ({"t1": "unknown", "t2": "unknown"}, None),
+        ({"t1": "unknown", "t2": "sums"}, "Lost by family: without a family 1 of 1."),
+        ({"t1": "sums", "t2": "maps"}, "Lost by family: sums 1 of 1."),
+    ],
+)
+def test_losses_are_told_by_family_where_that_tells_more(
+    families, said, tmp_path, capsys
+):
+    sweep = Sweep(quants=("F16", "Q2_K"), tasks=("t1", "t2"), families=families)
+    for planned in sweep.plan():
+        task = planned.test_id.removeprefix("bank/")
+        fails = (planned.quant_tag, task) == ("Q2_K", "t1")
+        sweep.add(planned.quant_tag, task, passed=0 if fails else 1)
+    sweep.finish().store(tmp_path)
+    lines = ask(capsys, "why", "Q2_K", "-w", str(tmp_path)).splitlines()
+    assert [line for line in lines if line.startswith("Lost by")] == [said] * bool(said)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import orket
 from orket.errors import OrketError, WarehouseError
+from orket.exports.figures import decimals
 from orket.exports.json_text import moment_text, plain_decimal, render_json
 from orket.exports.load import write_file
 from orket.exports.model import json_schema
@@ -222,3 +223,19 @@ def test_what_is_no_plain_file_is_written_into_and_stays(tmp_path):
 def test_an_unwritable_place_is_one_line(tmp_path):
     with pytest.raises(OrketError, match="cannot write .*missing"):
         write_file(tmp_path / "missing" / "out.json", b"")
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "shown"),
+    [
+        # Bits per weight of a file: 3.605076, of which a summary has three digits.
+        ("3.605", 2, "3.61"),
+        ("3.615", 2, "3.62"),
+        ("98.05", 1, "98.1"),
+        ("-0.005", 2, "-0.01"),
+        ("-0.004", 2, "0.00"),
+        ("432", 1, "432.0"),
+    ],
+)
+def test_what_people_read_is_rounded_half_up(value, digits, shown):
+    assert decimals(Decimal(value), digits) == shown
