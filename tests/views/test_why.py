@@ -41,7 +41,7 @@ HEADLINES = {
     ("unknown_quant", "Q9_Z"): "is out: neither the catalogue nor the file says how "
     "precise it is",
     ("interrupted", "F16"): "is out: no quant has a verdict on enough tasks to be the "
-    "yardstick",
+    "reference",
     ("ties", "Q6_K"): "is the smallest that passes, which is not shown yet",
 }
 
