@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orket.baselines.records import ALL, IDENTITY, Selection, as_utc
+from orket.baselines.records import ALL, Selection, as_utc
 from orket.identity import dated_content_id
-from orket.records import Controls, EventRow
+from orket.records import BASELINE_IDENTITY, Controls, EventRow
 from orket.warehouse.statements import statement
 
 if TYPE_CHECKING:
@@ -83,5 +83,5 @@ def _append_event(cell: Mapping[str, Any], reason: str | None) -> EventRow:
         reason=reason,
         controls=msgspec.convert(cell["controls"], Controls),
         measured_at=measured_at,
-        **{name: cell[name] for name in (*IDENTITY, *_FACTS)},
+        **{name: cell[name] for name in (*BASELINE_IDENTITY, *_FACTS)},
     )

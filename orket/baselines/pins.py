@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from orket.baselines.records import IDENTITY, find_record
+from orket.baselines.records import find_record
 from orket.errors import UsageError
-from orket.records import EventRow
+from orket.records import BASELINE_IDENTITY, EventRow
 from orket.warehouse.parts import time_ordered_id
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _record_act(
         target_event_id=record["event_id"],
         reason=reason,
         sweep_id=record["sweep_id"],
-        **{name: record[name] for name in IDENTITY},
+        **{name: record[name] for name in BASELINE_IDENTITY},
     )
     warehouse.append("events", [row])
     return str(record["event_id"])

@@ -12,18 +12,6 @@ from orket.warehouse.statements import statement
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
 
-IDENTITY = (
-    "test_id",
-    "model_id",
-    "model_digest",
-    "quant_tag",
-    "task_revision",
-    "hardware_fingerprint",
-    "fingerprint_version",
-    "control_profile",
-)
-"""The columns that say what a stored baseline is of."""
-
 
 @dataclass(frozen=True, slots=True)
 class Selection:

@@ -11,7 +11,7 @@ from orket.ingest.origin import Origin, SourceOptions
 from orket.ingest.parsed import Item, Parsed
 from orket.ingest.reading import BadDocument, read_json, read_text
 from orket.ingest.rejection import Rejection, shorten
-from orket.records import EventRow
+from orket.records import BASELINE_IDENTITY, EventRow
 
 LEGACY_VERSION = "legacy"
 """The fingerprint recipe of earlier files: `os-release|cpu|Nc|Ngb|gpu`. Never ours."""
@@ -100,16 +100,5 @@ def pin_event(append: EventRow, options: SourceOptions) -> EventRow:
         event="BASELINE_PIN",
         target_event_id=append.event_id,
         reason="pinned in the imported file",
-        **{
-            name: getattr(append, name)
-            for name in (
-                "test_id",
-                "model_id",
-                "model_digest",
-                "quant_tag",
-                "task_revision",
-                "hardware_fingerprint",
-                "fingerprint_version",
-            )
-        },
+        **{name: getattr(append, name) for name in BASELINE_IDENTITY},
     )

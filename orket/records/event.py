@@ -60,3 +60,16 @@ class EventRow(Record, frozen=True, kw_only=True):
     imported_from: Annotated[
         str | None, about("File an imported baseline came from")
     ] = None
+
+
+BASELINE_IDENTITY = (
+    "test_id",
+    "model_id",
+    "model_digest",
+    "quant_tag",
+    "task_revision",
+    "hardware_fingerprint",
+    "fingerprint_version",
+    "control_profile",
+)
+"""The columns that say what a stored baseline is of."""

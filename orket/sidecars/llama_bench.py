@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,7 +134,8 @@ def _measure(
     options: BenchOptions,
 ) -> list[SidecarRow]:
     def failed(status: str, message: str, telemetry: str | None = None) -> SidecarRow:
-        return _row(model, sweep_id, profile, status, message, telemetry)
+        facts = {"tool": TOOL, "status": status, "error_message": message}
+        return _row(model, sweep_id, profile, telemetry, facts)
 
     if found is None:
         where = f"{asked} is not a program" if asked else f"no {TOOL} on PATH"
@@ -157,7 +158,7 @@ def _measure(
         tests = _read_tests(done.stdout)
     except BadOutput as error:
         return [failed("UNPARSEABLE", _one_line(str(error)), telemetry)]
-    return [_test_row(model, sweep_id, profile, test, telemetry) for test in tests]
+    return [_row(model, sweep_id, profile, telemetry, measured(test)) for test in tests]
 
 
 def _command(
@@ -213,30 +214,8 @@ def _row(
     model: ModelFile,
     sweep_id: str,
     profile: Profile,
-    status: str,
-    message: str,
     telemetry: str | None,
-) -> SidecarRow:
-    return SidecarRow(
-        sweep_id=sweep_id,
-        sidecar_id=time_ordered_id(),
-        recorded_at=datetime.now(UTC),
-        model_id=model.model_id,
-        quant_tag=model.quant_tag,
-        tool=TOOL,
-        profile=profile.name,
-        status=status,
-        error_message=message,
-        telemetry=telemetry,
-    )
-
-
-def _test_row(
-    model: ModelFile,
-    sweep_id: str,
-    profile: Profile,
-    test: BenchTest,
-    telemetry: str | None,
+    facts: Mapping[str, Any],
 ) -> SidecarRow:
     return SidecarRow(
         sweep_id=sweep_id,
@@ -246,5 +225,5 @@ def _test_row(
         quant_tag=model.quant_tag,
         profile=profile.name,
         telemetry=telemetry,
-        **measured(test),
+        **facts,
     )

@@ -76,7 +76,7 @@ class Journal:
                     self._sync_soon(handle)
                 except OSError:
                     # A torn line must not swallow the rows that follow it.
-                    os.ftruncate(handle, start)
+                    disk.truncate(handle, start, self._path)
                     raise
             except OSError as error:
                 raise write_failure(self._folder, error) from error
