@@ -1,5 +1,5 @@
 -- Grain: sweep x model.
--- Inputs: v1.choice, v1.choice_fact, v1.answer_line.
+-- Inputs: v1.choice, v1.choice_fact, v1.answer_line, v1.manifest.
 -- Rules: the choice in words that need no statistics; nothing is decided here. The answer
 -- stands first, but for what has to be minded; notes follow. What was not judged, not run or
 -- not comparable could have changed the answer, so it is named with the reason. Of an
@@ -128,9 +128,14 @@ WITH sentences AS (
                 if(
                     unsupported_tasks > 0,
                     format(
-                        'Compared without {} of {} tasks: a check could not be run on some quant''s answer.',
+                        'Compared without {} of {} tasks: a check could not be run on some quant''s answer{}.',
                         unsupported_tasks,
-                        planned_tasks
+                        planned_tasks,
+                        if(
+                            checked.sandbox = 'monty',
+                            '; a new run with --sandbox monty+process can',
+                            ''
+                        )
                     ),
                     NULL
                 ),
@@ -166,6 +171,7 @@ WITH sentences AS (
     FROM v1.choice AS choice
     INNER JOIN v1.choice_fact AS facts USING (sweep_id, model_id)
     INNER JOIN v1.answer_line AS line USING (sweep_id, model_id)
+    INNER JOIN (SELECT sweep_id, sandbox FROM v1.manifest) AS checked USING (sweep_id)
 )
 
 SELECT

@@ -68,12 +68,10 @@ def test_a_gate_whose_adherence_was_never_measured_fails_by_its_reason(tmp_path)
     assert row["failed_reasons"] == ["ADHERENCE_UNAVAILABLE"]
 
 
-def test_a_check_that_could_not_be_run_makes_no_quant_look_better(tmp_path):
-    """Both right on 2 of 4; on the others F16 fails and Q4_K_M could not be checked.
-
-    Over t0 and t1 alone both have 2 of 2.
-    """
+def half_unchecked(**manifest: Any) -> Sweep:
+    """Both right on 2 of 4; on the others F16 fails and Q4_K_M could not be checked."""
     sweep = Sweep(quants=("F16", "Q4_K_M"), tasks=("t0", "t1", "t2", "t3"))
+    sweep.manifest = manifest
     for quant in sweep.quants:
         for n, task in enumerate(sweep.tasks):
             gone = n >= 2 and quant == "Q4_K_M"
@@ -84,12 +82,34 @@ def test_a_check_that_could_not_be_run_makes_no_quant_look_better(tmp_path):
                 total=0 if gone else 1,
                 checks_unsupported=int(gone),
             )
-    rows = rows_of(sweep.finish(), tmp_path, "quant_aggregate")
+    return sweep.finish()
+
+
+def test_a_check_that_could_not_be_run_makes_no_quant_look_better(tmp_path):
+    """Over t0 and t1 alone both have 2 of 2."""
+    sweep = half_unchecked()
+    rows = rows_of(sweep, tmp_path, "quant_aggregate")
     assert [row["adherence_nano"] for row in rows] == [10**9, 10**9]
     assert [row["adherence_tasks"] for row in rows] == [2, 2]
     assert all("CHECKS_UNSUPPORTED" in row["advisories"] for row in rows)
     (said,) = rows_of(sweep, tmp_path, "recommendation")
     assert "Compared without 2 of 4 tasks" in said["recommendation"]
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "way_out"),
+    [
+        ("monty", "; a new run with --sandbox monty+process can"),
+        ("monty+process", ""),
+        (None, ""),
+    ],
+)
+def test_what_runs_more_checks_is_told_where_it_was_not_tried(
+    tmp_path, sandbox, way_out
+):
+    (said,) = rows_of(half_unchecked(sandbox=sandbox), tmp_path, "recommendation")
+    told = "a check could not be run on some quant's answer"
+    assert f"{told}{way_out}." in said["recommendation"]
 
 
 def test_who_thinks_was_not_kept_from_thinking(tmp_path):
