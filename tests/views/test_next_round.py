@@ -442,3 +442,22 @@ def test_over_drawn_sweeps_little_is_asked_and_what_is_proven_is_true(tmp_path):
     assert tallies["below"].falsely_proven == 0
     for tally in tallies.values():
         assert tally.calls * 3 < tally.grid_calls
+
+
+@pytest.mark.parametrize(("passed", "answer"), [(0, "REFERENCE_FAILS"), (1, "ASK")])
+def test_a_reference_that_does_none_of_34_tasks_ends_it(tmp_path, passed, answer):
+    """182 of 216 tasks are left, and 104 could prove: by counts it would go on."""
+
+    def passes(quant: str, task: int) -> bool:
+        # What smaller quants do is no matter: nothing holds them against anything.
+        return task < passed if quant == "F16" else task % 2 == 0
+
+    sweep = make(LADDER, tasks=216)
+    _, found, proofs = drive(sweep, passes, tmp_path, 1)
+    assert found["answer"] == "ASK"  # 17 tasks are too few to say so.
+    _, found, proofs = drive(sweep, passes, tmp_path / "next", 1)
+    assert {row["asked_tasks"] for row in proofs.values()} == {34}
+    assert found["answer"] == answer
+    if answer != "ASK":
+        purposes = {block["purpose"] for block in found["blocks"]}
+        assert not purposes
