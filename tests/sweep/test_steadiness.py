@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orket.machine.clock import SystemClock
 from orket.mockserver import MockModel, MockServer, Profile
+from orket.planning.identity import canonical_json
 from orket.planning.plan import ANSWERS, Plan, build_plan
 from orket.planning.preset import Change, load_preset, override
 from orket.records import RunRecord
 from orket.sweep.execute import Outcome, run_sweep
 from orket.sweep.interrupts import Interrupted
-from orket.sweep.judge import Due
+from orket.sweep.judge import Due, Judge
 from orket.sweep.reporter import Silence
 from orket.sweep.steadiness import POLICY_YIELDED, say_step, say_threads
 from orket.warehouse import Warehouse
@@ -308,3 +311,78 @@ def test_where_quiet_would_not_help_it_is_told_what_does():
 )
 def test_an_engine_that_takes_every_cpu_is_told_how_to_leave_one(threads, said):
     assert say_threads({"free_threads": threads}) == said
+
+
+def looks_of(warehouse: Warehouse) -> list[dict[str, Any]]:
+    return ask(
+        warehouse,
+        "SELECT event_id, reason FROM raw.events WHERE event = 'ROUND_JUDGED' "
+        "ORDER BY event_id",
+    )
+
+
+def as_it_was(warehouse: Warehouse, event_id: str, block: int, folder: Path) -> Any:
+    """A warehouse with the rows of lower blocks and the events before this one."""
+    import pyarrow.parquet as pq
+
+    copy = Warehouse(folder)
+    for dataset in ("sweeps", "runs", "fidelity", "events"):
+        for part in warehouse.parts(dataset, "s"):
+            table = pq.read_table(part)
+            if dataset == "runs":
+                kept = [value < block for value in table["block_index"].to_pylist()]
+                table = table.filter(kept)
+            if dataset == "events":
+                kept = [value < event_id for value in table["event_id"].to_pylist()]
+                table = table.filter(kept)
+            target = copy.path / part.relative_to(warehouse.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(table, target)
+    return copy
+
+
+def check_looks(warehouse: Warehouse, folder: Path) -> list[dict[str, Any]]:
+    """Make every judged round again, to the last count; what was said of each."""
+    found = []
+    for number, look in enumerate(looks_of(warehouse)):
+        said = json.loads(look["reason"])
+        copy = as_it_was(
+            warehouse, look["event_id"], said["before_block"], folder / f"{number}"
+        )
+        with Judge(copy, "s") as judge:
+            rounds = [found.answer_row for found in judge.read_rounds()]
+            steps = {step["model_id"]: step["step"] for step in judge.read_steps()}
+        assert json.loads(canonical_json(rounds)) == said["rounds"], number
+        assert steps == said["steps"], number
+        found.append(said)
+    return found
+
+
+@pytest.mark.parametrize("stops_after", [None, 25])
+def test_each_judged_round_can_be_made_again_also_behind_a_step(
+    stops_after, make_plan, warehouse, tmp_path
+):
+    """By strict thresholds nothing counts; behind the step the same rows do.
+
+    Another executor that goes on behind the step changes nothing of it.
+    """
+    plan = make_plan(
+        [ANSWERS],
+        Change("tasks.limit", 20),
+        policy=f"{UNSEEN}\n{DISTURBED}",
+        skip_canary=True,
+    )
+    if stops_after is not None:
+        execute(plan, warehouse, Listener(calls=stops_after))
+        execute(plan, warehouse, resume=True)
+    else:
+        execute(plan, warehouse)
+    looks = check_looks(warehouse, tmp_path / "again")
+    steps = [look["steps"]["demo"] for look in looks]
+    assert steps[0] == 0 and steps[-1] == 1
+    # Of the round that was lost nothing counted before the step, and all does behind.
+    at = steps.index(1)
+    before, behind = (looks[place]["rounds"][0]["quants"] for place in (at - 1, at))
+    assert all(q["disturbed_tasks"] == q["asked_tasks"] > 0 for q in before)
+    assert all(q["disturbed_tasks"] == 0 for q in behind)
+    assert [q["asked_tasks"] for q in before] == [q["asked_tasks"] for q in behind]
