@@ -29,7 +29,7 @@ def print_buckets(
     summary: Document, store: Warehouse, overrides: Mapping[str, object]
 ) -> None:
     """Print a line for each bucket, where the sweep has several and is whole."""
-    from orket.exports.load import load_answers
+    from orket.exports.load import load_bucket_answers
 
     buckets = summary["matrix"]["buckets"]
     if summary["scope"] is not None or len(buckets) < 2:
@@ -39,9 +39,9 @@ def print_buckets(
         session["model_id"]: tells_speed(session) for session in summary["sessions"]
     }
     rows = []
+    found = load_bucket_answers(store, summary["sweep_id"], buckets, overrides)
     for bucket in buckets:
-        scope = {**overrides, "buckets": (bucket,)}
-        for answer in load_answers(store, summary["sweep_id"], scope):
+        for answer in found.get(bucket, ()):
             model = f"{answer['model_id']}: " if several else ""
             is_timed = timed[answer["model_id"]]
             rows.append(_row(f"{model}{bucket}", answer, is_timed))
@@ -92,12 +92,14 @@ def _row(name: str, answer: Document, is_timed: bool) -> dict[str, Any]:
     clear = answer["best_value_status"] == "CLEAR"
     best = answer["best_value_quant"] if is_timed else None
     use = answer["advised_quant"]
-    is_safe = use is not None and use == answer["baseline_quant_tag"]
+    # Where nothing smaller passes either, it is no choice for want of proof.
+    passes = answer["minimum_viable_quant"]
+    is_safe = use is not None and use == answer["baseline_quant_tag"] != passes
     return {
         "for": name,
         "tasks": answer["reference_tasks"],
         "use": f"{use}{_SAFE}" if is_safe else use,
-        "passes": answer["minimum_viable_quant"],
+        "passes": passes,
         "best": best if clear or best is None else f"{best}?",
         "sure": _how_sure(answer),
     }

@@ -80,6 +80,18 @@ def load_answers(
     return found[0].answers if found else []
 
 
+def load_bucket_answers(
+    warehouse: Warehouse,
+    sweep_id: str,
+    buckets: Sequence[str],
+    overrides: Mapping[str, object],
+) -> dict[str, list[dict[str, Any]]]:
+    """What is advised of each model by the tasks of each bucket alone."""
+    from orket.warehouse.kept import read_buckets
+
+    return read_buckets(warehouse, sweep_id, buckets, overrides)
+
+
 def check_scope(
     session: Session, sweep_id: str, overrides: Mapping[str, object]
 ) -> None:

@@ -117,6 +117,45 @@ def read_sweeps(
         raise failure
 
 
+def read_buckets(
+    warehouse: Warehouse,
+    sweep_id: str,
+    buckets: Sequence[str],
+    overrides: Mapping[str, object],
+) -> dict[str, list[dict[str, Any]]]:
+    """Of each bucket the rows of `v1.recommendation`, judged by its tasks alone.
+
+    Kept, or derived now, all of them at once. Raises WarehouseError as a session does.
+    """
+    from orket.warehouse.raw import EACH_BUCKET, sweep_of_bucket
+
+    each = {"sweep_id": sweep_id, "buckets": sorted(buckets)}
+    asked = {**overrides, EACH_BUCKET: each}
+    shelf = _Shelf(warehouse, asked)
+    found, _ = shelf.take(sweep_id)
+    if found is None:
+        before = warehouse.count_left_out()
+        with warehouse.session_over([sweep_id], asked) as session:
+            answers = session.rows("SELECT * FROM v1.recommendation ORDER BY model_id")
+            starts = session.rows(
+                "SELECT min(started_at) AS started_at FROM v1.manifest"
+            )
+        started_at = starts[0]["started_at"]
+        if started_at is None:
+            return {}
+        found = SweepRows(sweep_id, started_at, {}, answers, {}, [])
+        if warehouse.count_left_out() == before:
+            shelf.put(found)
+    return {
+        bucket: [
+            {**row, "sweep_id": sweep_id}
+            for row in found.answers
+            if row["sweep_id"] == sweep_of_bucket(sweep_id, bucket)
+        ]
+        for bucket in buckets
+    }
+
+
 class _Shelf:
     """The kept files of a warehouse, under one what-if."""
 

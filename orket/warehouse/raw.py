@@ -22,13 +22,22 @@ from orket.warehouse.connection import literal
 from orket.warehouse.derived import KeptRows
 from orket.warehouse.schema import duckdb_columns, required_columns
 
+_APART = "\x1f"
+"""Between the name of a sweep and a bucket: no name has it."""
 TASK_SCOPE = {"buckets": "bucket", "families": "family"}
 """What-if of names: only the tasks of these are judged. Key -> what it names."""
 
-
+EACH_BUCKET = "each_bucket"
+"""A sweep and some of its buckets: it is judged once by the tasks of each alone, all of
+them in one session, as sweeps of their own (`sweep_of_bucket`)."""
 PAIR = "pair"
 """What is laid side by side: two sweeps, and a model of each where they are named; or a
 list of such pairs."""
+
+
+def sweep_of_bucket(sweep_id: str, bucket: str) -> str:
+    """What a sweep is called where it is judged by one bucket among others."""
+    return f"{sweep_id}{_APART}{bucket}"
 
 
 def bind_dataset(
@@ -142,7 +151,8 @@ def bind_policy(
 ) -> None:
     """One row of what-if values, and one row of the defaults of the policy."""
     kinds = duckdb_columns(Policy)
-    unknown = sorted(set(overrides) - set(kinds) - {"as_of", PAIR, *TASK_SCOPE})
+    others = {"as_of", PAIR, EACH_BUCKET, *TASK_SCOPE}
+    unknown = sorted(set(overrides) - set(kinds) - others)
     if unknown:
         raise UsageError(
             f"no policy value {unknown[0]!r}", f"there are: {', '.join(kinds)}"
@@ -182,14 +192,37 @@ def _require_possible(asked: Mapping[str, object]) -> None:
 def bind_task_scope(
     connection: duckdb.DuckDBPyConnection, overrides: Mapping[str, object]
 ) -> None:
-    """A row for each bucket and family that a what-if is limited to; else none."""
+    """A row for each bucket and family that a what-if is limited to; else none.
+
+    Without a sweep it is of all.
+    """
     run = connection.execute
-    run("CREATE TABLE raw.task_scope (kind VARCHAR, name VARCHAR)")
+    run("CREATE TABLE raw.task_scope (kind VARCHAR, name VARCHAR, sweep_id VARCHAR)")
     for key, kind in TASK_SCOPE.items():
         names = overrides.get(key) or ()
         assert isinstance(names, Sequence) and not isinstance(names, str)
         for name in sorted(set(names)):
-            run("INSERT INTO raw.task_scope VALUES (?, ?)", [kind, name])
+            run("INSERT INTO raw.task_scope VALUES (?, ?, NULL)", [kind, name])
+    each = overrides.get(EACH_BUCKET)
+    if isinstance(each, Mapping):
+        run("CREATE TABLE raw.part_of_sweep (name VARCHAR)")
+        for name in each["buckets"]:
+            sweep = sweep_of_bucket(each["sweep_id"], name)
+            run("INSERT INTO raw.part_of_sweep VALUES (?)", [name])
+            run("INSERT INTO raw.task_scope VALUES ('bucket', ?, ?)", [name, sweep])
+
+
+def repeat_dataset(connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
+    """Make of the rows of each sweep those of a sweep for each of its parts."""
+    identity = IDENTITIES[dataset]
+    apart = f"chr({ord(_APART)}) || part_of_sweep.name"
+    connection.execute(f"ALTER VIEW raw.{dataset} RENAME TO whole_{dataset}")
+    connection.execute(
+        f"CREATE VIEW raw.{dataset} AS SELECT whole.* REPLACE ("
+        f"whole.sweep_id || {apart} AS sweep_id, "
+        f"whole.{identity} || {apart} AS {identity}) "
+        f"FROM raw.whole_{dataset} AS whole CROSS JOIN raw.part_of_sweep"
+    )
 
 
 def bind_pair(

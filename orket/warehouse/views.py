@@ -20,12 +20,14 @@ from orket.warehouse.evidence_tables import (
 )
 from orket.warehouse.human_units import human_view
 from orket.warehouse.raw import (
+    EACH_BUCKET,
     bind_dataset,
     bind_pair,
     bind_policy,
     bind_policy_groups,
     bind_task_scope,
     bind_what_if,
+    repeat_dataset,
     unbind_dataset,
 )
 from orket.warehouse.view_files import (
@@ -144,6 +146,8 @@ class Views:
                 kept = self._events.folded(self._opened.spill)
             parts = self._parts[dataset]
             bind_dataset(self.connection, dataset, parts, kept=kept)
+            if EACH_BUCKET in self._overrides:
+                repeat_dataset(self.connection, dataset)
             self._bound.add(dataset)
             if self._may_use_more and dataset != "events" and _size(parts) > _SMALL:
                 self._may_use_more = False

@@ -11,9 +11,11 @@
 CREATE VIEW v1.manifest AS
 WITH scope AS (
     SELECT
+        sweep_id AS scope_sweep_id,
         list_sort(coalesce(list(name) FILTER (WHERE kind = 'bucket'), [])) AS buckets,
         list_sort(coalesce(list(name) FILTER (WHERE kind = 'family'), [])) AS families
     FROM raw.task_scope
+    GROUP BY ALL
 ),
 
 extended AS (
@@ -41,7 +43,7 @@ extended AS (
 
 ruling AS (
     SELECT
-        * EXCLUDE (buckets, families, tasks, start_tasks),
+        * EXCLUDE (scope_sweep_id, buckets, families, tasks, start_tasks),
         tasks AS planned_tasks,
         if(len(buckets) + len(families) > 0, buckets, NULL) AS scope_buckets,
         if(len(buckets) + len(families) > 0, families, NULL) AS scope_families,
@@ -64,7 +66,7 @@ ruling AS (
             start_tasks
         ) AS start_tasks
     FROM extended
-    CROSS JOIN scope
+    LEFT JOIN scope ON scope_sweep_id IS NULL OR scope_sweep_id = extended.sweep_id
 ),
 
 named AS (

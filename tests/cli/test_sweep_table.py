@@ -551,8 +551,10 @@ def test_a_bucket_says_why_the_reference_is_to_be_used(capsys, monkeypatch):
         "tasks_needed": 400,
     }
     monkeypatch.setattr(
-        "orket.exports.load.load_answers",
-        lambda store, sweep, scope: [common | answers[scope["buckets"][0]]],
+        "orket.exports.load.load_bucket_answers",
+        lambda store, sweep, buckets, given: {
+            bucket: [common | answers[bucket]] for bucket in buckets
+        },
     )
     row = summary_row()
     row["matrix"]["buckets"] = ["logic", "mixed"]

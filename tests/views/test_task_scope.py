@@ -9,8 +9,9 @@ import pytest
 
 from orket.cli.main import run_command
 from orket.errors import UsageError
-from orket.exports.load import load_summary
+from orket.exports.load import load_answers, load_bucket_answers, load_summary
 from orket.warehouse import Warehouse
+from tests import golden_cases
 from tests.built_sweep import Sweep
 from tests.views.test_advice import built
 
@@ -133,3 +134,29 @@ def test_a_sweep_is_shown_with_a_line_for_each_bucket(warehouse, capsys):
     shown = capsys.readouterr().out
     assert "By bucket" not in shown
     assert "m, for prose (30 of 140 tasks): use F16" in shown
+
+
+@pytest.mark.parametrize(
+    "make",
+    [golden_cases.rounds_open, golden_cases.polluted_out, golden_cases.baselines],
+)
+def test_all_buckets_at_once_say_what_each_says_alone(make, tmp_path, monkeypatch):
+    sweep = make()
+    names = ("coding", "prose")
+    sweep.buckets = {task: names[n % 2] for n, task in enumerate(sweep.tasks)}
+    whole().finish().store(tmp_path)
+    warehouse = sweep.store(tmp_path)
+    found = load_bucket_answers(warehouse, sweep.sweep_id, names, {})
+    assert found == {
+        name: load_answers(warehouse, sweep.sweep_id, {"buckets": (name,)})
+        for name in names
+    }
+    assert len(found["coding"]) == 1
+    # A what-if is another question, and what was derived once is kept.
+    looser = {"adherence_threshold_ppm": 500_000}
+    assert load_bucket_answers(warehouse, sweep.sweep_id, names, looser) == {
+        name: load_answers(warehouse, sweep.sweep_id, {**looser, "buckets": (name,)})
+        for name in names
+    }
+    monkeypatch.setattr(Warehouse, "session_over", pytest.fail)
+    assert load_bucket_answers(warehouse, sweep.sweep_id, names, {}) == found
