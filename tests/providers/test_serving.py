@@ -179,7 +179,7 @@ def test_braces_of_json_are_no_placeholders():
         (f"serve 'http://h/?x=1&api_key={KEY}'", [KEY]),
         ("serve --api-key-file f --cache-type-k q8_0 --keep 5", []),
         ("serve --override-kv tokenizer.ggml.add_bos_token=bool:false", []),
-        (f"serve --hub https://me:{KEY}@hub/x", []),
+        (f"serve --hub https://me:{KEY}@hub/x", [KEY]),
         ("serve --max-tokens 8 --tokenizer t", []),
     ],
 )

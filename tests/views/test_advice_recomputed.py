@@ -288,3 +288,18 @@ def test_what_is_advised_and_how_sure_it_is(sweep):
     clear = told["best_value_status"] == "CLEAR"
     advised = best if best in proven and clear else told["smallest_supported_quant"]
     assert told["advised_quant"] == advised
+
+
+@pytest.mark.parametrize(
+    ("counts", "sure"), [("fill", "PROVISIONAL"), ("never", "SUPPORTED")]
+)
+def test_what_rests_on_disturbed_runs_is_provisional(tmp_path, counts, sure):
+    tasks = tuple(f"t{number:03}" for number in range(140))
+    policy = Policy(max_foreign_cpu_ppm=MOST_FOREIGN_PPM, include_polluted=counts)
+    sweep = Sweep(quants=("F16", "Q4_K_M"), tasks=tasks, policy=policy)
+    disturb(sweep, "Q4_K_M", tasks[0], {"passed": 1, "wall_ms": 600}, 400)
+    found = Recomputed(sweep.fill().finish().store(tmp_path), sweep.sweep_id)
+    (told,) = found.told("choice")
+    # Without it a task is lost: of 140 one may be, of 129 none more.
+    assert binomial_at_most(1, 140, 0.05) <= 0.01 < binomial_at_most(1, 129, 0.05)
+    assert (told["minimum_viable_quant"], told["confidence"]) == ("Q4_K_M", sure)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -247,6 +247,7 @@ class ServingAdapter:
         told = self._command.secrets()
         # A server may say the key of `Bearer KEY` alone.
         told += [secret.rpartition(" ")[2] for secret in told]
+        told += [unquote(secret) for secret in told]
         secrets = {*key, *(word for secret in told for word in spellings(secret))}
         # A shorter one is no secret, and would be found in every text.
         long = [each for each in secrets if len(each) >= MIN_REDACTED_CHARS]

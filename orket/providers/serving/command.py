@@ -50,6 +50,7 @@ _SET = re.compile(
     rf"(?:^|(?<=[\s'\"=;]))-{{1,2}}[\w-]*{_NAMES}[=\s]\s*(?P<option>[^\s'\"]+)"
     rf"|(?:^|(?<=[\s'\"=;,?&#]))[\w-]*(?:KEYS?|TOKEN|SECRETS?|PASSWORD|PASSWD|PASSPHRASE"
     rf"|CREDENTIALS?)=['\"]?(?P<variable>[^\s'\";&]+)"
+    rf"|://[^/\s@:]*:(?P<password>[^/\s@]+)(?=@)"
     rf"|authorization:\s*(?P<login>[^'\"]+)"
     rf"|[\w-]*{_NAMES}:\s+(?P<header>[^'\"]+)",
     re.IGNORECASE,
