@@ -53,8 +53,8 @@ def print_buckets(
         "smallest that passes."
     )
     columns = [column for column in _COLUMNS if column != _BEST or any(timed.values())]
-    print_rows(rows, columns, "table", droppable=("tasks", "best"))
-    for text in _legend(rows):
+    shown = print_rows(rows, columns, "table", droppable=("tasks", "best"))
+    for text in _legend(rows, shown):
         print_prose(text)
 
 
@@ -75,7 +75,7 @@ def name_buckets(summary: Document, store: Warehouse) -> None:
         )
 
 
-def _legend(rows: Sequence[Document]) -> Iterator[str]:
+def _legend(rows: Sequence[Document], shown: Sequence[str]) -> Iterator[str]:
     """What the words and marks of the table mean, as far as they are in it."""
     if any(str(row["use"]).endswith(_SAFE) for row in rows):
         yield (
@@ -84,7 +84,7 @@ def _legend(rows: Sequence[Document]) -> Iterator[str]:
         )
     if any(row["use"] is None and row["passes"] for row in rows):
         yield "-: nothing is shown yet to do the work"
-    if any(str(row["best"]).endswith("?") for row in rows):
+    if "best" in shown and any(str(row["best"]).endswith("?") for row in rows):
         yield "?: not told from others for sure"
 
 

@@ -46,7 +46,7 @@ def print_rows(
     rigid: str | None = None,
     droppable: Sequence[str] = (),
     names: Sequence[str] = (),
-) -> None:
+) -> list[str]:
     """Print `rows` as `table`, `json` or `csv`.
 
     None is a table on a terminal and CSV in a pipe. A missing key is an empty cell.
@@ -55,6 +55,7 @@ def print_rows(
     that is not enough either, each row is told in a line and what is known below it.
     `names` are the columns that say which row it is, `rigid` or else the first one:
     that line is made of them, and none that alone tells two rows apart is left out.
+    Returns the keys that were printed.
     """
     named = [(c, c) if isinstance(c, str) else c for c in columns]
     chosen = choose_format(output_format)
@@ -65,7 +66,10 @@ def print_rows(
         click.echo(_csv_text(rows, named), nl=False)
     else:
         told = names or ([rigid] if rigid else [key for key, _ in named[:1]])
-        _print_for_person(list(rows), named, title, layout, rigid, droppable, told)
+        return _print_for_person(
+            list(rows), named, title, layout, rigid, droppable, told
+        )
+    return [key for key, _ in named]
 
 
 def choose_format(output_format: str | None) -> str:
@@ -211,7 +215,7 @@ def _print_for_person(
     rigid: str | None,
     droppable: Sequence[str],
     names: Sequence[str],
-) -> None:
+) -> list[str]:
     table, every = _build_table(rows, named, title, rigid), named
     left = list(names)
     for dropped in droppable:
@@ -232,6 +236,8 @@ def _print_for_person(
         print_table(_build_table(rows, named, title, rigid, widths))
     else:
         _print_stack(rows, every, names)
+        return [key for key, _ in every]
+    return [key for key, _ in named]
 
 
 def _tell_apart(rows: Sequence[Row], names: Sequence[str]) -> int:

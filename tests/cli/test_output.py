@@ -129,6 +129,13 @@ def test_a_column_that_tells_nothing_apart_may_go(capsys, monkeypatch):
         45, capsys, monkeypatch, rows, columns, droppable=("bank",), names=columns[:2]
     )
     assert "core" not in shown and "first" in shown and "second" in shown
+    assert print_rows(
+        rows, columns, "table", droppable=("bank",), names=columns[:2]
+    ) == [
+        "machine",
+        "use",
+    ]
+    assert print_rows(rows, columns, "csv", droppable=("bank",)) == list(columns)
 
 
 def test_rows_that_are_told_in_lines_are_called_by_all_their_names(capsys, monkeypatch):
