@@ -151,6 +151,12 @@ def is_special(path: Path) -> bool:
 
 
 def _unwritable(path: Path, failure: OSError) -> OrketError:
+    if isinstance(failure, FileNotFoundError) and not path.parent.is_dir():
+        # A folder that is made for a name with a slip in it is found by nobody.
+        return OrketError(
+            f"cannot write {path}: there is no folder {path.parent}",
+            "make it, or name another file with -o",
+        )
     return OrketError(
         f"cannot write {path}: {failure.strerror or failure}",
         "name another file with -o",

@@ -221,8 +221,11 @@ def test_what_is_no_plain_file_is_written_into_and_stays(tmp_path):
 
 
 def test_an_unwritable_place_is_one_line(tmp_path):
-    with pytest.raises(OrketError, match="cannot write .*missing"):
+    with pytest.raises(
+        OrketError, match="cannot write .*: there is no folder .*missing"
+    ):
         write_file(tmp_path / "missing" / "out.json", b"")
+    assert not (tmp_path / "missing").exists()
 
 
 @pytest.mark.parametrize(
