@@ -56,7 +56,7 @@ def test_ollama_tells_size_bits_digest_and_what_a_kv_cache_takes():
     assert small.target.ref.name == "llama3.1:8b"
     assert small.target.ref.quant_tag == "Q4_K_M"
     assert small.target.model_bytes == 5 * GIB
-    assert small.bpw_milli == 5 * GIB * 8000 // EIGHT == 5368
+    assert small.bpw_milli == round(5 * GIB * 8000 / EIGHT) == 5369
     assert small.target.digest == f"sha256:{LADDER[0].digest}"
     assert small.need.kv_bytes == large.need.kv_bytes == KV_BYTES
     assert small.need.context_tokens == 4096

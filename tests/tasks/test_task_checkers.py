@@ -379,6 +379,11 @@ def monty() -> Any:
         ("import heapq\ndef f(x): return 3", "failed", "DIFFERENT_RESULT"),
         (
             "import heapq\ndef f(x): return heapq.nlargest(1, [x])[0]",
+            "failed",
+            "DIFFERENT_RESULT",
+        ),
+        (
+            "import fractions\ndef f(x): return fractions.Fraction(x) + 1",
             "unsupported",
             "CHECK_UNSUPPORTED",
         ),
