@@ -45,7 +45,6 @@ def print_difference(found: Difference, most: int) -> None:
             "time",
         ],
         "table",
-        layout="fit",
         rigid="quant",
     )
     print_line()
