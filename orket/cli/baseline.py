@@ -103,7 +103,8 @@ def explain_append(result: Appended) -> None:
     messages.note(
         f"{len(result.stored)} baselines stored, {len(result.already)} were stored "
         f"already, {len(result.blocked)} blocked because they are not CLEAN and "
-        "complete"
+        "complete; sweeps that begin from now on are compared with them, and an "
+        "earlier one by: orket baseline resolve SWEEP --as-of DATE"
     )
     explain_matching([*result.stored, *result.already])
 

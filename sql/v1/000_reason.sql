@@ -139,7 +139,7 @@ FROM (
     ('baseline', 'pinned_run_missing', 'PINNED_RUN_MISSING', 'failing', NULL, NULL, NULL, NULL, NULL,
         'a pin rules, and its baseline is not there', 'unpin it, or append its sweep'),
     ('baseline', 'no_baseline', 'NO_BASELINE', 'failing', NULL, NULL, NULL, NULL, NULL,
-        'none was appended for this test', 'orket baseline append'),
+        'none was appended for this test before the sweep began', 'orket baseline append'),
     ('baseline', 'hw_mismatch', 'HW_MISMATCH', 'failing', NULL, NULL, NULL, NULL, NULL,
         'all are of another machine', 'append one of this machine'),
     ('baseline', 'rev_mismatch', 'REV_MISMATCH', 'failing', NULL, NULL, NULL, NULL, NULL,
