@@ -155,9 +155,11 @@ class _Phase:
         count, prompts = len(targets), len(self._plan.test_ids)
         seconds = context.forecast.seconds_of_scores(self.waiting())
         takes = "" if seconds is None else f", about {max(1, round(seconds))} s"
-        context.reporter.note(
-            f"fidelity: {prompts} prompts, {count} quants of {self._model_id}{takes}"
-        )
+        if self.waiting():
+            context.reporter.note(
+                f"fidelity: {prompts} prompts, {count} quants of {self._model_id}"
+                f"{takes}"
+            )
         for place, reference in enumerate(targets):
             self._ask_reference(reference)
             if self._answers:
