@@ -86,8 +86,9 @@ MAY_FAIL = {"diff": 4, "gate": 4, "doctor": 4}
 """Verbs that may end with that code, since it is an answer."""
 
 OTHER_PROGRAMS = {
-    ".", ".ci/run", "benchstat", "duckdb", "jupyter", "llama-perplexity", "mypy",
-    "ollama", "pip", "pip-audit", "pytest", "python", "python3", "ruff", "zensical",
+    ".", ".ci/run", "benchstat", "duckdb", "export", "jupyter", "llama-perplexity",
+    "mypy", "ollama", "pip", "pip-audit", "pytest", "python", "python3", "ruff",
+    "zensical",
 }  # fmt: skip
 
 SAID = {"SWEEP": "latest", "QUANT": "Q3_K_S", "before": "latest", "after": "latest"}

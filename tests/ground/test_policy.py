@@ -33,8 +33,12 @@ from orket.warehouse import Warehouse
 PEOPLE_MAY_CHANGE = ("rejudge.py", "options.py", "preset_changes.py")
 """Modules that give a threshold an option of its own on the command line."""
 
-IN_THE_PLAN = {"fidelity_start_ppm", "family_correlation_ppm"}
-"""Facts of the plan too: by rounds they decide who is asked, so its hash has them."""
+ASKED_BY = {
+    "fidelity_start_ppm": "planning/rounds.py",
+    "family_correlation_ppm": "planning/rounds.py",
+    "fidelity_min_prompts": "sweep/phase_time.py",
+}
+"""What decides what is asked at all, beside what a view makes of it, and where."""
 
 
 def test_every_threshold_of_the_policy_can_be_set_once():
@@ -75,7 +79,7 @@ def test_every_threshold_is_compared_in_a_view_and_named_nowhere_else():
         assert [name for name, text in views.items() if field.search(text)], entry.key
         if entry.group in (Group.ANALYSIS, Group.OBJECTIVES):
             assert [name for name, text in sources.items() if field.search(text)] == (
-                ["planning/rounds.py"] if entry.field in IN_THE_PLAN else []
+                [ASKED_BY[entry.field]] if entry.field in ASKED_BY else []
             )
 
 

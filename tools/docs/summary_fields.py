@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import types
 import typing
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ def _section(part: type[Part]) -> str:
         for name, field in part.model_fields.items()
     ]
     table = markdown_table(["field", "type", "meaning"], rows)
-    return f"### {part.__name__}\n\n{part.__doc__}\n\n{table}"
+    return f"### {part.__name__}\n\n{inspect.cleandoc(part.__doc__ or '')}\n\n{table}"
 
 
 def _parts(part: type[Part], seen: list[type[Part]]) -> list[type[Part]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import types
 import typing
 from collections.abc import Iterator
@@ -19,10 +20,9 @@ def telemetry_columns() -> str:
     sections = []
     for dataset, row_type in DATASETS.items():
         rows = list(_column_rows(row_type, ""))
+        about = inspect.cleandoc(row_type.__doc__ or "")  # From 3.13 on it comes so.
         headers = ["column", "type", "unit", "source", "meaning"]
-        sections.append(
-            f"## {dataset}\n\n{row_type.__doc__}\n\n{markdown_table(headers, rows)}"
-        )
+        sections.append(f"## {dataset}\n\n{about}\n\n{markdown_table(headers, rows)}")
     return "\n\n".join(sections)
 
 
