@@ -75,7 +75,7 @@ class BlockRunner:
             # No row can say so: the place for rows is what failed.
             raise
         except OrketError as error:
-            dooms = is_gate and waiting[0] is calls[0]
+            dooms = is_gate and len(waiting) == len(calls)
             self._give_up(writer, target, waiting, error, dooms)
         else:
             if context.answers > answers or failed is None:
@@ -107,7 +107,9 @@ class BlockRunner:
             failed = failed if facts.outcome == "OK" else facts
             if is_gate and call is first:
                 _stop_if_incurable(facts, target)
-            if not waiting or not self._has_lost_server(facts, ready):
+            # Behind the last call nothing waits for the server but the gate's verdict.
+            is_over = not waiting and not is_gate
+            if is_over or not self._has_lost_server(facts, ready):
                 continue
             context.servers.forget(target)
             if reloads == MAX_RELOADS:
@@ -117,6 +119,8 @@ class BlockRunner:
             reloads += 1
             context.reporter.note(f"{target.ref.quant_tag}: server lost, restarting")
             ready = self.load(target, writer.controls)
+            if not waiting:
+                break
             warmups = extra_warmups(context, target, waiting[0].test_id)
             context.reporter.extended(len(warmups))
             waiting.extendleft(reversed(warmups))
@@ -156,7 +160,7 @@ class BlockRunner:
         """Record what can not be run any more, and what it says of the server."""
         context = self._context
         context.servers.forget(target)
-        is_refused = isinstance(error, UsageError) and not context.answers
+        is_refused = isinstance(error, UsageError) and not context.answers and waiting
         if is_refused or dooms:
             writer.write_failure(waiting[0], error)
             raise Doomed(error) from error

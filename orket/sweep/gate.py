@@ -6,6 +6,7 @@ from typing import Any
 
 from orket.machine.consumers import find_busiest, read_users
 from orket.sweep.context import Context
+from orket.sweep.failures import ServersGone
 from orket.sweep.judge import Gate, Judge
 from orket.sweep.steadiness import Steadiness, say_threads
 from orket.sweep.walk import Walk, blocks_of
@@ -18,7 +19,8 @@ def run_gate(
 
     A sweep that may goes on under looser thresholds before any is told to have failed.
 
-    Raises Doomed where no call could be answered, ServersGone.
+    Raises Doomed where no call could be answered, and ServersGone where a model did not
+    pass and a server is gone.
     """
     plan = context.plan
     before = read_users() if plan.canary else None
@@ -34,7 +36,11 @@ def run_gate(
         busiest = find_busiest(before, read_users(), watched)
         threads = "".join(dict.fromkeys(map(say_threads, judge.read_steps())))
         context.reporter.note(say_busy(gate, busiest) + threads)
-    return [row for row in gate.rows if row["verdict"] != "PASSED"]
+    failed = [row for row in gate.rows if row["verdict"] != "PASSED"]
+    if failed and (causes := context.health.gone()):
+        # What a server owed says nothing of how steady the machine is.
+        raise ServersGone(causes[0])
+    return failed
 
 
 def say_busy(gate: Gate, busiest: tuple[str, int] | None) -> str:

@@ -40,6 +40,10 @@ class Health:
         """Why no server of the plan is there any more; None while one is."""
         return self.lost()[0] if len(self._gone) == len(self._targets) else None
 
+    def gone(self) -> list[OrketError]:
+        """Why each server is gone at which nobody was when it was last asked."""
+        return list(self._gone.values())
+
     def lost(self) -> list[OrketError]:
         """Why each lost server is: it is gone, or answers none of its targets.
 

@@ -589,7 +589,7 @@ def serve_quant(quant: str, port: int = 0) -> MockServer:
 def make_spread_plan():
     """A plan with a server for each quant."""
 
-    def make(urls: dict[str, str], *changes: Change) -> Plan:
+    def make(urls: dict[str, str], *changes: Change, with_gate: bool = False) -> Plan:
         spread = [
             Change("quants", list(urls), (("models", 0, "quants"),)),
             Change("urls", urls, (("models", 0, "names", "llama-server", "urls"),)),
@@ -600,7 +600,7 @@ def make_spread_plan():
             Change("policy.canary_max_latency_cv", 100),
         ]
         preset = override(load_preset("llama-server"), [*spread, *changes])
-        return build_plan(preset, "s", skip_canary=True)
+        return build_plan(preset, "s", skip_canary=not with_gate)
 
     return make
 
@@ -669,6 +669,37 @@ def test_a_sweep_whose_only_server_is_gone_stops_at_once(make_plan, warehouse):
     assert len({row["block_index"] for row in tried}) <= 2
     assert outcome.unmeasured > 20
     assert any("trying again in 10 s" in said for said in dies.notes)
+
+
+@pytest.mark.parametrize("calls", [1, 4, 10])
+def test_a_server_that_dies_in_the_gate_fails_the_sweep_and_not_the_gate(
+    calls, make_plan, warehouse
+):
+    """Behind the warm-up, between two repetitions, or before the last."""
+    server = MockServer("ollama", FAST)
+    server.__enter__()
+    plan = make_plan(server.url)
+    gate = [run for run in plan.runs if run.block_index == plan.runs[0].block_index]
+    assert [run.phase for run in gate] == ["warmup", *["canary"] * 10]
+    outcome = execute(plan, warehouse, DiesAt(calls, server))
+    assert outcome.status == "FAILED"
+    assert f"nothing answers at {server.url}" in str(outcome.cause)
+    assert {row["phase"] for row in rows_of(warehouse)} == {"warmup", "canary"}
+    port = int(server.url.rpartition(":")[2])
+    with MockServer("ollama", FAST, port=port):
+        assert execute(plan, warehouse, resume=True).status == "COMPLETED"
+
+
+def test_one_of_two_servers_that_dies_in_the_gate_fails_the_sweep(
+    make_spread_plan, warehouse
+):
+    with serve_quant("Q2_K") as other:
+        one = serve_quant("Q8_0")
+        one.__enter__()
+        plan = make_spread_plan({"Q8_0": one.url, "Q2_K": other.url}, with_gate=True)
+        outcome = execute(plan, warehouse, DiesAt(3, one))
+    assert outcome.status == "FAILED"
+    assert f"nothing answers at {one.url}" in str(outcome.cause)
 
 
 def test_a_server_that_comes_back_while_it_is_waited_for_costs_few_runs(
