@@ -14,7 +14,7 @@
 -- the best value from its rivals; not under until = proof. Most precise first, the other
 -- way in every second round. Where the reference does none of 34 tasks in full there is
 -- nothing to hold the others against, and hardly will be: at most one task in nine, for
--- sure to 98 %. With nothing left to ask the round says why: DECIDED, REFERENCE_FAILS,
+-- sure to 98 %. With nothing left to ask the round says why: DECIDED, REFERENCE_PASSES_NONE,
 -- CANNOT_BE_PROVEN, or BANK_EXHAUSTED.
 
 CREATE VIEW v1.next_round AS
@@ -374,7 +374,7 @@ SELECT
     CASE
         WHEN listed.blocks IS NOT NULL THEN 'ASK'
         WHEN proven_place >= viable_place THEN 'DECIDED'
-        WHEN reference_fails THEN 'REFERENCE_FAILS'
+        WHEN reference_fails THEN 'REFERENCE_PASSES_NONE'
         WHEN could_prove AND viable_place IS NOT NULL AND viable_is_done
             THEN 'BANK_EXHAUSTED'
         ELSE 'CANNOT_BE_PROVEN'
@@ -406,7 +406,7 @@ LEFT JOIN quants AS viable
     AND viable.place = targets.viable_place;
 
 COMMENT ON VIEW v1.next_round IS 'What an adaptive sweep asks next, or why nothing. One row per sweep and model.';
-COMMENT ON COLUMN v1.next_round.answer IS 'ASK, or why it stops: DECIDED, REFERENCE_FAILS, CANNOT_BE_PROVEN or BANK_EXHAUSTED';
+COMMENT ON COLUMN v1.next_round.answer IS 'ASK, or why it stops: DECIDED, REFERENCE_PASSES_NONE, CANNOT_BE_PROVEN or BANK_EXHAUSTED';
 COMMENT ON COLUMN v1.next_round.round IS 'The round of tasks that the foremost quant is asked, from 1; NULL if it stops';
 COMMENT ON COLUMN v1.next_round.blocks IS 'Blocks of the plan to ask, in order, with what each is for: BREADTH, PROOF, POINT, BASELINE, REPEAT or SPEED; the further ones only where a load is dear';
 COMMENT ON COLUMN v1.next_round.start_quant IS 'Where the first chain of proofs starts';

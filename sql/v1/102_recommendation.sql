@@ -152,7 +152,7 @@ WITH sentences AS (
                     WHEN answer = 'DECIDED' AND minimum_viable_quant <> baseline_quant_tag
                         THEN ' Stopped: the smallest that passes is proven.'
                     WHEN answer = 'DECIDED' THEN ' Stopped: nothing smaller passes.'
-                    WHEN answer = 'REFERENCE_FAILS'
+                    WHEN answer = 'REFERENCE_PASSES_NONE'
                         THEN ' Stopped: the reference does none of its tasks, so that more of'
                         || ' them would hardly tell anything.'
                     WHEN answer = 'BANK_EXHAUSTED'
