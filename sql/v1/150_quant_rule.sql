@@ -36,6 +36,7 @@ facts AS (
         frontier.kept_adherence_ppm,
         frontier.utility_rank,
         best.kept_adherence_ppm AS best_kept_ppm,
+        list_contains(frontier.ineligible_reasons, yardstick.code) AS lacks_yardstick,
         comparison.baseline_quant_tag,
         coalesce(comparison.baseline_quant_tag, 'the reference') AS reference,
         comparison.pairs,
@@ -61,6 +62,7 @@ facts AS (
     INNER JOIN v1.support AS support USING (sweep_id, model_id, quant_tag)
     INNER JOIN v1.choice AS choice USING (sweep_id, model_id)
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    CROSS JOIN (SELECT code FROM codes WHERE signal = 'no_baseline_adherence') AS yardstick
     LEFT JOIN v1.frontier AS best
         ON best.sweep_id = quants.sweep_id
         AND best.model_id = quants.model_id
@@ -152,7 +154,7 @@ rules AS (
                 'place': 6,
                 'rule': 'ADHERENCE',
                 'signal': 'adherence_below',
-                'applies': is_judged AND kept_adherence_ppm IS NOT NULL,
+                'applies': is_judged AND kept_adherence_ppm IS NOT NULL AND NOT lacks_yardstick,
                 'holds': NULL,
                 'words': coalesce(
                     'it keeps ' || v1.cut_percent_text(kept_adherence_ppm) || ' of '

@@ -112,6 +112,25 @@ def test_a_quant_is_out_exactly_where_a_gate_is_not_met(name, tmp_path):
         assert (quant["mark"] == "OUT") == bool(unmet)
 
 
+@pytest.mark.parametrize("quant", ["F16", "Q4_K_M"])
+def test_against_a_reference_that_passes_nothing_no_adherence_is_met(quant, tmp_path):
+    rows = read(
+        "baseline_without_adherence",
+        tmp_path,
+        "SELECT quant_tag, rule, state, words FROM v1.quant_rule "
+        "WHERE rule IN ('YARDSTICK', 'ADHERENCE') ORDER BY place",
+    )
+    found = [
+        (row["rule"], row["state"], row["words"])
+        for row in rows
+        if row["quant_tag"] == quant
+    ]
+    assert found == [
+        ("YARDSTICK", "NOT_MET", "F16 itself passes none of 4 tasks"),
+        ("ADHERENCE", "NOT_JUDGED", "a rule before it is not met"),
+    ]
+
+
 def test_by_answers_alone_no_time_is_a_rule(tmp_path):
     with CASES["none_eligible"](tmp_path).session(
         None, {"quality_only": True}
