@@ -85,6 +85,18 @@ def _facts(found: Difference) -> Iterator[str]:
     ]
     if same:
         yield f"The same: {', '.join(same)}"
+    if any(counted.disturbed for counted in found.counted.values()):
+        before, after = (
+            f"{counted.disturbed} of {counted.runs} in {sweep}"
+            for sweep, counted in (
+                (found.before_sweep, found.counted["before"]),
+                (found.after_sweep, found.counted["after"]),
+            )
+        )
+        yield (
+            f"Disturbed runs that count by the policy: {before}, {after}; a difference "
+            "of times may be theirs"
+        )
 
 
 def _quant_row(row: Row) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orket.errors import UsageError
 from orket.exports.scale import MICRO, NANO, scale
@@ -61,6 +61,14 @@ ROW_KEYS = (
 """Of a quant, as a file of comma-separated values has it."""
 
 
+class Counted(NamedTuple):
+    """Runs of one sweep that count."""
+
+    runs: int
+    disturbed: int
+    """Of these, POLLUTED and counted by the sweep's policy."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One model in two sweeps."""
@@ -75,6 +83,8 @@ class Difference:
     """Its rows of `v1.diff_quant`, most precise first."""
     tasks: list[Row]
     """Its rows of `v1.diff_task` that are lost or gained."""
+    counted: dict[str, Counted]
+    """`before` and `after`: runs of the quants that both have."""
 
     @property
     def worse(self) -> list[str]:
@@ -100,6 +110,7 @@ class Difference:
                 {key: row[key] for key in _FACT_KEYS if key in row}
                 for row in self.facts
             ],
+            "runs": {side: one._asdict() for side, one in self.counted.items()},
             "quants": [self._quant(row) for row in self.quants],
         }
 
@@ -234,7 +245,32 @@ def _read(session: Session, facts: list[Row], quant: str | None) -> Difference:
         facts,
         quants,
         tasks,
+        _count(session, first, [row["quant_tag"] for row in quants]),
     )
+
+
+def _count(session: Session, fact: Row, quants: list[str]) -> dict[str, Counted]:
+    """The runs of these quants that count, of both sweeps."""
+    rows = session.rows(
+        "SELECT sweep_id, model_id, quant_tag, valid_runs, polluted_used "
+        "FROM v1.quant_aggregate"
+    )
+    sides = {
+        "before": (fact["before_sweep"], fact["model_id"]),
+        "after": (fact["after_sweep"], fact["after_model"]),
+    }
+    found = {}
+    for side, of in sides.items():
+        own = [
+            row
+            for row in rows
+            if (row["sweep_id"], row["model_id"]) == of and row["quant_tag"] in quants
+        ]
+        found[side] = Counted(
+            sum(row["valid_runs"] for row in own),
+            sum(row["polluted_used"] for row in own),
+        )
+    return found
 
 
 def _scaled(value: int | None, divisor: int, digits: int) -> Any:

@@ -6,9 +6,12 @@ import csv
 import io
 import json
 
+import msgspec
 import pytest
 
 from orket.cli.main import run_command
+from orket.records import Policy
+from tests.built_sweep import MS
 from tests.views.test_diff import OTHER, measure
 
 
@@ -110,3 +113,28 @@ def test_the_second_sweep_may_lie_in_another_warehouse(folder, tmp_path, capsys)
     measure("elsewhere", lost=7).store(tmp_path)
     args = ["base", "elsewhere", "-w", folder, "--after-warehouse", str(tmp_path)]
     assert "worse than before" in ask(capsys, 4, *args)[1]
+
+
+def test_disturbed_runs_that_count_are_told(folder, tmp_path, capsys):
+    """Other programs took a half of the machine in all runs of the second sweep."""
+    policy = {"policy": Policy(include_polluted="fill")}
+    place = str(tmp_path)
+    measure("quiet", model=policy).store(place)
+    busy = measure("busy", model=policy)
+    for number, run in enumerate(busy.runs):
+        assert run.after is not None and run.after.host_busy_ns is not None
+        taken = run.after.host_busy_ns + 500 * MS
+        after = msgspec.structs.replace(run.after, host_busy_ns=taken)
+        busy.runs[number] = msgspec.structs.replace(run, after=after)
+    busy.store(place)
+    told, _ = ask(capsys, 0, "quiet", "busy", "-w", place)
+    assert (
+        "Disturbed runs that count by the policy: 0 of 96 in quiet, 96 of 96 in busy; "
+        "a difference of times may be theirs" in told
+    )
+    told, _ = ask(capsys, 0, "quiet", "busy", "-w", place, "--format", "json")
+    (found,) = json.loads(told)
+    assert found["runs"] == {
+        "before": {"runs": 96, "disturbed": 0},
+        "after": {"runs": 96, "disturbed": 96},
+    }
