@@ -201,7 +201,6 @@ def test_many_machines_write_at_once(bucket, monkeypatch, tmp_path):
 def test_a_store_that_is_gone_for_a_while_loses_nothing(
     bucket, monkeypatch, tmp_path, capsys
 ):
-    server = os.environ["AWS_ENDPOINT_URL"]
     mirror = mirror_folder(URL)
 
     def fail(*_: object) -> bool:
@@ -214,10 +213,8 @@ def test_a_store_that_is_gone_for_a_while_loses_nothing(
             store.publish()
     assert ObjectStore(URL).sizes("") == {}
     assert len(list(mirror.rglob("part-*.parquet"))) == 4
-    # The next command of this machine stores it, whatever it was asked for.
-    shown(capsys, "presets")
+    # The next command of this machine on this warehouse stores it.
     assert run_command(["sweeps", "-w", URL]) == 0
-    assert os.environ["AWS_ENDPOINT_URL"] == server
     enter(monkeypatch, tmp_path, "second")
     assert Warehouse.open(URL).sweep_ids() == ["s"]
     assert run_command(["verify", "-w", URL]) == 0
