@@ -29,7 +29,7 @@ from orket.warehouse.compact import compact
 from orket.warehouse.derived import derived_folder, write_kept
 from orket.warehouse.disk import Step
 from orket.warehouse.faults import Fault
-from orket.warehouse.journal import left_journals, parse_journal
+from orket.warehouse.journal import JOURNALED, left_journals, parse_journal
 from orket.warehouse.kept import read_sweeps
 from orket.warehouse.parts import list_partitions
 from orket.warehouse.quarantine import move_to_quarantine
@@ -73,6 +73,21 @@ def _leave_journal(folder: Path) -> Warehouse:
 
 def _fold_journal(warehouse: Warehouse, confirm: Confirm) -> None:
     warehouse.journal(NAME).fold()
+
+
+def _new_prompts() -> list[Any]:
+    """Prompts along which two quants were followed; of none there is a row yet."""
+    made, places = sweep(), [{1: 0.5, 2: 0.25}]
+    return [made.score(quant, "t1", places) for quant in ("F16", "Q8_0")]
+
+
+def _follow(warehouse: Warehouse, confirm: Confirm) -> None:
+    journal.SYNC_AFTER_SECONDS = 0
+    with warehouse.journal(NAME, "fidelity") as opened:
+        for row in _new_prompts():
+            opened.append(row)
+            confirm([row.fidelity_id])
+        opened.fold()
 
 
 def _append_event(warehouse: Warehouse, confirm: Confirm) -> None:
@@ -147,9 +162,11 @@ class Scene:
 
 
 _NEW = frozenset(run.attempt_id for run in _new_runs())
+_PROMPTS = frozenset(row.fidelity_id for row in _new_prompts())
 SCENES = {
     "journal": Scene(_store, _append_journal, _NEW),
     "fold": Scene(_leave_journal, _fold_journal),
+    "fidelity": Scene(_store, _follow, _PROMPTS),
     "event": Scene(_store, _append_event, frozenset({"other-end"})),
     "ingest": Scene(_store, _ingest, _NEW),
     "keep": Scene(_store, _keep),
@@ -174,9 +191,11 @@ def read_rows(warehouse: Warehouse) -> Counter[str]:
             except pa.ArrowException:
                 continue
             found.update(table.column(0).to_pylist())
-    for folder in list_partitions(warehouse.path / "runs"):
-        for path in left_journals(folder):
-            found.update(run.attempt_id for run in parse_journal(path).rows)
+    for dataset in JOURNALED:
+        for folder in list_partitions(warehouse.path / dataset):
+            for path in left_journals(folder):
+                rows = parse_journal(path, dataset).rows
+                found.update(getattr(row, IDENTITIES[dataset]) for row in rows)
     return found
 
 

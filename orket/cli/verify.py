@@ -43,7 +43,7 @@ _FOUND = ("found", "dataset", "sweep_id", "path", "what", "then")
 @click.option(
     "--clean",
     is_flag=True,
-    help="Clear what killed writers left; runs that are in no part become one.",
+    help="Clear what killed writers left; rows that are in no part become one.",
 )
 @bare_store_option
 @click.option(
@@ -201,7 +201,8 @@ class _Report:
                     "sweep_id": found.sweep_id,
                     "path": self._below(found.path),
                     "writer": found.holder.value,
-                    "runs": found.runs,
+                    "dataset": found.dataset,
+                    "rows": found.rows,
                     "cleared": self._cleared.get(found.path),
                 }
                 for found in self._leftovers
@@ -273,8 +274,8 @@ class _Report:
     def _leftover_line(self, found: LeftOver) -> str:
         from orket.warehouse.locks import Holder
 
-        runs = "" if found.runs is None else f" with {_number(found.runs, 'run')}"
-        what = f"{found.kind}{runs}"
+        rows = "" if found.rows is None else f" with {_number(found.rows, 'row')}"
+        what = f"{found.kind}{rows}"
         if found.holder is Holder.LIVING:
             return f"being written: {self._below(found.path)}: {what}"
         if done := self._cleared.get(found.path):

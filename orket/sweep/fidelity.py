@@ -11,25 +11,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import msgspec
 
 from orket.errors import OrketError, UsageError, WarehouseError
-from orket.planning import identity
 from orket.planning.estimate import Score
 from orket.planning.fidelity import by_precision
 from orket.planning.plan import MATRIX
-from orket.planning.prompts import DISABLED, make_prompt
 from orket.planning.prompts_in_time import fit_prompts, reference_share
 from orket.planning.targets import Target
 from orket.providers.contract import Generation, ScoresPath
 from orket.providers.reading.scores import NO_LOGPROBS
-from orket.records import FidelityPlan, FidelityRow, ScoreFacts
+from orket.records import FidelityPlan, ScoreFacts
 from orket.sweep.agreement import Agreement
 from orket.sweep.blocks import MAX_RELOADS, BlockRunner
 from orket.sweep.context import Context
 from orket.sweep.failures import LOST_SERVER, error_class
+from orket.sweep.fidelity_rows import FidelityRows, facts_of, without_lists
 from orket.sweep.judge import Judge
 from orket.sweep.phase_time import PhaseTime
 from orket.sweep.reporter import Ahead
@@ -37,7 +35,6 @@ from orket.sweep.rows import Ready
 from orket.warehouse import Warehouse
 
 REFERENCE, QUANT = "REFERENCE", "QUANT"
-_FACTS = ScoreFacts.__struct_fields__
 
 Ask = Callable[[ScoresPath, Generation, str], ScoreFacts]
 """One question to a loaded model: adapter, request, test."""
@@ -105,10 +102,10 @@ class _Phase:
     ) -> None:
         self._context = context
         self._blocks = blocks
-        self._warehouse = warehouse
         self._plan = plan
         self._model_id = model_id
-        self._rows: list[FidelityRow] = []
+        self._rows = FidelityRows(context, warehouse, model_id)
+        self._written: list[tuple[str, ScoreFacts]] = []
         self._done: set[tuple[str, str, str]] = set()
         self._answers: dict[str, ScoreFacts] = {}
         self._unsupported = False
@@ -181,13 +178,21 @@ class _Phase:
         """Leave the prompts that there is no time for; False: there is for none."""
         context = self._context
         self._time.begin(self._plan)
-        if begun := {test for _, test, role in self._done if role == REFERENCE}:
+        begun = {test for _, test, role in self._done if role == REFERENCE}
+        if begun and any(role == QUANT for _, _, role in self._done):
             self._go_on_with(begun)
             return True
+        whole = self._plan
         self._share = reference_share(context.forecast, targets, self._plan)
         self._plan = fit_prompts(
             context.forecast, targets, self._plan, context.budget_left()
         )
+        if begun:
+            # Stopped among the reference's answers: how many there was time for then
+            # is known to nobody, so those that there is time for now are asked too.
+            fitting = begun | set(self._plan.test_ids)
+            self._plan = whole
+            self._go_on_with(fitting)
         context.forecast.follow(self._plan.max_tokens)
         if not self._plan.test_ids:
             context.reporter.note("there is no time for fidelity")
@@ -214,10 +219,10 @@ class _Phase:
             return adapter.score_answer(request, self._plan.k)
 
         self._ask(reference, REFERENCE, self._plan.test_ids, answer)
-        for row in self._rows:
-            if row.role == REFERENCE and row.outcome == "OK":
-                self._answers[row.test_id] = row
-            self._unsupported |= row.outcome == "UNSUPPORTED"
+        for test, facts in self._written:
+            if facts.outcome == "OK":
+                self._answers[test] = facts
+            self._unsupported |= facts.outcome == "UNSUPPORTED"
 
     def _follow(self, reference: Target, targets: Sequence[Target]) -> None:
         """Lead every quant along the answers, the reference before the others."""
@@ -278,20 +283,19 @@ class _Phase:
         ask: Ask,
         following: Sequence[Target] = (),
     ) -> None:
-        """Ask a target about prompts, and keep a row for each; in one part."""
+        """Ask a target about prompts, and keep a row for each; in one part.
+
+        Each row is on the disk before the next prompt is asked.
+        """
+        self._written = []
         waiting = self._waiting(target, role, test_ids)
         if not waiting:
             return
         self._tell()
-        self._rows = []
         try:
             self._ask_waiting(target, role, waiting, ask, following)
         finally:
-            # What was measured before an interrupt is kept.
-            if self._rows:
-                self._warehouse.append(
-                    "fidelity", self._rows, self._context.plan.sweep_id
-                )
+            self._rows.fold()
 
     def _ask_waiting(
         self,
@@ -343,7 +347,7 @@ class _Phase:
         """What a target that is being asked is still asked; nothing: the time is up."""
         if self._time.is_over:
             return []
-        if self._time.is_due(len(self._rows)):
+        if self._time.is_due(len(self._written)):
             self._narrow(target, following)
         kept = set(self._plan.test_ids)
         return [test for test in waiting if test in kept]
@@ -362,7 +366,7 @@ class _Phase:
         the reference takes tells better.
         """
         seconds = (self._context.clock.monotonic_ns() - began_ns) / 10**9
-        made = len(self._rows)
+        made = len(self._written)
         return (
             self._plan.seconds is not None
             and seconds * (made + 1) > self._time.longest * self._share * made
@@ -392,13 +396,8 @@ class _Phase:
     def _without_lists(
         self, reason: str, message: str, outcome: str = "FAILED"
     ) -> ScoreFacts:
-        return ScoreFacts(
-            level="DIVERGENCE",
-            outcome=outcome,
-            error_class=reason,
-            error_message=" ".join(message.split()),
-            k=self._plan.k,
-            max_tokens=self._plan.max_tokens,
+        return without_lists(
+            reason, message, self._plan.k, self._plan.max_tokens, outcome
         )
 
     def _keep(
@@ -409,56 +408,22 @@ class _Phase:
         facts: ScoreFacts,
         digest: str | None,
     ) -> None:
-        context = self._context
+        self._written.append((test, self._rows.keep(target, role, test, facts, digest)))
         self._done.add((target.ref.quant_tag, test, role))
-        context.reporter.followed(self._model_id, target.ref.quant_tag)
-        revision = context.revisions[test]
-        prompt = make_prompt(context.tasks[test], revision, DISABLED, 0)
-        now = context.clock.now()
-        keys = [
-            context.plan.sweep_id,
-            self._model_id,
-            target.ref.quant_tag,
-            test,
-            role,
-            now.isoformat(),
-        ]
-        self._rows.append(
-            FidelityRow(
-                **{name: getattr(facts, name) for name in _FACTS},
-                sweep_id=context.plan.sweep_id,
-                fidelity_id=identity.hash_of(keys),
-                recorded_at=now,
-                role=role,
-                model_id=self._model_id,
-                model_digest=digest or target.digest,
-                quant_tag=target.ref.quant_tag,
-                test_id=test,
-                task_revision=revision,
-                prompt_sha256=prompt.sha256,
-            )
-        )
+        self._context.reporter.followed(self._model_id, target.ref.quant_tag)
 
     def _take_up(self) -> None:
         """What an earlier executor of this sweep recorded, lists and all."""
-        plan = self._context.plan
-        with self._warehouse.session(plan.sweep_id) as session:
-            rows = session.rows(
-                "SELECT * FROM v1.fidelity_row WHERE sweep_id = ? AND model_id = ?",
-                [plan.sweep_id, self._model_id],
-            )
-        for row in rows:
+        for row in self._rows.read():
             if row["outcome"] not in ("OK", "UNSUPPORTED"):
                 continue
             self._done.add((row["quant_tag"], row["test_id"], row["role"]))
-            is_answer = row["role"] == REFERENCE and row["outcome"] == "OK"
+            is_reference = row["role"] == REFERENCE
+            self._unsupported |= is_reference and row["outcome"] == "UNSUPPORTED"
+            is_answer = is_reference and row["outcome"] == "OK"
             if is_answer and row["quant_tag"] == row["reference_quant_tag"]:
-                self._answers[row["test_id"]] = _facts(row)
+                self._answers[row["test_id"]] = facts_of(row)
 
 
 def _tell_nobody() -> None:
     return
-
-
-def _facts(row: dict[str, Any]) -> ScoreFacts:
-    return msgspec.convert({name: row[name] for name in _FACTS}, ScoreFacts)

@@ -14,6 +14,7 @@ from orket.sweep.context import Context
 from orket.sweep.failures import is_measured
 from orket.sweep.refusals import CONTEXT_EXCEEDED, Refusal
 from orket.warehouse import Warehouse
+from orket.warehouse.journal import JOURNALED
 from orket.warehouse.statements import statement
 
 BUDGET_ENDED = "BUDGET_ENDED"
@@ -159,7 +160,8 @@ def read_progress(
     Raises UsageError where the plan, the policy or the machine is another one: rows of
     two experiments must not be mixed.
     """
-    warehouse.journal(plan.sweep_id).fold()
+    for dataset in JOURNALED:
+        warehouse.journal(plan.sweep_id, dataset).fold()
     with warehouse.session(plan.sweep_id) as session:
         manifests = session.rows(
             "SELECT plan_hash, policy_hash, hardware_fingerprint FROM v1.manifest "
@@ -180,10 +182,15 @@ def read_progress(
             [plan.sweep_id],
         )
         (spent,) = session.rows(
+            # A prompt of fidelity does not name its executor: the last that began.
             "SELECT coalesce(sum(spent), 0.0) AS seconds FROM ("
-            "SELECT epoch(max(recorded_at) - executor_started_at) AS spent "
-            "FROM v1.attempts WHERE sweep_id = ? GROUP BY executor_started_at)",
-            [plan.sweep_id],
+            "SELECT epoch(max(recorded_at) - began.started_at) AS spent FROM ("
+            "SELECT recorded_at FROM v1.attempts WHERE sweep_id = $sweep UNION ALL "
+            "SELECT recorded_at FROM v1.fidelity_row WHERE sweep_id = $sweep) AS made "
+            "ASOF JOIN (SELECT started_at FROM raw.sweeps WHERE sweep_id = $sweep) "
+            "AS began ON made.recorded_at >= began.started_at "
+            "GROUP BY began.started_at)",
+            {"sweep": plan.sweep_id},
         )
     progress = Progress(spent_seconds=spent["seconds"])
     for row in rows:

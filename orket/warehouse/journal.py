@@ -1,8 +1,9 @@
-"""The hidden journal of a running sweep: no finished run is lost to a kill.
+"""The hidden journals of a running sweep: nothing finished is lost to a kill.
 
-A Parquet part per run would make thousands of files, a part per sweep would lose a
-sweep to a crash. So each run is appended here as one JSON line, and the journal becomes
-one part at the end of a block. A line that was written survives its process. What a
+A Parquet part per row would make thousands of files, a part per sweep would lose a
+sweep to a crash. So each run, and each prompt along which a quant was followed, is
+appended as one JSON line to the journal of its dataset, which becomes one part at the
+end of a block. A line that was written survives its process. What a
 power cut can lose is bounded: a line is synced at once where that was last done a while
 ago, as it is when calls take long; else it is synced together with those that follow.
 """
@@ -18,9 +19,9 @@ from types import TracebackType
 
 import msgspec
 
-from orket.admission import fit
+from orket.admission import admit, fit
 from orket.errors import WarehouseError
-from orket.records import RunRecord, judge
+from orket.records import FidelityRow, Record, RunRecord, judge
 from orket.warehouse import disk
 from orket.warehouse.locks import Holder, find_holder, lock_new
 from orket.warehouse.parts import (
@@ -34,11 +35,16 @@ SYNC_AFTER_SECONDS = 0.2
 """A line waits so long for others at most; the sync itself takes milliseconds more."""
 
 
-class Journal:
-    """Appends runs of one sweep for one writer; `fold` turns them into a part."""
+JOURNALED: dict[str, type[Record]] = {"runs": RunRecord, "fidelity": FidelityRow}
+"""The datasets whose rows are written down one by one while a sweep runs."""
 
-    def __init__(self, folder: Path) -> None:
+
+class Journal:
+    """Appends rows of one sweep for one writer; `fold` turns them into a part."""
+
+    def __init__(self, folder: Path, dataset: str) -> None:
         self._folder = folder
+        self._dataset = dataset
         self._path = folder / f".journal-{time_ordered_id()}.jsonl"
         self._handle: int | None = None
         self._lock = threading.RLock()
@@ -57,15 +63,16 @@ class Journal:
     ) -> None:
         self.close()
 
-    def append(self, record: RunRecord) -> None:
-        """Write one run; a kill does not lose it when this returns.
+    def append(self, record: Record) -> None:
+        """Write one row; a kill does not lose it when this returns.
 
-        Neither does a power cut, a quarter of a second later. What a row cannot hold is
+        Neither does a power cut, a quarter of a second later. What a run cannot hold is
         left out of it and named in `call_notes`. Raises msgspec.ValidationError where a
-        key is at fault, and WarehouseError when the disk cannot take this row, or could
-        not take one before it.
+        key, or anything of another row, is at fault, and WarehouseError when the disk
+        cannot take this row, or could not take one before it.
         """
-        line = fit(record)[1] + b"\n"
+        kept = fit(record)[1] if isinstance(record, RunRecord) else admit(record)
+        line = kept + b"\n"
         with self._lock:
             try:
                 self._raise_failure()
@@ -99,8 +106,9 @@ class Journal:
             for path in left_journals(self._folder)
             if path == self._path or find_holder(path) is Holder.NONE
         ]
-        rows = [row for path in journals for row in read_journal(path)]
-        part = write_part(self._folder, arrow_table("runs", rows)) if rows else None
+        rows = [row for path in journals for row in read_journal(path, self._dataset)]
+        table = arrow_table(self._dataset, rows) if rows else None
+        part = write_part(self._folder, table) if table is not None else None
         try:
             for path in journals:
                 disk.remove(path)
@@ -186,36 +194,36 @@ def left_journals(folder: Path) -> list[Path]:
 class ReadJournal:
     """What one journal holds."""
 
-    rows: list[RunRecord]
+    rows: list[Record]
     torn: bytes
-    """A last line without an end: the run that was in flight."""
+    """A last line without an end: the row that was being written."""
     faults: list[tuple[int, str]]
-    """Number of each other line that is no run, and why."""
+    """Number of each other line that is no such row, and why."""
 
 
-def parse_journal(path: Path) -> ReadJournal:
-    """All that one journal holds. Raises OSError when it cannot be read."""
+def parse_journal(path: Path, dataset: str) -> ReadJournal:
+    """All that a journal of a dataset holds. Raises OSError when it cannot be read."""
     lines = path.read_bytes().split(b"\n")
     torn = lines.pop()
-    rows: list[RunRecord] = []
+    rows: list[Record] = []
     faults: list[tuple[int, str]] = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(judge(RunRecord, line))
+            rows.append(judge(JOURNALED[dataset], line))
         except msgspec.DecodeError as error:
             faults.append((number, str(error)))
     return ReadJournal(rows, torn, faults)
 
 
-def read_journal(path: Path) -> list[RunRecord]:
+def read_journal(path: Path, dataset: str) -> list[Record]:
     """The rows of one journal; a torn last line is put into a file beside it.
 
     Raises WarehouseError when an earlier line is damaged.
     """
-    found = parse_journal(path)
+    found = parse_journal(path, dataset)
     for number, reason in found.faults[:1]:
         raise WarehouseError(
-            f"{path}, line {number}: not a run ({reason})",
+            f"{path}, line {number}: not a row of {dataset} ({reason})",
             "save its other lines with: orket verify --quarantine",
         )
     if found.torn:

@@ -1,7 +1,7 @@
 """What killed writers left behind: found by hidden names, and dead by their locks.
 
 A living writer holds a lock on its hidden file, or on one beside its hidden folder.
-What has none is cleared: half-written files go, and the runs of a journal become a
+What has none is cleared: half-written files go, and the rows of a journal become a
 part. Where a file system has no locks, nobody knows, and nothing is touched.
 """
 
@@ -19,7 +19,7 @@ from orket.records import DATASETS
 from orket.warehouse.bulk import COPY_PREFIX, LOCK_SUFFIX
 from orket.warehouse.derived import derived_folder
 from orket.warehouse.folds import PREFIX, SUFFIX, is_note, read_note
-from orket.warehouse.journal import left_journals, parse_journal
+from orket.warehouse.journal import JOURNALED, left_journals, parse_journal
 from orket.warehouse.locks import Holder, find_holder, unlink_unheld
 from orket.warehouse.parts import list_partitions, partition_sweep
 from orket.warehouse.quarantine import NOTE_SUFFIX, quarantine_folder
@@ -47,8 +47,10 @@ class LeftOver:
     path: Path
     sweep_id: str | None
     holder: Holder
-    runs: int | None = None
-    """Of a journal: finished runs that are in no part yet."""
+    dataset: str | None = None
+    """Of a journal: what it holds rows of."""
+    rows: int | None = None
+    """Of a journal: rows that are in no part yet."""
 
 
 def find_leftovers(warehouse: Warehouse, sweep_id: str | None = None) -> list[LeftOver]:
@@ -70,7 +72,7 @@ def find_leftovers(warehouse: Warehouse, sweep_id: str | None = None) -> list[Le
 def clear(warehouse: Warehouse, leftover: LeftOver) -> str | None:
     """Clear what a dead writer left; what was done, or None where it was let be.
 
-    Raises WarehouseError when the runs of a journal cannot be read or kept.
+    Raises WarehouseError when the rows of a journal cannot be read or kept.
     """
     if leftover.holder is not Holder.NONE:
         return None
@@ -85,12 +87,12 @@ def clear(warehouse: Warehouse, leftover: LeftOver) -> str | None:
 
 
 def _fold(warehouse: Warehouse, leftover: LeftOver) -> str | None:
-    assert leftover.sweep_id is not None
+    assert leftover.sweep_id is not None and leftover.dataset is not None
     try:
         with warehouse.claim(leftover.sweep_id) as claim:
             if not claim.is_held:
                 return None
-            part = warehouse.journal(leftover.sweep_id).fold()
+            part = warehouse.journal(leftover.sweep_id, leftover.dataset).fold()
     except OrketError:
         if not leftover.path.exists():
             return "kept as a part"  # Somebody else did it meanwhile.
@@ -148,11 +150,11 @@ def _in_folder(dataset: str, folder: Path) -> Iterator[LeftOver]:
         holder = find_holder(path)
         kind = FOLDED if _is_done(path) else TEMPORARY
         yield LeftOver(kind=kind, path=path, sweep_id=sweep_id, holder=holder)
-    if dataset != "runs":
+    if dataset not in JOURNALED:
         return
     for path in left_journals(folder):
         try:
-            runs = len(parse_journal(path).rows)
+            rows = len(parse_journal(path, dataset).rows)
         except OSError:
             continue
         yield LeftOver(
@@ -160,7 +162,8 @@ def _in_folder(dataset: str, folder: Path) -> Iterator[LeftOver]:
             path=path,
             sweep_id=sweep_id,
             holder=find_holder(path),
-            runs=runs,
+            dataset=dataset,
+            rows=rows,
         )
     for path in sorted(folder.glob(".journal-*.torn")):
         yield LeftOver(kind=TORN, path=path, sweep_id=sweep_id, holder=Holder.NONE)

@@ -56,7 +56,7 @@ class Missing:
 def move_to_quarantine(root: Path, fault: Fault) -> Path:
     """Move what is damaged out of every reader's way; where it lies then.
 
-    Of a journal, the runs that can be read become a part first. Raises WarehouseError
+    Of a journal, the rows that can be read become a part first. Raises WarehouseError
     when the place cannot be written.
     """
     target = _free_place(root, fault.path)
@@ -89,7 +89,7 @@ def _save_rows(fault: Fault) -> None:
     from orket.warehouse.parts import write_part
     from orket.warehouse.schema import arrow_table
 
-    rows = parse_journal(fault.path).rows
+    rows = parse_journal(fault.path, fault.dataset).rows
     if rows:
         write_part(fault.path.parent, arrow_table(fault.dataset, rows))
 

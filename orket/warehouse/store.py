@@ -188,9 +188,9 @@ class Warehouse:
             self._mirror.publish_soon()
         return part
 
-    def journal(self, sweep_id: str) -> Journal:
-        """A journal for the runs of one sweep."""
-        return Journal(self.folder("runs", sweep_id))
+    def journal(self, sweep_id: str, dataset: str = "runs") -> Journal:
+        """A journal for the rows of one sweep, of a dataset that has journals."""
+        return Journal(self.folder(dataset, sweep_id), dataset)
 
     def claim(self, sweep_id: str, purpose: str = "run") -> Claim:
         """The right to run one sweep; a `with` takes it, or says who has it.

@@ -24,7 +24,7 @@ from orket.records import DATASETS
 from orket.warehouse.connection import Connection, literal
 from orket.warehouse.damage import first_line
 from orket.warehouse.faults import Fault
-from orket.warehouse.journal import left_journals, parse_journal
+from orket.warehouse.journal import JOURNALED, left_journals, parse_journal
 from orket.warehouse.parts import (
     ListedParts,
     list_partitions,
@@ -189,8 +189,8 @@ def _look_at_folder(
         count.damaged += len(verdict.faults) - faults
     count.parts += len(parts)
     verdict.copies += _copies(sound)
-    if dataset == "runs":
-        verdict.faults += _damaged_journals(folder)
+    if dataset in JOURNALED:
+        verdict.faults += _damaged_journals(dataset, folder)
 
 
 def _look_at_part(dataset: str, part: Path, reader: _Reader, verdict: Verdict) -> bool:
@@ -385,18 +385,18 @@ def _copies(parts: Sequence[Path]) -> list[Path]:
     return copies
 
 
-def _damaged_journals(folder: Path) -> Iterator[Fault]:
+def _damaged_journals(dataset: str, folder: Path) -> Iterator[Fault]:
     for path in left_journals(folder):
         try:
-            faults = parse_journal(path).faults
+            faults = parse_journal(path, dataset).faults
         except OSError:
             continue
         if faults:
             yield Fault(
-                dataset="runs",
+                dataset=dataset,
                 sweep_id=partition_sweep(folder),
                 path=path,
-                what=f"line {faults[0][0]} is not a run ({faults[0][1]})",
+                what=f"line {faults[0][0]} is not a row of {dataset} ({faults[0][1]})",
                 remedy="save its other lines and move it away with --quarantine",
             )
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orket.machine.fingerprint import read_fingerprint
 from orket.mockserver import MockModel, MockServer, Profile
 from orket.mockserver.profile import CannedAnswer
 from orket.planning.plan import Plan, build_plan
 from orket.planning.preset import Change, load_preset, override
 from orket.planning.prompts_in_time import prompts_that_fit
+from orket.providers.llamacpp.server import LlamaServerAdapter
+from orket.records import ScoreFacts
 from orket.sweep.execute import run_sweep
 from orket.sweep.interrupts import Interrupted
 from orket.sweep.reporter import Silence
+from orket.sweep.resume import read_progress
 from orket.warehouse import Warehouse
 from tests.sweep.test_sweep import Impatient
 
@@ -286,6 +294,117 @@ def test_a_phase_that_was_broken_off_goes_on_where_it_stopped(tmp_path, warehous
     assert len(rows) == 4 * TASKS
     assert {row["fidelity_id"] for row in kept} < {row["fidelity_id"] for row in rows}
     assert fidelity(warehouse)["Q2_K"]["status"] == "OK"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from orket.planning.plan import build_plan
+from orket.planning.preset import load_preset
+from orket.sweep.execute import run_sweep
+from orket.sweep.reporter import Silence
+from orket.warehouse import Warehouse, disk
+from tests.sweep.test_sweep import Impatient
+
+preset, folder, what, number = sys.argv[1:]
+left = int(number)
+
+def count(*_):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def watch(step):
+    if step.what == "remove" and step.path.parent.parent.name == "fidelity":
+        count()
+
+class Told(Silence):
+    followed = count if what == "prompt" else Silence.followed
+
+if what == "fold":
+    disk.watcher = watch
+plan = build_plan(load_preset(preset), "s")
+run_sweep(plan, Warehouse(Path(folder)), Told(), clock=Impatient())
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill")
+@pytest.mark.parametrize(
+    ("what", "number", "answered"),
+    [
+        ("prompt", 5, 5),
+        ("prompt", 2 * TASKS + 4, 2 * TASKS + 4),
+        ("prompt", 3 * TASKS + 7, 3 * TASKS + 7),
+        # When the part of F16's answers, or of Q8_0, is written and its journal is not
+        # removed yet.
+        ("fold", 1, TASKS),
+        ("fold", 3, 3 * TASKS),
+    ],
+)
+def test_a_kill_in_the_phase_loses_no_prompt_and_none_is_asked_again(
+    tmp_path, warehouse, what, number, answered
+):
+    asked: list[str] = []
+
+    class Counted(Silence):
+        def followed(self, model_id: str, quant_tag: str) -> None:
+            asked.append(quant_tag)
+
+    with Bench(tmp_path, "llama-server") as bench:
+        plan = bench.plan()
+        script = [sys.executable, "-c", KILLED, str(tmp_path / "p.toml")]
+        killed = subprocess.run(
+            [*script, str(warehouse.path), what, str(number)],
+            cwd=Path(__file__).resolve().parents[2],
+            check=False,
+        )
+        assert killed.returncode == -signal.SIGKILL
+        assert (
+            bench.run(warehouse, plan, reporter=Counted(), resume=True).status
+            == "COMPLETED"
+        )
+    assert len(asked) == 4 * TASKS - answered
+    rows = raw(warehouse, "DISTINCT fidelity_id, quant_tag, role, test_id, recorded_at")
+    cells = {(row["quant_tag"], row["role"], row["test_id"]) for row in rows}
+    assert len(rows) == len(cells) == 4 * TASKS
+    assert {row["prompts"] for row in fidelity(warehouse).values()} == {TASKS}
+    assert fidelity(warehouse)["Q2_K"]["status"] == "OK"
+
+
+def test_a_resumed_budget_counts_the_time_of_a_phase_that_was_killed(
+    tmp_path, warehouse
+):
+    with Bench(tmp_path, "llama-server") as bench:
+        plan = bench.plan()
+        bench.run(warehouse, plan, reporter=StopAtLoad(3))
+        spent = read_progress(warehouse, plan, read_fingerprint().id).spent_seconds
+    # Nothing but the phase was recorded so far.
+    times = [row["recorded_at"] for row in raw(warehouse, "recorded_at")]
+    assert spent >= (max(times) - min(times)).total_seconds() > 0
+
+
+def test_an_answer_that_no_row_can_hold_ends_nothing(tmp_path, warehouse, monkeypatch):
+    """Half a surrogate pair in the texts of a server without ids."""
+
+    def torn(self: Any, request: Any, k: int) -> ScoreFacts:
+        return ScoreFacts(
+            level="PREFIX",
+            outcome="OK",
+            k=k,
+            max_tokens=4,
+            path_texts=["\ud800"],
+            top_texts=[["\ud800"]],
+            top_nnats=[[-1]],
+        )
+
+    monkeypatch.setattr(LlamaServerAdapter, "score_answer", torn)
+    with Bench(tmp_path, "llama-server") as bench:
+        assert bench.run(warehouse).status == "COMPLETED"
+    rows = raw(warehouse, "outcome, error_class, error_message")
+    assert {row["outcome"] for row in rows} == {"FAILED"}
+    assert {row["error_class"] for row in rows} == {"BAD_LOGPROBS"}
+    assert all("path_texts" in row["error_message"] for row in rows)
 
 
 def test_the_phase_is_off_unless_it_is_asked_for(tmp_path, warehouse):

@@ -380,7 +380,7 @@ def test_left_overs_are_cleared_when_their_writer_is_dead_and_never_before(
         assert capsys.readouterr().out.count("being written: ") == 4
         assert [found.path.exists() for found in alive] == [True] * 4
     assert run_command(["verify", "-w", str(store.path)]) == 0
-    assert "journal with 1 run: --clean clears it" in capsys.readouterr().out
+    assert "journal with 1 row: --clean clears it" in capsys.readouterr().out
     before = len(store.parts("runs", "bad"))
     assert run_command(clean) == 0
     assert [found.path.exists() for found in alive] == [False] * 4
@@ -409,7 +409,7 @@ def test_a_damaged_journal_keeps_its_other_runs(store, capsys):
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + b'{"torn": \n' + lines[2])
     assert run_command(["verify", "-w", str(store.path)]) == 4
-    assert "line 2 is not a run" in capsys.readouterr().out
+    assert "line 2 is not a row of runs" in capsys.readouterr().out
     assert run_command(["verify", "--quarantine", "-w", str(store.path)]) == 4
     verdict = verify(store)
     assert verdict.faults == []
