@@ -8,6 +8,8 @@ and keeps none.
 from __future__ import annotations
 
 import importlib
+import os
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from urllib.parse import urlsplit
 
 from orket.errors import MissingExtra, UsageError, WarehouseError
 from orket.text import printable
-from orket.urls import without_query, without_secret
+from orket.urls import is_loopback, without_query, without_secret
 
 S3 = ("s3", "s3a")
 
@@ -103,10 +105,12 @@ class ObjectStore:
 
     def _open(self) -> tuple[Any, str]:
         if self._opened is None:
+            options: dict[str, Any] = {}
             try:
                 core = importlib.import_module("fsspec.core")
                 if self._scheme in S3:
                     importlib.import_module("s3fs")
+                    options = _proxy_options(self.url)
             except ImportError as error:
                 package = error.name or "fsspec"
                 raise MissingExtra(
@@ -114,7 +118,10 @@ class ObjectStore:
                 ) from error
             try:
                 system, root = core.url_to_fs(
-                    self.url, use_listings_cache=False, skip_instance_cache=True
+                    self.url,
+                    use_listings_cache=False,
+                    skip_instance_cache=True,
+                    **options,
                 )
             except (ImportError, ValueError) as error:
                 raise UsageError(
@@ -132,6 +139,31 @@ class ObjectStore:
             "see that the bucket exists, that its keys stand in the environment, and "
             "that AWS_ENDPOINT_URL names its server where it is not Amazon's",
         )
+
+
+def _proxy_options(url: str) -> dict[str, Any]:
+    """What the client of S3 is told about proxies: none for a server on this machine.
+
+    It takes HTTP_PROXY and HTTPS_PROXY, each an HTTP proxy, and would pass over any
+    other without a word. Raises UsageError where that would happen.
+    """
+    named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    server = urlsplit(named or "https://s3.amazonaws.com")
+    if is_loopback(server.hostname or ""):
+        return {"config_kwargs": {"proxies": {}}}
+    if urllib.request.proxy_bypass(server.netloc):
+        return {}
+    proxies = urllib.request.getproxies()
+    variable = server.scheme if proxies.get(server.scheme) else "all"
+    proxy = proxies.get(variable, "")
+    if proxy and (variable == "all" or proxy.casefold().startswith("socks")):
+        raise UsageError(
+            f"{url} would be reached without the proxy that {variable.upper()}_PROXY "
+            "names: the client of S3 does not take it",
+            f"name an HTTP proxy in {server.scheme.upper()}_PROXY, or the store's "
+            "server in NO_PROXY",
+        )
+    return {}
 
 
 def _said(error: Exception) -> str:

@@ -237,6 +237,26 @@ def test_nobody_answers_is_one_line(bucket, monkeypatch, capsys):
     assert "a-very-secret-key" not in told
 
 
+@pytest.mark.parametrize(
+    ("variable", "proxy"),
+    [
+        ("ALL_PROXY", "http://127.0.0.1:9"),
+        ("ALL_PROXY", "socks5://127.0.0.1:9"),
+        ("HTTP_PROXY", "socks5h://127.0.0.1:9"),
+    ],
+)
+def test_a_proxy_that_its_client_would_pass_over_is_refused(
+    variable, proxy, bucket, monkeypatch, capsys
+):
+    monkeypatch.setenv(variable, proxy)
+    assert run_command(["sweeps", "-w", URL]) == 0
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://far.example.org:9000")
+    capsys.readouterr()
+    assert run_command(["sweeps", "-w", URL]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert variable in line and "name an HTTP proxy in HTTP_PROXY" in line
+
+
 def test_a_bucket_that_is_not_there_is_told(bucket, capsys):
     assert run_command(["show", "latest", "-w", "s3://not-there/w"]) == 1
     told = capsys.readouterr().err

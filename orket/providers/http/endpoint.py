@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -24,16 +24,6 @@ MIN_REDACTED_CHARS = 4
 
 
 @dataclass(frozen=True)
-class Proxy:
-    """A proxy on the way to a server, safe to show: `url` has no user info."""
-
-    url: str
-    login: tuple[str, str] | None = field(default=None, repr=False)
-    """User and password."""
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True)
 class Endpoint:
     """One server's address, safe to show: `url` has no user info."""
 
@@ -42,6 +32,8 @@ class Endpoint:
     secure: bool
     authorization: str | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    proxy_url: str | None = None
+    """The proxy on the way, without what opens it; None without one."""
 
     @property
     def locality(self) -> str:
@@ -84,36 +76,6 @@ def read_endpoint(
         authorization=authorization,
         secrets=secrets,
     )
-
-
-def read_proxy(url: str) -> Proxy:
-    """Parse the URL of a proxy. Raises UsageError where nothing can read it."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        host, port = "", None
-    if not host:
-        raise UsageError(
-            "the proxy that the environment names cannot be read",
-            "write it like http://proxy:3128 (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY)",
-        )
-    name = f"[{host}]" if ":" in host else host
-    address = f"{parts.scheme}://{name}{f':{port}' if port else ''}"
-    if parts.username is None and parts.password is None:
-        return Proxy(address)
-    login = unquote(parts.username or ""), unquote(parts.password or "")
-    return Proxy(
-        address, login, _authorization(None, parts.username, parts.password)[1]
-    )
-
-
-def behind(endpoint: Endpoint, proxy: Proxy | None) -> Endpoint:
-    """The endpoint as it is reached: what opens the proxy is hidden as its own is."""
-    if proxy is None or not proxy.secrets:
-        return endpoint
-    secrets = _longest_first((*endpoint.secrets, *proxy.secrets))
-    return replace(endpoint, secrets=secrets)
 
 
 def require_url(url: str) -> None:
@@ -212,11 +174,11 @@ def _authorization(
         word = (password if plain_password else user) or ""
         secrets = (word, *spellings(plain_password or plain_user), *_coded(pair))
         if key is None:
-            return f"Basic {token}", _longest_first(secrets)
-        return f"Bearer {key}", _longest_first((*spellings(key), *secrets))
+            return f"Basic {token}", longest_first(secrets)
+        return f"Bearer {key}", longest_first((*spellings(key), *secrets))
     if key is None:
         return None, ()
-    return f"Bearer {key}", _longest_first(spellings(key))
+    return f"Bearer {key}", longest_first(spellings(key))
 
 
 def spellings(secret: str) -> tuple[str, ...]:
@@ -232,6 +194,12 @@ def _coded(secret: bytes) -> tuple[str, ...]:
     return coded, url_safe, coded.rstrip("="), url_safe.rstrip("=")
 
 
-def _longest_first(secrets: tuple[str, ...]) -> tuple[str, ...]:
+def login_secrets(user: str | None, password: str | None) -> tuple[str, ...]:
+    """What of a user and a password must not be shown, in each of its spellings."""
+    return _authorization(None, user, password)[1]
+
+
+def longest_first(secrets: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that can be told in a text; the longest first, for it may hold another."""
     usable = {secret for secret in secrets if len(secret) >= MIN_REDACTED_CHARS}
     return tuple(sorted(usable, key=lambda secret: (-len(secret), secret)))

@@ -31,15 +31,19 @@ NETWORK_ERRORS = (
 )
 
 
-def name_failure(error: Exception, url: str) -> Problem:
-    """The class and the line of a failure of the network."""
+def name_failure(error: Exception, url: str, proxy_url: str | None = None) -> Problem:
+    """The class and the line of a failure of the network.
+
+    What does not answer is the proxy, where there is one on the way.
+    """
     said = one_line(str(error)) or type(error).__name__
     if isinstance(error, httpcore.ConnectTimeout):
-        return Problem("TIMEOUT", f"no connection to {url} in time")
+        first = f"the proxy {proxy_url}" if proxy_url else url
+        return Problem("TIMEOUT", f"no connection to {first} in time")
     if isinstance(error, (httpcore.TimeoutException, TimeoutError)):
         return Problem("TIMEOUT", "the server did not finish in time")
     if isinstance(error, (httpcore.ConnectError, httpcore.ProxyError)):
-        return _name_connect_failure(error, url, said)
+        return _name_connect_failure(error, url, proxy_url, said)
     if isinstance(error, httpcore.RemoteProtocolError):
         if "disconnected" in said or "closed" in said:
             return Problem("CONNECTION_LOST", f"the server hung up: {said}")
@@ -49,13 +53,17 @@ def name_failure(error: Exception, url: str) -> Problem:
     return Problem("CONNECTION_LOST", f"the connection broke: {said}")
 
 
-def _name_connect_failure(error: Exception, url: str, said: str) -> Problem:
+def _name_connect_failure(
+    error: Exception, url: str, proxy_url: str | None, said: str
+) -> Problem:
     causes = [error.__cause__, error.__context__]
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
         return Problem("TLS_ERROR", f"no trusted connection to {url}: {said}")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return Problem("CONNECTION_REFUSED", f"nothing answers at {url}")
-    return Problem("CONNECTION_FAILED", f"no connection to {url}: {said}")
+        first = f"the proxy {proxy_url}" if proxy_url else url
+        return Problem("CONNECTION_REFUSED", f"nothing answers at {first}")
+    by = f" by the proxy {proxy_url}" if proxy_url else ""
+    return Problem("CONNECTION_FAILED", f"no connection to {url}{by}: {said}")
 
 
 _ADVICE = {
@@ -122,7 +130,7 @@ class Judge:
         try:
             yield
         except NETWORK_ERRORS as error:
-            found = name_failure(error, self._endpoint.url)
+            found = name_failure(error, self._endpoint.url, self._endpoint.proxy_url)
             report(self.problem(found.error_class, found.message, status))
         except BodyTooLong as error:
             report(self.problem("RESPONSE_TOO_LONG", str(error), status))

@@ -20,9 +20,10 @@ import httpx
 from orket import __version__
 from orket.errors import UsageError
 from orket.machine.clock import SystemClock
-from orket.providers.http.endpoint import Endpoint, behind, read_proxy
+from orket.providers.http.endpoint import Endpoint
 from orket.providers.http.failures import Judge
 from orket.providers.http.problems import Problem, ProviderError
+from orket.providers.http.proxy import behind, find_proxy
 from orket.providers.http.responses import (
     Reply,
     Stream,
@@ -35,7 +36,6 @@ from orket.providers.http.wire import (
     TimedBackend,
     TimedPool,
     WallClock,
-    find_proxy,
 )
 
 __all__ = ["Reply", "Stream", "Timing", "Transport"]
@@ -46,7 +46,10 @@ ASK_SECONDS = 10.0
 
 
 class Transport:
-    """One server's address, one client, one clock."""
+    """One server's address, one client, one clock.
+
+    Raises UsageError where the environment names a proxy that cannot be used.
+    """
 
     def __init__(
         self,
@@ -54,8 +57,7 @@ class Transport:
         insecure: bool = False,
         clock: WallClock | None = None,
     ) -> None:
-        named = find_proxy(endpoint)
-        proxy = None if named is None else read_proxy(named)
+        proxy = find_proxy(endpoint)
         self.endpoint = endpoint = behind(endpoint, proxy)
         self.clock = clock or SystemClock()
         self.tls_verified = (not insecure) if endpoint.secure else None

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import ssl
 import threading
-import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 import httpcore
 import httpx
 
-from orket.providers.http.endpoint import Endpoint, Proxy
+from orket.providers.http.proxy import Proxy
 
 
 class WallClock(Protocol):
@@ -72,6 +71,12 @@ class TimedBackend(httpcore.NetworkBackend):
         """Name the exchange that the next connection of this thread belongs to."""
         self._current.exchange = exchange
 
+    @property
+    def exchange(self) -> Exchange:
+        """The one that this thread has begun."""
+        current: Exchange = self._current.exchange
+        return current
+
     def connect_tcp(
         self,
         host: str,
@@ -80,7 +85,7 @@ class TimedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        exchange: Exchange = self._current.exchange
+        exchange = self.exchange
         stream = self._inner.connect_tcp(
             host, port, exchange.bound(timeout), local_address, socket_options
         )
@@ -142,15 +147,27 @@ class TimedPool(httpx.BaseTransport):
             "retries": 0,
             "network_backend": backend,
         }
-        self._pool = (
-            httpcore.ConnectionPool(**options)
-            if proxy is None
-            else httpcore.HTTPProxy(
-                proxy_url=proxy.url, proxy_auth=proxy.login, **options
-            )
-        )
+        self._backend = backend
+        self._proxy = proxy
+        self._pool = _make_pool(proxy, options)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self._proxy is None or not self._proxy.speaks_socks:
+            return self._handle(request)
+        handshake = Handshake(self._backend.exchange)
+        request.extensions = {**request.extensions, "trace": handshake}
+        try:
+            return self._handle(request)
+        except Exception as error:
+            if handshake.is_over:
+                raise
+            handshake.close()
+            if isinstance(error, _SAID_BY_HTTPCORE):
+                raise
+            # socksio reads a reply by its places: what is none breaks it anyhow.
+            raise httpcore.ProxyError("the proxy does not speak SOCKS5") from error
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
         response = self._pool.handle_request(
             httpcore.Request(
                 method=request.method,
@@ -176,6 +193,43 @@ class TimedPool(httpx.BaseTransport):
         self._pool.close()
 
 
+_SAID_BY_HTTPCORE = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProxyError,
+)
+
+
+class Handshake:
+    """Hears from httpcore when a SOCKS proxy is through to the server."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._stream: httpcore.NetworkStream | None = None
+        self.is_over = False
+
+    def close(self) -> None:
+        """Close the connection to the proxy: httpcore leaves one that failed open."""
+        if self._stream is not None:
+            self._stream.close()
+
+    def __call__(self, event: str, told: Mapping[str, Any]) -> None:
+        if event == "socks.connect_tcp.complete":
+            self._stream = told["return_value"]
+        elif event == "socks.setup_socks5_connection.complete":
+            self._exchange.forget_written()
+            self.is_over = True
+
+
+def _make_pool(
+    proxy: Proxy | None, options: Mapping[str, Any]
+) -> httpcore.ConnectionPool:
+    if proxy is None:
+        return httpcore.ConnectionPool(**options)
+    kind = httpcore.SOCKSProxy if proxy.speaks_socks else httpcore.HTTPProxy
+    return kind(proxy_url=proxy.url, proxy_auth=proxy.login, **options)
+
+
 class _Body(httpx.SyncByteStream):
     def __init__(self, response: httpcore.Response) -> None:
         self._response = response
@@ -185,13 +239,3 @@ class _Body(httpx.SyncByteStream):
 
     def close(self) -> None:
         self._response.close()
-
-
-def find_proxy(endpoint: Endpoint) -> str | None:
-    """The proxy that the environment names for this server; never one for loopback."""
-    if endpoint.locality == "loopback" or urllib.request.proxy_bypass(endpoint.host):
-        return None
-    scheme = "https" if endpoint.secure else "http"
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(scheme) or proxies.get("all")
-    return proxy if proxy and proxy.startswith(("http://", "https://")) else None
