@@ -66,6 +66,10 @@ SELECT
     if(other.has_verdict, other.is_passed, NULL) AS baseline_passed,
     if(own.has_verdict, own.adherence_nano, NULL) AS own_adherence_nano,
     if(other.has_verdict, other.adherence_nano, NULL) AS baseline_adherence_nano,
+    if(own.has_verdict, own.checks_passed, NULL) AS own_checks_passed,
+    if(own.has_verdict, own.checks_total, NULL) AS own_checks_total,
+    if(other.has_verdict, other.checks_passed, NULL) AS baseline_checks_passed,
+    if(other.has_verdict, other.checks_total, NULL) AS baseline_checks_total,
     own.mean_wall_ns AS own_wall_ns,
     other.mean_wall_ns AS baseline_wall_ns,
     own.median_wall_ns AS own_typical_ns,
@@ -90,6 +94,10 @@ COMMENT ON COLUMN v1.task_pair.own_passed IS 'This quant passes; NULL without a 
 COMMENT ON COLUMN v1.task_pair.baseline_passed IS 'The reference passes; NULL without a verdict';
 COMMENT ON COLUMN v1.task_pair.own_adherence_nano IS 'Its adherence, 1e-9; NULL without a verdict';
 COMMENT ON COLUMN v1.task_pair.baseline_adherence_nano IS 'The reference''s adherence, 1e-9; NULL without a verdict';
+COMMENT ON COLUMN v1.task_pair.own_checks_passed IS 'Its checks passed; NULL without a verdict';
+COMMENT ON COLUMN v1.task_pair.own_checks_total IS 'Its checks tried; NULL without a verdict';
+COMMENT ON COLUMN v1.task_pair.baseline_checks_passed IS 'The reference''s checks passed; NULL without a verdict';
+COMMENT ON COLUMN v1.task_pair.baseline_checks_total IS 'The reference''s checks tried; NULL without a verdict';
 COMMENT ON COLUMN v1.task_pair.own_wall_ns IS 'Its mean wall time, ns';
 COMMENT ON COLUMN v1.task_pair.baseline_wall_ns IS 'The reference''s mean wall time, ns';
 COMMENT ON COLUMN v1.task_pair.own_typical_ns IS 'Its median wall time, ns';

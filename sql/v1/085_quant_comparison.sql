@@ -5,13 +5,42 @@
 -- min_pair_ppm of the tasks. A flip is lost when the reference passes the task and
 -- this one does not. Response agreement is paired by task and repetition. vibe_delta is
 -- the adherence given up per GiB of memory saved, and NULL with a reason where one of
--- these is unknown.
+-- these is unknown. Both deltas of adherence come from the exact sums of the tasks' means,
+-- over their common denominator, and are rounded once; where that would leave 10^15 (checks
+-- whose numbers share nothing), from the means in 1e-9.
 
 CREATE VIEW v1.quant_comparison AS
 WITH baselines AS (
     SELECT DISTINCT sweep_id, model_id, baseline_quant_tag, baseline_shifted
     FROM v1.task_pair
     WHERE baseline_quant_tag IS NOT NULL
+),
+
+denominators AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        list_reduce(
+            list_sort(list_distinct(
+                list(own_checks_total) || list(baseline_checks_total)
+            )),
+            lambda found, one: CASE
+                WHEN found <= 1000000000000000 THEN lcm(found, CAST(one AS HUGEINT))
+            END,
+            CAST(1 AS HUGEINT)
+        ) AS parts
+    FROM v1.task_pair
+    WHERE is_paired
+    GROUP BY ALL
+),
+
+fractions AS (
+    SELECT
+        pairs.*,
+        if(parts <= 1000000000000000, parts, NULL) AS parts
+    FROM v1.task_pair AS pairs
+    LEFT JOIN denominators USING (sweep_id, model_id, quant_tag)
 ),
 
 paired_tasks AS (
@@ -32,6 +61,16 @@ paired_tasks AS (
             AS own_adherence_sum_nano,
         sum(CAST(baseline_adherence_nano AS HUGEINT)) FILTER (WHERE is_paired)
             AS baseline_adherence_sum_nano,
+        -- Exact, in 1/parts: no mean of a task is rounded before it is subtracted.
+        coalesce(min(parts), 1000000000) AS parts,
+        coalesce(
+            sum(
+                own_checks_passed * (parts // own_checks_total)
+                - baseline_checks_passed * (parts // baseline_checks_total)
+            ) FILTER (WHERE is_paired),
+            sum(CAST(own_adherence_nano AS HUGEINT) - baseline_adherence_nano)
+                FILTER (WHERE is_paired)
+        ) AS delta_sum,
         count(own_wall_ns + baseline_wall_ns) AS timed_pairs,
         sum(CAST(own_wall_ns AS HUGEINT)) FILTER (WHERE baseline_wall_ns IS NOT NULL)
             AS own_wall_sum_ns,
@@ -45,7 +84,7 @@ paired_tasks AS (
             FILTER (WHERE baseline_tokens_milli IS NOT NULL) AS own_milli,
         sum(CAST(baseline_tokens_milli AS HUGEINT))
             FILTER (WHERE own_tokens_milli IS NOT NULL) AS baseline_milli
-    FROM v1.task_pair
+    FROM fractions
     GROUP BY ALL
 ),
 
@@ -81,9 +120,11 @@ joined AS (
         baseline.adherence_sum_nano AS baseline_adherence_sum_nano,
         baseline.adherence_tasks AS baseline_adherence_tasks,
         baseline.passed_tasks AS baseline_passed_tasks,
-        v1.scaled(paired_tasks.own_adherence_sum_nano, paired_tasks.pairs, 1)
-        - v1.scaled(paired_tasks.baseline_adherence_sum_nano, paired_tasks.pairs, 1)
-            AS adherence_delta_nano,
+        paired_tasks.delta_sum,
+        paired_tasks.parts,
+        v1.scaled(
+            paired_tasks.delta_sum, paired_tasks.parts * paired_tasks.pairs, 1000000000
+        ) AS adherence_delta_nano,
         v1.scaled(paired_tasks.own_wall_sum_ns, paired_tasks.timed_pairs, 1)
         - v1.scaled(paired_tasks.baseline_wall_sum_ns, paired_tasks.timed_pairs, 1)
             AS latency_delta_ns,
@@ -165,16 +206,16 @@ SELECT
     paired_baseline_typical_sum_ns,
     output_length_differs,
     memory_saved_bytes,
-    -- nano adherence per GiB, to 1e-6: nano * 2^30 / bytes / 1000.
+    -- Adherence per GiB, to 1e-6: delta_sum / parts / pairs * 2^30 / bytes * 10^6.
     CASE
-        WHEN vibe_delta_status = 'OK'
+        WHEN
+            vibe_delta_status = 'OK'
+            AND v1.fits(CAST(parts AS DOUBLE) * pairs, memory_saved_bytes)
             THEN TRY_CAST(
                 v1.scaled(
-                    greatest(
-                        0, paired_baseline_adherence_sum_nano - paired_adherence_sum_nano
-                    ),
-                    CAST(memory_saved_bytes AS HUGEINT) * 1000 * pairs,
-                    1073741824
+                    greatest(0, -delta_sum),
+                    parts * pairs * CAST(memory_saved_bytes AS HUGEINT),
+                    1073741824000000
                 ) AS BIGINT
             )
     END AS vibe_delta_micro,
