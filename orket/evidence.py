@@ -190,6 +190,43 @@ def _spend(
     return tuple(due)
 
 
+@lru_cache(maxsize=64)
+def reach_table(tasks: int, needed: int, alpha_ppm: int) -> tuple[tuple[int, int], ...]:
+    """Tasks asked -> the most passes that put `needed` passes of `tasks` out of reach.
+
+    Those asked are a sample without replacement. If so many of all tasks would be
+    passed, so few of those asked are ever passed in at most alpha of all sweeps,
+    however often one looks: each number of tasks asked has an equal part of the chance.
+    Rows begin where no pass at all is that few; there are none for more than `tasks`.
+    """
+    if needed > tasks or not 0 < alpha_ppm < _PPM:
+        return ()
+    rows, most = [], -1
+    # Ways to draw the tasks asked so that at most `most` of them are passed.
+    tail = 0
+    for asked in range(1, tasks + 1):
+        drawn = asked - 1
+        if most >= 0:
+            edge = _ways(tasks, needed, drawn, most)
+            tail = (tail * (tasks - drawn) - edge * (needed - most)) // asked
+        allowed = alpha_ppm * math.comb(tasks, asked)
+        while most + 1 < min(needed, asked):
+            more = tail + _ways(tasks, needed, asked, most + 1)
+            if more * _PPM * tasks > allowed:
+                break
+            most, tail = most + 1, more
+        if most >= 0:
+            rows.append((asked, most))
+    return tuple(rows)
+
+
+def _ways(tasks: int, passed: int, asked: int, hits: int) -> int:
+    """Ways to ask so many tasks that so many of them are among those passed."""
+    if hits > asked:
+        return 0
+    return math.comb(passed, hits) * math.comb(tasks - passed, asked - hits)
+
+
 @cache
 def _powered_loss_ppm(losses: int, passes: int) -> int:
     """The largest loss rate at which `losses` of `passes` are kept with 80 % power."""

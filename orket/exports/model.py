@@ -146,8 +146,9 @@ class Rounds(Part):
     until: str
     """How far it was to go: proof, clear or point."""
     stop_reason: str | None
-    """DECIDED, BANK_EXHAUSTED, REFERENCE_PASSES_NONE or CANNOT_BE_PROVEN; BUDGET_ENDED
-    or MACHINE_BUSY where more could be asked; null where it did not come to an end."""
+    """DECIDED, BANK_EXHAUSTED, REFERENCE_PASSES_NONE, REFERENCE_PASSES_FEW or
+    CANNOT_BE_PROVEN; BUDGET_ENDED or MACHINE_BUSY where more could be asked; null where
+    it did not come to an end."""
     start_quant_tag: str | None
     """Where the first chain of proofs starts."""
     start_named_by: str | None

@@ -16,6 +16,7 @@ _LEVELS = statement("evidence", "levels")
 _CLAIMS = statement("evidence", "claims")
 _FAMILIES = statement("evidence", "families")
 _ADAPTIVE = statement("evidence", "adaptive")
+_REACH = statement("evidence", "reach")
 _STAKES = statement("evidence", "stakes")
 _MOST_TASKS = statement("evidence", "most_tasks")
 _MOST_PAIRS = statement("evidence", "most_pairs")
@@ -98,6 +99,17 @@ def _fill_proofs(connection: Connection) -> None:
     _insert(connection, "proof", rows)
 
 
+def _fill_reach(connection: Connection) -> None:
+    rows: list[tuple[int | None, ...]] = []
+    for threshold, level, worth, tasks in connection.execute(_REACH).fetchall():
+        for needed in evidence.proof_min_passes(threshold, level, worth)[:1]:
+            rows += [
+                (threshold, level, worth, tasks, needed, asked, most)
+                for asked, most in evidence.reach_table(tasks, needed, level)
+            ]
+    _insert(connection, "reach", rows)
+
+
 def _fill_stakes(connection: Connection) -> None:
     thresholds = {row[0] for row in connection.execute(_STAKES).fetchall()}
     rows = [
@@ -166,6 +178,15 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "losses",
             "least_passes",
         ),
+        "reach": (
+            "adherence_threshold_ppm",
+            "evidence_level_ppm",
+            "worth_tasks",
+            "tasks",
+            "least_passes",
+            "asked_tasks",
+            "most_passes",
+        ),
         "stake": (
             "adherence_threshold_ppm",
             "stake_ppm",
@@ -186,6 +207,7 @@ FILLERS: Mapping[str, Callable[[Connection], None]] = MappingProxyType(
         "bet_table": _fill_bets,
         "evidence_level": _fill_levels,
         "proof_table": _fill_proofs,
+        "reach_table": _fill_reach,
         "stake_table": _fill_stakes,
         "sign_table": _fill_signs,
         "spread_table": _fill_spreads,

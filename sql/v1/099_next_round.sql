@@ -1,5 +1,6 @@
 -- Grain: sweep x model, of adaptive sweeps.
--- Inputs: v1.proof, v1.manifest, v1.frontier, v1.duel, v1.runs, v1.attempts.
+-- Inputs: v1.proof, v1.manifest, v1.frontier, v1.duel, v1.runs, v1.attempts, v1.policy,
+-- v1.bank_worth, v1.reach_table.
 -- Rules: who is asked next, by the rows so far; the executor obeys. First every quant is
 -- asked the first two rounds (portions 1 and 2 of the tasks, then 3; the executor halves
 -- the first where the time is short). Then (1) the next quant of the first chain of proofs,
@@ -14,8 +15,11 @@
 -- the best value from its rivals; not under until = proof. Most precise first, the other
 -- way in every second round. Where the reference does none of 34 tasks in full there is
 -- nothing to hold the others against, and hardly will be: at most one task in nine, for
--- sure to 98 %. With nothing left to ask the round says why: DECIDED, REFERENCE_PASSES_NONE,
--- CANNOT_BE_PROVEN, or BANK_EXHAUSTED.
+-- sure to 98 %. Where it does so few that it will hardly do as many as any proof takes
+-- (v1.reach_table; what was only disturbed counts as done), no more are asked once the first
+-- two rounds are over, but under until = point; tasks that were added later are hope anew.
+-- With nothing left to ask the round says why: DECIDED, REFERENCE_PASSES_NONE,
+-- REFERENCE_PASSES_FEW, CANNOT_BE_PROVEN, or BANK_EXHAUSTED.
 
 CREATE VIEW v1.next_round AS
 WITH blocks AS (
@@ -72,6 +76,27 @@ bases AS (
         coalesce(min(place) FILTER (WHERE is_answering), 0) AS base_place
     FROM quants
     GROUP BY ALL
+),
+
+-- Whether the reference does so few tasks that every proof is out of reach.
+reaches AS (
+    SELECT
+        sweep_id,
+        model_id,
+        reach.least_passes,
+        quants.passes + quants.disturbed_tasks <= reach.most_passes AS is_out_of_reach
+    FROM quants
+    INNER JOIN bases USING (sweep_id, model_id)
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    INNER JOIN v1.bank_worth AS bank USING (sweep_id, model_id)
+    INNER JOIN v1.reach_table AS reach
+        ON reach.adherence_threshold_ppm = policy.adherence_threshold_ppm
+        AND reach.evidence_level_ppm = policy.evidence_level_ppm
+        AND reach.worth_tasks = bank.worth_tasks
+        AND reach.tasks = bank.tasks
+        AND reach.tasks = quants.planned_tasks
+        AND reach.asked_tasks = quants.asked_tasks
+    WHERE quants.place = bases.base_place
 ),
 
 ends AS (
@@ -131,6 +156,9 @@ targets AS (
         standing.*,
         ends.last_portion,
         manifest.until,
+        reaches.least_passes,
+        coalesce(reaches.is_out_of_reach AND manifest.until IS DISTINCT FROM 'point', false)
+            AS is_out_of_reach,
         coalesce(
             down.place,
             if(has_first_proof, NULL, from_top.place)
@@ -141,6 +169,7 @@ targets AS (
     FROM standing
     INNER JOIN ends USING (sweep_id, model_id)
     INNER JOIN v1.manifest AS manifest USING (sweep_id)
+    LEFT JOIN reaches USING (sweep_id, model_id)
     LEFT JOIN open_quants AS down
         ON down.sweep_id = standing.sweep_id
         AND down.model_id = standing.model_id
@@ -190,6 +219,7 @@ asked AS (
             OR (
                 targets.breadth_portion IS NULL
                 AND NOT targets.reference_fails
+                AND NOT targets.is_out_of_reach
                 AND (
                     quants.place IN (targets.proof_place, targets.point_place)
                     OR (
@@ -373,6 +403,11 @@ SELECT
     targets.model_id,
     CASE
         WHEN listed.blocks IS NOT NULL THEN 'ASK'
+        -- Only where something else could have been asked.
+        WHEN
+            is_out_of_reach AND NOT reference_fails
+            AND (proof_place IS NOT NULL OR point_place IS NOT NULL)
+            THEN 'REFERENCE_PASSES_FEW'
         WHEN proven_place >= viable_place THEN 'DECIDED'
         WHEN reference_fails THEN 'REFERENCE_PASSES_NONE'
         WHEN could_prove AND viable_place IS NOT NULL AND viable_is_done
@@ -384,7 +419,8 @@ SELECT
     start.quant_tag AS start_quant,
     proof.quant_tag AS proof_quant,
     proven.quant_tag AS proven_quant,
-    viable.quant_tag AS viable_quant
+    viable.quant_tag AS viable_quant,
+    if(is_out_of_reach, targets.least_passes, NULL) AS out_of_reach_passes
 FROM targets
 LEFT JOIN listed USING (sweep_id, model_id)
 LEFT JOIN quants AS start
@@ -395,6 +431,7 @@ LEFT JOIN quants AS proof
     ON proof.sweep_id = targets.sweep_id
     AND proof.model_id = targets.model_id
     AND proof.place = targets.proof_place
+    AND NOT targets.is_out_of_reach
 LEFT JOIN quants AS proven
     ON proven.sweep_id = targets.sweep_id
     AND proven.model_id = targets.model_id
@@ -406,10 +443,11 @@ LEFT JOIN quants AS viable
     AND viable.place = targets.viable_place;
 
 COMMENT ON VIEW v1.next_round IS 'What an adaptive sweep asks next, or why nothing. One row per sweep and model.';
-COMMENT ON COLUMN v1.next_round.answer IS 'ASK, or why it stops: DECIDED, REFERENCE_PASSES_NONE, CANNOT_BE_PROVEN or BANK_EXHAUSTED';
+COMMENT ON COLUMN v1.next_round.answer IS 'ASK, or why it stops: DECIDED, REFERENCE_PASSES_NONE, REFERENCE_PASSES_FEW, CANNOT_BE_PROVEN or BANK_EXHAUSTED';
 COMMENT ON COLUMN v1.next_round.round IS 'The round of tasks that the foremost quant is asked, from 1; NULL if it stops';
 COMMENT ON COLUMN v1.next_round.blocks IS 'Blocks of the plan to ask, in order, with what each is for: BREADTH, PROOF, POINT, BASELINE, REPEAT or SPEED; the further ones only where a load is dear';
 COMMENT ON COLUMN v1.next_round.start_quant IS 'Where the first chain of proofs starts';
 COMMENT ON COLUMN v1.next_round.proof_quant IS 'The next of its chain that can be proven, NULL if none can';
 COMMENT ON COLUMN v1.next_round.proven_quant IS 'The smallest that is proven to keep the threshold, NULL if none is';
 COMMENT ON COLUMN v1.next_round.viable_quant IS 'The smallest that passes by its score so far, NULL if none does';
+COMMENT ON COLUMN v1.next_round.out_of_reach_passes IS 'Tasks that the reference would have to pass at least for any proof, where that is out of reach by those it passes so far; else NULL';

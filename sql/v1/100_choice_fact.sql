@@ -56,6 +56,8 @@ SELECT
     session.sweep_id,
     session.model_id,
     round.answer,
+    if(round.answer = 'REFERENCE_PASSES_FEW', round.out_of_reach_passes, NULL)
+        AS out_of_reach_passes,
     asked.asked_text,
     left_out.out_text,
     left_out.unjudged_text,
@@ -125,6 +127,7 @@ LEFT JOIN v1.quant_score AS proven
     AND proven.quant_tag = choice.smallest_supported_quant;
 
 COMMENT ON VIEW v1.choice_fact IS 'What the recommendation tells beside the choice. One row per sweep and model.';
+COMMENT ON COLUMN v1.choice_fact.out_of_reach_passes IS 'Where it ended because the reference does too few tasks: how many any proof takes';
 COMMENT ON COLUMN v1.choice_fact.asked_text IS 'How many tasks each quant was asked; of an adaptive sweep';
 COMMENT ON COLUMN v1.choice_fact.missing_quants IS 'More precise quants that another stands in for as the baseline';
 COMMENT ON COLUMN v1.choice_fact.is_scoped IS 'A what-if asks for some buckets or families';

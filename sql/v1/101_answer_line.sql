@@ -12,6 +12,9 @@ WITH phrases AS (
         CASE
             WHEN minimum_viable_quant IS NULL AND reference_passes = 0 AND reference_tasks > 0
                 THEN 'IDLE'
+            -- Ended for it, and it does less than what makes a reference.
+            WHEN out_of_reach_passes IS NOT NULL AND reference_fails AND NOT is_scoped
+                THEN 'TOO_HARD'
             WHEN minimum_viable_quant IS NULL THEN 'NOBODY'
             WHEN quants = 1 THEN 'ALONE'
             WHEN confidence = 'PROVISIONAL' THEN 'IMPRESSION'
@@ -129,6 +132,14 @@ SELECT
                 baseline_quant_tag,
                 v1.count_text(reference_tasks, 'task')
             )
+        WHEN 'TOO_HARD'
+            THEN format(
+                'No recommendation for {}: {} itself does only {} of {}, too few to hold the others against.',
+                subject,
+                baseline_quant_tag,
+                reference_passes,
+                v1.count_text(reference_tasks, 'task')
+            )
         WHEN 'NOBODY'
             THEN format(
                 'No recommendation for {}: {}.{}',
@@ -214,10 +225,10 @@ SELECT
             )
         END
     END AS what,
-    CASE situation
-        WHEN 'IDLE'
+    CASE
+        WHEN situation IN ('IDLE', 'TOO_HARD')
             THEN 'What to do: ask tasks that this model can do, best those of your own work, or measure a larger model.'
-        WHEN 'OPEN' THEN format('{} may do ({}).', minimum_viable_quant, small_score)
+        WHEN situation = 'OPEN' THEN format('{} may do ({}).', minimum_viable_quant, small_score)
         ELSE nullif(
             'If memory is tight: '
             || CASE
@@ -246,7 +257,7 @@ SELECT
     END AS otherwise,
     'How sure: '
     || CASE
-        WHEN situation IN ('IDLE', 'NOBODY', 'ALONE', 'UNRIVALLED') THEN NULL
+        WHEN situation IN ('IDLE', 'TOO_HARD', 'NOBODY', 'ALONE', 'UNRIVALLED') THEN NULL
         WHEN polluted_used = 1 THEN 'not at all yet; 1 disturbed run was used.'
         WHEN polluted_used > 0
             THEN format('not at all yet; {} disturbed runs were used.', polluted_used)
@@ -283,7 +294,7 @@ SELECT
 FROM phrases;
 
 COMMENT ON VIEW v1.answer_line IS 'The answer in three lines. One row per sweep and model.';
-COMMENT ON COLUMN v1.answer_line.situation IS 'IDLE: the reference does no task, NOBODY will do, ALONE, IMPRESSION, UNRIVALLED, BASELINE itself, OPEN, UNSHOWN or SHOWN';
+COMMENT ON COLUMN v1.answer_line.situation IS 'IDLE: the reference does no task, TOO_HARD: too few to go on, NOBODY will do, ALONE, IMPRESSION, UNRIVALLED, BASELINE itself, OPEN, UNSHOWN or SHOWN';
 COMMENT ON COLUMN v1.answer_line.what IS 'What to use';
 COMMENT ON COLUMN v1.answer_line.otherwise IS 'What if memory is tight, or what to do where nothing can be said; NULL where nothing smaller may do';
 COMMENT ON COLUMN v1.answer_line.how_sure IS 'How sure that is, and what would make it surer; NULL where nothing is told';

@@ -24,7 +24,7 @@ WITH sentences AS (
                     NULL
                 ),
                 if(
-                    reference_fails AND situation <> 'IDLE',
+                    reference_fails AND situation NOT IN ('IDLE', 'TOO_HARD'),
                     format(
                         'Mind: {} itself does only {} of {} tasks{}. A model that cannot do the work cannot lose much of it.',
                         baseline_quant_tag,
@@ -58,7 +58,7 @@ WITH sentences AS (
                 ),
                 -- Speed.
                 CASE
-                    WHEN situation IN ('IDLE', 'NOBODY', 'ALONE') THEN NULL
+                    WHEN situation IN ('IDLE', 'TOO_HARD', 'NOBODY', 'ALONE') THEN NULL
                     WHEN quality_only
                         THEN 'Answers alone were judged: nothing is said of speed.'
                     WHEN NOT coalesce(tells_speed, false)
@@ -110,7 +110,7 @@ WITH sentences AS (
                     NULL
                 ),
                 if(
-                    situation IN ('IDLE', 'NOBODY') AND quants_out_by_pollution > 0,
+                    situation IN ('IDLE', 'TOO_HARD', 'NOBODY') AND quants_out_by_pollution > 0,
                     format(
                         '{} of {} runs were disturbed and do not count.',
                         polluted_runs,
@@ -155,6 +155,12 @@ WITH sentences AS (
                     WHEN answer = 'REFERENCE_PASSES_NONE'
                         THEN ' Stopped: the reference does none of its tasks, so that more of'
                         || ' them would hardly tell anything.'
+                    WHEN out_of_reach_passes IS NOT NULL
+                        THEN format(
+                            ' Stopped: a proof takes {} tasks that {} does, and by those it does so far that is out of reach.',
+                            out_of_reach_passes,
+                            baseline_quant_tag
+                        )
                     WHEN answer = 'BANK_EXHAUSTED'
                         THEN ' Stopped: there are no more tasks to ask.'
                     ELSE ' Stopped: nothing more can be proven by these tasks.'

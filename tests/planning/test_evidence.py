@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orket.evidence import family_table, least_without_loss
+from orket.evidence import family_table, least_without_loss, reach_table
 from orket.planning.evidence import count_families, warn_of_few
 from orket.planning.schedule import PlannedModel
 from orket.records import Controls, Policy, TaskEntry
@@ -129,3 +131,53 @@ def test_each_threshold_has_its_own_number() -> None:
     assert warn_of_few(few, models(900_000)) == []
     (never,) = warn_of_few(few, models(1_000_000))
     assert "takes more than 2000 that" in never
+
+
+@pytest.mark.parametrize(
+    ("tasks", "needed", "alpha"),
+    [(30, 12, 10_000), (30, 30, 10_000), (60, 20, 200_000), (19, 1, 400_000)],
+)
+def test_what_is_out_of_reach_is_so_by_the_exact_chance(
+    tasks: int, needed: int, alpha: int
+) -> None:
+    """One pass more has more than its part of the chance at that number of tasks."""
+    rows = dict(reach_table(tasks, needed, alpha))
+    part = Fraction(alpha, 1_000_000 * tasks)
+
+    def chance(asked: int, most: int) -> Fraction:
+        ways = sum(
+            math.comb(needed, hits) * math.comb(tasks - needed, asked - hits)
+            for hits in range(min(most, asked) + 1)
+        )
+        return Fraction(ways, math.comb(tasks, asked))
+
+    assert rows
+    for asked in range(1, tasks + 1):
+        most = rows.get(asked, -1)
+        assert most < needed
+        assert most < 0 or chance(asked, most) <= part
+        if most + 1 < min(needed, asked):
+            assert chance(asked, most + 1) > part
+    # With all tasks asked, whoever does fewer than are needed has not reached it.
+    assert rows[tasks] == needed - 1
+
+
+def test_whoever_reaches_it_is_hardly_ever_told_that_it_is_out_of_reach() -> None:
+    """Just as many as are needed, looked at behind every task, in drawn orders."""
+    drawn, rows = random.Random(5), dict(reach_table(60, 20, 100_000))
+    told = 0
+    for _ in range(2_000):
+        order = drawn.sample([True] * 20 + [False] * 40, 60)
+        done = 0
+        for asked, passed in enumerate(order, start=1):
+            done += passed
+            if done <= rows.get(asked, -1):
+                told += 1
+                break
+    # A tenth is allowed; the rule is one for any look, so that it is fewer.
+    assert 0 < told < 200
+
+
+def test_nothing_is_out_of_reach_of_too_few_tasks_or_without_any_error() -> None:
+    assert reach_table(24, 104, 10_000) == ()
+    assert reach_table(265, 104, 0) == ()

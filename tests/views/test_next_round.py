@@ -445,21 +445,75 @@ def test_over_drawn_sweeps_little_is_asked_and_what_is_proven_is_true(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("passed", "answer"), [(0, "REFERENCE_PASSES_NONE"), (1, "ASK")]
+    ("passed", "until", "answer"),
+    [
+        (0, "proof", "REFERENCE_PASSES_NONE"),
+        (0, "point", "REFERENCE_PASSES_NONE"),
+        (1, "proof", "REFERENCE_PASSES_FEW"),
+        (5, "clear", "REFERENCE_PASSES_FEW"),
+        (5, "point", "ASK"),
+        (6, "proof", "ASK"),
+    ],
 )
-def test_a_reference_that_does_none_of_34_tasks_ends_it(tmp_path, passed, answer):
+def test_a_reference_that_does_too_few_of_34_tasks_ends_it(
+    tmp_path, passed, until, answer
+):
     """182 of 216 tasks are left, and 104 could prove: by counts it would go on."""
 
     def passes(quant: str, task: int) -> bool:
         # What smaller quants do is no matter: nothing holds them against anything.
         return task < passed if quant == "F16" else task % 2 == 0
 
-    sweep = make(LADDER, tasks=216)
+    sweep = make(LADDER, tasks=216, manifest={"order": "adaptive", "until": until})
     _, found, proofs = drive(sweep, passes, tmp_path, 1)
     assert found["answer"] == "ASK"  # 17 tasks are too few to say so.
     _, found, proofs = drive(sweep, passes, tmp_path / "next", 1)
     assert {row["asked_tasks"] for row in proofs.values()} == {34}
     assert found["answer"] == answer
-    if answer != "ASK":
-        purposes = {block["purpose"] for block in found["blocks"]}
-        assert not purposes
+    assert bool(found["blocks"]) == (answer == "ASK")
+    if answer == "REFERENCE_PASSES_FEW":
+        assert found["out_of_reach_passes"] == 104
+        assert found["proof_quant"] is None
+
+
+def test_a_run_of_the_reference_that_was_disturbed_may_yet_be_done(tmp_path):
+    """5 of 34 are too few; with 1 more that was only disturbed they may not be."""
+
+    def passes(quant: str, task: int) -> bool:
+        return task < 5
+
+    sweep = make(LADDER, tasks=216)
+    _, found, _ = drive(sweep, passes, tmp_path, 2)
+    assert found["answer"] == "REFERENCE_PASSES_FEW"
+    (place,) = [
+        place
+        for place, run in enumerate(sweep.runs)
+        if (run.quant_tag, run.test_id) == ("F16", "bank/t020")
+    ]
+    run = sweep.runs[place]
+    assert run.before and run.after and run.before.host_busy_ns is not None
+    busy = msgspec.structs.replace(
+        run.after, host_busy_ns=run.before.host_busy_ns + 1_200_000_000
+    )
+    sweep.runs[place] = msgspec.structs.replace(run, after=busy)
+    found, proofs = look(sweep, tmp_path / "busy")
+    assert proofs["F16"]["disturbed_tasks"] == 1
+    assert found["answer"] == "ASK"
+
+
+def test_tasks_too_hard_for_the_model_are_told_as_that_and_nothing_is_advised(tmp_path):
+    sweep = make(LADDER, tasks=216)
+    drive(sweep, lambda quant, task: task < 3, tmp_path, 2)
+    warehouse = Warehouse(tmp_path / "told")
+    warehouse.append("sweeps", [sweep.sweep_row()], sweep.sweep_id)
+    warehouse.append("runs", sweep.runs, sweep.sweep_id)
+    with warehouse.session(sweep.sweep_id) as session:
+        (told,) = session.rows("SELECT * FROM v1.recommendation")
+        (line,) = session.rows("SELECT * FROM v1.answer_line")
+    text = " ".join(told["recommendation_lines"])
+    assert line["situation"] == "TOO_HARD"
+    assert "F16 itself does only 3 of 34 tasks" in text
+    assert "ask tasks that this model can do" in text
+    assert "a proof takes 104 tasks that F16 does" in text
+    for promise in ("use F16", "may do", "would be needed", "would do", "more time"):
+        assert promise not in text
