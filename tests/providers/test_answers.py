@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from orket.limits import MAX_COUNT
 from orket.providers.contract import Generation, ModelRef, ServerOptions
 from orket.providers.registry import create_adapter
-from orket.records import CallFacts, Controls
+from orket.records import CallFacts, Controls, checked
 from tests.fixture_files import Payload
 from tests.replay_server import ReplayServer
 
@@ -207,11 +208,45 @@ def test_a_final_record_without_a_message_is_an_error(protocol, mode):
     assert facts.completion_tokens in (None, 3)
 
 
+@pytest.mark.parametrize("kind", ["message", "reasoning"])
+@pytest.mark.parametrize("mode", MODES)
+def test_an_item_without_its_words_is_no_empty_answer(kind, mode):
+    result = {"output": [{"type": kind, "text": "hello"}], "stats": V1_STATS}
+    streamed = Payload(sse({"type": "chat.end", "result": result}), content_type=SSE)
+    whole = Payload(json.dumps(result).encode())
+    facts = answer("lmstudio", MODES[mode], streamed if MODES[mode] else whole)
+    assert (facts.outcome, facts.error_class) == ("FAILED", "PROTOCOL_ERROR")
+    assert f"a {kind} without content" in (facts.error_message or "")
+
+
 @pytest.mark.parametrize("message", ["hello", 7, ["hello"], True])
 @pytest.mark.parametrize("mode", MODES)
 def test_a_message_that_is_no_object_is_an_error(message, mode):
     facts = say("ollama", MODES[mode], message)
     assert facts.error_class == "PROTOCOL_ERROR"
+
+
+@pytest.mark.parametrize("protocol", ["llama-server", "openai", "vllm"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_sum_of_counts_that_no_column_takes_is_unknown(protocol, mode):
+    """Each part may be kept, the whole may not: the call keeps its row."""
+    timings = {"cache_n": MAX_COUNT, "prompt_n": MAX_COUNT, "predicted_n": 3}
+    choice = {"index": 0, "finish_reason": "stop"}
+    part = "delta" if MODES[mode] else "message"
+    record = {
+        "model": "m",
+        "choices": [{**choice, part: {"content": "hello"}}],
+        "timings": timings,
+    }
+    payload = (
+        Payload(sse(record) + b"data: [DONE]\n\n", content_type=SSE)
+        if MODES[mode]
+        else Payload(json.dumps(record).encode())
+    )
+    facts = answer(protocol, MODES[mode], payload)
+    assert (facts.outcome, facts.prompt_tokens) == ("OK", None)
+    assert (facts.cached_prompt_tokens, facts.completion_tokens) == (MAX_COUNT, 3)
+    checked(facts)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

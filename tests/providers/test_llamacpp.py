@@ -181,6 +181,8 @@ def test_metrics_are_read_by_name():
     assert values["requests_processing"] == 0
     assert values["tokens_predicted_total"] == 136
     assert read_metrics("llamacpp:x NaN\nllamacpp:y -1\nother 3\n") == {}
+    # No number is the first digits of another.
+    assert read_metrics(f"llamacpp:x {10**20}\nllamacpp:y 7\n") == {"y": 7}
 
 
 def test_the_prompt_cache_is_asked_off_and_thinking_too():

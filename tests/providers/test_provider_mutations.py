@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from orket.providers.contract import Adapter, Generation, ModelRef, ServerOptions
 from orket.providers.ollama.eras import FIGURE_KEYS, find_era, read_figures
-from orket.providers.reading.prometheus import Samples
+from orket.providers.reading.prometheus import Samples, grown_count, whole
 from orket.providers.registry import create_adapter
 from orket.records import CallFacts, Controls
 from tests.fixture_files import Payload, payload
@@ -433,6 +433,16 @@ def test_any_final_record_of_ollama_gives_usable_figures(
 @given(text=st.text())
 def test_any_text_is_read_as_counters_without_a_crash(text: str) -> None:
     assert Samples(text).total("no_such_counter") is None
+
+
+@pytest.mark.parametrize(
+    "value", ["1e300", "-1e300", "1e19", "-5", "Inf", "0.5", "1e308\nx 1e308"]
+)
+def test_what_no_machine_counts_to_is_no_count(value: str) -> None:
+    before, after = Samples("x 0"), Samples(f"x {value}")
+    assert whole(after.total("x")) is None
+    assert grown_count(before, after, "x") is None
+    assert grown_count(Samples(""), after, "x") is None
 
 
 def test_counters_are_summed_over_their_series() -> None:

@@ -319,12 +319,15 @@ def read_held_model(entry: Mapping[str, Any], props: Mapping[str, Any]) -> HeldM
     )
 
 
+MAX_DIGITS = 18
 _METRIC = re.compile(r"^llamacpp:(\w+)(?:\{[^}]*\})? (\d+)(?:\.0*)?$", re.MULTILINE)
 
 
 def read_metrics(exposition: str) -> dict[str, int]:
     """The whole-number metrics of a Prometheus text, by name without prefix."""
-    return {name: int(value[:18]) for name, value in _METRIC.findall(exposition)}
+    found = _METRIC.findall(exposition)
+    # Beyond 18 digits no machine has counted: left out, and never read in part.
+    return {name: int(value) for name, value in found if len(value) <= MAX_DIGITS}
 
 
 def _echoed_seed(asked: int | None, echoed: object) -> int | None:

@@ -51,18 +51,22 @@ class V1Call(Call):
         self.stats = mapping(result.get("stats"))
         output = result.get("output")
         if isinstance(output, list) and not self.answer.tokens_seen:
-            self.answer.readable = True
+            # A list without an item is an answer of nothing, an item without its
+            # words is none.
+            self.answer.readable |= not output
             self._read_output(output)
 
     def _read_output(self, items: list[Any]) -> None:
         for item in map(mapping, items):
             kind = text(item.get("type"))
-            if kind == "message":
-                self.say(item.get("content"))
+            if kind in ("message", "reasoning") and "content" not in item:
+                self.fail("PROTOCOL_ERROR", f"the output has a {kind} without content")
+            elif kind == "message":
+                self.say(item["content"])
             elif kind == "reasoning":
-                self.think(item.get("content"))
+                self.think(item["content"])
             elif kind in TOOL_ITEMS:
-                self.answer.called_tools = True
+                self.answer.called_tools = self.answer.readable = True
             else:
                 self.fail("PROTOCOL_ERROR", "the output has an item of unknown kind")
 

@@ -77,7 +77,10 @@ def read_llamacpp_timings(said: Document, usage: Usage) -> Figures:
     timings = figures.mapping(said["timings"])
     cached = figures.count(timings.get("cache_n"))
     new = figures.count(timings.get("prompt_n"))
-    whole = new + cached if new is not None and cached is not None else None
+    whole = None
+    if new is not None and cached is not None:
+        # Two counts that can be kept may have a sum that cannot.
+        whole = figures.count(new + cached)
     completion = figures.count(timings.get("predicted_n"))
     prefill_ns = figures.nanoseconds_from_ms(timings.get("prompt_ms"))
     pairs = (

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from orket.limits import MAX_BYTES, MAX_COUNT, MAX_NS, MAX_RATE
+from orket.limits import MAX_BYTES, MAX_COUNT, MAX_NS, MAX_RATE, MAX_READING
 from orket.text import storable
 
 MAX_RAW_CHARS = 65_536
@@ -21,6 +21,11 @@ MAX_RAW_CHARS = 65_536
 def count(value: object) -> int | None:
     """A number of things: a JSON integer from 0 to MAX_COUNT."""
     return _bounded(value, MAX_COUNT)
+
+
+def reading(value: object) -> int | None:
+    """A counter that has run since an unknown time."""
+    return _bounded(value, MAX_READING)
 
 
 def size_bytes(value: object) -> int | None:

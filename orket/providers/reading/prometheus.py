@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from orket.providers.contract import ServerLoad
 from orket.providers.http.transport import Transport
+from orket.providers.reading.figures import count, reading
 
 READ_TRIES = 5
 READ_PAUSE_SECONDS = 0.02
@@ -55,7 +56,10 @@ class Samples:
             for sample in found
             if all(sample.labels.get(key) == value for key, value in labels.items())
         ]
-        return math.fsum(values) if values else None
+        try:
+            return math.fsum(values) if values else None
+        except OverflowError:
+            return None
 
 
 def read_samples(http: Transport) -> Samples | None:
@@ -90,14 +94,12 @@ def grown_count(
 ) -> int | None:
     """The same of a counter of things."""
     value = grown(before, after, name, **labels)
-    return int(value) if value is not None and value == int(value) else None
+    return None if value is None or value != int(value) else count(int(value))
 
 
 def whole(value: float | None) -> int | None:
-    """A gauge or counter of things as a count."""
-    if value is None or value < 0 or value != int(value):
-        return None
-    return int(value)
+    """A gauge or counter of things; None for what no machine counts to."""
+    return None if value is None or value != int(value) else reading(int(value))
 
 
 def read_load(
@@ -109,7 +111,7 @@ def read_load(
         return None
     busy = whole(samples.total(running))
     if busy is not None:
-        busy += whole(samples.total(waiting)) or 0
+        busy = reading(busy + (whole(samples.total(waiting)) or 0))
     return ServerLoad(
         requests_processing=busy, tokens_generated=whole(samples.total(generated))
     )
