@@ -62,7 +62,12 @@ def sql(
     from orket.warehouse.query import QueryLimits
 
     sweep_id = store.resolve(sweep) if sweep else None
-    limits = QueryLimits(seconds=timeout, memory_bytes=memory << 20)
+    limits = QueryLimits(
+        seconds=timeout,
+        memory_bytes=memory << 20,
+        more_seconds="--timeout",
+        more_memory="--memory",
+    )
     with store.locked_session(sweep_id, limits) as session:
         if query is None and can_prompt():
             run_prompt(lambda text: _answer(session, text, output_format))

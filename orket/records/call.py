@@ -26,7 +26,8 @@ class CallFacts(Record, frozen=True, kw_only=True):
         list[str],
         about(
             "What the client met or did to read the answer, sorted: INVALID_UTF8, "
-            "NOT_STREAMED, PARTIAL_FIGURES, SECRET_REMOVED, USAGE_NOT_OFFERED, "
+            "NOT_STREAMED, PARTIAL_FIGURES, SECRET_REMOVED, THOUGHT_IN_ANSWER, "
+            "USAGE_NOT_OFFERED, "
             "NOT_KEPT:<field> of what no row holds",
             source="client",
         ),

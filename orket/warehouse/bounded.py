@@ -123,7 +123,7 @@ class BoundedSession:
                     raise LimitReached(
                         f"the process of the query ended ({worker.explain_end()})",
                         "ask for less; where the machine has no more memory, "
-                        "give the query less with --memory",
+                        f"give the query less with {self._over.limits.more_memory}",
                     )
         except KeyboardInterrupt:
             self._stop(worker)

@@ -15,6 +15,9 @@ class QueryLimits:
     seconds: float = 300
     memory_bytes: int = 4 << 30
     """In DuckDB, and again for the rows that come out of it."""
+    more_seconds: str = "limits=QueryLimits(seconds=...)"
+    more_memory: str = "limits=QueryLimits(memory_bytes=...)"
+    """How whoever asks can give more, for the errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ def too_late(limits: QueryLimits) -> LimitReached:
     """The error of a query whose time is over."""
     return LimitReached(
         f"the query took more than {limits.seconds:g} s",
-        "give it more with --timeout, or ask for less",
+        f"give it more with {limits.more_seconds}, or ask for less",
     )
 
 
@@ -50,5 +53,5 @@ def out_of_memory(limits: QueryLimits) -> LimitReached:
     """The error of a query that asks for more memory than it may have."""
     return LimitReached(
         f"the query needs more memory than {limits.memory_bytes >> 20} MiB",
-        "give it more with --memory, or ask for less",
+        f"give it more with {limits.more_memory}, or ask for less",
     )

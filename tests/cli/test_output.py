@@ -39,6 +39,15 @@ def test_csv_reads_back(printed):
     assert "\x1b" not in text
 
 
+def test_csv_holds_names_and_numbers_as_they_are(printed):
+    """A sign before what a spreadsheet takes for a formula would make another name."""
+    names = ["=cmd|' /C calc'!A0", "@SUM(A1)", "+1+1", "-1+1", "\t=1", "'=1"]
+    rows = [{"name": name, "delta": -number} for number, name in enumerate(names)]
+    found = list(csv.DictReader(io.StringIO(printed("csv", rows, ("name", "delta")))))
+    assert [row["delta"] for row in found] == ["0", "-1", "-2", "-3", "-4", "-5"]
+    assert [row["name"].replace("\\t", "\t") for row in found] == names
+
+
 def test_json_carries_the_values(printed):
     rows = json.loads(printed("json"))
     assert rows[0] == {"name": "a", "count": 1, "ratio": 0.5, "when": None}

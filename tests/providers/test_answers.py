@@ -170,6 +170,31 @@ def test_thought_in_a_field_of_its_own_has_the_same_shapes(protocol, key, mode):
         assert facts.error_class == "PROTOCOL_ERROR"
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("said", "thought", "answered"),
+    [
+        ("2 and 2\n</think>\n\n4", "2 and 2\n", "\n\n4"),
+        ("2 and 2</think>\n4", "2 and 2", "\n4"),
+        ("\n</think>4", "\n", "4"),
+        ("2 and 2\n</think>", "2 and 2\n", ""),
+        # Spoken of, or opened by the answer itself.
+        ("cut at </think> and 4", None, "cut at </think> and 4"),
+        ("say.split('</think>')[1]", None, "say.split('</think>')[1]"),
+        ("<think>hm\n</think>\n4", None, "<think>hm\n</think>\n4"),
+    ],
+)
+def test_what_ends_a_thought_of_the_prompt_is_no_answer(
+    protocol, mode, said, thought, answered
+):
+    facts = say(protocol, MODES[mode], {"content": said})
+    assert facts.outcome == "OK"
+    assert (facts.reasoning_text, facts.answer_text) == (thought, answered)
+    noted = "THOUGHT_IN_ANSWER" in facts.call_notes
+    assert noted is (thought is not None)
+
+
 NO_MESSAGE: dict[str, Callable[[bool], Payload]] = {
     "ollama": lambda stream: Payload(
         json.dumps({**OLLAMA_END, "prompt_eval_count": 10}).encode(),

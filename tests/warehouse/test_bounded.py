@@ -147,7 +147,7 @@ def test_a_notebook_keeps_one_process_and_sees_what_is_new(tmp_path, private):
     with pytest.raises(UsageError, match="only a single SELECT"):
         opened.sql("DROP VIEW v1.runs")
     assert opened._idle == [worker]
-    with pytest.raises(LimitReached):
+    with pytest.raises(LimitReached, match=r"more with limits=QueryLimits\(seconds="):
         opened.sql(DEAF[0], limits=QueryLimits(seconds=0.1, memory_bytes=1 << 40))
     assert opened.sql(runs)["n"].to_list() == [2]
     assert len(opened._idle) == 1

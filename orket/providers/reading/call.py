@@ -19,11 +19,13 @@ from orket.providers.reading.content import (
     UnreadableContent,
     read_content,
     read_thought,
+    split_thought,
 )
 from orket.providers.reading.facts import (
     INVALID_UTF8,
     NOT_STREAMED,
     SECRET_REMOVED,
+    THOUGHT_IN_ANSWER,
     Answer,
     Figures,
     drop_default_zeros,
@@ -150,8 +152,12 @@ class Call:
         """The facts of the call. A failed one keeps what came in before it failed."""
         figures = figures or self.figures()
         problem, answer, timing = self.problem, self.answer, self.timing
-        text = self._clean(answer.text()) or ""
-        reasoning = self._clean(answer.reasoning_text())
+        whole, thought = answer.text(), answer.reasoning_text()
+        if thought is None and (parted := split_thought(whole)):
+            thought, whole = parted
+            self.notes.add(THOUGHT_IN_ANSWER)
+        text = self._clean(whole) or ""
+        reasoning = self._clean(thought)
         message = self._clean(problem.message) if problem else None
         return CallFacts(
             outcome=problem.outcome if problem else "OK",

@@ -6,6 +6,7 @@ shape is refused: an answer that could not be read is no empty answer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from orket.providers.reading.figures import mapping, text
@@ -15,6 +16,11 @@ THOUGHT_PARTS = frozenset({"thinking", "reasoning"})
 _THOUGHT_KEYS = ("thinking", "reasoning", "text", "content")
 
 TEXT, THOUGHT = "text", "thought"
+
+
+_OPENS, _ENDS = "<think>", "</think>"
+# A model's own mark, and not one that is spoken of: it begins or ends its line.
+_LONE_END = re.compile(r"^[ \t]*+</think>|</think>(?=[ \t]*+$)", re.MULTILINE)
 
 
 class UnreadableContent(Exception):
@@ -41,6 +47,18 @@ def read_thought(value: object) -> Iterator[tuple[str, str]]:
     """The pieces of a field that holds thought alone. Raises UnreadableContent."""
     for _, piece in read_content(value):
         yield THOUGHT, piece
+
+
+def split_thought(said: str) -> tuple[str, str] | None:
+    """A text parted at a lone `</think>` into thought and answer; None without one.
+
+    Some templates open the thought in the prompt: then the text has its end alone. A
+    text that opens one itself is left whole: both its marks are there to be read.
+    """
+    found = _LONE_END.search(said) if _ENDS in said else None
+    if found is None or _OPENS in said[: found.start()]:
+        return None
+    return said[: found.start()], said[found.end() :]
 
 
 def _read_part(part: object) -> Iterator[tuple[str, str]]:

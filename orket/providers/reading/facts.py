@@ -14,6 +14,8 @@ PARTIAL_FIGURES = "PARTIAL_FIGURES"
 """Figures were said of a part of the answer, not of all of it: they are left out."""
 SECRET_REMOVED = "SECRET_REMOVED"
 """The server said the key or password it was asked with: it was taken out."""
+THOUGHT_IN_ANSWER = "THOUGHT_IN_ANSWER"
+"""The answer ended a thought that the prompt had begun: it was taken apart there."""
 USAGE_NOT_OFFERED = "USAGE_NOT_OFFERED"
 """The server rejects `stream_options.include_usage`; asked without."""
 
