@@ -70,12 +70,22 @@ def providers(context: click.Context, output_format: str | None) -> None:
     "[default: the first installed]",
 )
 @click.option("--provider", metavar="NAME", help="[default: found out]")
+@click.option(
+    "--timeout",
+    "call_seconds",
+    metavar="SECONDS",
+    type=click.FloatRange(0, min_open=True),
+    default=120.0,
+    show_default="120",
+    help="How long one call may take; a server that takes longer is asked no more.",
+)
 @server_options([key for key in OPTION_FLAGS if key.asks])
 @format_option
 def probe(
     url: str | None,
     model: str | None,
     provider: str | None,
+    call_seconds: float,
     output_format: str | None,
     **server: Any,
 ) -> None:
@@ -87,18 +97,19 @@ def probe(
     from orket.providers.options import build_options
     from orket.providers.registry import create_adapter
 
-    options = build_options({"url": url, **server})
+    options = build_options({"url": url, "call_seconds": call_seconds, **server})
     name = provider or _find_provider(options, model)
     adapter = create_adapter(name, options)
     try:
-        rows = _probe(adapter, options, model)
+        rows = _probe(adapter, options, model, call_seconds)
+        # Before it is let go of: a server that hangs lets that fail too.
+        print_rows(rows, _FINDINGS, output_format)
     finally:
         adapter.close()
-    print_rows(rows, _FINDINGS, output_format)
 
 
 def _probe(
-    adapter: Adapter, options: ServerOptions, model: str | None
+    adapter: Adapter, options: ServerOptions, model: str | None, call_seconds: float
 ) -> list[dict[str, Any]]:
     from dataclasses import asdict
 
@@ -108,7 +119,7 @@ def _probe(
 
     ref = _choose_model(adapter, model)
     if options.url is None:
-        report = ask_all(adapter, ref)
+        report = ask_all(adapter, ref, call_seconds=call_seconds)
     else:
         endpoint = read_endpoint(
             without_version(options.url),
@@ -116,7 +127,7 @@ def _probe(
             options.api_key_file,
         )
         with Transport(endpoint, options.insecure) as transport:
-            report = ask_all(adapter, ref, transport)
+            report = ask_all(adapter, ref, transport, call_seconds)
     version = report.info.version or "unknown version"
     messages.note(f"asked {ref.name} of {adapter.name} ({version})")
     for note in report.info.notes:

@@ -34,7 +34,9 @@ class HttpAdapter:
             without_version(url), options.api_key_env, options.api_key_file
         )
         self._options = options
-        self._http = Transport(endpoint, options.insecure, options.clock)
+        self._http = Transport(
+            endpoint, options.insecure, options.clock, options.call_seconds
+        )
 
     def is_ready(self) -> bool:
         """Whether the server answers, be it to refuse a key."""

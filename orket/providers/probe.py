@@ -29,7 +29,8 @@ YES, NO, UNKNOWN = "yes", "no", "unknown"
 FEW_TOKENS = 8
 SCORES = 20
 """Likeliest tokens asked for: the most that some servers give."""
-TIMEOUT_SECONDS = 120.0
+CALL_SECONDS = 120.0
+"""How long one call may take; after one that takes longer no other is made."""
 CACHE_WORDS = 300
 """Words of the prompt that is sent twice: enough that finding it cached would show."""
 WORD_TOKENS = 8
@@ -64,7 +65,10 @@ class ProbeReport:
 
 
 def probe(
-    adapter: Adapter, model: ModelRef, transport: Transport | None = None
+    adapter: Adapter,
+    model: ModelRef,
+    transport: Transport | None = None,
+    call_seconds: float = CALL_SECONDS,
 ) -> ProbeReport:
     """Put every question to a server that holds `model`.
 
@@ -74,7 +78,7 @@ def probe(
     info = adapter.describe()
     controls = Controls(seed=7, temperature_milli=0)
     loaded = adapter.load(model, controls)
-    session = _Session(adapter, loaded, controls)
+    session = _Session(adapter, loaded, controls, call_seconds)
     findings = [
         Finding("says which version it is", *_said(info.version)),
         Finding(
@@ -98,11 +102,18 @@ class _Session:
     """Calls with a few tokens to the probed model."""
 
     def __init__(
-        self, adapter: Adapter, loaded: LoadedModel, controls: Controls
+        self,
+        adapter: Adapter,
+        loaded: LoadedModel,
+        controls: Controls,
+        call_seconds: float,
     ) -> None:
         self._adapter = adapter
         self.loaded = loaded
         self.controls = controls
+        self.call_seconds = call_seconds
+        self.hung: CallFacts | None = None
+        """The call that got no answer in time: a server that hangs is asked no more."""
 
     def request(self, prompt: str, **changes: object) -> Generation:
         """A call of a few tokens."""
@@ -112,21 +123,28 @@ class _Session:
             max_tokens=FEW_TOKENS,
             controls=self.controls,
             stream=False,
-            timeout_seconds=TIMEOUT_SECONDS,
+            timeout_seconds=self.call_seconds,
         )
         return replace(request, **changes)  # type: ignore[arg-type]
 
     def score(self, prompt: str) -> tuple[ScoreFacts, ScoreFacts] | None:
         """Such a call with its likeliest tokens, and a second one along the first."""
-        if not isinstance(self._adapter, ScoresPath):
+        if self.hung is not None or not isinstance(self._adapter, ScoresPath):
             return None
         request = self.request(prompt)
         answer = self._adapter.score_answer(request, SCORES)
+        if answer.outcome != "OK":
+            return answer, answer
         return answer, self._adapter.score_along(request, SCORES, answer)
 
     def ask(self, prompt: str, **changes: object) -> CallFacts:
-        """Make such a call."""
-        return self._adapter.generate(self.request(prompt, **changes))
+        """Make such a call, unless one hung before."""
+        if self.hung is not None:
+            return self.hung
+        facts = self._adapter.generate(self.request(prompt, **changes))
+        if facts.outcome == "TIMEOUT":
+            self.hung = facts
+        return facts
 
 
 def _ask_figures(session: _Session) -> Iterator[Finding]:
@@ -229,6 +247,8 @@ def _ask_scores(session: _Session) -> Finding:
     """Whether it tells the likeliest tokens, and can be led along an answer."""
     question = "tells the likeliest tokens at each place of an answer"
     scored = session.score("Count from one to five.")
+    if session.hung is not None:
+        return Finding(question, UNKNOWN, _failure(session.hung))
     if scored is None:
         return Finding(question, NO, "its protocol has no log-probabilities")
     for facts in scored:
@@ -287,12 +307,14 @@ def _ask_odd_option(session: _Session, transport: Transport | None) -> Finding:
     question = "rejects unknown options"
     if transport is None:
         return Finding(question, UNKNOWN, "no OpenAI-style route to ask")
+    if session.hung is not None:
+        return Finding(question, UNKNOWN, _failure(session.hung))
     payload = chat_payload(session.request(_fresh("Say yes.")), stream=False)
     route = "/v1/chat/completions"
-    plain = transport.post(route, payload, TIMEOUT_SECONDS)
+    plain = transport.post(route, payload, session.call_seconds)
     if plain.problem is not None:
         return Finding(question, UNKNOWN, f"{route}: {plain.problem.message}")
-    odd = transport.post(route, {**payload, ODD_OPTION: 1}, TIMEOUT_SECONDS)
+    odd = transport.post(route, {**payload, ODD_OPTION: 1}, session.call_seconds)
     if odd.problem is None:
         return Finding(question, NO, f"{route} takes {ODD_OPTION} without a word")
     return Finding(question, YES, odd.problem.message)

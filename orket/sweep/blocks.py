@@ -19,14 +19,16 @@ from orket.machine.servers import find_server
 from orket.planning.prompts import NONCE, Prompt, cache_mode, make_prompt, nonce_ordinal
 from orket.planning.schedule import warmup_steps
 from orket.planning.targets import Target
-from orket.providers.contract import Generation, LoadedModel, ServerInfo
+from orket.providers.contract import Generation, LoadedModel, SaysReady, ServerInfo
 from orket.providers.http.problems import IdentityMismatch, ProviderError
 from orket.records import CallFacts, CheckFacts, Controls, Counters
 from orket.sweep.context import Call, Context
 from orket.sweep.failures import (
     GONE_SERVER,
     LOST_SERVER,
+    TIMEOUT,
     Doomed,
+    Hangs,
     call_error,
     error_class,
     incurable_cause,
@@ -45,6 +47,10 @@ LONG_RUN_NS = 200_000_000
 read around each run; after shorter ones at both ends of the block."""
 RECONNECT_SECONDS = (1, 4, 10)
 """Waits before a server that is not there any more is taken for gone."""
+PATIENCE_SECONDS = 30.0
+"""So long, and no longer than a call may take, is waited for one that keeps silent."""
+MAX_SILENT_CALLS = 2
+"""Streamed calls in a row without one token, after which a server hangs."""
 
 
 class BlockRunner:
@@ -55,6 +61,9 @@ class BlockRunner:
         self._sandbox = open_sandbox(context.plan.sandbox)
         self._last_wall_ns = 0
         self._last_prompt: str | None = None
+        self._last_target: Target | None = None
+        self._silent = 0
+        """Calls in a row of the last target that hung."""
 
     def run(
         self, target: Target, calls: Sequence[Call], block: int, retry_pass: int = 0
@@ -95,6 +104,8 @@ class BlockRunner:
         """
         context = self._context
         reloads, failed = 0, None
+        if target != self._last_target:
+            self._last_target, self._silent = target, 0
         ready = self.load(target, writer.controls)
         if not is_gate:
             self._leave_too_long(writer, ready, waiting)
@@ -109,7 +120,11 @@ class BlockRunner:
                 _stop_if_incurable(facts, target)
             # Behind the last call nothing waits for the server but the gate's verdict.
             is_over = not waiting and not is_gate
-            if is_over or not self._has_lost_server(facts, ready):
+            if is_over:
+                self._stop_if_hangs()
+                continue
+            if not self.has_lost_server(facts.outcome, facts.error_class, ready):
+                self._stop_if_hangs()
                 continue
             context.servers.forget(target)
             if reloads == MAX_RELOADS:
@@ -167,7 +182,9 @@ class BlockRunner:
         context.reporter.note(f"{target.ref.quant_tag}: {error}")
         for call in waiting:
             writer.write_failure(call, error)
-        if error_class(error) in GONE_SERVER:
+        if isinstance(error, Hangs):
+            context.health.saw_silence(target, error)
+        elif error_class(error) in GONE_SERVER:
             context.health.saw_nothing(target, error)
         else:
             context.health.saw_failure(target, error)
@@ -179,11 +196,16 @@ class BlockRunner:
         """
         context = self._context
         waits = () if context.health.is_gone(target) else RECONNECT_SECONDS
+        began_ns = context.clock.monotonic_ns()
+        patience = min(PATIENCE_SECONDS, context.plan.server.timeout_seconds)
         for seconds in waits:
             try:
                 return self._load_now(target, controls)
             except OrketError as error:
                 if error_class(error) not in GONE_SERVER:
+                    raise
+                waited = (context.clock.monotonic_ns() - began_ns) / 10**9
+                if error_class(error) == TIMEOUT and waited + seconds > patience:
                     raise
                 context.reporter.note(
                     f"{target.ref.quant_tag}: {error.message}; trying again in "
@@ -221,15 +243,18 @@ class BlockRunner:
             adapter.other_models(),
         )
 
-    def _has_lost_server(self, facts: CallFacts, ready: Ready) -> bool:
+    def has_lost_server(self, outcome: str, failure: str | None, ready: Ready) -> bool:
         """Whether the model may be gone; a server that kept silent is asked again."""
-        if facts.outcome != "TIMEOUT":
-            return facts.outcome == "FAILED" and facts.error_class in LOST_SERVER
-        try:
-            with self._context.interrupts.allowed():
-                ready.adapter.describe()
-        except OrketError:
-            return True
+        if outcome != TIMEOUT:
+            return outcome == "FAILED" and failure in LOST_SERVER
+        adapter = ready.adapter
+        with self._context.interrupts.allowed():
+            if isinstance(adapter, SaysReady):
+                return not adapter.is_ready()
+            try:
+                adapter.describe()
+            except OrketError:
+                return True
         return False
 
     def _run_call(
@@ -250,7 +275,12 @@ class BlockRunner:
         )
         if ready.cache_mode == NONCE and prompt.sha256 == self._last_prompt:
             self._run_filler(writer, ready, call)
+            self._stop_if_hangs()
         return self._make_call(writer, ready, call, task, prompt, is_edge)
+
+    def _stop_if_hangs(self) -> None:
+        if self._silent >= MAX_SILENT_CALLS:
+            raise Hangs(self._silent, self._context.plan.server.timeout_seconds)
 
     def _run_filler(self, writer: RowWriter, ready: Ready, call: Call) -> None:
         """A warm-up call in between, so that a repeated prompt is not found cached."""
@@ -298,6 +328,7 @@ class BlockRunner:
         after = self._read(ready, is_edge[1])
         self._last_wall_ns = ended_ns - started_ns
         self._last_prompt = prompt.sha256
+        self._silent = self._silent + 1 if _is_silent(facts) else 0
         timed = Timed(started_at, started_ns, ended_ns, before, after)
         writer.write(call, prompt, facts, self._check(call, task, facts), ready, timed)
         context.refusals.saw(
@@ -322,6 +353,11 @@ class BlockRunner:
         if call.phase == "warmup" or facts.outcome != "OK":
             return None
         return check_answer(task, facts.answer_text, self._sandbox, facts.stop_reason)
+
+
+def _is_silent(facts: CallFacts) -> bool:
+    """Whether a streamed call hung: what is slow has said something by its end."""
+    return facts.outcome == TIMEOUT and bool(facts.streamed) and facts.ttft_ns is None
 
 
 def _check_identity(target: Target, loaded: LoadedModel) -> None:

@@ -9,7 +9,7 @@ from orket.providers.http.failures import advise
 from orket.providers.http.problems import Problem, ProviderError
 from orket.records import CallFacts
 
-USAGE_ERROR, SERVER_LOST = "USAGE_ERROR", "SERVER_LOST"
+USAGE_ERROR, SERVER_LOST, TIMEOUT = "USAGE_ERROR", "SERVER_LOST", "TIMEOUT"
 
 INCURABLE = frozenset({"HTTP_401", "HTTP_403", "HTTP_404", "IDENTITY_MISMATCH"})
 """Refusals that the next call would only hear again."""
@@ -35,6 +35,17 @@ _NO_MODEL = re.compile(
     r"\bmodel\b.*\b(not found|does not exist|is not installed)\b|\bno such model\b",
     re.IGNORECASE,
 )
+
+
+class Hangs(ProviderError):
+    """A server that is there lets calls hang: more of them would tell nothing."""
+
+    def __init__(self, calls: int, seconds: float) -> None:
+        super().__init__(
+            f"{calls} calls in a row got no answer within {seconds:g} s each",
+            "see why in its log; if it needs longer, raise timeout_seconds",
+            "TIMEOUT",
+        )
 
 
 class Doomed(Exception):  # noqa: N818

@@ -24,9 +24,9 @@ from orket.providers.contract import Generation, ScoresPath
 from orket.providers.reading.scores import NO_LOGPROBS
 from orket.records import FidelityPlan, ScoreFacts
 from orket.sweep.agreement import Agreement
-from orket.sweep.blocks import MAX_RELOADS, BlockRunner
+from orket.sweep.blocks import MAX_RELOADS, MAX_SILENT_CALLS, BlockRunner
 from orket.sweep.context import Context
-from orket.sweep.failures import LOST_SERVER, error_class
+from orket.sweep.failures import TIMEOUT, Hangs, error_class
 from orket.sweep.fidelity_rows import FidelityRows, facts_of, without_lists
 from orket.sweep.judge import Judge
 from orket.sweep.phase_time import PhaseTime
@@ -305,7 +305,7 @@ class _Phase:
         ask: Ask,
         following: Sequence[Target],
     ) -> None:
-        context, reloads = self._context, 0
+        context, reloads, silent = self._context, 0, 0
         began_ns = context.clock.monotonic_ns()
         controls = context.plan.controls_of(target)
         try:
@@ -314,7 +314,12 @@ class _Phase:
                 asked_ns = context.clock.monotonic_ns()
                 facts = self._ask_one(ready, waiting[0], ask)
                 seconds = (context.clock.monotonic_ns() - asked_ns) / 10**9
-                lost = facts.outcome == "FAILED" and facts.error_class in LOST_SERVER
+                silent = silent + 1 if facts.outcome == TIMEOUT else 0
+                lost = self._blocks.has_lost_server(
+                    facts.outcome, facts.error_class, ready
+                )
+                if silent == MAX_SILENT_CALLS and not lost:
+                    raise Hangs(silent, context.plan.server.timeout_seconds)
                 if lost and reloads < MAX_RELOADS:
                     reloads += 1
                     context.servers.forget(target)

@@ -17,15 +17,22 @@ class Health:
                 self._targets.setdefault(target.url, []).append(target)
         self._gone: dict[str | None, OrketError] = {}
         self._failing: dict[tuple[str, str], OrketError] = {}
+        self._silent: set[tuple[str, str]] = set()
 
     def saw_answer(self, target: Target) -> None:
         """A call of a block was answered."""
         self._gone.pop(target.url, None)
         self._failing.pop(_key(target), None)
+        self._silent.discard(_key(target))
 
     def saw_failure(self, target: Target, cause: OrketError) -> None:
         """A whole block went without an answer."""
         self._failing[_key(target)] = cause
+
+    def saw_silence(self, target: Target, cause: OrketError) -> None:
+        """The server is there, and its calls of this target hang."""
+        self._failing[_key(target)] = cause
+        self._silent.add(_key(target))
 
     def saw_nothing(self, target: Target, cause: OrketError) -> None:
         """Nobody is there at the target's server."""
@@ -37,12 +44,20 @@ class Health:
         return target.url in self._gone
 
     def all_gone(self) -> OrketError | None:
-        """Why no server of the plan is there any more; None while one is."""
-        return self.lost()[0] if len(self._gone) == len(self._targets) else None
+        """Why no server of the plan answers a call any more; None while one may."""
+        left = [url for url in self._targets if not self._is_given_up(url)]
+        return None if left else self.lost()[0]
 
     def gone(self) -> list[OrketError]:
-        """Why each server is gone at which nobody was when it was last asked."""
-        return list(self._gone.values())
+        """Why a server is lost: nobody was there when asked last, or calls hung."""
+        hung = [self._failing[key] for key in self._silent]
+        return [*self._gone.values(), *hung]
+
+    def _is_given_up(self, url: str | None) -> bool:
+        """Whether nobody is at a server, or the calls of each of its targets hang."""
+        return url in self._gone or all(
+            _key(target) in self._silent for target in self._targets[url]
+        )
 
     def lost(self) -> list[OrketError]:
         """Why each lost server is: it is gone, or answers none of its targets.

@@ -7,9 +7,10 @@ repeated behind the caller's back.
 
 from __future__ import annotations
 
+import math
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -43,6 +44,10 @@ __all__ = ["Reply", "Stream", "Timing", "Transport"]
 CONNECT_SECONDS = 10.0
 ASK_SECONDS = 10.0
 """Deadline of a question that makes the server generate nothing."""
+SILENT_SECONDS = 1.0
+"""The same at a server that kept silent when it was asked last."""
+WATCH_SECONDS = 5.0
+"""How often a server that is busy with a long task is asked whether it is there."""
 
 
 class Transport:
@@ -56,12 +61,16 @@ class Transport:
         endpoint: Endpoint,
         insecure: bool = False,
         clock: WallClock | None = None,
+        call_seconds: float | None = None,
     ) -> None:
+        """`call_seconds`: how long a call may take; no question takes longer."""
         proxy = find_proxy(endpoint)
         self.endpoint = endpoint = behind(endpoint, proxy)
         self.clock = clock or SystemClock()
         self.tls_verified = (not insecure) if endpoint.secure else None
         self._judge = Judge(endpoint)
+        self._call_seconds = math.inf if call_seconds is None else call_seconds
+        self._is_silent = False
         self._backend = TimedBackend()
         headers = {
             "Accept-Encoding": "identity",
@@ -79,14 +88,49 @@ class Transport:
         )
 
     def get(self, path: str, timeout_seconds: float = ASK_SECONDS) -> Reply:
-        """Ask for `path`."""
-        return self._whole("GET", path, None, timeout_seconds)
+        """Ask for `path`, within what a question may take."""
+        return self.ask("GET", path, None, timeout_seconds)
 
     def post(
-        self, path: str, payload: Any, timeout_seconds: float = ASK_SECONDS
+        self, path: str, payload: Any, timeout_seconds: float | None = None
     ) -> Reply:
-        """Post `payload` as JSON and read the whole response."""
+        """Post `payload` as JSON and read the whole response; a question without a
+        timeout of its own."""
+        if timeout_seconds is None:
+            return self.ask("POST", path, payload)
         return self._whole("POST", path, payload, timeout_seconds)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        payload: Any = None,
+        timeout_seconds: float = ASK_SECONDS,
+    ) -> Reply:
+        """Put a question: it takes no longer than a call may.
+
+        A server that keeps silent is asked again, and then waited for shortly.
+        """
+        seconds = min(timeout_seconds, self._call_seconds)
+        if self._is_silent:
+            seconds = min(seconds, SILENT_SECONDS)
+        reply = self._whole(method, path, payload, seconds)
+        problem = reply.problem
+        self._is_silent = problem is not None and problem.outcome == "TIMEOUT"
+        return reply
+
+    def post_task(
+        self, path: str, payload: Any, timeout_seconds: float, alive: str
+    ) -> Reply:
+        """Post what may take long and says nothing meanwhile, as loading a model does.
+
+        It is given up once the server does not answer the route `alive` any more.
+        """
+
+        def is_there() -> bool:
+            return self.get(alive, WATCH_SECONDS).status is not None
+
+        return self._whole("POST", path, payload, timeout_seconds, is_there)
 
     @contextmanager
     def stream(
@@ -135,9 +179,16 @@ class Transport:
         self.close()
 
     def _whole(
-        self, method: str, path: str, payload: Any, timeout_seconds: float
+        self,
+        method: str,
+        path: str,
+        payload: Any,
+        timeout_seconds: float,
+        is_there: Callable[[], bool] | None = None,
     ) -> Reply:
         exchange = self._begin(timeout_seconds)
+        if is_there is not None:
+            exchange.watch(is_there, WATCH_SECONDS)
         found = [Reply()]
         status: int | None = None
 

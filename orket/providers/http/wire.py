@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 import httpcore
@@ -36,6 +36,23 @@ class Exchange:
         self.written: tuple[int, int] | None = None
         """First byte of the request: monotonic and real time."""
         self.last_byte: tuple[int, int] | None = None
+        self._watch: tuple[Callable[[], bool], float] | None = None
+
+    def watch(self, is_there: Callable[[], bool], every_seconds: float) -> None:
+        """While nothing comes, ask so often whether the server is still there."""
+        self._watch = is_there, every_seconds
+
+    def read(self, inner: httpcore.NetworkStream, max_bytes: int) -> bytes:
+        """What comes next, within what is left. Raises httpcore.ReadTimeout."""
+        while self._watch is not None:
+            is_there, seconds = self._watch
+            left = self.bound(None)
+            try:
+                return inner.read(max_bytes, min(left, seconds))
+            except httpcore.ReadTimeout:
+                if left <= seconds or not is_there():
+                    raise
+        return inner.read(max_bytes, self.bound(None))
 
     def mark_written(self) -> None:
         if self.written is None:
@@ -103,7 +120,8 @@ class TimedStream(httpcore.NetworkStream):
         self._exchange = exchange
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data = self._inner.read(max_bytes, self._exchange.bound(timeout))
+        # The client's own limit is that of the whole call, and the deadline is sooner.
+        data = self._exchange.read(self._inner, max_bytes)
         if data:
             self._exchange.mark_read()
         return data

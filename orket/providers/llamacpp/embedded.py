@@ -95,7 +95,11 @@ class EmbeddedAdapter:
         settings = self._settings(model, path, controls, header.context_tokens)
         self._engine = EngineProcess(settings)
         self._server = LlamaCppServer(
-            Transport(read_endpoint(self._engine.address), clock=self._options.clock)
+            Transport(
+                read_endpoint(self._engine.address),
+                clock=self._options.clock,
+                call_seconds=self._options.call_seconds,
+            )
         )
         try:
             return self._verify(model, header, controls)

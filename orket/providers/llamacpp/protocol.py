@@ -23,6 +23,8 @@ from orket.providers.reading.chat import ask_chat, chat_payload, with_usage
 from orket.quants import file_name, finer, quant_of_words, split_name
 from orket.records import CallFacts, Controls
 
+ECHO_SECONDS = 60.0
+"""How long the call of one token may take that shows how controls are read."""
 ENGINE = "llama.cpp"
 
 
@@ -148,7 +150,7 @@ class LlamaCppServer:
             "cache_prompt": False,
             **sampling(controls),
         }
-        reply = self.transport.post("/completion", payload, 60.0)
+        reply = self.transport.ask("POST", "/completion", payload, ECHO_SECONDS)
         settings = figures.mapping(
             figures.mapping(reply.json if reply.ok else None).get("generation_settings")
         )

@@ -192,6 +192,15 @@ class LlamaServerAdapter(HttpAdapter):
             timeout_seconds=self._trial_seconds,
         )
         whole = self._server.generate(request, stream=False)
+        if whole.outcome == "TIMEOUT":
+            # What hangs on one token is not waited for twice.
+            return Capabilities(
+                context_control=False,
+                thread_control=False,
+                batch_control=False,
+                quant_identity=held.ftype is not None,
+                memory_report=False,
+            )
         streamed = self._server.generate(request, stream=True)
         answered = whole.outcome == "OK"
         cached = streamed.cached_prompt_tokens

@@ -22,6 +22,7 @@ from orket.records import Controls
 LOAD_SECONDS = 600.0
 UNLOAD_SECONDS = 30.0
 POLL_SECONDS = 0.1
+READY_ROUTE = "/v1/models"
 LISTS = {"v1": "models", "v0": "data"}
 """REST version -> where its listing has the models."""
 
@@ -101,11 +102,11 @@ class LmStudioModels:
             config["eval_batch_size"] = controls.batch_tokens
         path = "/api/v1/models/load"
         asked = {"model": model.name, **config, "echo_load_config": True}
-        reply = self._http.post(path, asked, LOAD_SECONDS)
+        reply = self._http.post_task(path, asked, LOAD_SECONDS, READY_ROUTE)
         if reply.status == 400:
             # The first documents of this route have the settings one level deeper.
             nested = {"model": model.name, "config": config}
-            reply = self._http.post(path, nested, LOAD_SECONDS)
+            reply = self._http.post_task(path, nested, LOAD_SECONDS, READY_ROUTE)
         body = mapping(self._http.require(reply, f"loading {model.name}"))
         instance = text(body.get("instance_id")) or text(body.get("model_instance_id"))
         self._owned.append(instance or model.name)
@@ -129,8 +130,8 @@ class LmStudioModels:
 
     def _unload(self, instance: str) -> None:
         """Unload and prove it gone. Raises ProviderError when it stays."""
-        reply = self._http.post(
-            "/api/v1/models/unload", {"instance_id": instance}, UNLOAD_SECONDS
+        reply = self._http.ask(
+            "POST", "/api/v1/models/unload", {"instance_id": instance}, UNLOAD_SECONDS
         )
         if reply.status != 404:
             self._http.require(reply, f"unloading {instance}")

@@ -363,7 +363,7 @@ class OllamaAdapter(HttpAdapter):
 
     def _preload(self, model: ModelRef, controls: Controls) -> int | None:
         """Load without a prompt; nanoseconds it took."""
-        reply = self._http.post(
+        reply = self._http.post_task(
             "/api/generate",
             {
                 "model": model.name,
@@ -372,6 +372,7 @@ class OllamaAdapter(HttpAdapter):
                 "options": runner_options(controls),
             },
             LOAD_SECONDS,
+            self.ready_route,
         )
         self._http.require(reply, f"loading {model.name}")
         return reply.timing.wall_ns
@@ -394,7 +395,8 @@ class OllamaAdapter(HttpAdapter):
 
     def _unload(self, name: str) -> None:
         """Unload and prove it gone. Raises ProviderError when it stays."""
-        reply = self._http.post(
+        reply = self._http.ask(
+            "POST",
             "/api/generate",
             {"model": name, "keep_alive": 0, "stream": False},
             UNLOAD_SECONDS,
