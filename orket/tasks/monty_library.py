@@ -114,6 +114,71 @@ def {name}(n, iterable, key=None):
 """,
 }
 
+# An error of its own class cannot be made in monty: importing it is what monty lacks.
+# Exact, as CPython's is: sums of whole numbers over a power of two, divided once.
+_MEAN = """
+def {name}(data):
+    top, bottom, count, is_whole, odd = 0, 1, 0, True, []
+    for each in data:
+        count += 1
+        scale = 1
+        if isinstance(each, float):
+            is_whole = False
+            if each - each != 0:
+                odd.append(each)
+                continue
+            while each != int(each):
+                each, scale = each * 2.0, scale * 2
+        elif not isinstance(each, int):
+            raise TypeError("can't convert to numerator/denominator")
+        if scale > bottom:
+            top, bottom = top * (scale // bottom), scale
+        top += int(each) * (bottom // scale)
+    if count < 1:
+        import statistics
+        raise statistics.StatisticsError('mean requires at least one data point')
+    if odd:
+        return sum(odd) / count
+    if is_whole and top % (bottom * count) == 0:
+        return top // (bottom * count)
+    return top / (bottom * count)
+"""
+_MEDIAN = """
+def {{name}}(data):
+    data = sorted(data)
+    if not data:
+        import statistics
+        raise statistics.StatisticsError('no median for empty data')
+    middle = len(data) // 2
+    return data[middle] if len(data) % 2 else {even}
+"""
+# A key set again is the later of two equal ones in monty, in CPython the first.
+_COUNTS = """
+    counts, firsts = {}, {}
+    for each in data:
+        if each not in counts:
+            firsts[each] = each
+        counts[each] = counts.get(each, 0) + 1
+"""
+_STATISTICS = {
+    "mean": _MEAN,
+    "median": _MEDIAN.format(even="(data[middle - 1] + data[middle]) / 2"),
+    "median_low": _MEDIAN.format(even="data[middle - 1]"),
+    "median_high": _MEDIAN.format(even="data[middle]"),
+    "mode": f"""
+def {{name}}(data):{_COUNTS}
+    if not counts:
+        import statistics
+        raise statistics.StatisticsError('no mode for empty data')
+    return firsts[max(counts.items(), key=lambda pair: pair[1])[0]]
+""",
+    "multimode": f"""
+def {{name}}(data):{_COUNTS}
+    most = max(counts.values(), default=0)
+    return [firsts[each] for each, count in counts.items() if count == most]
+""",
+}
+
 _ISLEAP = """
 def {name}(year):
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
@@ -158,10 +223,11 @@ _FUNCTIONS = {
     ("operator", "itemgetter"): _ITEMGETTER,
     ("operator", "attrgetter"): _ATTRGETTER,
     **{("heapq", name): source for name, source in _HEAPQ.items()},
+    **{("statistics", name): source for name, source in _STATISTICS.items()},
     ("calendar", "isleap"): _ISLEAP,
     ("re", "sub"): _SUB,
 }
-REPLACED_MODULES = frozenset({"operator", "heapq", "calendar"})
+REPLACED_MODULES = frozenset({"operator", "heapq", "calendar", "statistics"})
 """Modules that monty has nothing of; of `re` it lacks a function as replacement."""
 
 _TYPES = frozenset({"str", "list", "dict", "set", "frozenset", "tuple", "bytes"})

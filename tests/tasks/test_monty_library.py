@@ -5,7 +5,9 @@ from __future__ import annotations
 import calendar
 import heapq
 import operator
+import random
 import re
+import statistics
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +16,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orket.tasks.monty_library import _BINARY, _HEAPQ, _UNARY, name_of, source_of
-from orket.tasks.sandbox import VALUE, Outcome, Sandbox
+from orket.tasks.monty_code import adapt_code
+from orket.tasks.monty_library import (
+    _BINARY,
+    _HEAPQ,
+    _STATISTICS,
+    _UNARY,
+    name_of,
+    source_of,
+)
+from orket.tasks.sandbox import UNSUPPORTED, VALUE, Outcome, Sandbox
 from orket.tasks.sandboxes import open_sandbox
 
 
@@ -70,6 +80,42 @@ def test_an_operator_does_what_its_function_does(name, a, b):
     assert outcome(plain("operator", name), *args) == outcome(
         getattr(operator, name), *args
     )
+
+
+numbers = st.lists(
+    st.integers(-9, 9)
+    | st.integers()
+    | st.booleans()
+    | st.floats(width=16)
+    | st.floats(allow_nan=False),
+    max_size=9,
+)
+
+
+@pytest.mark.parametrize("name", sorted(_STATISTICS))
+@given(data=numbers | st.lists(st.sampled_from(["a", "b", "c"]), max_size=5))
+def test_a_statistic_is_the_one_of_cpython(name, data):
+    ours = outcome(plain("statistics", name), data)
+    theirs = outcome(getattr(statistics, name), data)
+    assert repr(ours) == repr(theirs)
+
+
+@pytest.mark.parametrize("name", sorted(_STATISTICS))
+def test_a_statistic_in_monty_is_the_one_of_cpython(name, monty):
+    """Its integers are as long and its division as exact."""
+    chance = random.Random(name)
+    lists: list[list[Any]] = [[True, 2], [2.5, 1], [10**30, 1.0], [1e300, -5e-324], [7]]
+    lists += [[chance.gauss(0, 1) for _ in range(n)] for n in range(1, 9)]
+    lists += [[chance.choice((1, 2, 2.0)) for _ in range(n)] for n in range(1, 9)]
+    code = f"from statistics import {name}\ndef f(data):\n    return {name}(data)"
+    found = monty.run(adapt_code(code), [f"repr(f({data!r}))" for data in lists])
+    assert [each.value for each in found] == [
+        repr(getattr(statistics, name)(data)) for data in lists
+    ]
+    if name != "multimode":
+        # Its error has a class of its own, which says nothing of the answer here.
+        (empty,) = monty.run(adapt_code(code), ["f([])"])
+        assert empty.kind == UNSUPPORTED
 
 
 def test_getters_take_one_or_several():
