@@ -32,6 +32,7 @@ from orket.sweep.failures import (
     call_error,
     error_class,
     incurable_cause,
+    says_of_model,
 )
 from orket.sweep.interrupts import Interrupted
 from orket.sweep.rows import Ready, RowWriter, Timed, extra_warmups
@@ -179,7 +180,8 @@ class BlockRunner:
         if is_refused or dooms:
             writer.write_failure(waiting[0], error)
             raise Doomed(error) from error
-        context.reporter.note(f"{target.ref.quant_tag}: {error}")
+        if context.health.left_out(target.ref.model_id, target.ref.quant_tag) is None:
+            context.reporter.note(f"{target.ref.quant_tag}: {error}")
         for call in waiting:
             writer.write_failure(call, error)
         if isinstance(error, Hangs):
@@ -192,8 +194,27 @@ class BlockRunner:
     def load(self, target: Target, controls: Controls) -> Ready:
         """Make the target resident; a server that was there is waited for.
 
-        Raises OrketError.
+        Raises OrketError, at once where it could not be loaded before.
         """
+        context, ref = self._context, target.ref
+        if cause := context.health.left_out(ref.model_id, ref.quant_tag):
+            raise cause
+        try:
+            ready = self._load_or_wait(target, controls)
+        except OrketError as error:
+            is_new = says_of_model(error) and context.health.saw_failed_load(
+                target, error
+            )
+            if is_new:
+                context.reporter.note(
+                    f"{ref.quant_tag} of {ref.model_id} could not be loaded twice: it "
+                    f"is left out, and --resume tries it again ({error.message})"
+                )
+            raise
+        context.health.saw_load(target)
+        return ready
+
+    def _load_or_wait(self, target: Target, controls: Controls) -> Ready:
         context = self._context
         waits = () if context.health.is_gone(target) else RECONNECT_SECONDS
         began_ns = context.clock.monotonic_ns()

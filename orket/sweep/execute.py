@@ -20,6 +20,7 @@ from orket.sweep.context import Context
 from orket.sweep.failures import Doomed, ServersGone
 from orket.sweep.fidelity import Fidelity
 from orket.sweep.gate import run_gate
+from orket.sweep.gate_quant import find_gate, with_gates_so_far
 from orket.sweep.interrupts import Interrupted, Interrupts
 from orket.sweep.judge import Judge
 from orket.sweep.manifest import RESUME, START
@@ -93,11 +94,13 @@ def run_sweep(
     with ExitStack() as held:
         if resume:
             _claim(plan, warehouse, reporter, held)
+            plan = with_gates_so_far(plan, warehouse)
             if is_complete(warehouse, plan, fingerprint.id):
                 return Outcome(plan.sweep_id, COMPLETED, 0, was_complete=True)
         interrupts = held.enter_context(Interrupts())
         servers = held.enter_context(Servers(plan, clock, logs, reporter.note))
         observer = held.enter_context(Observer())
+        plan, unloadable = find_gate(plan, servers, interrupts, reporter)
         context = Context(
             plan,
             warehouse.journal(plan.sweep_id),
@@ -108,6 +111,8 @@ def run_sweep(
             reporter,
             clock.now(),
         )
+        for tried in unloadable:
+            context.health.saw_failed_load(tried.target, tried.cause)
         context.forecast = forecast_from(warehouse, plan)
         meet_servers(context)
         if not resume:

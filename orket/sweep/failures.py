@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from orket.errors import OrketError, UsageError
+from orket.errors import OrketError, UsageError, WarehouseError
 from orket.providers.http.failures import advise
 from orket.providers.http.problems import Problem, ProviderError
 from orket.records import CallFacts
 
 USAGE_ERROR, SERVER_LOST, TIMEOUT = "USAGE_ERROR", "SERVER_LOST", "TIMEOUT"
+NOT_INSTALLED = "MODEL_NOT_FOUND"
 
 INCURABLE = frozenset({"HTTP_401", "HTTP_403", "HTTP_404", "IDENTITY_MISMATCH"})
 """Refusals that the next call would only hear again."""
@@ -69,6 +70,23 @@ def error_class(error: OrketError) -> str:
     if isinstance(error, UsageError):
         return USAGE_ERROR
     return str(getattr(error, "error_class", SERVER_LOST))
+
+
+def says_of_model(error: OrketError) -> bool:
+    """Whether a failure to load is one of this model: its server is there, and well.
+
+    What was refused for good (no right, other weights than were planned) is for the
+    user to settle first.
+    """
+    if isinstance(error, (UsageError, WarehouseError)):
+        return False
+    return error_class(error) not in GONE_SERVER | INCURABLE
+
+
+def is_broken(error: OrketError) -> bool:
+    """Whether a model is there and cannot be loaded; one that is missing is fetched."""
+    is_missing = error_class(error) == NOT_INSTALLED or _NO_MODEL.search(error.message)
+    return says_of_model(error) and not is_missing
 
 
 def is_measured(outcome: str, failure: str | None) -> bool:

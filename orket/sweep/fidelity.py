@@ -341,7 +341,8 @@ class _Phase:
             raise
         except OrketError as error:
             context.servers.forget(target)
-            context.reporter.note(f"{target.ref.quant_tag}: {error}")
+            if context.health.left_out(self._model_id, target.ref.quant_tag) is None:
+                context.reporter.note(f"{target.ref.quant_tag}: {error}")
             facts = self._without_lists(error_class(error), error.message)
             for test in waiting:
                 self._keep(target, role, test, facts, None)

@@ -6,6 +6,9 @@ from orket.errors import OrketError
 from orket.planning.plan import Plan
 from orket.planning.targets import Target
 
+MOST_FAILED_LOADS = 2
+"""So often a quant is tried to be loaded in vain, by one executor."""
+
 
 class Health:
     """The last that was seen of each target, and of the server behind it."""
@@ -18,6 +21,8 @@ class Health:
         self._gone: dict[str | None, OrketError] = {}
         self._failing: dict[tuple[str, str], OrketError] = {}
         self._silent: set[tuple[str, str]] = set()
+        self._failed_loads: dict[tuple[str, str], int] = {}
+        self._left_out: dict[tuple[str, str], OrketError] = {}
 
     def saw_answer(self, target: Target) -> None:
         """A call of a block was answered."""
@@ -38,6 +43,23 @@ class Health:
         """Nobody is there at the target's server."""
         self._gone[target.url] = cause
         self._failing[_key(target)] = cause
+
+    def saw_load(self, target: Target) -> None:
+        """It could be loaded."""
+        self._failed_loads.pop(_key(target), None)
+
+    def saw_failed_load(self, target: Target, cause: OrketError) -> bool:
+        """It could not be loaded, by its own fault; says whether it is left out now."""
+        key = _key(target)
+        self._failed_loads[key] = self._failed_loads.get(key, 0) + 1
+        if self._failed_loads[key] < MOST_FAILED_LOADS or key in self._left_out:
+            return False
+        self._left_out[key] = cause
+        return True
+
+    def left_out(self, model_id: str, quant_tag: str) -> OrketError | None:
+        """Why a quant is not loaded any more; None where it may be tried."""
+        return self._left_out.get((model_id, quant_tag))
 
     def is_gone(self, target: Target) -> bool:
         """Whether nobody was there when the target's server was last asked."""

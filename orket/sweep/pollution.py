@@ -25,12 +25,22 @@ class Pollution:
         now_ns = context.clock.monotonic_ns()
         self._due_ns = now_ns if has_rows else now_ns + first_ns
         self._is_blind = False
+        self._quants = {
+            run.run_id: (run.model_id, run.quant_tag) for run in context.plan.runs
+        }
 
     def list_curable(self) -> list[PollutedRun]:
-        """Polluted runs that another attempt could make clean; the reporter hears."""
-        polluted = self._judge.list_polluted()
+        """Polluted runs that another attempt could make clean; the reporter hears.
+
+        What cannot be loaded is not tried again.
+        """
+        polluted, health = self._judge.list_polluted(), self._context.health
         self._context.reporter.judged(len(polluted))
-        return [run for run in polluted if run.is_curable]
+        return [
+            run
+            for run in polluted
+            if run.is_curable and health.left_out(*self._quants[run.run_id]) is None
+        ]
 
     def show(self) -> None:
         """Tell the reporter how the quants stand, where it looks, once in a while.

@@ -66,7 +66,9 @@ quality_only = true
 SERVER = """
 import os, sys
 dialect, quant, port, *rest = sys.argv[1:]
-if quant == "Q5_K_M":
+with open("starts", "a") as file:
+    file.write(quant + "\\n")
+if quant == "Q5_K_M" and not os.path.exists("room"):
     sys.exit("no room for these weights")
 answer = "5" if quant == "Q2_K" else "4"
 os.execv(sys.executable, [sys.executable, "-m", "orket", "mock-server", dialect,
@@ -142,6 +144,48 @@ def test_a_server_that_ends_early_is_a_failed_quant(preset, tmp_path, quants, ca
         (model,) = warehouse.rows("SELECT * FROM v1.session")
     # The first that could be started told what the servers are.
     assert model["provider_version"]
+
+
+@pytest.mark.parametrize("rounds", [False, True])
+def test_who_cannot_be_loaded_is_tried_twice_and_the_gate_measures_another(
+    preset, tmp_path, rounds, capsys
+):
+    """Three repetitions, two passes of repeats and the gate would ask for it."""
+    path = Path(preset(["F16", "Q5_K_M", "Q2_K"]))
+    how = 'until = "proof"' if rounds else "repetitions = 3"
+    text = path.read_text().replace("repetitions = 1", how)
+    text = text.replace("polluted_retries = 0", "polluted_retries = 2")
+    text = text.replace("enabled = false", 'quant = "Q5_K_M"')
+    path.write_text(text)
+
+    def starts() -> int:
+        text: str = (tmp_path / "starts").read_text()
+        return text.split().count("Q5_K_M")
+
+    def answered() -> dict[str, int]:
+        (session,) = summary(tmp_path)["sessions"]
+        return {q["quant_tag"]: q["runs"]["answered"] for q in session["per_quant"]}
+
+    assert run_command(["run", str(path)]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert starts() == 2
+    assert "Q5_K_M of demo cannot be loaded: the gate measures F16" in told
+    assert told.count("could not be loaded twice: it is left out") == 1
+    assert "no room for these weights" in told
+    made = 2 if rounds else 6
+    assert answered() == {"F16": made, "Q5_K_M": 0, "Q2_K": made}
+    # Another executor tries it again, as often; the gate stays where it was.
+    if not rounds:
+        assert run_command(["run", "--resume", "latest"]) == 0
+        assert starts() == 4
+        (tmp_path / "room").touch()
+        assert run_command(["run", "--resume", "latest"]) == 0
+        assert answered() == {"F16": made, "Q5_K_M": made, "Q2_K": made}
+    with Warehouse.open(tmp_path / "w").session() as warehouse:
+        gates = warehouse.rows(
+            "SELECT DISTINCT quant_tag FROM v1.attempts WHERE phase = 'canary'"
+        )
+    assert gates == [{"quant_tag": "F16"}]
 
 
 def test_a_key_is_kept_nowhere_and_asked_for_again(preset, tmp_path, capsys):
