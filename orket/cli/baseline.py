@@ -22,7 +22,12 @@ from orket.cli.baseline_rows import (
     record_row,
     resolved_rows,
 )
-from orket.cli.options import format_option, reading_store_option, store_option
+from orket.cli.options import (
+    as_of_option,
+    format_option,
+    reading_store_option,
+    store_option,
+)
 from orket.cli.output import Column, choose_format, print_line, print_rows
 from orket.errors import UsageError
 
@@ -104,7 +109,7 @@ def explain_append(result: Appended) -> None:
         f"{len(result.stored)} baselines stored, {len(result.already)} were stored "
         f"already, {len(result.blocked)} blocked because they are not CLEAN and "
         "complete; sweeps that begin from now on are compared with them, and an "
-        "earlier one by: orket baseline resolve SWEEP --as-of DATE"
+        "earlier one by: orket show SWEEP --as-of DATE"
     )
     explain_matching([*result.stored, *result.already])
 
@@ -166,12 +171,7 @@ def show(reference: str, store: Warehouse, output_format: str | None) -> None:
 @baseline.command()
 @click.argument("sweep", default="latest")
 @selection_options
-@click.option(
-    "--as-of",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-    metavar="DATE",
-    help="Judge by the baselines stored up to this moment (UTC), not up to the start.",
-)
+@as_of_option
 @store_option
 @format_option
 def resolve(

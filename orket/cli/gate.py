@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orket.cli.options import RowFormat, rejudge_options, store_option
+from orket.cli.options import RowFormat, past_options, store_option
 from orket.cli.output import print_line, print_prose, print_rows
 from orket.cli.rejudge import Rejudge
 from orket.errors import CheckFailed
@@ -49,7 +49,7 @@ _SHOWN = 5
     "a GitHub workflow.",
 )
 @store_option
-@rejudge_options
+@past_options
 def gate(
     sweep: str,
     quants: tuple[str, ...],

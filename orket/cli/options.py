@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -187,6 +188,29 @@ def rejudge_options(command: _Command) -> _Command:
     return cast(_Command, gather)
 
 
+def as_of_option(command: _Command) -> _Command:
+    """The moment up to which stored baselines, pins and prunes count, as `as_of`."""
+    return click.option(
+        "--as-of",
+        type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+        metavar="DATE",
+        help="Compare with what was stored up to this moment (UTC), "
+        "not up to the sweep's start.",
+    )(command)
+
+
+def past_options(command: _Command) -> _Command:
+    """The what-if options of a verb that reads, together as `rejudge: Rejudge`."""
+
+    @functools.wraps(command)
+    def gather(
+        *args: Any, rejudge: Rejudge, as_of: datetime | None, **options: Any
+    ) -> Any:
+        return command(*args, rejudge=replace(rejudge, as_of=as_of), **options)
+
+    return rejudge_options(as_of_option(cast(_Command, gather)))
+
+
 def scope_options(command: _Command) -> _Command:
     """The what-if options and the tasks to judge by, together as `rejudge: Rejudge`."""
 
@@ -203,7 +227,7 @@ def scope_options(command: _Command) -> _Command:
 
     for option in reversed(_SCOPE):
         gather = option(gather)
-    return rejudge_options(cast(_Command, gather))
+    return past_options(cast(_Command, gather))
 
 
 _SCOPE = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 import click
@@ -42,6 +43,8 @@ class Rejudge:
     buckets: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     """Only the tasks of these buckets and families are judged; empty: all are."""
+    as_of: datetime | None = None
+    """Stored baselines count up to this moment, UTC; None: up to the sweep's start."""
 
     def policy_overrides(self) -> dict[str, object]:
         """Policy fields by name, as the views take them. Raises UsageError."""
@@ -57,6 +60,7 @@ class Rejudge:
             "quality_only": self.quality_only,
             "buckets": self.buckets or None,
             "families": self.families or None,
+            "as_of": self.as_of,
         }
         return {name: value for name, value in given.items() if value is not None}
 
@@ -84,6 +88,8 @@ class Rejudge:
         for option, names in (("--bucket", self.buckets), ("--family", self.families)):
             for name in names:
                 told += [option, name]
+        if self.as_of is not None:
+            told += ["--as-of", self.as_of.isoformat()]
         return told
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orket.cli.options import rejudge_options, store_option
+from orket.cli.options import past_options, store_option
 from orket.cli.rejudge import Rejudge
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     help="The line and what it stands for, or all of it as JSON.",
 )
 @store_option
-@rejudge_options
+@past_options
 def use(
     sweep: str,
     quant: str | None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orket.cli.options import rejudge_options, store_option
+from orket.cli.options import past_options, store_option
 from orket.cli.rejudge import Rejudge
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _SHOWN = 5
     help="Sentences, or all of it as JSON.",
 )
 @store_option
-@rejudge_options
+@past_options
 def why(
     quant: str,
     sweep: str,

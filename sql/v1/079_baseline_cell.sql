@@ -2,7 +2,8 @@
 -- Inputs: v1.task_aggregate, v1.manifest, v1.session, v1.quant, v1.policy,
 -- raw.policy_override (as_of).
 -- Rules: all that a stored baseline has to agree with to stand for a cell, and the moment
--- that governance is folded up to: the sweep's own start, or as_of.
+-- that governance is folded up to: the sweep's own start, or as_of. How old a baseline is
+-- counts from the sweep's start all the same: that is what lies between the two.
 
 CREATE VIEW v1.baseline_cell AS
 SELECT
@@ -16,6 +17,7 @@ SELECT
     quant.model_digest,
     session.control_profile,
     session.controls,
+    manifest.started_at,
     coalesce(what_if.as_of, manifest.started_at) AS folded_at,
     policy.baseline_max_age_us
 FROM v1.task_aggregate AS tasks
@@ -30,5 +32,6 @@ COMMENT ON COLUMN v1.baseline_cell.hardware_fingerprint IS 'Machine';
 COMMENT ON COLUMN v1.baseline_cell.fingerprint_version IS 'Recipe of the fingerprint';
 COMMENT ON COLUMN v1.baseline_cell.control_profile IS 'Control profile';
 COMMENT ON COLUMN v1.baseline_cell.controls IS 'Controls';
+COMMENT ON COLUMN v1.baseline_cell.started_at IS 'Start of the sweep, from which the age of a baseline counts, UTC';
 COMMENT ON COLUMN v1.baseline_cell.folded_at IS 'Moment up to which pins and prunes count: the sweep''s start, or as_of, UTC';
 COMMENT ON COLUMN v1.baseline_cell.baseline_max_age_us IS 'Age up to which a baseline may stand for it, us';

@@ -278,7 +278,7 @@ CREATE MACRO v1.same_controls(cell, record) AS
     AND record.controls IS NOT DISTINCT FROM cell.controls;
 
 CREATE MACRO v1.baseline_age_us(cell, record) AS
-    epoch_us(cell.folded_at) - epoch_us(record.measured_at);
+    epoch_us(cell.started_at) - epoch_us(record.measured_at);
 
 -- A prune at a moment: made by then, and not undone by then.
 CREATE MACRO v1.prune_is_in_force(prune, moment) AS

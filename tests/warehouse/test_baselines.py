@@ -206,6 +206,37 @@ def test_as_of_judges_by_what_was_stored_by_then(warehouse):
     assert decision["reason"] == "NO_BASELINE"
 
 
+def test_the_verbs_that_judge_compare_as_of_a_moment_too(warehouse, tmp_path, capsys):
+    weekly(warehouse, 1)
+    sweep(warehouse, "this", START + timedelta(weeks=1))
+    place = ["-w", str(warehouse.path)]
+    later = f"{datetime.now(START.tzinfo) + timedelta(days=1):%Y-%m-%dT%H:%M:%S}"
+    told = {}
+    # However late is asked: a week lies between the two, so it is not stale.
+    for moment in (None, "2026-01-01", later):
+        file = str(tmp_path / f"{moment}.json")
+        asked = ["--as-of", moment] if moment else []
+        assert run_command(["export", "this", *place, "-o", file, *asked]) == 0
+        summary = json.loads(Path(file).read_text())
+        (quant,) = summary["sessions"][0]["per_quant"]
+        status = quant["baseline_comparison"]["status"]
+        told[moment] = (status, summary["overrides"].get("as_of"))
+    assert told == {
+        None: ("MISSING_BASELINE", None),
+        "2026-01-01": ("MISSING_BASELINE", "2026-01-01T00:00:00"),
+        later: ("MATCHED", later),
+    }
+    capsys.readouterr()
+    assert run_command(["show", "this", *place, "--as-of", later]) == 0
+    shown = capsys.readouterr().out
+    assert "Against stored baselines" in shown
+    assert run_command(["show", "this", *place]) == 0
+    assert "Against stored baselines" not in capsys.readouterr().out
+    page = str(tmp_path / "page.md")
+    for asked in (["why", "Q4_K_M", "this"], ["report", "this", "-o", page]):
+        assert run_command([*asked, *place, "--as-of", later]) == 0
+
+
 def test_a_pin_is_used_though_it_is_old_and_an_unpin_ends_it(warehouse):
     weekly(warehouse, 2)
     later = datetime.now(START.tzinfo) + timedelta(days=1)
