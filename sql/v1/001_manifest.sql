@@ -18,7 +18,19 @@ WITH scope AS (
     GROUP BY ALL
 ),
 
+resumed AS (
+    -- Windows over whole plans are dear, and few sweeps have several rows.
+    SELECT sweep_id FROM raw.sweeps GROUP BY sweep_id HAVING count(*) > 1
+),
+
 extended AS (
+    SELECT
+        *,
+        tasks AS start_tasks,
+        plan_hash AS start_plan_hash
+    FROM raw.sweeps
+    ANTI JOIN resumed USING (sweep_id)
+    UNION ALL BY NAME
     SELECT
         * EXCLUDE (tasks, plan, plan_hash, overrides, until),
         first_value(until) OVER (
@@ -31,6 +43,7 @@ extended AS (
         first_value(plan_hash) OVER widest AS plan_hash,
         first_value(overrides) OVER widest AS overrides
     FROM raw.sweeps
+    SEMI JOIN resumed USING (sweep_id)
     WINDOW widest AS (
         PARTITION BY sweep_id
         ORDER BY

@@ -9,115 +9,139 @@
 -- an error of the sensor, not of the run.
 
 CREATE VIEW v1.environment_window AS
-WITH blocks AS (
+WITH timed AS (
     SELECT
         attempts.sweep_id,
         attempts.attempt_id,
-        attempts.model_id,
         attempts.executor_started_at,
         attempts.retry_pass,
         attempts.block_index,
         attempts.order_index,
         attempts.started_ns,
         attempts.ended_ns,
-        attempts.before,
-        attempts.after,
         telemetry.internal_ns,
         policy.counter_window_ns,
         coalesce(
             CAST(attempts.ended_ns AS HUGEINT) - attempts.started_ns >= policy.counter_window_ns, true
-        ) AS is_own,
-        min(attempts.started_ns) OVER block AS block_start_ns
+        ) AS is_own
     FROM v1.attempts AS attempts
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
     INNER JOIN v1.telemetry AS telemetry USING (sweep_id, attempt_id)
-    WINDOW block AS (
-        PARTITION BY
-            attempts.sweep_id,
-            attempts.executor_started_at,
-            attempts.retry_pass,
-            attempts.block_index
-    )
+),
+
+-- Of blocks with a shared window. Grouped: windows of SQL would sort every run.
+blocks AS (
+    SELECT
+        sweep_id,
+        executor_started_at,
+        retry_pass,
+        block_index,
+        min(started_ns) AS block_start_ns,
+        max(ended_ns) FILTER (WHERE NOT is_own) AS block_end_ns
+    FROM timed
+    GROUP BY ALL
+    HAVING NOT bool_and(is_own)
 ),
 
 slots AS (
     SELECT
-        *,
-        CASE
-            WHEN NOT is_own
-                THEN (CAST(started_ns AS HUGEINT) - block_start_ns) // nullif(counter_window_ns, 0)
-        END AS slot
-    FROM blocks
+        timed.*,
+        blocks.block_start_ns,
+        blocks.block_end_ns,
+        (CAST(timed.started_ns AS HUGEINT) - blocks.block_start_ns)
+        // nullif(timed.counter_window_ns, 0) AS slot
+    FROM timed
+    INNER JOIN blocks USING (sweep_id, executor_started_at, retry_pass, block_index)
+    WHERE NOT timed.is_own
 ),
 
 lasts AS (
     SELECT
-        *,
-        max(slot) OVER block AS last_slot,
-        max(ended_ns) FILTER (WHERE NOT is_own) OVER block AS block_end_ns
+        sweep_id,
+        executor_started_at,
+        retry_pass,
+        block_index,
+        list_reverse_sort(list(DISTINCT slot)) AS slots_from_last
     FROM slots
-    WINDOW block AS (
-        PARTITION BY sweep_id, executor_started_at, retry_pass, block_index
-    )
-),
-
-befores AS (
-    SELECT
-        *,
-        max(slot) FILTER (WHERE slot < last_slot) OVER block AS slot_before_last
-    FROM lasts
-    WINDOW block AS (
-        PARTITION BY sweep_id, executor_started_at, retry_pass, block_index
-    )
+    WHERE slot IS NOT NULL
+    GROUP BY ALL
 ),
 
 named AS (
     SELECT
-        *,
-        CASE
-            WHEN is_own THEN 'run:' || attempt_id
-            ELSE
-                'block:'
-                || CAST(block_index AS VARCHAR)
-                || '/'
-                || CAST(retry_pass AS VARCHAR)
-                || ':'
-                || CAST(
-                    CASE
-                        WHEN
-                            slot = last_slot
-                            AND slot_before_last IS NOT NULL
-                            AND block_end_ns
-                            < block_start_ns + (CAST(last_slot AS HUGEINT) + 1) * counter_window_ns
-                            THEN slot_before_last
-                        ELSE slot
-                    END AS VARCHAR
-                )
-        END AS window_id
-    FROM befores
+        slots.*,
+        'block:'
+        || CAST(block_index AS VARCHAR)
+        || '/'
+        || CAST(retry_pass AS VARCHAR)
+        || ':'
+        || CAST(
+            CASE
+                WHEN
+                    slot = slots_from_last[1]
+                    AND slots_from_last[2] IS NOT NULL
+                    AND block_end_ns
+                    < block_start_ns + (CAST(slot AS HUGEINT) + 1) * counter_window_ns
+                    THEN slots_from_last[2]
+                ELSE slot
+            END AS VARCHAR
+        ) AS window_id
+    FROM slots
+    INNER JOIN lasts USING (sweep_id, executor_started_at, retry_pass, block_index)
 ),
 
 spans AS (
     SELECT
-        sweep_id,
-        executor_started_at,
-        window_id,
+        named.sweep_id,
+        named.executor_started_at,
+        named.window_id,
         count(*) AS window_runs,
-        CAST(max(ended_ns) AS HUGEINT) - min(started_ns) AS window_ns,
-        first(before ORDER BY started_ns, order_index, attempt_id) AS opened,
-        first(after ORDER BY ended_ns DESC, order_index DESC, attempt_id DESC) AS closed,
+        CAST(max(named.ended_ns) AS HUGEINT) - min(named.started_ns) AS window_ns,
+        first(
+            attempts.before ORDER BY named.started_ns, named.order_index, named.attempt_id
+        ) AS opened,
+        first(
+            attempts.after
+            ORDER BY named.ended_ns DESC, named.order_index DESC, named.attempt_id DESC
+        ) AS closed,
         -- One unknown internal time makes the sum unknown.
         CASE
-            WHEN count(internal_ns) = count(*) THEN sum(internal_ns)
+            WHEN count(named.internal_ns) = count(*) THEN sum(named.internal_ns)
         END AS window_internal_ns
     FROM named
-    GROUP BY sweep_id, executor_started_at, window_id
+    INNER JOIN v1.attempts AS attempts USING (sweep_id, attempt_id)
+    GROUP BY named.sweep_id, named.executor_started_at, named.window_id
+),
+
+windows AS (
+    SELECT
+        timed.sweep_id,
+        timed.attempt_id,
+        timed.counter_window_ns,
+        'run:' || timed.attempt_id AS window_id,
+        CAST(1 AS BIGINT) AS window_runs,
+        CAST(timed.ended_ns AS HUGEINT) - timed.started_ns AS window_ns,
+        attempts.before AS opened,
+        attempts.after AS closed,
+        timed.internal_ns AS window_internal_ns
+    FROM timed
+    INNER JOIN v1.attempts AS attempts USING (sweep_id, attempt_id)
+    WHERE timed.is_own
+    UNION ALL BY NAME
+    SELECT
+        named.sweep_id,
+        named.attempt_id,
+        named.counter_window_ns,
+        spans.* EXCLUDE (sweep_id, executor_started_at)
+    FROM named
+    INNER JOIN spans USING (sweep_id, executor_started_at, window_id)
 ),
 
 deltas AS (
     SELECT
         sweep_id,
-        executor_started_at,
+        attempt_id,
+        counter_window_ns,
         window_id,
         window_runs,
         window_ns,
@@ -134,36 +158,35 @@ deltas AS (
         CAST(closed.server_major_faults AS HUGEINT) - opened.server_major_faults AS major_faults,
         CAST(closed.thermal_throttle_count AS HUGEINT) - opened.thermal_throttle_count AS thermal_count,
         CAST(closed.thermal_throttled_ns AS HUGEINT) - opened.thermal_throttled_ns AS thermal_ns
-    FROM spans
+    FROM windows
 )
 
 SELECT
-    named.sweep_id,
-    named.attempt_id,
-    deltas.window_id,
-    deltas.window_runs,
-    deltas.window_ns,
-    deltas.window_ns < named.counter_window_ns AS is_short,
-    TRY_CAST(deltas.window_internal_ns AS BIGINT) AS window_internal_ns,
-    if(deltas.host_total_ns >= 0, deltas.host_total_ns, NULL) AS host_total_ns,
-    if(deltas.host_busy_ns >= 0, deltas.host_busy_ns, NULL) AS host_busy_ns,
-    if(deltas.host_steal_ns >= 0, deltas.host_steal_ns, NULL) AS host_steal_ns,
-    if(deltas.server_cpu_ns >= 0, deltas.server_cpu_ns, NULL) AS server_cpu_ns,
-    if(deltas.client_cpu_ns >= 0, deltas.client_cpu_ns, NULL) AS client_cpu_ns,
-    if(deltas.psi_memory_full_us >= 0, deltas.psi_memory_full_us, NULL)
+    sweep_id,
+    attempt_id,
+    window_id,
+    window_runs,
+    window_ns,
+    window_ns < counter_window_ns AS is_short,
+    TRY_CAST(window_internal_ns AS BIGINT) AS window_internal_ns,
+    if(host_total_ns >= 0, host_total_ns, NULL) AS host_total_ns,
+    if(host_busy_ns >= 0, host_busy_ns, NULL) AS host_busy_ns,
+    if(host_steal_ns >= 0, host_steal_ns, NULL) AS host_steal_ns,
+    if(server_cpu_ns >= 0, server_cpu_ns, NULL) AS server_cpu_ns,
+    if(client_cpu_ns >= 0, client_cpu_ns, NULL) AS client_cpu_ns,
+    if(psi_memory_full_us >= 0, psi_memory_full_us, NULL)
         AS psi_memory_full_us,
-    if(deltas.quota_throttled_ns >= 0, deltas.quota_throttled_ns, NULL)
+    if(quota_throttled_ns >= 0, quota_throttled_ns, NULL)
         AS quota_throttled_ns,
     if(
-        deltas.swap_in_bytes >= 0 AND deltas.swap_out_bytes >= 0,
-        deltas.swap_in_bytes + deltas.swap_out_bytes,
+        swap_in_bytes >= 0 AND swap_out_bytes >= 0,
+        swap_in_bytes + swap_out_bytes,
         NULL
     ) AS swap_bytes,
-    if(deltas.major_faults >= 0, deltas.major_faults, NULL) AS major_faults,
-    if(deltas.thermal_count >= 0, deltas.thermal_count, NULL) AS thermal_count,
-    if(deltas.thermal_ns >= 0, deltas.thermal_ns, NULL) AS thermal_ns
-FROM named
-INNER JOIN deltas USING (sweep_id, executor_started_at, window_id);
+    if(major_faults >= 0, major_faults, NULL) AS major_faults,
+    if(thermal_count >= 0, thermal_count, NULL) AS thermal_count,
+    if(thermal_ns >= 0, thermal_ns, NULL) AS thermal_ns
+FROM deltas;
 
 COMMENT ON VIEW v1.environment_window IS 'Counter deltas of the window in which each run is judged. One row per attempt.';
 COMMENT ON COLUMN v1.environment_window.window_id IS 'The window: run:<attempt>, or block:<block>/<retry pass>:<slot>';

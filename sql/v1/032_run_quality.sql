@@ -351,12 +351,66 @@ overheads AS (
     FROM judged
 ),
 
+observed AS (
+    SELECT
+        *,
+        -- All that decides which signals hold.
+        {
+            allow_unobserved: allow_unobserved,
+            battery_power: battery_power,
+            cache_hit: cache_hit,
+            clock_inconsistent: clock_inconsistent,
+            clock_jump: clock_jump,
+            control_not_honoured: control_not_honoured,
+            control_unsupported: control_unsupported,
+            controls_missing: controls_missing,
+            counts_missing: counts_missing,
+            counts_promised: counts_promised,
+            cpu_quota_throttled: cpu_quota_throttled,
+            cpu_steal: cpu_steal,
+            environment_unobserved: environment_unobserved,
+            gpu_foreign_process: gpu_foreign_process,
+            gpu_throttled: gpu_throttled,
+            has_drifted: has_drifted,
+            high_foreign_cpu: high_foreign_cpu,
+            high_overhead: high_overhead,
+            high_system_load: high_system_load,
+            is_imported: is_imported,
+            is_of_matrix: phase IN ('matrix', 'repeat'),
+            is_truncated: coalesce(stop_reason = 'length', false),
+            is_without_time: coalesce(wall_ns = 0, false),
+            kv_unverified: kv_unverified,
+            memory_pressure: memory_pressure,
+            model_loaded_in_run: model_loaded_in_run,
+            other_model_resident: other_model_resident,
+            partially_observed: partially_observed,
+            quality_only: quality_only,
+            run_failed: run_failed,
+            server_shared: server_shared,
+            server_slow: server_slow,
+            server_stalled: server_stalled,
+            swap_activity: swap_activity,
+            thermal_events: thermal_events,
+            thermal_throttle: thermal_throttle,
+            timings_missing: timings_missing,
+            timings_promised: timings_promised
+        } AS found
+    FROM overheads
+),
+
+patterns AS (
+    -- Runs are many, but what is found of them is soon the same.
+    SELECT
+        found,
+        unnest(found)
+    FROM (SELECT DISTINCT found FROM observed)
+),
+
 signals AS (
     -- holds: true, false, or NULL where it was not observed. What only deserves a note is
     -- noted, whatever its kind.
     SELECT
-        sweep_id,
-        attempt_id,
+        found,
         run_failed,
         quality_only,
         unnest([
@@ -397,11 +451,7 @@ signals AS (
             {'signal': 'gpu_throttled', 'holds': gpu_throttled, 'noted': false},
             {
                 'signal': 'has_drifted',
-                'holds': if(
-                    phase IN ('matrix', 'repeat'),
-                    has_drifted,
-                    coalesce(has_drifted, false)
-                ),
+                'holds': if(is_of_matrix, has_drifted, coalesce(has_drifted, false)),
                 'noted': false
             },
             {'signal': 'high_foreign_cpu', 'holds': high_foreign_cpu, 'noted': false},
@@ -413,7 +463,7 @@ signals AS (
             {'signal': 'other_model_resident', 'holds': other_model_resident, 'noted': false},
             {
                 'signal': 'output_truncated',
-                'holds': coalesce(stop_reason = 'length', false),
+                'holds': is_truncated,
                 'noted': false
             },
             {'signal': 'partially_observed', 'holds': partially_observed, 'noted': false},
@@ -443,18 +493,17 @@ signals AS (
             },
             {
                 'signal': 'zero_wall_time',
-                'holds': coalesce(wall_ns = 0, false),
+                'holds': is_without_time,
                 'noted': false
             }
         ], recursive := true)
-    FROM overheads
+    FROM patterns
 ),
 
 coded AS (
     -- Of a call that failed nothing else is said: all the rest follows from it.
     SELECT
-        sweep_id,
-        attempt_id,
+        found,
         list(code ORDER BY code) FILTER (WHERE holds AND pollutes) AS reasons,
         list(code ORDER BY code)
             FILTER (WHERE if(pollutes, noted AND NOT coalesce(holds, false), coalesce(holds, false) OR noted))
@@ -476,7 +525,7 @@ coded AS (
         WHERE reason.scope = 'run'
     )
     WHERE NOT run_failed OR signal = 'run_failed'
-    GROUP BY sweep_id, attempt_id
+    GROUP BY found
 )
 
 SELECT
@@ -525,8 +574,8 @@ SELECT
     foreign_tokens,
     foreign_requests,
     drift_micro
-FROM overheads
-INNER JOIN coded USING (sweep_id, attempt_id);
+FROM observed
+INNER JOIN coded USING (found);
 
 COMMENT ON VIEW v1.run_quality IS 'May this run count, and why not. One row per attempt.';
 COMMENT ON COLUMN v1.run_quality.run_quality_status IS 'CLEAN or POLLUTED';

@@ -7,7 +7,11 @@
 -- neither ever admits a run that is wrong rather than disturbed.
 
 CREATE VIEW v1.runs AS
-WITH judged AS (
+WITH repeated AS (
+    SELECT sweep_id, run_id FROM v1.run_quality GROUP BY ALL HAVING count(*) > 1
+),
+
+judged AS (
     SELECT
         attempts.sweep_id,
         attempts.run_id,
@@ -26,12 +30,26 @@ WITH judged AS (
         ) AS place,
         count(*) OVER (PARTITION BY attempts.sweep_id, attempts.run_id) AS attempts
     FROM v1.attempts AS attempts
+    SEMI JOIN repeated USING (sweep_id, run_id)
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
     INNER JOIN v1.run_quality AS quality USING (sweep_id, attempt_id)
 ),
 
 counting AS (
-    SELECT *
+    -- Most runs have one attempt: no choice, and nothing to sort.
+    SELECT
+        sweep_id,
+        run_id,
+        attempt_id,
+        1 AS attempts
+    FROM v1.run_quality
+    ANTI JOIN repeated USING (sweep_id, run_id)
+    UNION ALL
+    SELECT
+        sweep_id,
+        run_id,
+        attempt_id,
+        attempts
     FROM judged
     QUALIFY
         row_number() OVER (
@@ -80,8 +98,8 @@ SELECT
         AND (
             quality.run_quality_status = 'CLEAN'
             OR (
-                counting.include_polluted IN ('fill', 'always')
-                AND counting.is_admissible
+                policy.include_polluted IN ('fill', 'always')
+                AND quality.is_admissible
             )
         ),
         false
@@ -89,14 +107,14 @@ SELECT
     coalesce(
         planned.phase IN ('matrix', 'repeat')
         AND quality.run_quality_status = 'POLLUTED'
-        AND counting.include_polluted IN ('fill', 'always')
-        AND counting.is_admissible,
+        AND policy.include_polluted IN ('fill', 'always')
+        AND quality.is_admissible,
         false
     ) AS is_polluted_used,
     coalesce(
         planned.phase IN ('matrix', 'repeat')
         AND quality.run_quality_status = 'POLLUTED'
-        AND counting.is_admissible,
+        AND quality.is_admissible,
         false
     ) AS is_polluted_admissible,
     attempts.model_digest,
@@ -131,7 +149,9 @@ FROM v1.planned_run AS planned
 LEFT JOIN counting USING (sweep_id, run_id)
 LEFT JOIN v1.attempts AS attempts USING (sweep_id, attempt_id)
 LEFT JOIN v1.telemetry AS telemetry USING (sweep_id, attempt_id)
-LEFT JOIN v1.run_quality AS quality USING (sweep_id, attempt_id);
+LEFT JOIN v1.run_quality AS quality USING (sweep_id, attempt_id)
+LEFT JOIN v1.policy AS policy
+    ON policy.sweep_id = attempts.sweep_id AND policy.model_id = attempts.model_id;
 
 COMMENT ON VIEW v1.runs IS 'The plan with the attempt that counts. One row per planned run.';
 COMMENT ON COLUMN v1.runs.phase IS 'warmup, canary, matrix or repeat';

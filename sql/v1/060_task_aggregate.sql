@@ -17,25 +17,49 @@ WITH cells AS (
         policy.straggler_milli,
         policy.outlier_min_runs,
         policy.outlier_mad_milli,
-        manifest."order" = 'adaptive' AND attempt_id IS NULL AS is_not_asked,
-        quantile_disc(wall_ns, 0.5) FILTER (WHERE is_valid) OVER cell AS median_wall_ns,
-        count(wall_ns) FILTER (WHERE is_valid) OVER cell AS timed_runs
+        manifest."order" = 'adaptive' AND attempt_id IS NULL AS is_not_asked
     FROM v1.runs AS runs
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
     INNER JOIN v1.manifest AS manifest USING (sweep_id)
     WHERE runs.phase = 'matrix'
-    WINDOW cell AS (
-        PARTITION BY runs.sweep_id, runs.model_id, runs.quant_tag, runs.test_id
-    )
+),
+
+-- Grouped and joined: windows would sort all runs, whole rows of them.
+medians AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        test_id,
+        quantile_disc(wall_ns, 0.5) FILTER (WHERE is_valid) AS median_wall_ns,
+        count(wall_ns) FILTER (WHERE is_valid) AS timed_runs
+    FROM v1.runs
+    WHERE phase = 'matrix'
+    GROUP BY ALL
+),
+
+deviations AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        test_id,
+        quantile_disc(abs(runs.wall_ns - medians.median_wall_ns), 0.5) AS mad_wall_ns
+    FROM v1.runs AS runs
+    INNER JOIN medians USING (sweep_id, model_id, quant_tag, test_id)
+    WHERE runs.phase = 'matrix' AND runs.is_valid
+    GROUP BY ALL
 ),
 
 distances AS (
     SELECT
-        *,
-        quantile_disc(abs(wall_ns - median_wall_ns), 0.5)
-            FILTER (WHERE is_valid)
-            OVER (PARTITION BY sweep_id, model_id, quant_tag, test_id) AS mad_wall_ns
+        cells.*,
+        medians.median_wall_ns,
+        medians.timed_runs,
+        deviations.mad_wall_ns
     FROM cells
+    INNER JOIN medians USING (sweep_id, model_id, quant_tag, test_id)
+    LEFT JOIN deviations USING (sweep_id, model_id, quant_tag, test_id)
 ),
 
 sums AS (

@@ -6,16 +6,34 @@
 -- every repetition.
 
 CREATE VIEW v1.quant_trend AS
-WITH timed AS (
-    SELECT
-        *,
-        min(repetition) OVER quant AS first_repetition,
-        max(repetition) OVER quant AS last_repetition,
-        count(*) OVER (PARTITION BY sweep_id, model_id, quant_tag, test_id)
-        > max(repetition) OVER quant - min(repetition) OVER quant AS has_every_repetition
+WITH valid AS (
+    SELECT sweep_id, model_id, quant_tag, test_id, repetition, order_index, wall_ns
     FROM v1.runs
     WHERE phase = 'matrix' AND is_valid AND wall_ns IS NOT NULL
-    WINDOW quant AS (PARTITION BY sweep_id, model_id, quant_tag)
+),
+
+lengths AS (
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        min(repetition) AS first_repetition,
+        max(repetition) AS last_repetition
+    FROM valid
+    GROUP BY ALL
+),
+
+whole AS (
+    -- Cells that have every repetition.
+    SELECT
+        sweep_id,
+        model_id,
+        quant_tag,
+        test_id
+    FROM valid
+    INNER JOIN lengths USING (sweep_id, model_id, quant_tag)
+    GROUP BY ALL
+    HAVING count(*) > any_value(last_repetition) - any_value(first_repetition)
 ),
 
 pairs AS (
@@ -24,8 +42,8 @@ pairs AS (
         model_id,
         quant_tag,
         TRY_CAST(sum(sign(later.wall_ns - earlier.wall_ns)) AS HUGEINT) AS concordance
-    FROM timed AS earlier
-    INNER JOIN timed AS later USING (sweep_id, model_id, quant_tag, test_id)
+    FROM valid AS earlier
+    INNER JOIN valid AS later USING (sweep_id, model_id, quant_tag, test_id)
     WHERE later.order_index > earlier.order_index
     GROUP BY ALL
 ),
@@ -51,8 +69,9 @@ ends AS (
             AS first_ns,
         sum(CAST(wall_ns AS HUGEINT)) FILTER (WHERE repetition = last_repetition)
             AS last_ns
-    FROM timed
-    WHERE has_every_repetition
+    FROM valid
+    SEMI JOIN whole USING (sweep_id, model_id, quant_tag, test_id)
+    INNER JOIN lengths USING (sweep_id, model_id, quant_tag)
     GROUP BY ALL
 )
 

@@ -36,7 +36,19 @@ WITH counted AS (
 
 made AS (
     SELECT
-        attempts.*,
+        attempts.sweep_id,
+        attempts.attempt_id,
+        attempts.model_id,
+        attempts.quant_tag,
+        attempts.executor_started_at,
+        attempts.retry_pass,
+        attempts.block_index,
+        attempts.order_index,
+        attempts.started_ns,
+        attempts.ended_ns,
+        attempts.outcome,
+        attempts.sensor_gaps,
+        attempts.after.gpu_foreign_busy AS gpu_foreign_busy,
         quality.run_quality_status = 'CLEAN'
         AND coalesce(runs.attempt_id = attempts.attempt_id, false) AS is_clean,
         attempts.checks_passed = attempts.checks_total AND attempts.checks_total > 0
@@ -59,11 +71,12 @@ spans AS (
         block_index,
         bool_and(is_clean) AS is_clean,
         count(*) FILTER (WHERE is_passed) AS passed_runs,
-        first(before ORDER BY started_ns, order_index, attempt_id) AS opened,
-        first(after ORDER BY ended_ns DESC, order_index DESC, attempt_id DESC) AS closed,
+        first(attempt_id ORDER BY started_ns, order_index, attempt_id) AS opened_by,
+        first(attempt_id ORDER BY ended_ns DESC, order_index DESC, attempt_id DESC)
+            AS closed_by,
         CAST(max(ended_ns) AS HUGEINT) - min(started_ns) AS span_ns,
-        bool_or(after.gpu_foreign_busy) AS is_gpu_shared,
-        count(after.gpu_foreign_busy) = count(*) AS is_gpu_told
+        bool_or(gpu_foreign_busy) AS is_gpu_shared,
+        count(gpu_foreign_busy) = count(*) AS is_gpu_told
     FROM made
     GROUP BY ALL
 ),
@@ -71,17 +84,21 @@ spans AS (
 blocks AS (
     SELECT
         spans.*,
-        CAST(closed.host_total_ns AS HUGEINT) - opened.host_total_ns AS host_ns,
-        (CAST(closed.host_busy_ns AS HUGEINT) - opened.host_busy_ns)
-        - (CAST(closed.server_cpu_ns AS HUGEINT) - opened.server_cpu_ns)
-        - (CAST(closed.client_cpu_ns AS HUGEINT) - opened.client_cpu_ns) AS foreign_ns,
-        CAST(closed.cpu_energy_uj AS HUGEINT) - opened.cpu_energy_uj AS cpu_uj,
-        CAST(closed.gpu_energy_uj AS HUGEINT) - opened.gpu_energy_uj AS gpu_uj,
+        CAST(closed.after.host_total_ns AS HUGEINT) - opened.before.host_total_ns AS host_ns,
+        (CAST(closed.after.host_busy_ns AS HUGEINT) - opened.before.host_busy_ns)
+        - (CAST(closed.after.server_cpu_ns AS HUGEINT) - opened.before.server_cpu_ns)
+        - (CAST(closed.after.client_cpu_ns AS HUGEINT) - opened.before.client_cpu_ns) AS foreign_ns,
+        CAST(closed.after.cpu_energy_uj AS HUGEINT) - opened.before.cpu_energy_uj AS cpu_uj,
+        CAST(closed.after.gpu_energy_uj AS HUGEINT) - opened.before.gpu_energy_uj AS gpu_uj,
         -- Counters are not read so often that a shorter span would say anything.
         coalesce(span_ns >= policy.counter_window_ns, false) AS is_long,
         policy.max_foreign_cpu_ppm
     FROM spans
     INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    INNER JOIN v1.attempts AS opened
+        ON opened.sweep_id = spans.sweep_id AND opened.attempt_id = spans.opened_by
+    INNER JOIN v1.attempts AS closed
+        ON closed.sweep_id = spans.sweep_id AND closed.attempt_id = spans.closed_by
 ),
 
 told AS (
