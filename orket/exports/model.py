@@ -25,7 +25,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from orket.exports.part import Part
+from orket.exports.part import Part, describe_parts
 from orket.exports.plan_model import (
     Canary,
     CanaryPolicy,
@@ -321,5 +321,6 @@ class SweepSummary(Part):
 
 def json_schema() -> dict[str, Any]:
     """The published JSON Schema of `sweep_summary.json`."""
+    describe_parts()
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return schema | SweepSummary.model_json_schema(mode="validation")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import orket
 from orket.errors import UsageError
+from orket.exports.part import describe_parts
 from orket.exports.plan_model import CanaryPolicy, RunQualityPolicy, Thresholds
 from orket.policy import (
     POLICY_KEYS,
@@ -84,6 +85,7 @@ def test_every_threshold_is_compared_in_a_view_and_named_nowhere_else():
 
 
 def test_the_summary_shows_what_is_declared_in_its_groups():
+    describe_parts()
     for part, group in (
         (Thresholds, Group.THRESHOLDS),
         (RunQualityPolicy, Group.RUN_QUALITY),

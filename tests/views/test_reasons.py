@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 import orket
 from orket.resources import shipped
+from orket.warehouse import Warehouse
 from orket.warehouse.reasons import code_of, known_reasons, reason_named
 from tests.places import ROOT
 
@@ -22,6 +24,13 @@ ALSO_STATUSES = {
     "PROMPT_CACHE_HIT",
 }
 """Codes whose word is a status elsewhere as well: of a rate, a comparison, a gate."""
+
+
+def test_what_is_read_of_the_sql_is_what_duckdb_makes_of_it(tmp_path):
+    with Warehouse.open(tmp_path).session() as session:
+        rows = session.rows("SELECT * FROM v1.reason")
+    assert [asdict(reason) for reason in known_reasons()] == rows
+    assert len(rows) > 100
 
 
 def test_a_code_is_listed_once_in_its_scope():

@@ -10,7 +10,7 @@ from typing import Any
 
 from orket.exports.json_text import render_json
 from orket.exports.model import SweepSummary, json_schema
-from orket.exports.part import Part
+from orket.exports.part import Part, describe_parts
 from tools.docs.pages import markdown_table
 
 _TYPES = {
@@ -31,6 +31,7 @@ def summary_schema() -> str:
 
 def summary_fields() -> str:
     """A section for each object, with its fields in order."""
+    describe_parts()
     return "\n\n".join(map(_section, _parts(SweepSummary, [])))
 
 
