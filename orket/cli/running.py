@@ -167,6 +167,15 @@ def explain_budget(
         return
     if _has_asked(summary) and all(map(knows_no_more, summary["sessions"])):
         return  # The reference does none of the tasks: more of them are no good offer.
+    if outcome.is_disturbed:
+        again = f"{resume_line(plan.sweep_id, store)} --budget"
+        messages.note(
+            f"the budget of {duration(budget)} ended first, and most runs were "
+            "disturbed: what more time would bring cannot be told; when the machine is "
+            "quieter: "
+            f"{again} {max(1, math.ceil(2 * budget / 60))}m"
+        )
+        return
     tasks, seconds = outcome.further_tasks, outcome.further_seconds
     takes = "" if seconds is None else f", about {duration(seconds)} more"
     if tasks:

@@ -217,6 +217,7 @@ class _Executor:
             self._endings.finish(ending.reason),
             further_tasks=ending.further_tasks,
             further_seconds=ending.further_seconds,
+            is_disturbed=ending.is_disturbed,
         )
 
 

@@ -39,6 +39,8 @@ class Outcome:
     """Tasks that its next proof takes at least; None where none is in reach."""
     further_seconds: float | None = None
     """How long these take; None: not known."""
+    is_disturbed: bool = False
+    """Most of what an adaptive sweep asked does not count, for disturbances."""
     was_complete: bool = False
     """The sweep had been finished before: nothing was run."""
 

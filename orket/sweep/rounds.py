@@ -46,7 +46,10 @@ class Ending:
     further_tasks: int | None = None
     """Tasks that the next proof takes at least; None where none is in reach."""
     further_seconds: float | None = None
-    """How long these would take, and at least the next round; None: not known."""
+    """How long these would take, and at least the next round, if as much of it counts
+    as did so far; None: not known."""
+    is_disturbed: bool = False
+    """Most of what was asked does not count: nothing is said of more time."""
 
 
 class Rounds:
@@ -286,6 +289,9 @@ class Rounds:
     def _end_by_budget(self) -> Ending:
         """What more time would bring: the next proof, else the next round."""
         looks = self._look()
+        asked_tasks, settled = _count(looks, "asked_tasks"), _settled(looks)
+        if 2 * settled < asked_tasks:
+            return Ending(BUDGET_ENDED, is_disturbed=True)
         tasks = [look.further_tasks for look in looks if look.further_tasks is not None]
         runs = [run for block in self._pacing.blocks(looks) for run in block]
         seconds = self._context.forecast.seconds(runs)
@@ -300,6 +306,8 @@ class Rounds:
         more = self._context.forecast.seconds(proofs)
         if seconds is not None and more is not None:
             seconds += more
+        if seconds is not None and settled:
+            seconds *= asked_tasks / settled
         return Ending(BUDGET_ENDED, max(tasks, default=None), seconds)
 
     def _unasked(self, model_id: str, quant_tag: str) -> list[PlannedRun]:

@@ -27,6 +27,7 @@ placed AS (
         repetition,
         wall_ns,
         is_valid,
+        coalesce(outcome <> 'CANCELLED', false) AS is_asked,
         manifest."order" = 'adaptive' AS is_adaptive,
         dense_rank() OVER (
             PARTITION BY sweep_id, model_id, quant_tag, phase ORDER BY block_index
@@ -66,6 +67,26 @@ blocks AS (
     INNER JOIN timed AS own USING (sweep_id, model_id, quant_tag)
     INNER JOIN timed AS rival USING (sweep_id, model_id, test_id, repetition, occasion)
     WHERE rival.quant_tag <> best.quant_tag
+    GROUP BY ALL
+),
+
+-- Of what both were asked, how much is valid on both sides: other runs would be no better.
+tries AS (
+    SELECT
+        sweep_id,
+        model_id,
+        rival.quant_tag,
+        count(DISTINCT rival.repetition) AS repetitions,
+        count(*) AS tries,
+        count(*) FILTER (
+            WHERE own.is_valid AND rival.is_valid AND own.wall_ns > 0 AND rival.wall_ns > 0
+        ) AS valid_tries
+    FROM best
+    INNER JOIN placed AS own USING (sweep_id, model_id, quant_tag)
+    INNER JOIN placed AS rival USING (sweep_id, model_id, test_id, phase, repetition)
+    WHERE
+        rival.quant_tag <> best.quant_tag AND phase = 'matrix'
+        AND own.is_asked AND rival.is_asked
     GROUP BY ALL
 ),
 
@@ -305,10 +326,17 @@ SELECT
         false
     ) AS is_clear,
     if(is_open, blocks_needed, NULL) AS blocks_needed,
-    if(is_open AND manifest."order" <> 'adaptive', blocks_needed, NULL)
-        AS repetitions_needed
+    -- Where some repetitions told nothing, as many of the further ones will; where most runs
+    -- do not count, nothing is promised.
+    CASE
+        WHEN
+            is_open AND manifest."order" <> 'adaptive'
+            AND 2 * tries.valid_tries >= tries.tries
+            THEN (blocks_needed * tries.repetitions + blocks - 1) // blocks
+    END AS repetitions_needed
 FROM hoped
-INNER JOIN v1.manifest AS manifest USING (sweep_id);
+INNER JOIN v1.manifest AS manifest USING (sweep_id)
+LEFT JOIN tries USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.duel IS 'The best value against each other eligible quant. One row per sweep, model and rival.';
 COMMENT ON COLUMN v1.duel.best_value_quant IS 'The eligible quant of the highest utility';
@@ -319,4 +347,4 @@ COMMENT ON COLUMN v1.duel.blocks IS 'Repetitions, or rounds of an adaptive sweep
 COMMENT ON COLUMN v1.duel.gap_ppm IS 'By how much the best value''s utility exceeds the rival''s, ppm of the rival''s';
 COMMENT ON COLUMN v1.duel.is_clear IS 'The best value is better beyond chance and beyond what the canary bounds';
 COMMENT ON COLUMN v1.duel.blocks_needed IS 'Observations of speed that would do, where only these are missing; NULL if it is clear, or if none of up to 30 would';
-COMMENT ON COLUMN v1.duel.repetitions_needed IS 'The same as repetitions; NULL in an adaptive sweep, which repeats no whole bank';
+COMMENT ON COLUMN v1.duel.repetitions_needed IS 'The same as repetitions, if as many of them count as did so far; NULL where most runs of the two do not count, and in an adaptive sweep, which repeats no whole bank';

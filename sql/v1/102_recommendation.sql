@@ -148,6 +148,8 @@ WITH sentences AS (
                             ' Not decided yet: {} may do some of those that are left.',
                             baseline_quant_tag
                         )
+                    WHEN answer = 'ASK' AND quants_out_by_pollution > 0
+                        THEN ' Not decided yet: a quieter machine would tell more.'
                     WHEN answer = 'ASK' THEN ' Not decided yet: more time would tell more.'
                     WHEN answer = 'DECIDED' AND minimum_viable_quant <> baseline_quant_tag
                         THEN ' Stopped: the smallest that passes is proven.'

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orket.cli.running import explain_budget
 from orket.cli.sweep_progress import SweepProgress
 from orket.machine.clock import SystemClock
 from orket.mockserver import MockModel, MockServer, Profile
@@ -18,6 +20,7 @@ from orket.records import RunRecord
 from orket.sweep.execute import Outcome, run_sweep
 from orket.sweep.interrupts import Interrupted
 from orket.sweep.reporter import Silence, Standing
+from orket.sweep.resume import BUDGET_ENDED
 from orket.warehouse import Warehouse
 
 Q8, Q2 = MockModel("demo:q8_0", "Q8_0"), MockModel("demo:q2_K", "Q2_K")
@@ -361,3 +364,14 @@ def test_a_resumed_sweep_shows_at_once_how_its_quants_stand(make_plan, warehouse
     assert watched.first is not None
     asked = {row["quant_tag"]: row["attempts"] for row in watched.first.quants}
     assert asked["Q8_0"] > 0
+
+
+def test_a_budget_that_ended_amid_disturbances_promises_nothing(make_plan, capsys):
+    outcome = Outcome("s", "COMPLETED", 9, stop_reason=BUDGET_ENDED, is_disturbed=True)
+    plan = replace(make_plan("http://127.0.0.1:9"), budget_seconds=1200)
+    explain_budget(outcome, plan, {"sessions": []}, Warehouse(Path("w")))
+    told = " ".join(capsys.readouterr().err.split())
+    assert "what more time would bring cannot be told" in told
+    assert "--resume s -w w --budget 40m" in told
+    assert "about" not in told
+    assert "at least" not in told

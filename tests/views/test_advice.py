@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from benchmarks.advice_simulator import (
@@ -242,6 +243,43 @@ def test_clear_needs_blocks_that_agree_beyond_the_bound(tmp_path, wall_ms, statu
     sweep = built(tasks=104, repetitions=3, quants=("F16", "Q4_K_M"), wall_ms=wall_ms)
     row = ask(sweep, tmp_path)
     assert row["best_value_status"] == status
+
+
+@pytest.mark.parametrize(
+    ("disturbed", "further", "needed"),
+    [
+        # With all four it is clear.
+        ((), 0, None),
+        # Four would do if all counted; three of four did, so that it takes six.
+        ((4,), 0, 6),
+        ((3, 4), 0, 8),
+        # Most runs do not count: nothing is promised.
+        ((3, 4), 2, None),
+    ],
+)
+def test_what_repetitions_would_bring_follows_from_how_many_count(
+    tmp_path, disturbed, further, needed
+):
+    times = {1: 330, 2: 420, 3: 450, 4: 400}
+    sweep = built(
+        tasks=104,
+        repetitions=4,
+        quants=("F16", "Q4_K_M"),
+        wall_ms=lambda quant, number: 600 if quant == "F16" else times[number],
+    )
+    for place, run in enumerate(sweep.runs):
+        if run.repetition in disturbed or (
+            run.repetition == 1 and run.test_id < f"bank/t{further:03}"
+        ):
+            assert run.before and run.after and run.before.host_busy_ns is not None
+            busy = run.before.host_busy_ns + 2 * 10**9
+            after = msgspec.structs.replace(run.after, host_busy_ns=busy)
+            sweep.runs[place] = msgspec.structs.replace(run, after=after)
+    row = ask(sweep, tmp_path)
+    assert row["repetitions_needed"] == needed
+    assert row["best_value_status"] == ("WITHIN_NOISE" if disturbed else "CLEAR")
+    promise = f"{needed} repetitions would do" if needed else "repetitions would do"
+    assert (promise in row["recommendation"]) == (needed is not None)
 
 
 def test_speed_is_never_told_apart_from_one_repetition(tmp_path):
