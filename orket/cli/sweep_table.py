@@ -224,10 +224,9 @@ def _canary_line(canary: Document, status: str) -> str:
     spread, limit = canary["internal_latency_cv"], canary["max_latency_cv"]
     if canary["latency_judged"] is False:
         yielded = canary["yielded_because"]
-        because = (
-            "the machine was not steady" if yielded else "answers alone were asked for"
-        )
-        measured = f", steadiness not judged ({because})"
+        because = "the machine was not steady" if yielded else "as was asked"
+        # A control profile bounds times alone.
+        measured, named = f" for the answers alone ({because}): no speed is told", ""
     elif spread is None or limit is None:
         measured = ""
     else:
