@@ -28,6 +28,7 @@ from orket.warehouse.derived import (
     read_kept,
     write_kept,
 )
+from orket.warehouse.settings import memory_mib
 
 if TYPE_CHECKING:
     from orket.warehouse.event_index import EventIndex
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
 
 _MOMENT, _LARGE = 1, 2
 """What MessagePack has no type for: a moment without a zone, an integer of 128 bits."""
-_MOST_SWEEPS = 200
-_MOST_BYTES = 12 << 20
-"""How much is derived at once: sweeps, and bytes of their parts."""
+_SWEEPS_PER_GIB = 300
+_BYTES_PER_GIB = 14 << 20
+"""How much is derived at once, for each GiB that the views may hold: sweeps, and bytes
+of their parts. A session costs as much as judging some tens of thousands of runs."""
 _CARRIED = (40, 4 << 20)
 """The same of a portion for another machine: enough of them that none has to wait."""
 _EPOCH = datetime(1970, 1, 1)
@@ -104,7 +106,7 @@ def read_sweeps(
             shelf.put(rows)
             yield rows
         return
-    for batch in portions(missing):
+    for batch in portions(missing, *_room()):
         try:
             yield from _derive(warehouse, shelf, batch, overrides)
             is_any_read = True
@@ -281,10 +283,17 @@ def carry_over(
         shelf.carry(sweep_id, before)
 
 
+def _room() -> tuple[int, int]:
+    """The most sweeps, and the most bytes of their parts, that are derived at once."""
+    memory = memory_mib()
+    return (
+        max(_SWEEPS_PER_GIB * memory // 1024, 1),
+        _BYTES_PER_GIB * memory // 1024,
+    )
+
+
 def portions(
-    sizes: Mapping[str, int],
-    most_sweeps: int = _MOST_SWEEPS,
-    most_bytes: int = _MOST_BYTES,
+    sizes: Mapping[str, int], most_sweeps: int, most_bytes: int
 ) -> Iterator[list[str]]:
     """Sweeps, with the bytes of their parts, in portions that fit into memory."""
     batch: list[str] = []
