@@ -11,7 +11,7 @@ from orket.cli.canary_words import profile_that_passes
 from orket.cli.fidelity_words import fidelity_words
 from orket.cli.output import print_prose, show_value
 from orket.cli.quant_table import print_quants, tells_speed
-from orket.exports.by_now import INTERRUPTED, RUNNING, UNKNOWN
+from orket.exports.by_now import INTERRUPTED, RUNNING, UNKNOWN, say_missing
 from orket.exports.figures import (
     count_runs,
     exact_percent,
@@ -72,9 +72,16 @@ def _about(summary: Document) -> Iterator[str]:
     yield ""
     if _is_completed(summary):
         yield _headline(summary)
+    yield from _missing_words(summary)
     yield from _canary_words(summary)
     yield from map(_session_line, summary["sessions"])
     yield from _policy_words(summary)
+
+
+def _missing_words(summary: Document) -> Iterator[str]:
+    """What no figure has seen, because it was damaged and moved away."""
+    if said := say_missing(summary):
+        yield f"{said}; orket verify names what is missing"
 
 
 def _lost_to_pollution(session: Document) -> bool:

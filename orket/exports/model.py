@@ -270,6 +270,18 @@ class Scope(Part):
     """Tasks of the whole sweep."""
 
 
+class MissingParts(Part):
+    """Parts of the sweep that were damaged and moved away: what no figure has seen."""
+
+    status: str
+    """PARTS_MISSING."""
+    parts: int
+    """Files in quarantine whose place is empty; events of baselines and ends among
+    them."""
+    rows_at_least: int | None
+    """Rows of those that tell; null: none of them tells. There may be more."""
+
+
 class SweepSummary(Part):
     """One sweep: what was run, how far it can be trusted, and which quant to use."""
 
@@ -304,6 +316,8 @@ class SweepSummary(Part):
     """What the command line or a what-if changed against the preset."""
     scope: Scope | None = None
     """Judged by some buckets or families alone; null: by all tasks; since 1.1."""
+    missing_parts: MissingParts | None = None
+    """What of it lies in quarantine; null: nothing is known to; since 1.1."""
     include_polluted: str | None
     """Whether polluted runs may count: never, fill or always; null where models differ.
     """

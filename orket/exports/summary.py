@@ -38,10 +38,9 @@ def summary_document(row: Mapping[str, Any]) -> dict[str, Any]:
 
     Numbers are Decimals computed from integers; keys stand in the model's order.
     """
-    # The one field that belongs to the document and not to the sweep.
-    return _read_part(
-        SweepSummary, {**row, "schema_version": SCHEMA_VERSION}, "summary"
-    )
+    # These belong to the document and to the files, and not to the rows.
+    own = {"schema_version": SCHEMA_VERSION, "missing_parts": row.get("missing_parts")}
+    return _read_part(SweepSummary, {**row, **own}, "summary")
 
 
 def render_summary(row: Mapping[str, Any]) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orket.exports import figures
 from orket.exports.answers import visible
+from orket.exports.by_now import say_missing
 from orket.exports.cost import Price, cost_table
 from orket.exports.json_text import moment_text, plain_decimal, render_json
 from orket.exports.markdown import markdown_text
@@ -98,6 +99,7 @@ def render_page(gathered: Gathered, voice: Voice, price: Price | None = None) ->
     colours = {name: (light, DARK[light]) for name, light in NAMES.items()}
     text = environment.get_template("report.html").render(
         summary=gathered.summary,
+        missing=say_missing(gathered.summary),
         manifest=gathered.manifest,
         models=[_model_part(gathered, s, voice) for s in gathered.summary["sessions"]],
         costs=[cost_table(s, price) for s in gathered.summary["sessions"]],
@@ -120,6 +122,7 @@ def render_markdown(
     command, overrides = command_of(gathered.summary)
     text = environment.get_template("report.md").render(
         summary=gathered.summary,
+        missing=say_missing(gathered.summary),
         manifest=gathered.manifest,
         notes=[list(voice.notes(s)) for s in gathered.summary["sessions"]],
         costs=[cost_table(s, price) for s in gathered.summary["sessions"]],

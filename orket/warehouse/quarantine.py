@@ -111,6 +111,20 @@ def missing_parts(root: Path) -> list[Missing]:
     return sorted(_missing(root, folder), key=lambda missing: str(missing.path))
 
 
+def rows_of(path: Path) -> int | None:
+    """How many rows a damaged part says it held; None where it says nothing."""
+    import pyarrow
+    import pyarrow.parquet
+
+    if path.suffix != ".parquet" and ".parquet" not in path.name:
+        return None
+    try:
+        rows = pyarrow.parquet.read_metadata(path).num_rows
+    except (OSError, pyarrow.ArrowException):
+        return None
+    return rows if rows >= 0 else None
+
+
 def _missing(root: Path, folder: Path) -> Iterator[Missing]:
     for beside in folder.rglob(f"*{NOTE_SUFFIX}"):
         path = beside.with_name(beside.name.removesuffix(NOTE_SUFFIX))

@@ -28,4 +28,6 @@ def test_the_view_has_every_source(tmp_path):
         frame = session.frame("SELECT summary FROM v1.summary")
     there = field_paths(frame.schema["summary"])
     needed = {source for source, _ in describe_sources()} - {"schema_version"}
+    # What is missing of its files no row can tell.
+    needed = {path for path in needed if path.partition(".")[0] != "missing_parts"}
     assert sorted(needed - there) == []

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orket.cli.main import run_command
+from orket.exports.load import load_summary
 from orket.records import DATASETS, SidecarRow, to_json
 from orket.warehouse import Warehouse
 from orket.warehouse.bulk import copy_json_lines, stage_json_lines
@@ -223,6 +224,35 @@ def test_commands_read_the_rest_and_say_what_is_missing(store, capsys, dataset):
     assert part.name in told.err
     assert run_command(["show", "good", "-w", str(store.path)]) == 0
     assert (part.name in capsys.readouterr().err) == (dataset == "events")
+
+
+@pytest.mark.parametrize(
+    ("damage", "rows", "words"),
+    [
+        (_of_other_sweep, True, "2 parts with at least {} rows are missing"),
+        (_truncate, False, "2 parts with an unknown number of rows are missing"),
+    ],
+)
+def test_the_summary_and_the_screen_say_what_is_missing_of_a_sweep(
+    store, capsys, damage, rows, words
+):
+    """A part that says how many rows it held is counted; one that does not may have
+    held any number, which is not 0."""
+    assert load_summary(store, "bad")["missing_parts"] is None
+    parts = [store.parts(dataset, "bad")[0] for dataset in ("runs", "fidelity")]
+    held = sum(pq.read_metadata(part).num_rows for part in parts)
+    for part in parts:
+        damage(part)
+    assert run_command(["verify", "--quarantine", "-w", str(store.path)]) == 4
+    missing = load_summary(store, "bad")["missing_parts"]
+    counted = held if rows else None
+    assert missing == {"status": "PARTS_MISSING", "parts": 2, "rows_at_least": counted}
+    assert load_summary(store, "good")["missing_parts"] is None
+    capsys.readouterr()
+    for name, is_said in (("bad", True), ("good", False)):
+        run_command(["show", name, "-w", str(store.path), "--format", "table"])
+        said = " ".join(capsys.readouterr().out.split())
+        assert (words.format(held) in said) is is_said
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
