@@ -115,7 +115,9 @@ def estimate_line(
     most = seconds if budget is None else min(seconds, budget)
     told = duration(most)
     if usual < most and duration(usual) != told:
-        told = f"usually {duration(usual)}, at most {told}"
+        # A budget is kept to; what all tasks take on a busy machine nobody knows.
+        bound = "at most" if most < seconds else "for all tasks about"
+        told = f"usually {duration(usual)}, {bound} {told}"
     else:
         told = f"about {told}" if seconds <= most else f"at most {told}"
     return f"Estimate: {told}, {disk}; {basis}"

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from orket.cli.main import run_command
+from orket.cli.opening import estimate_line
 from orket.cli.own_model import plan_fitting
 from orket.errors import UsageError
 from orket.mockserver import MockModel, MockServer, Profile
@@ -610,3 +611,12 @@ def test_what_a_resume_would_do_is_told_of_the_sweep_itself(monkeypatch, capsys)
         assert run_command(more) == 0
     told = capsys.readouterr()
     assert "goes on: 2 of 6 runs were made, 2 of its 3 tasks are added" in told.err
+
+
+def test_at_most_is_said_of_a_budget_alone():
+    """What all tasks would take is a forecast: a busy machine takes longer."""
+    free = estimate_line(300.0, 60.0, 0, "by the calls so far")
+    assert "usually 60 s, for all tasks about 5 min" in free
+    bounded = estimate_line(300.0, 60.0, 0, "by the calls so far", budget=120)
+    assert "usually 60 s, at most 2 min" in bounded
+    assert "at most" not in estimate_line(300.0, 60.0, 0, "by", budget=900)
