@@ -299,11 +299,18 @@ def _times(board: Board, ahead: Ahead) -> str:
     if least == most:
         more = ", and more for what is disturbed" if board.budget is None else ""
         return f"{used}, about {duration(most)} left{more}"
-    if usual is not None and duration(usual) != duration(0):
-        return f"{used}, usually {duration(usual)} left, at most {duration(most)}"
+    # A budget is kept to; what all tasks take on a busy machine nobody knows.
+    told = duration(most)
+    bound = "at most" if board.budget is not None else "for all tasks about"
+    if usual is not None and duration(usual) not in (duration(0), told):
+        return f"{used}, usually {duration(usual)} left, {bound} {told}"
+    if usual is not None and duration(usual) == told:
+        return f"{used}, about {told} left"
     if least is None or duration(least) == duration(0):
-        return f"{used}, at most {duration(most)} left"
-    return f"{used}, at least {duration(least)} and at most {duration(most)} left"
+        return f"{used}, {bound} {told} left"
+    if board.budget is None:
+        return f"{used}, at least {duration(least)} left, {bound} {told}"
+    return f"{used}, at least {duration(least)} and at most {told} left"
 
 
 def _following(board: Board, ahead: Ahead) -> str:

@@ -144,7 +144,7 @@ class SweepProgress:
         told = f", {basis}" if basis else ""
         repeats = ", and more where disturbed runs have to be repeated"
         more = "" if self._board.budget is not None else repeats
-        span = _span(ahead.usual, ahead.most)
+        span = _span(ahead.usual, ahead.most, self._board.budget)
         self.note(f"what comes takes {span}{told}{more}")
         asks = sys.stderr.isatty() and sys.stdin.isatty() and not self._yes
         if ahead.most <= ASK_BEYOND_SECONDS or not asks:
@@ -192,12 +192,13 @@ class SweepProgress:
         return show_board(self._board, width, height)
 
 
-def _span(usual: float | None, most: float) -> str:
-    """How long it takes: usually, and at most."""
+def _span(usual: float | None, most: float, budget: float | None) -> str:
+    """How long it takes: usually, and at most; only a budget bounds it for sure."""
     told = duration(most)
     if usual is None or duration(usual) == told:
         return f"about {told}"
-    return f"usually {duration(usual)}, at most {told}"
+    bound = "at most" if budget is not None else "for all tasks about"
+    return f"usually {duration(usual)}, {bound} {told}"
 
 
 def describe_calls(failed: int, cancelled: int, polluted: int | None) -> str:

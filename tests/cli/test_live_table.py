@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from orket.cli.live_table import Board, show_board
-from orket.cli.sweep_progress import SweepProgress
+from orket.cli.sweep_progress import SweepProgress, _span
 from orket.planning.plan import build_plan
 from orket.planning.preset import Change, load_preset, override
 from orket.sweep.reporter import Ahead, Standing
@@ -290,6 +290,8 @@ def test_what_usually_comes_is_told_beside_the_most():
     assert "80 s of 3 min used, usually 60 s left, at most 3 min" in lines
     past = text_of(make_board(ahead=Ahead(0.0, 190.0, 70.0, usual=5.0)))
     assert "80 s of 3 min used, at most 3 min left" in past
+    same = text_of(make_board(ahead=Ahead(5.0, 190.0, 70.0, usual=189.0)))
+    assert "80 s of 3 min used, about 3 min left" in same
     # No less than the round that runs, and no more than there is time for.
     assert Ahead(20.0, 90.0, 0.0, usual=1.0).usual == 20.0
     assert Ahead(20.0, 90.0, 0.0, usual=100.0).usual == 90.0
@@ -312,3 +314,23 @@ def test_two_models_stand_below_their_names_and_each_has_its_own_sentence():
     board.place = ("other", "Q2_K")
     assert text_of(board)[0].startswith("So far: other: use Q8_0.")
     assert [line for line in text_of(board) if "asked now" in line] != []
+
+
+@pytest.mark.parametrize(
+    ("ahead", "told"),
+    [
+        (Ahead(5.0, 190.0, 70.0, usual=70.0), "usually 60 s left, for all tasks about"),
+        (Ahead(0.0, 190.0, 70.0, usual=5.0), "for all tasks about 3 min left"),
+        (Ahead(30.0, 190.0, 70.0), "at least 20 s left, for all tasks about 3 min"),
+    ],
+)
+def test_without_a_budget_nothing_bounds_how_long_it_takes(ahead, told):
+    lines = "\n".join(text_of(make_board(ahead=ahead, budget=None)))
+    assert told in lines
+    assert "at most" not in lines
+
+
+def test_the_line_before_the_first_round_is_bounded_by_a_budget_alone():
+    assert _span(60.0, 300.0, None) == "usually 60 s, for all tasks about 5 min"
+    assert _span(60.0, 300.0, 300.0) == "usually 60 s, at most 5 min"
+    assert _span(299.0, 300.0, None) == "about 5 min"
