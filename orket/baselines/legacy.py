@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from orket.baselines.records import ALL, Selection, as_utc, list_records
 from orket.errors import UsageError
+from orket.file_names import file_stems
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
@@ -27,7 +27,9 @@ def export_legacy(
     by_test: dict[str, list[dict[str, Any]]] = {}
     for record in list_records(warehouse, selection):
         by_test.setdefault(record["test_id"], []).append(record)
-    paths = {test: folder / f"{quote(test, safe='')}.json" for test in by_test}
+    paths = {
+        test: folder / f"{stem}.json" for test, stem in file_stems(by_test).items()
+    }
     for path in paths.values():
         if path.exists():
             raise UsageError(f"{path} is there already", "name an empty folder")

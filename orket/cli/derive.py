@@ -11,6 +11,7 @@ import click
 from orket.cli import messages
 from orket.cli.options import reading_store_option
 from orket.errors import UsageError
+from orket.file_names import file_stems
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
@@ -55,6 +56,7 @@ def derive(
     sweeps = store.sweep_ids()
     if output is not None and not output.is_dir():
         raise UsageError(f"there is no folder {output}", "make it, or name another")
+    stems = file_stems(sweeps)
     count = 0
     with ExitStack() as held:
         carrier = None
@@ -66,16 +68,14 @@ def derive(
         for rows in read_sweeps(store, sweeps, carrier=carrier):
             count += 1
             if output is not None:
-                _write_summary(output, rows.sweep_id, rows.summary)
+                _write_summary(output, stems[rows.sweep_id], rows.summary)
     told = "1 sweep" if count == 1 else f"{count} sweeps"
     where = f", their summaries in {output}" if output is not None else ""
     messages.note(f"derived and kept: {told}{where}")
 
 
-def _write_summary(folder: Path, sweep_id: str, summary: dict[str, object]) -> None:
-    from urllib.parse import quote
-
+def _write_summary(folder: Path, stem: str, summary: dict[str, object]) -> None:
     from orket.exports.load import write_file
     from orket.exports.summary import render_summary
 
-    write_file(folder / f"{quote(sweep_id, safe='')}.json", render_summary(summary))
+    write_file(folder / f"{stem}.json", render_summary(summary))

@@ -20,7 +20,10 @@ from orket.records import DATASETS
 from orket.warehouse import disk
 from orket.warehouse.connection import Connection, literal
 from orket.warehouse.parts import (
+    make_folder,
+    partition_name,
     partition_sweep,
+    refuse_other_names,
     time_ordered_id,
     write_failure,
 )
@@ -56,6 +59,10 @@ class StagedRows:
     def publish(self, sweep_ids: Collection[str]) -> list[Path]:
         """Make each file durable and give it its place as a part."""
         try:
+            if self.by_sweep:
+                # Nothing of it where the rows of two have gone to one folder.
+                own = [self.target / partition_name(sweep) for sweep in sweep_ids]
+                refuse_other_names(own)
             return [
                 _publish(file, self._warehouse.folder(self._dataset, sweep_id))
                 for file, sweep_id in self._files(sweep_ids)
@@ -235,7 +242,7 @@ def _stage(
 
 
 def _publish(file: Path, folder: Path) -> Path:
-    disk.make_folder(folder)
+    make_folder(folder)
     final = folder / f"part-{time_ordered_id()}.parquet"
     with file.open("rb+") as written:
         seal(written)

@@ -25,6 +25,7 @@ from orket.records import FidelityRow, Record, RunRecord, judge
 from orket.warehouse import disk
 from orket.warehouse.locks import Holder, find_holder, lock_new
 from orket.warehouse.parts import (
+    make_folder,
     time_ordered_id,
     write_failure,
     write_part,
@@ -170,7 +171,7 @@ class Journal:
 
     def _open(self) -> int:
         if self._handle is None:
-            disk.make_folder(self._folder)
+            make_folder(self._folder)
             while True:
                 disk.step("create", self._path)
                 handle = os.open(

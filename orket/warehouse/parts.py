@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -158,10 +158,38 @@ def write_part(folder: Path, table: pa.Table) -> Path:
     return final
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder of the warehouse, of no other sweep. Raises OSError."""
+    disk.make_folder(folder)
+    if is_partition(folder.name) and folder not in _own_folders:
+        refuse_other_names([folder])
+        _own_folders.add(folder)
+
+
+_own_folders: set[Path] = set()
+"""Those that were seen to lie there by their own name: each is listed for once."""
+
+
+def refuse_other_names(folders: Sequence[Path]) -> None:
+    """Raise OSError where the file system takes a folder for one of another name.
+
+    On macOS and Windows upper and lower case are one name, on Windows also a name with
+    and without dots at its end: the rows of two sweeps would mix. All of them lie in
+    one folder; one that is not there is nobody's.
+    """
+    listed = set(os.listdir(folders[0].parent)) if folders else set()
+    for folder in folders:
+        if folder.name not in listed and folder.exists():
+            raise FileExistsError(
+                errno.EEXIST,
+                f"this file system takes {folder.name} for the folder of another sweep",
+            )
+
+
 def create_folder(folder: Path) -> None:
     """Make a folder of the warehouse. Raises WarehouseError."""
     try:
-        disk.make_folder(folder)
+        make_folder(folder)
     except OSError as error:
         raise write_failure(folder, error) from error
 

@@ -40,6 +40,7 @@ FLOORS = {
     "toml_source": 1,
     "urls": 1,
     "errors": 1,
+    "file_names": 1,
     "resources": 1,
 }
 
