@@ -11,9 +11,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.fuzzing import examples
+
 # A busy machine draws and runs examples slowly; that says nothing about the code.
 settings.register_profile(
-    "orket", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "orket",
+    max_examples=examples(100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("orket")
 

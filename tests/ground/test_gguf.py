@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orket.gguf import BadGguf, file_parts, hash_file, part_number, read_header
+from tests.fuzzing import examples
 from tests.gguf_files import F32, MXFP4, entry, gguf, text, write
 
 
@@ -81,7 +82,9 @@ def test_what_is_no_gguf_says_why(tmp_path, content, reason):
         read_header(write(tmp_path / "a.gguf", content))
 
 
-@settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(
+    max_examples=examples(200), suppress_health_check=list(HealthCheck), deadline=None
+)
 @given(st.integers(0, len(gguf())), st.binary(min_size=1, max_size=12))
 def test_a_damaged_header_is_read_or_refused(tmp_path, place, wound):
     content = gguf()

@@ -17,6 +17,7 @@ from orket.providers.contract import Generation, ModelRef, ServerOptions
 from orket.providers.http.problems import IdentityMismatch, ProviderError
 from orket.providers.openai import OpenAiAdapter
 from orket.records import CallFacts, Controls, checked
+from tests.fuzzing import examples
 from tests.places import FIXTURES
 from tests.scripted import SSE, Script, ScriptedServer, respond, stream
 
@@ -393,7 +394,9 @@ def test_llamacpp_is_recognised_behind_the_generic_route():
 REAL_STREAM = recorded("chat_stream.sse")
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(
+    max_examples=examples(60), suppress_health_check=list(HealthCheck), deadline=None
+)
 @given(
     st.lists(
         st.tuples(
@@ -412,7 +415,9 @@ def test_no_damage_to_a_real_stream_crashes_or_makes_an_invalid_row(wounds):
     assert (facts.error_class is None) == (facts.outcome == "OK")
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(
+    max_examples=examples(40), suppress_health_check=list(HealthCheck), deadline=None
+)
 @given(st.integers(0, len(REAL_STREAM) - len(b"data: [DONE]\n\n")))
 def test_a_real_stream_cut_anywhere_before_its_figures_is_incomplete(place):
     facts = generate(SSE + REAL_STREAM[:place])

@@ -25,6 +25,7 @@ from orket.providers.reading.prometheus import Samples, grown_count, whole
 from orket.providers.registry import create_adapter
 from orket.records import CallFacts, Controls
 from tests.fixture_files import Payload, payload
+from tests.fuzzing import examples
 from tests.replay_server import ReplayServer
 
 FIGURES = (
@@ -242,7 +243,7 @@ def damage(draw: st.DrawFn, documents: list[Any]) -> list[Any]:
 
 
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -327,7 +328,7 @@ def test_a_key_said_twice_anywhere_is_an_error(case: Case) -> None:
 
 
 @settings(
-    max_examples=40,
+    max_examples=examples(40),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
