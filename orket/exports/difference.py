@@ -12,7 +12,7 @@ from orket.text import nearest
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
-    from orket.warehouse.session import Session
+    from orket.warehouse.kept_differences import DifferenceRows
 
 Row = dict[str, Any]
 
@@ -185,23 +185,23 @@ def read_difference(
     `models` names one of each; `quant` is read without regard to case. Raises
     UsageError for one sweep twice, and where nothing is there to be compared.
     """
-    (store, old), (other, new) = before, after
+    (_, old), (_, new) = before, after
     if old == new:
         raise UsageError(f"{old} is both sweeps", "name two: see orket sweeps")
-    with store.pair_session(old, new, overrides, models, other) as session:
-        facts = session.rows("SELECT * FROM v1.diff_fact ORDER BY model_id, place")
-        if not facts:
-            raise _nothing_shared(session, old, new, models)
-        return [
-            _read(session, [row for row in facts if row["model_id"] == name], quant)
-            for name in dict.fromkeys(row["model_id"] for row in facts)
-        ]
+    from orket.warehouse.kept_differences import read_difference_rows
+
+    found = read_difference_rows(before, after, models, overrides)
+    if not found.facts:
+        raise _nothing_shared(found.models, old, new, models)
+    return [
+        _read(found, [row for row in found.facts if row["model_id"] == name], quant)
+        for name in dict.fromkeys(row["model_id"] for row in found.facts)
+    ]
 
 
 def _nothing_shared(
-    session: Session, old: str, new: str, models: tuple[str, str] | None
+    rows: list[Row], old: str, new: str, models: tuple[str, str] | None
 ) -> UsageError:
-    rows = session.rows("SELECT sweep_id, model_id FROM v1.session ORDER BY model_id")
     there = {
         sweep: [row["model_id"] for row in rows if row["sweep_id"] == sweep]
         for sweep in (old, new)
@@ -217,14 +217,10 @@ def _nothing_shared(
     )
 
 
-def _read(session: Session, facts: list[Row], quant: str | None) -> Difference:
+def _read(found: DifferenceRows, facts: list[Row], quant: str | None) -> Difference:
     first = facts[0]
     model = first["model_id"]
-    quants = session.rows(
-        "SELECT * FROM v1.diff_quant WHERE model_id = ? "
-        "ORDER BY quant_rank DESC NULLS LAST, quant_tag",
-        [model],
-    )
+    quants = [row for row in found.quants if row["model_id"] == model]
     if quant is not None:
         tags = [row["quant_tag"] for row in quants]
         quants = [
@@ -232,11 +228,6 @@ def _read(session: Session, facts: list[Row], quant: str | None) -> Difference:
         ]
         if not quants:
             raise UsageError(f"no quant {quant!r} in them", nearest(quant, tags))
-    tasks = session.rows(
-        "SELECT * FROM v1.diff_task WHERE model_id = ? "
-        "AND change IN ('LOST', 'GAINED') ORDER BY quant_tag, change, family, test_id",
-        [model],
-    )
     return Difference(
         first["before_sweep"],
         first["after_sweep"],
@@ -244,17 +235,13 @@ def _read(session: Session, facts: list[Row], quant: str | None) -> Difference:
         first["after_model"],
         facts,
         quants,
-        tasks,
-        _count(session, first, [row["quant_tag"] for row in quants]),
+        [row for row in found.tasks if row["model_id"] == model],
+        _count(found.counts, first, [row["quant_tag"] for row in quants]),
     )
 
 
-def _count(session: Session, fact: Row, quants: list[str]) -> dict[str, Counted]:
+def _count(rows: list[Row], fact: Row, quants: list[str]) -> dict[str, Counted]:
     """The runs of these quants that count, of both sweeps."""
-    rows = session.rows(
-        "SELECT sweep_id, model_id, quant_tag, valid_runs, polluted_used "
-        "FROM v1.quant_aggregate"
-    )
     sides = {
         "before": (fact["before_sweep"], fact["model_id"]),
         "after": (fact["after_sweep"], fact["after_model"]),

@@ -28,14 +28,13 @@ from orket.warehouse.derived import (
     read_kept,
     write_kept,
 )
+from orket.warehouse.packed import pack, unpack
 from orket.warehouse.settings import memory_mib
 
 if TYPE_CHECKING:
     from orket.warehouse.event_index import EventIndex
     from orket.warehouse.store import Warehouse
 
-_MOMENT, _LARGE = 1, 2
-"""What MessagePack has no type for: a moment without a zone, an integer of 128 bits."""
 _SWEEPS_PER_GIB = 300
 _BYTES_PER_GIB = 14 << 20
 """How much is derived at once, for each GiB that the views may hold: sweeps, and bytes
@@ -199,10 +198,10 @@ class _Shelf:
             rows = SweepRows(
                 sweep_id,
                 started_at,
-                _DECODER.decode(kept.kpi),
-                _DECODER.decode(kept.answers),
-                _DECODER.decode(kept.summary),
-                _DECODER.decode(kept.fleet),
+                unpack(kept.kpi),
+                unpack(kept.answers),
+                unpack(kept.summary),
+                unpack(kept.fleet),
             )
         except (msgspec.DecodeError, OverflowError, ValueError):
             return None, size
@@ -219,10 +218,10 @@ class _Shelf:
                 self._keys[rows.sweep_id],
                 self._events.watermark(rows.sweep_id, rows.started_at),
                 (rows.started_at - _EPOCH) // timedelta(microseconds=1),
-                _pack(rows.kpi),
-                _pack(rows.answers),
-                _pack(rows.summary),
-                _pack(rows.fleet),
+                pack(rows.kpi),
+                pack(rows.answers),
+                pack(rows.summary),
+                pack(rows.fleet),
             )
         except TypeError:
             return
@@ -359,43 +358,11 @@ def pack_rows(rows: SweepRows) -> bytes:
     Raises TypeError for a value that would not come back the same.
     """
     return msgspec.msgpack.encode(
-        [rows.sweep_id, *(_pack(getattr(rows, name)) for name in _FIELDS)]
+        [rows.sweep_id, *(pack(getattr(rows, name)) for name in _FIELDS)]
     )
 
 
 def unpack_rows(content: bytes) -> SweepRows:
     """What `pack_rows` packed."""
-    sweep_id, *parts = _DECODER.decode(content)
+    sweep_id, *parts = unpack(content)
     return SweepRows(sweep_id, *parts)
-
-
-def _pack(value: Any) -> msgspec.Raw:
-    """Rows as MessagePack. Raises TypeError for what would not come back the same."""
-    return msgspec.Raw(msgspec.msgpack.encode(_plain(value)))
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, int):
-        is_small = -(2**63) <= value < 2**63
-        return value if is_small else msgspec.msgpack.Ext(_LARGE, b"%d" % value)
-    if isinstance(value, datetime) and value.tzinfo is None:
-        return msgspec.msgpack.Ext(_MOMENT, value.isoformat().encode())
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {key: _plain(item) for key, item in value.items()}
-    raise TypeError(f"a {type(value).__name__} is not kept")
-
-
-def _read_ext(code: int, data: memoryview) -> Any:
-    text = bytes(data).decode()
-    if code == _MOMENT:
-        return datetime.fromisoformat(text)
-    if code == _LARGE:
-        return int(text)
-    raise ValueError(f"no extension {code}")
-
-
-_DECODER = msgspec.msgpack.Decoder(ext_hook=_read_ext)
