@@ -127,7 +127,7 @@ def _frame(entry: Document) -> tuple[str, str]:
     if entry["level"] == "DIVERGENCE":
         return (
             f"Fidelity: of {reference}'s {prompts} answers, kept word for word: ",
-            f" ({words(entry['reason'])})",
+            f" (by recorded answers alone: {words(entry['reason'])})",
         )
     if entry["same_top"] is None:
         return (

@@ -14,6 +14,7 @@ from orket.cli.output import (
     table_width,
 )
 from orket.exports.figures import decimals, run_quality, seconds, size, words
+from orket.exports.kept_answers import tells_kept
 from orket.levels import without_level
 from orket.text import printable
 
@@ -262,7 +263,8 @@ def _kept(quant: Document, session: Document) -> str:
     """How many of the reference's answers it gives word for word."""
     found = quant["fidelity"] or {}
     is_read = found.get("status") not in ("NOT_RUN", "DETERMINISM_LOST")
-    return kept_share(found) if found and is_read else ""
+    is_told = is_read and tells_kept(quant, session["per_quant"])
+    return kept_share(found) if is_told else ""
 
 
 def _latency(quant: Document, session: Document) -> str:
@@ -284,8 +286,8 @@ def _quality(quant: Document, session: Document) -> str:
 
 def _verdict(quant: Document, session: Document) -> str:
     if not quant["eligible"]:
-        reasons = ", ".join(map(words, _own_reasons(quant, session)))
-        return f"no: {reasons}" if reasons else "no"
+        reasons = [_why_out(code, quant) for code in _own_reasons(quant, session)]
+        return f"no: {', '.join(reasons)}" if reasons else "no"
     advised, shown, passes = _standing(session)
     marks = {
         advised: _SAFE if _is_safe(session) else "use this",
@@ -294,6 +296,15 @@ def _verdict(quant: Document, session: Document) -> str:
     }
     mark = marks.get(quant["quant_tag"])
     return f"yes: {mark}" if mark else "yes"
+
+
+def _why_out(code: str, quant: Document) -> str:
+    """A reason in words; too few runs are none where the quant was not run."""
+    from orket.warehouse.reasons import code_of
+
+    if run_quality(quant) == "NOT_RUN" and code == code_of("quant", "uncovered"):
+        return words("NOT_RUN")
+    return words(code)
 
 
 def _short_verdict(quant: Document, session: Document) -> str:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from orket.exports.kept_answers import tells_kept
 from orket.report.palette import ALIKE, APART, BAD, GRID, INK, MUTED
 from orket.text import printable
 
@@ -259,7 +260,7 @@ def fidelity_chart(quants: Sequence[Row], width: int) -> alt.TopLevelMixin | Non
         found, name = quant["fidelity"], printable(quant["quant_tag"])
         if not found or not found["prompts"]:
             continue
-        if found["kept_prompts"] is not None and found["kept_interval"]:
+        if tells_kept(quant, quants) and found["kept_interval"]:
             low, high = (float(bound) * 100 for bound in found["kept_interval"])
             kept = found["kept_prompts"] / found["prompts"] * 100
             points.append(_share(name, "answers kept", kept, low, high))

@@ -111,7 +111,8 @@ def test_quants_that_were_asked_otherwise_have_their_own_sentence():
                 "prompts": 216,
                 "kept_prompts": 214,
             },
-            "of F16's 216 answers, kept word for word: Q4_K_M 214 (no logprobs).",
+            "of F16's 216 answers, kept word for word: Q4_K_M 214 "
+            "(by recorded answers alone: no logprobs).",
         ),
         (
             {"status": "UNSUPPORTED", "reason": "TOKENIZER_DIFFERS", "level": None},
@@ -153,7 +154,9 @@ def test_a_server_without_lists_has_a_table_of_answers_alone():
     bare = {"status": "UNSUPPORTED", "reason": "NO_LOGPROBS", "level": "DIVERGENCE"}
     none = {"same_top_ppm": None, "same_top_positions": None}
     lines = list(row_words(rows_of(bare | none)[1:], with_table=True))
-    assert lines[0].endswith("kept word for word: Q4_K_M 2 (no logprobs).")
+    assert lines[0].endswith(
+        "kept word for word: Q4_K_M 2 (by recorded answers alone: no logprobs)."
+    )
     assert lines[2].split() == ["Q4_K_M", "2/12"]
 
 
@@ -219,7 +222,8 @@ def test_recorded_answers_say_where_they_part():
     }
     (line,) = said(apart)
     assert line == (
-        "Fidelity: of F16's 12 answers, kept word for word: Q4_K_M 5 (no logprobs)."
+        "Fidelity: of F16's 12 answers, kept word for word: Q4_K_M 5 "
+        "(by recorded answers alone: no logprobs)."
     )
     (_, _, row) = row_words(rows_of(apart)[1:], with_table=True)
     assert row.endswith("5/12  character 48, the earliest at 3")
