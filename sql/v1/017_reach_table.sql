@@ -22,7 +22,6 @@ SEMI JOIN v1.bank_worth
 
 COMMENT ON VIEW v1.reach_table IS 'With how few passes so far the reference will hardly pass as many tasks as a proof takes. One row per threshold, level, worth of the tasks, number of tasks and of those asked.';
 COMMENT ON COLUMN v1.reach_table.worth_tasks IS 'What the planned tasks are worth';
-COMMENT ON COLUMN v1.reach_table.tasks IS 'Tasks planned at the start';
 COMMENT ON COLUMN v1.reach_table.least_passes IS 'Tasks that the reference must pass at least, for any proof';
 COMMENT ON COLUMN v1.reach_table.asked_tasks IS 'Tasks it was asked so far';
 COMMENT ON COLUMN v1.reach_table.most_passes IS 'So many passes of these, or fewer, put every proof out of reach';
