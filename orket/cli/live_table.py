@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from orket.exports.figures import decimals, duration, seconds, size, words
+from orket.exports.figures import bound_word, decimals, duration, seconds, size, words
 from orket.exports.scale import MICRO, MILLI, NANO, scale
 from orket.sweep.reporter import Ahead, Key
 from orket.text import printable
@@ -299,9 +299,7 @@ def _times(board: Board, ahead: Ahead) -> str:
     if least == most:
         more = ", and more for what is disturbed" if board.budget is None else ""
         return f"{used}, about {duration(most)} left{more}"
-    # A budget is kept to; what all tasks take on a busy machine nobody knows.
-    told = duration(most)
-    bound = "at most" if board.budget is not None else "for all tasks about"
+    told, bound = duration(most), bound_word(board.budget is not None)
     if usual is not None and duration(usual) not in (duration(0), told):
         return f"{used}, usually {duration(usual)} left, {bound} {told}"
     if usual is not None and duration(usual) == told:

@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from orket.cli.output import print_prose, print_rows
-from orket.exports.figures import decimals, duration, size
+from orket.exports.figures import bound_word, decimals, duration, size
 from orket.exports.scale import MILLI, scale
 from orket.urls import without_secret
 
@@ -115,9 +115,7 @@ def estimate_line(
     most = seconds if budget is None else min(seconds, budget)
     told = duration(most)
     if usual < most and duration(usual) != told:
-        # A budget is kept to; what all tasks take on a busy machine nobody knows.
-        bound = "at most" if most < seconds else "for all tasks about"
-        told = f"usually {duration(usual)}, {bound} {told}"
+        told = f"usually {duration(usual)}, {bound_word(most < seconds)} {told}"
     else:
         told = f"about {told}" if seconds <= most else f"at most {told}"
     return f"Estimate: {told}, {disk}; {basis}"

@@ -14,7 +14,7 @@ from orket.cli import messages
 from orket.cli.fidelity_words import row_words
 from orket.cli.live_screen import LiveScreen, can_redraw
 from orket.cli.live_table import Board, Line, show_board
-from orket.exports.figures import duration
+from orket.exports.figures import bound_word, duration
 from orket.sweep.reporter import Ahead, Key, Standing
 from orket.text import printable
 
@@ -197,8 +197,7 @@ def _span(usual: float | None, most: float, budget: float | None) -> str:
     told = duration(most)
     if usual is None or duration(usual) == told:
         return f"about {told}"
-    bound = "at most" if budget is not None else "for all tasks about"
-    return f"usually {duration(usual)}, {bound} {told}"
+    return f"usually {duration(usual)}, {bound_word(budget is not None)} {told}"
 
 
 def describe_calls(failed: int, cancelled: int, polluted: int | None) -> str:

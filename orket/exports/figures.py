@@ -81,6 +81,14 @@ def size(value: int | None) -> str:
     return f"{mebibytes:.1f} MiB" if mebibytes < 1024 else f"{mebibytes / 1024:.2f} GiB"
 
 
+def bound_word(has_budget: bool) -> str:
+    """What stands before the longest time that a sweep may take.
+
+    A budget is kept to; what all tasks take on a busy machine nobody knows.
+    """
+    return "at most" if has_budget else "for all tasks about"
+
+
 def duration(seconds: float) -> str:
     """A span of time as people say it: `45 s`, `35 min`, `2.5 h`."""
     if seconds < 120:

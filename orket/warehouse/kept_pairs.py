@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -21,6 +22,7 @@ from orket.warehouse.derived import (
     write_kept,
 )
 from orket.warehouse.kept import parts_key
+from orket.warehouse.packed import pack, unpack
 
 if TYPE_CHECKING:
     from orket.warehouse.event_index import EventIndex
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _BEFORE_ALL = datetime(1970, 1, 1)
 """As the start of a sweep: no event of governance bears on it."""
+_QUERY = "SELECT * FROM v1.drift ORDER BY quant_rank DESC NULLS LAST, quant_tag"
 _MOST_PAIRS = 50
 """How many are derived at once."""
 
@@ -42,7 +45,7 @@ class Pair(NamedTuple):
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
     key: str
-    rows: list[dict[str, Any]]
+    rows: msgspec.Raw
 
 
 def read_pairs(
@@ -79,18 +82,23 @@ def _derive(
 ) -> Iterator[tuple[Pair, list[dict[str, Any]]]]:
     before = warehouse.count_left_out()
     with warehouse.pairs_session(pairs) as session:
-        rows = session.rows(
-            "SELECT * FROM v1.drift ORDER BY quant_rank DESC NULLS LAST, quant_tag"
-        )
+        rows = session.rows(_QUERY)
     is_whole = warehouse.count_left_out() == before
     index = _index(warehouse)
     for pair in pairs:
         own = [row for row in rows if Pair(*(row[key] for key in Pair._fields)) == pair]
         key = keys[pair]
         if is_whole and key is not None and _key(warehouse, index, pair) == key:
-            content = msgspec.msgpack.encode(_Kept(key, own))
-            write_kept(_place(warehouse, pair), content)
+            _put(_place(warehouse, pair), key, own)
         yield pair, own
+
+
+def _put(place: Path, key: str, rows: list[dict[str, Any]]) -> None:
+    try:
+        packed = pack(rows)
+    except TypeError:
+        return
+    write_kept(place, msgspec.msgpack.encode(_Kept(key, packed)))
 
 
 def _take(
@@ -101,12 +109,15 @@ def _take(
         return None
     try:
         kept = msgspec.msgpack.decode(content, type=_Kept)
+        if kept.key != key:
+            return None
+        rows: list[dict[str, Any]] = unpack(kept.rows)
     except (msgspec.DecodeError, ValueError):
         return None
-    return kept.rows if kept.key == key else None
+    return rows
 
 
-def _place(warehouse: Warehouse, pair: Pair) -> Any:
+def _place(warehouse: Warehouse, pair: Pair) -> Path:
     return derived_folder(warehouse.path) / f"pair-{digest_of(pair)[:32]}"
 
 
@@ -118,7 +129,7 @@ def _key(warehouse: Warehouse, index: EventIndex | None, pair: Pair) -> str | No
     """What the rows of a pair are made from; None where events cannot be read."""
     if index is None:
         return None
-    lines = list(pair)
+    lines = [_QUERY, *pair]
     for sweep in (pair.before_sweep, pair.after_sweep):
         lines.append(parts_key(warehouse, code_digest(), sweep)[0])
         lines.append(index.watermark(sweep, _BEFORE_ALL))

@@ -116,7 +116,7 @@ def rows_of(path: Path) -> int | None:
     import pyarrow
     import pyarrow.parquet
 
-    if path.suffix != ".parquet" and ".parquet" not in path.name:
+    if ".parquet" not in path.name:
         return None
     try:
         rows = pyarrow.parquet.read_metadata(path).num_rows
