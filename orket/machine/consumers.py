@@ -81,13 +81,18 @@ def rank_users(
     return [(name, share) for share, name in shares if share > 0]
 
 
+LEAST_SHARE_PPM = 10_000
+"""Who uses less of the machine disturbs nobody, and is not named for it."""
+
+
 def find_busiest(
     before: Users, after: Users, own: Iterable[int]
 ) -> tuple[str, int] | None:
     """The greatest foreign program between two looks, with its share of the machine.
 
     In ppm, over all processes of its name. `own` are the processes that are measured;
-    what these and Orket started is no foreign program. None where nothing is seen.
+    what these and Orket started is no foreign program. None where nobody stands out:
+    what ran and ended between the looks is in neither.
     """
     import psutil
 
@@ -100,6 +105,8 @@ def find_busiest(
         return None
     totals = {name: sum(share for _, share in ran) for name, ran in programs.items()}
     name = min(totals, key=lambda name: (-totals[name], name))
+    if totals[name] < LEAST_SHARE_PPM:
+        return None
     ran = programs[name]
     return ran[0][0] if len(ran) == 1 else f"{name} ({len(ran)} processes)", totals[
         name

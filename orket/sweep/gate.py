@@ -48,12 +48,12 @@ def say_busy(gate: Gate, busiest: tuple[str, int] | None) -> str:
 
     `busiest` is the greatest foreign program with its share of the CPUs in ppm.
     """
-    who = "other programs use the CPU"
+    who = "other programs use the CPU, none of them for long"
     if busiest is not None:
         name, share_ppm = busiest
         who = f"{name} uses {share_ppm / 10_000:.0f} % of its CPUs"
     return (
         f"this machine is too busy to time anything: {who}; {gate.disturbed} of the "
-        f"gate's {gate.runs} runs were disturbed. Close it, or have the answers judged "
-        "alone: --quality-only"
+        f"gate's {gate.runs} runs were disturbed. Close what runs, or have the answers "
+        "judged alone: --quality-only"
     )

@@ -204,6 +204,16 @@ def test_processes_of_one_program_are_told_together():
     assert without is not None and without[0] == "top (pid 8000000)"
 
 
+def test_who_uses_next_to_nothing_is_not_named():
+    def users(at: int, used: float) -> Users:
+        found = {(9_000_000, 1.0): Usage("kworker", 1, round(used * NS))}
+        return Users(at * NS, found)
+
+    cpus = psutil.cpu_count() or 1
+    assert find_busiest(users(0, 0.0), users(1, 0.009 * cpus), ()) is None
+    assert find_busiest(users(0, 0.0), users(1, 0.011 * cpus), ()) is not None
+
+
 def test_a_busy_machine_is_told_with_its_program_and_the_way_out():
     said = say_busy(Gate([], 10, 7, True), ("cc1 (pid 7)", 451_000))
     assert "cc1 (pid 7) uses 45 % of its CPUs" in said
