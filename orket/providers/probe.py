@@ -159,7 +159,7 @@ def _ask_figures(session: _Session) -> Iterator[Finding]:
         yield Finding(
             f"reports token counts ({how})",
             NO if None in counts else YES,
-            f"prompt {counts[0]}, completion {counts[1]}",
+            f"prompt {_count(counts[0])}, completion {_count(counts[1])}",
         )
         times = (facts.prefill_ns, facts.decode_ns)
         against = contradict(facts, Policy())
@@ -170,6 +170,11 @@ def _ask_figures(session: _Session) -> Iterator[Finding]:
             f"read by {facts.formula_id or 'no formula'}"
             + (f"; {against}: they give no rate" if against else ""),
         )
+
+
+def _count(tokens: int | None) -> str:
+    """A count as people read it; one that was not said is no number."""
+    return "unknown" if tokens is None else str(tokens)
 
 
 def contradict(facts: CallFacts, policy: Policy) -> str | None:

@@ -70,6 +70,21 @@ class RecordedServer(ScriptedServer):
         super().__init__(script)
 
 
+def test_whether_it_streams_is_unknown_where_the_trial_failed():
+    def script(connection, request):
+        route = request.split(b" ")[1].decode()
+        answer = recorded().get(route, respond(404, {}))
+        if b'"stream":true' in request:
+            answer = respond(500, {"error": "out of memory"})
+        connection.sendall(answer)
+
+    with ScriptedServer(script) as server:
+        adapter = LlamaServerAdapter(ServerOptions(url=server.url))
+        can = adapter.describe().capabilities
+        adapter.close()
+    assert (can.token_counts, can.streaming) == (True, None)
+
+
 class NoWaiting:
     """A clock that never waits."""
 

@@ -82,3 +82,13 @@ def test_the_probe_says_what_it_saw_of_a_servers_times(ms):
         assert f"decode {ms:.1f} ms" in finding.evidence
         doubt = "but the whole call took" in finding.evidence
         assert doubt is (ms > 1)
+
+
+def test_counts_that_were_not_said_are_unknown():
+    whole = respond(200, {"choices": [{"message": {"content": "one"}}]})
+    with ScriptedServer(whole) as server:
+        adapter = OpenAiAdapter(ServerOptions(url=server.url))
+        report = probe(adapter, ModelRef("m", "unknown", "m"))
+        adapter.close()
+    (counts,) = [f for f in report.findings if "token counts (whole)" in f.question]
+    assert counts.evidence == "prompt unknown, completion unknown"

@@ -205,7 +205,7 @@ class LlamaServerAdapter(HttpAdapter):
         answered = whole.outcome == "OK"
         cached = streamed.cached_prompt_tokens
         return Capabilities(
-            streaming=streamed.outcome == "OK" and streamed.streamed,
+            streaming=streamed.streamed if streamed.outcome == "OK" else None,
             token_counts=whole.completion_tokens is not None if answered else None,
             cached_counts=whole.cached_prompt_tokens is not None if answered else None,
             internal_timings=whole.prefill_ns is not None if answered else None,
