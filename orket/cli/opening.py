@@ -190,4 +190,5 @@ def _work(plan: Plan) -> str:
     calls = sum(run.phase == "matrix" for run in plan.runs)
     times = "" if plan.repetitions == 1 else f", each {plan.repetitions} times"
     most = "at most " if plan.is_adaptive else ""
-    return f"{len(plan.tasks)} tasks of {banks}{times}: {most}{calls} calls."
+    tasks = "1 task" if len(plan.tasks) == 1 else f"{len(plan.tasks)} tasks"
+    return f"{tasks} of {banks}{times}: {most}{calls} calls."

@@ -83,6 +83,7 @@ def option_changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
         # Who names a profile, or asks for times, is not given something else for it.
         changes.append(Change("canary.yields_to", []))
     changes += _quant_changes(preset, chosen)
+    changes += _bank_changes(preset, chosen)
     changes += _task_changes(chosen)
     changes += _layered(preset, "controls", _controls(chosen))
     changes += _layered(preset, "policy", _policy(chosen.rejudge))
@@ -125,6 +126,20 @@ def _profile_change(preset: Preset, profile: str) -> Change:
         if "control_profile" in model
     ]
     return Change("control_profile", profile, (("control_profile",), *own))
+
+
+def _bank_changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
+    """Another bank; what the preset picks of its own is not in it."""
+    from orket.planning.preset import Change
+
+    if chosen.bank is None or chosen.bank == preset.table.tasks.bank:
+        return []
+    changes = [Change("tasks.bank", chosen.bank)]
+    if preset.table.tasks.select and not chosen.tasks:
+        changes.append(Change("tasks.select", None))
+    if preset.table.canary.task:
+        changes.append(Change("canary.task", None))
+    return changes
 
 
 def _task_changes(chosen: SweepOptions) -> list[Change]:

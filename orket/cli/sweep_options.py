@@ -25,6 +25,7 @@ class SweepOptions:
     models: tuple[str, ...] = ()
     quants: tuple[str, ...] = ()
     runs: int | None = None
+    bank: str | None = None
     tasks: tuple[str, ...] = ()
     buckets: tuple[str, ...] = ()
     provider: str | None = None
@@ -127,6 +128,11 @@ _OPTIONS = (
         type=click.IntRange(min=1),
         metavar="N",
         help="Repetitions of each task.",
+    ),
+    click.option(
+        "--bank",
+        metavar="NAME|FILE",
+        help="Task bank: a shipped one, or your own TOML file.",
     ),
     click.option(
         "--tasks",

@@ -144,7 +144,8 @@ def _further_words(session: Document) -> Iterator[str]:
     yield from fidelity_words(session)
     yield from _baseline_words(session)
     yield from cut_words(session)
-    if detail["confidence"]:
+    # Of one quant there is nothing to be sure of: it was compared with none.
+    if detail["confidence"] and len(session["per_quant"]) > 1:
         yield f"Confidence: {_confidence(session)}"
     polluted = detail["if_polluted_included"]
     if polluted and polluted["best_value_quant"]:

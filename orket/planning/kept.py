@@ -12,6 +12,7 @@ from orket.errors import UsageError
 from orket.planning.preset import Preset
 from orket.planning.preset_file import PresetTable, check_table
 from orket.providers.serving.command import shown_command
+from orket.tasks.bank import names_bank_file
 from orket.urls import without_secret
 
 COMMAND_KEY = "serve_cmd"
@@ -70,9 +71,10 @@ def with_tasks_of(preset: Preset, other: Preset) -> Preset:
 def _anchored(content: dict[str, Any]) -> dict[str, Any]:
     """A bank that is a file is found from any folder."""
     bank = content.get("tasks", {}).get("bank")
-    if not isinstance(bank, str) or not bank.endswith(".toml"):
+    if not isinstance(bank, str) or not names_bank_file(bank):
         return content
-    return {**content, "tasks": {**content["tasks"], "bank": str(Path(bank).resolve())}}
+    file = str(Path(bank).expanduser().resolve())
+    return {**content, "tasks": {**content["tasks"], "bank": file}}
 
 
 def _spoken(value: Any) -> Any:

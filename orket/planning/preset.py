@@ -27,6 +27,7 @@ from orket.providers.serving.command import shown_command
 from orket.quants import same_quant
 from orket.records import Override
 from orket.resources import shipped
+from orket.tasks.bank import names_bank_file
 from orket.text import nearest
 from orket.urls import without_secret
 
@@ -168,8 +169,9 @@ def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Make banks and control profiles by path relative to the file that says so."""
     tasks = content.get("tasks")
     bank = tasks.get("bank") if isinstance(tasks, dict) else None
-    if isinstance(bank, str) and bank.endswith(".toml"):
-        content = {**content, "tasks": {**content["tasks"], "bank": str(folder / bank)}}
+    if isinstance(bank, str) and names_bank_file(bank):
+        file = str(folder / Path(bank).expanduser())
+        content = {**content, "tasks": {**content["tasks"], "bank": file}}
     models = content.get("models")
     if isinstance(models, list):
         profiled = [_with_profile_beside(model, folder) for model in models]

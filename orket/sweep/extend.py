@@ -44,7 +44,7 @@ def plan_to_go_on(
         raise UsageError(
             f"sweep {sweep_id} cannot be resumed with fewer tasks: "
             f"{left_out} of its {len(planned)} would be left out",
-            "leave out --tasks and --buckets, or start a new sweep",
+            "leave out --bank, --tasks and --bucket, or start a new sweep",
         )
     start = [task.test_id for task in kept["start_tasks"]]
     begun = build_plan(

@@ -5,6 +5,7 @@ A bank is a file of presets/tasks, or any file by its path.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ __all__ = [
     "TaskBank",
     "bank_names",
     "load_bank",
+    "names_bank_file",
     "select_tasks",
 ]
 
@@ -71,11 +73,16 @@ def load_bank(name_or_path: str | Path) -> TaskBank:
     return _read_bank(read_toml(_find_bank(name_or_path)))
 
 
+def names_bank_file(name: str) -> bool:
+    """Whether a bank's name is the path of a file; a plain name is a shipped bank."""
+    return name.endswith(".toml") or "/" in name or os.sep in name
+
+
 def _find_bank(name_or_path: str | Path) -> Path:
     """File of a bank: a plain name is a shipped one, anything else a path."""
     name = str(name_or_path)
-    if isinstance(name_or_path, Path) or name.endswith(".toml") or "/" in name:
-        return Path(name_or_path)
+    if isinstance(name_or_path, Path) or names_bank_file(name):
+        return Path(name_or_path).expanduser()
     path = shipped("presets") / "tasks" / f"{name}.toml"
     if _NAME.fullmatch(name) and path.is_file():
         return path

@@ -22,8 +22,8 @@ asked AS (
         sweep_id,
         model_id,
         format(
-            'Asked, of the {} tasks: {}.',
-            any_value(planned_tasks),
+            'Asked, of the {}: {}.',
+            v1.count_text(any_value(planned_tasks), 'task'),
             string_agg(
                 format(
                     '{} of {}',
@@ -68,13 +68,13 @@ SELECT
         manifest.scope_buckets IS NULL,
         choice.model_id,
         format(
-            '{}, for {} ({} of {} tasks)',
+            '{}, for {} ({} of {})',
             choice.model_id,
             array_to_string(
                 list_concat(manifest.scope_buckets, manifest.scope_families), ', '
             ),
             len(manifest.tasks),
-            manifest.planned_tasks
+            v1.count_text(manifest.planned_tasks, 'task')
         )
     ) AS subject,
     regexp_replace(v1.exact_text(policy.adherence_threshold_ppm, 4), '\.0$', '')

@@ -157,11 +157,11 @@ SELECT
             )
         WHEN 'ALONE'
             THEN format(
-                '{}: only {} was measured, so there is nothing to compare it with; it did {} of {} tasks.',
+                '{}: only {} was measured, so there is nothing to compare it with; it did {} of {}.',
                 subject,
                 baseline_quant_tag,
                 reference_passes,
-                reference_tasks
+                v1.count_text(reference_tasks, 'task')
             )
         WHEN 'IMPRESSION'
             THEN format(
@@ -265,8 +265,8 @@ SELECT
             THEN format('not yet; nothing is shown against {}.', missing_quants)
         WHEN situation = 'BASELINE'
             THEN format(
-                'by their scores on {} tasks; {}, which they are held against, needs no proof.',
-                reference_tasks,
+                'by their scores on {}; {}, which they are held against, needs no proof.',
+                v1.count_text(reference_tasks, 'task'),
                 baseline_quant_tag
             )
         WHEN situation IN ('OPEN', 'UNSHOWN') THEN format('not yet; {}', needed)

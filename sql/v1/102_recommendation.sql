@@ -26,10 +26,10 @@ WITH sentences AS (
                 if(
                     reference_fails AND situation NOT IN ('IDLE', 'TOO_HARD'),
                     format(
-                        'Mind: {} itself does only {} of {} tasks{}. A model that cannot do the work cannot lose much of it.',
+                        'Mind: {} itself does only {} of {}{}. A model that cannot do the work cannot lose much of it.',
                         baseline_quant_tag,
                         reference_passes,
-                        reference_tasks,
+                        v1.count_text(reference_tasks, 'task'),
                         if(
                             reference_guesses,
                             ', no more than guessing does',
@@ -153,6 +153,10 @@ WITH sentences AS (
                     WHEN answer = 'ASK' THEN ' Not decided yet: more time would tell more.'
                     WHEN answer = 'DECIDED' AND minimum_viable_quant <> baseline_quant_tag
                         THEN ' Stopped: the smallest that passes is proven.'
+                    WHEN answer = 'DECIDED' AND situation = 'ALONE'
+                        THEN ' Stopped: there is no other quant to decide about; --grid asks it every task.'
+                    WHEN answer = 'DECIDED' AND situation = 'UNRIVALLED'
+                        THEN ' Stopped: no other quant could be judged.'
                     WHEN answer = 'DECIDED' THEN ' Stopped: nothing smaller passes.'
                     WHEN answer = 'REFERENCE_PASSES_NONE'
                         THEN ' Stopped: the reference does none of its tasks, so that more of'

@@ -284,6 +284,53 @@ def test_a_finished_sweep_is_found_by_its_manifest_alone(tmp_path, monkeypatch, 
         assert "a fixed number of tasks once" in told and "may be given more" in told
 
 
+OWN_BANK = """
+schema_version = 1
+bank = "mine"
+title = "My own work"
+
+[[tasks]]
+id = "capital"
+bucket = "mixed"
+prompt = "What is the capital of Japan? Reply with one word."
+max_tokens = 16
+[[tasks.checks]]
+kind = "exact"
+expected = "Tokyo"
+[tasks.samples]
+pass = ["Tokyo"]
+fail = ["Kyoto", "Osaka"]
+"""
+
+
+def test_own_tasks_are_asked_by_one_option_and_found_again_from_any_folder(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "mine.toml").write_text(OWN_BANK)
+    with MockServer("ollama", INSTALLED) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        bank = ["--bank", "mine.toml"]
+        assert plan_of(capsys, "llama3.1", *bank)["task_bank"] == ["mine"]
+        # What a preset picks of its own bank is not in another one.
+        own = plan_of(capsys, "quickstart", *bank)
+        assert "mine/capital" in json.dumps(own["canary"])
+        assert run_command(["init", "llama3.1", *bank, "-o", "p.toml"]) == 0
+        assert plan_of(capsys, "p.toml")["task_bank"] == ["mine"]
+        options = ["--no-canary", "--allow-unobserved", "--grid", "--runs", "1"]
+        assert run_command(["run", "llama3.1", *bank, *options]) == 0
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        monkeypatch.chdir(elsewhere)
+        capsys.readouterr()
+        where = ["-w", str(tmp_path / "warehouse")]
+        assert run_command(["run", "--resume", "latest", *where]) == 0
+        assert run_command(["run", "--resume", "latest", "--bank", "core", *where]) == 2
+        told = capsys.readouterr().err
+        assert "fewer tasks: 1 of its 1" in told and "leave out --bank" in told
+    assert run_command(["plan", "quickstart", "--bank", "absent"]) == 2
+    assert "known are core, quickstart" in capsys.readouterr().err
+
+
 def test_show_prints_the_line_that_goes_on(tmp_path, capsys):
     store = Warehouse(tmp_path / "warehouse")
     runs = [make_run("stopped", repetition=number) for number in (1, 2)]
@@ -456,7 +503,7 @@ def test_one_screen_says_all_before_anything_runs(monkeypatch, capsys):
     for level in ("fp16", "q6_K", "q5_K_M", "q3_K_M", "q2_K"):
         assert f"  ollama pull llama3.1:8b-instruct-{level}  # about" in screen
     assert "ollama pull llama3.1:8b-instruct-q4_K_M" not in screen
-    assert "1 tasks of core" in screen
+    assert "1 task of core" in screen
     assert "Estimate: about" in screen
 
 

@@ -68,9 +68,9 @@ def families() -> Sweep:
     return sweep
 
 
-def rounds(number: int) -> Sweep:
+def rounds(number: int, quants: tuple[str, ...] = ("F16", "Q4_K_M", "Q2_K")) -> Sweep:
     """An adaptive sweep after so many rounds; Q2_K loses half."""
-    sweep = make(("F16", "Q4_K_M", "Q2_K"))
+    sweep = make(quants)
     with tempfile.TemporaryDirectory() as folder:
         drive(sweep, losing({"Q2_K": set(range(0, 136, 2))}), Path(folder), number)
     return sweep
@@ -508,6 +508,15 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
             "it cannot be told for sure from Q4_K_M.",
             "Asked, of the 136 tasks: 102 of F16, Q4_K_M; 34 of Q2_K. Stopped: the "
             "smallest that passes is proven.",
+        ],
+    ),
+    "rounds of one quant": (
+        lambda: rounds(99, quants=("F16",)),
+        [
+            "m: only F16 was measured, so there is nothing to compare it with; it did "
+            "34 of 34 tasks.",
+            "Asked, of the 136 tasks: 34 of F16. Stopped: there is no other quant to "
+            "decide about; --grid asks it every task.",
         ],
     ),
 }
