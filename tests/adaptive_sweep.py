@@ -14,6 +14,7 @@ from orket.records import PlannedRun, TaskEntry
 from orket.warehouse import Warehouse
 from orket.warehouse.followed import FollowedSweep
 from tests.built_sweep import Sweep
+from tests.together import Sight
 
 Passes = Callable[[str, int], bool]
 """Whether a quant passes the task of that number."""
@@ -98,16 +99,11 @@ def losing(lost: Mapping[str, set[int]]) -> Passes:
     return lambda quant, task: task not in lost.get(quant, set())
 
 
-def look(sweep: AdaptiveSweep, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def look_at(sweep: AdaptiveSweep) -> Sight:
     """What the views say by now: the next round, and each quant's proof by its tag."""
-    warehouse = Warehouse(folder)
-    warehouse.append("sweeps", [sweep.sweep_row()], sweep.sweep_id)
-    if sweep.runs:
-        warehouse.append("runs", sweep.runs, sweep.sweep_id)
-    with warehouse.session(sweep.sweep_id) as session:
-        (answer,) = session.rows("SELECT * FROM v1.next_round")
-        proofs = session.rows("SELECT * FROM v1.proof")
-    return answer, {row["quant_tag"]: row for row in proofs}
+    seen = yield sweep
+    (answer,) = seen.view("next_round")
+    return answer, {row["quant_tag"]: row for row in seen.view("proof")}
 
 
 def ask(
@@ -138,13 +134,25 @@ def ask(
                 )
 
 
+Driven = tuple[list[list[tuple[str, str]]], dict[str, Any], dict[str, Any]]
+"""The rounds (quant and purpose of each block), and the last look."""
+
+
+def drive_on(sweep: AdaptiveSweep, passes: Passes, rounds: int = 99) -> Sight:
+    """Go on for so many rounds, or until the view stops; gives what is `Driven`."""
+    asked: list[list[tuple[str, str]]] = []
+    while True:
+        answer, proofs = yield from look_at(sweep)
+        if answer["answer"] != "ASK" or len(asked) == rounds:
+            return asked, answer, proofs
+        asked.append(_named(answer))
+        ask(sweep, answer, passes)
+
+
 def drive(
     sweep: AdaptiveSweep, passes: Passes, folder: Path, rounds: int = 99
-) -> tuple[list[list[tuple[str, str]]], dict[str, Any], dict[str, Any]]:
-    """Go on for so many rounds, or until the view stops.
-
-    Gives the rounds (quant and purpose of each block), and the last look.
-    """
+) -> Driven:
+    """The same for one sweep alone, which is followed as one that is being run."""
     asked: list[list[tuple[str, str]]] = []
     warehouse = Warehouse(folder / "driven")
     warehouse.append("sweeps", [sweep.sweep_row()], sweep.sweep_id)
@@ -159,7 +167,11 @@ def drive(
             if answer["answer"] != "ASK" or len(asked) == rounds:
                 proofs = followed.rows("SELECT * FROM v1.proof")
                 return asked, answer, {row["quant_tag"]: row for row in proofs}
-            blocks = [b for b in answer["blocks"] if not b["is_further"]]
-            named = dict.fromkeys((b["quant_tag"], b["purpose"]) for b in blocks)
-            asked.append(list(named))
+            asked.append(_named(answer))
             ask(sweep, answer, passes)
+
+
+def _named(answer: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Quant and purpose of each block of a round."""
+    blocks = [entry for entry in answer["blocks"] if not entry["is_further"]]
+    return list(dict.fromkeys((b["quant_tag"], b["purpose"]) for b in blocks))

@@ -12,6 +12,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fuzzing import examples
+from tests.together import looked_together
+
+__all__ = ["looked_together"]
 
 # A busy machine draws and runs examples slowly; that says nothing about the code.
 settings.register_profile(

@@ -14,11 +14,14 @@ from tests.adaptive_sweep import ask, losing, make
 from tests.built_sweep import CONTROLS, MS, START, Sweep, quiet_counters
 
 CASES: dict[str, Callable[[Path], Warehouse]] = {}
+SWEEPS: dict[str, Callable[[], Sweep]] = {}
+"""The same, not stored yet."""
 LADDER = ("F16", "Q8_0", "Q4_K_M", "Q2_K")
 
 
 def case(make: Callable[[], Sweep]) -> Callable[[], Sweep]:
     """Register a sweep under the name of its function."""
+    SWEEPS[make.__name__] = make
     CASES[make.__name__] = lambda folder: make().store(folder)
     return make
 
@@ -446,11 +449,16 @@ def faithful() -> Sweep:
     return answer(sweep, dict.fromkeys(sweep.quants, 0), wall)
 
 
-def after_rounds(name: str, lost: dict[str, set[int]], later: dict[str, int]) -> Sweep:
+def after_rounds(
+    name: str,
+    lost: dict[str, set[int]],
+    later: dict[str, int],
+    quants: tuple[str, ...] = LADDER,
+) -> Sweep:
     """Three rounds that ask all, then so many portions of some quants."""
-    sweep = make(("F16", "Q8_0", "Q4_K_M", "Q2_K"), name=name)
+    sweep = make(quants, name=name)
     for index, runs in sweep.blocks().items():
-        if index // 4 < later.get(runs[0].quant_tag, 3):
+        if index // len(quants) < later.get(runs[0].quant_tag, 3):
             ask(sweep, {"blocks": [{"block_index": index}]}, losing(lost))
     return sweep
 

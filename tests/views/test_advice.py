@@ -18,6 +18,7 @@ from benchmarks.advice_simulator import (
 from benchmarks.advice_worlds import PROFILES, Profile, dice_of, draw_world
 from orket.policy import Policy
 from tests.built_sweep import MODEL_BYTES, MS, Sweep
+from tests.together import Sight, together
 
 SHORT = (
     Profile("flat", "flat", tasks=140, quants=3, repetitions=2),
@@ -40,10 +41,10 @@ UNTIMED: dict[str, Any] = dict.fromkeys(
 )
 
 
-def ask(sweep: Sweep, folder) -> dict[str, Any]:
+def ask(sweep: Sweep) -> Sight:
     """What the views advise for one sweep."""
-    with sweep.finish().store(folder / "warehouse").session() as session:
-        (row,) = session.rows("SELECT * FROM v1.recommendation")
+    session = yield sweep.finish()
+    (row,) = session.rows("SELECT * FROM v1.recommendation")
     return row
 
 
@@ -128,14 +129,15 @@ def test_the_interval_of_a_share_is_exact():
 ALIKE = {f"t{number:03}": f"family {number % 13}" for number in range(140)}
 
 
-def test_few_families_prove_a_quant_that_loses_nothing_and_no_other(tmp_path):
+@together
+def test_few_families_prove_a_quant_that_loses_nothing_and_no_other():
     def score(quant, task):
         return int(quant != "Q2_K" or task > 0)
 
-    row = ask(built(score, tasks=140, families=ALIKE), tmp_path / "alike")
+    row = yield from ask(built(score, tasks=140, families=ALIKE))
     assert row["smallest_supported_quant"] == "Q4_K_M"
     # Each task by itself, one loss of 140 is little.
-    more = ask(built(score, tasks=140), tmp_path / "single")
+    more = yield from ask(built(score, tasks=140))
     assert more["smallest_supported_quant"] == "Q2_K"
 
 
@@ -149,24 +151,27 @@ def test_few_families_prove_a_quant_that_loses_nothing_and_no_other(tmp_path):
         (ALIKE, 129, False, 130),
     ],
 )
-def test_few_families_ask_for_more_tasks(tmp_path, alike, tasks, is_proven, needed):
-    row = ask(built(tasks=tasks, families=alike), tmp_path)
+@together
+def test_few_families_ask_for_more_tasks(alike, tasks, is_proven, needed):
+    row = yield from ask(built(tasks=tasks, families=alike))
     assert (row["smallest_supported_quant"] == "Q2_K") is is_proven
     assert row["tasks_needed"] == row["tasks_likely"] == needed
     if alike and not is_proven:
         assert row["families_needed"] == 14
 
 
-def test_many_families_may_lose_a_task(tmp_path):
+@together
+def test_many_families_may_lose_a_task():
     def score(quant, task):
         return int(quant == "F16" or task > 0)
 
     pairs = {f"t{number:03}": f"family {number % 70}" for number in range(140)}
-    row = ask(built(score, tasks=140, families=pairs), tmp_path)
+    row = yield from ask(built(score, tasks=140, families=pairs))
     assert row["smallest_supported_quant"] == "Q2_K"
 
 
-def test_what_repetitions_lose_counts_beside_what_the_majority_does(tmp_path):
+@together
+def test_what_repetitions_lose_counts_beside_what_the_majority_does():
     """Each task fails in one of three runs: by majority nothing is ever lost."""
     sweep = Sweep(quants=("F16", "Q4_K_M"), tasks=tuple(f"t{n:03}" for n in range(140)))
     sweep.repetitions = 3
@@ -175,9 +180,9 @@ def test_what_repetitions_lose_counts_beside_what_the_majority_does(tmp_path):
             for number, task in enumerate(sweep.tasks):
                 is_bad = quant == "Q4_K_M" and number < 20 and repetition == 1
                 sweep.add(quant, task, repetition, passed=int(not is_bad))
-    with sweep.finish().store(tmp_path).session() as session:
-        rows = session.rows("SELECT * FROM v1.support ORDER BY quant_tag")
-        (row,) = session.rows("SELECT * FROM v1.recommendation")
+    session = yield sweep.finish()
+    rows = session.rows("SELECT * FROM v1.support ORDER BY quant_tag")
+    (row,) = session.rows("SELECT * FROM v1.recommendation")
     counts = {r["quant_tag"]: (r["losses"], r["proof_losses"]) for r in rows}
     assert counts == {"F16": (0, 0), "Q4_K_M": (0, 7)}
     assert row["minimum_viable_quant"] == "Q4_K_M"
@@ -188,20 +193,22 @@ def test_the_profiles_of_the_simulator_differ():
     assert len({profile.name for profile in PROFILES}) == len(PROFILES)
 
 
-def test_one_polluted_run_moves_no_yardstick(tmp_path):
+@together
+def test_one_polluted_run_moves_no_yardstick():
     def score(quant, task):
         return int(quant == "F16" or task % 8 > 0)
 
-    clean = ask(built(score, tasks=96), tmp_path / "clean")
-    shaken = ask(built(score, tasks=96, polluted={("F16", 0)}), tmp_path / "shaken")
+    clean = yield from ask(built(score, tasks=96))
+    shaken = yield from ask(built(score, tasks=96, polluted={("F16", 0)}))
     for row in (clean, shaken):
         assert row["baseline_quant_tag"] == "F16"
         assert row["minimum_viable_quant"] == "F16"
         assert not row["baseline_shifted"]
 
 
-def test_a_yardstick_that_is_lost_is_said_and_proves_nothing(tmp_path):
-    row = ask(built(polluted={("F16", n) for n in range(4)}), tmp_path)
+@together
+def test_a_yardstick_that_is_lost_is_said_and_proves_nothing():
+    row = yield from ask(built(polluted={("F16", n) for n in range(4)}))
     assert row["baseline_quant_tag"] == "Q4_K_M"
     assert row["advisories"] == ["BASELINE_QUANT_SHIFTED"]
     assert row["confidence"] == row["best_value_confidence"] == "PROVISIONAL"
@@ -209,11 +216,11 @@ def test_a_yardstick_that_is_lost_is_said_and_proves_nothing(tmp_path):
     assert "could not be judged, so Q4_K_M stands in for it" in row["recommendation"]
 
 
-def test_a_task_that_one_lacks_counts_as_lost(tmp_path):
-    whole = ask(built(tasks=90, quants=("F16", "Q4_K_M")), tmp_path / "whole")
-    lacking = ask(
+@together
+def test_a_task_that_one_lacks_counts_as_lost():
+    whole = yield from ask(built(tasks=90, quants=("F16", "Q4_K_M")))
+    lacking = yield from ask(
         built(tasks=90, quants=("F16", "Q4_K_M"), polluted={("Q4_K_M", 3)}),
-        tmp_path / "lacking",
     )
     assert (whole["confidence"], whole["evidence_losses"]) == ("SUPPORTED", 0)
     assert (lacking["confidence"], lacking["evidence_losses"]) == (
@@ -239,9 +246,10 @@ def test_a_task_that_one_lacks_counts_as_lost(tmp_path):
         (lambda quant, repetition: 600 - 10 * (quant == "Q4_K_M"), "WITHIN_NOISE"),
     ],
 )
-def test_clear_needs_blocks_that_agree_beyond_the_bound(tmp_path, wall_ms, status):
+@together
+def test_clear_needs_blocks_that_agree_beyond_the_bound(wall_ms, status):
     sweep = built(tasks=104, repetitions=3, quants=("F16", "Q4_K_M"), wall_ms=wall_ms)
-    row = ask(sweep, tmp_path)
+    row = yield from ask(sweep)
     assert row["best_value_status"] == status
 
 
@@ -257,8 +265,11 @@ def test_clear_needs_blocks_that_agree_beyond_the_bound(tmp_path, wall_ms, statu
         ((3, 4), 2, None),
     ],
 )
+@together
 def test_what_repetitions_would_bring_follows_from_how_many_count(
-    tmp_path, disturbed, further, needed
+    disturbed,
+    further,
+    needed,
 ):
     times = {1: 330, 2: 420, 3: 450, 4: 400}
     sweep = built(
@@ -275,40 +286,43 @@ def test_what_repetitions_would_bring_follows_from_how_many_count(
             busy = run.before.host_busy_ns + 2 * 10**9
             after = msgspec.structs.replace(run.after, host_busy_ns=busy)
             sweep.runs[place] = msgspec.structs.replace(run, after=after)
-    row = ask(sweep, tmp_path)
+    row = yield from ask(sweep)
     assert row["repetitions_needed"] == needed
     assert row["best_value_status"] == ("WITHIN_NOISE" if disturbed else "CLEAR")
     promise = f"{needed} repetitions would do" if needed else "repetitions would do"
     assert (promise in row["recommendation"]) == (needed is not None)
 
 
-def test_speed_is_never_told_apart_from_one_repetition(tmp_path):
+@together
+def test_speed_is_never_told_apart_from_one_repetition():
     sweep = built(
         tasks=104,
         quants=("F16", "Q4_K_M"),
         wall_ms=lambda quant, repetition: 600 - 300 * (quant == "Q4_K_M"),
     )
-    row = ask(sweep, tmp_path)
+    row = yield from ask(sweep)
     assert row["best_value_status"] == "WITHIN_NOISE"
     assert "one repetition cannot tell speed from chance" in row["recommendation"]
 
 
-def test_the_evidence_rule_bet_wants_more_and_counts_gains(tmp_path):
+@together
+def test_the_evidence_rule_bet_wants_more_and_counts_gains():
     policy = Policy(evidence_rule="bet")
     pair = ("F16", "Q4_K_M")
-    few = ask(built(tasks=104, quants=pair, policy=policy), tmp_path / "few")
-    enough = ask(built(tasks=123, quants=pair, policy=policy), tmp_path / "enough")
+    few = yield from ask(built(tasks=104, quants=pair, policy=policy))
+    enough = yield from ask(built(tasks=123, quants=pair, policy=policy))
     assert few["confidence"] == "NEEDS_MORE_TASKS"
     assert enough["confidence"] == "SUPPORTED"
 
 
-def test_few_kinds_of_tasks_prove_little(tmp_path):
+@together
+def test_few_kinds_of_tasks_prove_little():
     def score(quant, task):
         return int(quant == "F16" or task > 0)
 
     sweep = built(score, tasks=140, quants=("F16", "Q4_K_M"))
     sweep.families = {task: f"kind {n % 13}" for n, task in enumerate(sweep.tasks)}
-    row = ask(sweep, tmp_path)
+    row = yield from ask(sweep)
     assert row["confidence"] == "NEEDS_MORE_TASKS"
     assert row["evidence_families"] == 13
     assert row["families_needed"] == 18
@@ -318,7 +332,8 @@ def test_few_kinds_of_tasks_prove_little(tmp_path):
     )
 
 
-def test_runs_that_stood_still_do_not_count(tmp_path):
+@together
+def test_runs_that_stood_still_do_not_count():
     sweep = Sweep(quants=("F16",), tasks=tuple(f"t{n}" for n in range(6)))
     for number, task in enumerate(sweep.tasks):
         wall_ms = 8_571 if number % 3 == 2 else 6_000
@@ -328,10 +343,10 @@ def test_runs_that_stood_still_do_not_count(tmp_path):
         start = record.before.server_cpu_ns or 0
         worked = 2 * 6_000 * MS * 95 // 100
         sweep.runs[-1] = replaced(record, start + worked, wall_ms)
-    with sweep.finish().store(tmp_path).session() as session:
-        rows = session.rows(
-            "SELECT test_id, run_quality_reasons FROM v1.run_quality ORDER BY test_id"
-        )
+    session = yield sweep.finish()
+    rows = session.rows(
+        "SELECT test_id, run_quality_reasons FROM v1.run_quality ORDER BY test_id"
+    )
     stalled = [row["test_id"] for row in rows if row["run_quality_reasons"]]
     assert stalled == ["bank/t2", "bank/t5"]
     assert {tuple(row["run_quality_reasons"]) for row in rows} == {
@@ -370,9 +385,8 @@ ALL = MODEL_BYTES["F16"]
         ((1_000, 0, ALL), 100_000, "POLLUTED", "server"),
     ],
 )
-def test_foreign_load_weighs_by_where_the_model_lies(
-    tmp_path, said, limit, status, source
-):
+@together
+def test_foreign_load_weighs_by_where_the_model_lies(said, limit, status, source):
     from tests.built_sweep import quiet_counters
 
     sweep = Sweep(quants=("F16",), tasks=("t1",), model={"cpu_only": None})
@@ -387,8 +401,8 @@ def test_foreign_load_weighs_by_where_the_model_lies(
         reported_gpu_bytes=said[1],
         peak_gpu_memory_bytes=said[2],
     )
-    with sweep.finish().store(tmp_path).session() as session:
-        (row,) = session.rows("SELECT * FROM v1.run_quality")
+    session = yield sweep.finish()
+    (row,) = session.rows("SELECT * FROM v1.run_quality")
     assert row["foreign_cpu_limit_ppm"] == limit
     assert row["gpu_share_source"] == source
     assert row["run_quality_status"] == status

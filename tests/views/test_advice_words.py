@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from orket.policy import Policy
-from tests.adaptive_sweep import drive, losing, make
+from tests.adaptive_sweep import make
 from tests.built_sweep import MS, Sweep
+from tests.golden_cases import after_rounds
+from tests.together import together
 from tests.views.test_advice import ask, built
 
 PAIR = ("F16", "Q4_K_M")
@@ -68,12 +68,11 @@ def families() -> Sweep:
     return sweep
 
 
-def rounds(number: int, quants: tuple[str, ...] = ("F16", "Q4_K_M", "Q2_K")) -> Sweep:
-    """An adaptive sweep after so many rounds; Q2_K loses half."""
-    sweep = make(quants)
-    with tempfile.TemporaryDirectory() as folder:
-        drive(sweep, losing({"Q2_K": set(range(0, 136, 2))}), Path(folder), number)
-    return sweep
+def rounds(portions: int, quants: tuple[str, ...] = ("F16", "Q4_K_M", "Q2_K")) -> Sweep:
+    """An adaptive sweep after so many portions of its tasks; Q2_K loses half."""
+    lost = {"Q2_K": set(range(0, 136, 2))}
+    later = {"F16": portions, "Q4_K_M": portions}
+    return after_rounds("s", lost, later, quants)
 
 
 SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
@@ -481,7 +480,7 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         ],
     ),
     "budget ended": (
-        lambda: rounds(2),
+        lambda: rounds(3),
         [
             "m: F16 is the safe choice: it is not shown yet that a smaller one does "
             "at least 95 % of its work.",
@@ -496,7 +495,7 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         ],
     ),
     "rounds decided": (
-        lambda: rounds(99),
+        lambda: rounds(7),
         [
             "m: use Q4_K_M: the smallest that is shown to do at least 95 % of the "
             "work that F16 does.",
@@ -511,7 +510,7 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         ],
     ),
     "rounds of one quant": (
-        lambda: rounds(99, quants=("F16",)),
+        lambda: rounds(3, ("F16",)),
         [
             "m: only F16 was measured, so there is nothing to compare it with; it did "
             "34 of 34 tasks.",
@@ -523,9 +522,10 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_each_situation_in_words(name, tmp_path):
+@together
+def test_each_situation_in_words(name):
     make_sweep, lines = SITUATIONS[name]
-    row = ask(make_sweep(), tmp_path)
+    row = yield from ask(make_sweep())
     assert row["recommendation_lines"] == lines
     assert row["recommendation"] == " ".join(lines)
 
@@ -547,17 +547,17 @@ def test_each_situation_in_words(name, tmp_path):
     ],
     ids=["the other loses", "no other is judged"],
 )
-def test_a_first_impression_compares_no_quant_with_itself(
-    tmp_path, score, polluted, said
-):
-    row = ask(built(score, polluted=polluted), tmp_path)
+@together
+def test_a_first_impression_compares_no_quant_with_itself(score, polluted, said):
+    row = yield from ask(built(score, polluted=polluted))
     assert row["confidence"] == "PROVISIONAL"
     assert row["minimum_viable_quant"] == row["baseline_quant_tag"] == "Q4_K_M"
     assert f"m: a first impression only, not shown yet: {said}" in row["recommendation"]
     assert "between Q4_K_M and Q4_K_M" not in row["recommendation"]
 
 
-def test_a_task_that_is_done_in_part_is_a_difference(tmp_path):
+@together
+def test_a_task_that_is_done_in_part_is_a_difference():
     sweep = built(quants=PAIR, tasks=12)
     half, *rest = [run for run in sweep.runs if run.quant_tag == "Q4_K_M"]
     assert half.checks is not None
@@ -567,12 +567,13 @@ def test_a_task_that_is_done_in_part_is_a_difference(tmp_path):
             sweep.runs.remove(run)
     for quant, passed in (("F16", 2), ("Q4_K_M", 1)):
         sweep.add(quant, half.test_id.removeprefix("bank/"), passed=passed, total=3)
-    said = ask(sweep, tmp_path)["recommendation"]
+    said = (yield from ask(sweep))["recommendation"]
     assert "no difference" not in said
     assert "it did 11 of the 11 tasks that F16 did" in said
 
 
-def test_each_of_two_models_has_its_own_lines(tmp_path):
+@together
+def test_each_of_two_models_has_its_own_lines():
     one = built(quants=PAIR, tasks=104)
     other = built(lost_by(Q4_K_M=60), quants=PAIR, tasks=104, model_id="other")
     own, theirs = one.sweep_row(), other.sweep_row()
@@ -583,8 +584,8 @@ def test_each_of_two_models_has_its_own_lines(tmp_path):
         "plan": [*own.plan, *theirs.plan],
     }
     one.runs += other.runs
-    with one.finish().store(tmp_path).session() as session:
-        rows = session.rows("SELECT * FROM v1.recommendation ORDER BY model_id")
+    session = yield one.finish()
+    rows = session.rows("SELECT * FROM v1.recommendation ORDER BY model_id")
     first = [row["recommendation_lines"][0] for row in rows]
     assert first == [
         "m: use Q4_K_M: the smallest that is shown to do at least 95 % of the work "
@@ -594,9 +595,8 @@ def test_each_of_two_models_has_its_own_lines(tmp_path):
     ]
 
 
-def test_a_quant_that_answered_other_tasks_than_the_reference_was_not_disturbed(
-    tmp_path,
-):
+@together
+def test_a_quant_that_answered_other_tasks_than_the_reference_was_not_disturbed():
     """F16 answers nothing, Q8_0 stands in for it with half the tasks of Q4_K_M."""
     sweep = make(("F16", "Q8_0", "Q4_K_M"))
     for number, task in enumerate(sweep.tasks[:34]):
@@ -604,9 +604,9 @@ def test_a_quant_that_answered_other_tasks_than_the_reference_was_not_disturbed(
         if number < 17:
             sweep.add("Q8_0", task)
             sweep.add("F16", task, passed=None, outcome="FAILED", answer_text=None)
-    with sweep.finish().store(tmp_path).session() as session:
-        (out,) = session.rows("SELECT unjudged_text FROM v1.left_out")
-        (why,) = session.rows("SELECT * FROM v1.quant_why WHERE quant_tag = 'Q4_K_M'")
+    session = yield sweep.finish()
+    (out,) = session.rows("SELECT unjudged_text FROM v1.left_out")
+    (why,) = session.rows("SELECT * FROM v1.quant_why WHERE quant_tag = 'Q4_K_M'")
     told = "F16 (no answers); Q4_K_M (too few tasks in common)"
     assert out["unjudged_text"] == told
     assert "has answered too" in str(why)

@@ -7,6 +7,7 @@ from typing import Any
 from orket import baselines
 from orket.records import Controls
 from tests.built_sweep import CONTROLS, VERIFIED, Sweep
+from tests.together import Sight, together
 
 GB = 10**9
 Q4_BYTES, Q8_BYTES = 600_000_000, 1_062_500_000
@@ -39,12 +40,13 @@ def ladder(**quants: dict[str, Any]) -> Sweep:
     return Sweep(quants=tuple(facts), quant_facts=facts)
 
 
-def read(sweep: Sweep, folder, query: str) -> list[dict[str, Any]]:
-    with sweep.finish().store(folder / "warehouse").session() as session:
-        return session.rows(query)
+def read(sweep: Sweep, query: str) -> Sight:
+    seen = yield sweep.finish()
+    return seen.rows(query)
 
 
-def test_of_one_file_the_smaller_cache_is_less_precise_and_smaller(tmp_path):
+@together
+def test_of_one_file_the_smaller_cache_is_less_precise_and_smaller():
     sweep = ladder(
         F16=level("F16", "f16", 16_000, 4096, 500_000_000),
         Q4_K_M=level("Q4_K_M", "f16", 16_000, 4096, 500_000_000),
@@ -52,10 +54,10 @@ def test_of_one_file_the_smaller_cache_is_less_precise_and_smaller(tmp_path):
         F16__low=level("F16", "q8_0", 8_500, 4096, 265_625_000),
     ).fill()
     query = "SELECT quant_tag FROM v1.quant ORDER BY"
-    with sweep.finish().store(tmp_path / "warehouse").session() as session:
-        ranks = session.rows(f"{query} quant_rank")
-        sizes = session.rows(f"{query} size_rank")
-        (choice,) = session.rows("SELECT * FROM v1.choice")
+    session = yield sweep.finish()
+    ranks = session.rows(f"{query} quant_rank")
+    sizes = session.rows(f"{query} size_rank")
+    (choice,) = session.rows("SELECT * FROM v1.choice")
     order = ["Q4_K_M@low", "Q4_K_M", "F16@low", "F16"]
     assert [row["quant_tag"] for row in ranks] == order
     assert [row["quant_tag"] for row in sizes] == order
@@ -63,19 +65,20 @@ def test_of_one_file_the_smaller_cache_is_less_precise_and_smaller(tmp_path):
     assert choice["minimum_viable_quant"] == "Q4_K_M@low"
 
 
-def test_smaller_is_who_takes_less_memory_with_its_cache(tmp_path):
+@together
+def test_smaller_is_who_takes_less_memory_with_its_cache():
     # 0.6 + 8 GB against 1.06 + 0.06 GB: fewer bits a weight, and far more memory.
     sweep = ladder(
         F16=level("F16", "f16", 16_000, 1024, 62_500_000),
         Q8_0__short=level("Q8_0", "f16", 16_000, 1024, 62_500_000),
         Q4_K_M__long=level("Q4_K_M", "f16", 16_000, 131_072, 8 * GB),
     ).fill()
-    with sweep.finish().store(tmp_path / "warehouse").session() as session:
-        rows = session.rows(
-            "SELECT quant_tag, quant_rank, size_rank, planned_bytes FROM v1.quant "
-            "ORDER BY size_rank"
-        )
-        (choice,) = session.rows("SELECT * FROM v1.choice")
+    session = yield sweep.finish()
+    rows = session.rows(
+        "SELECT quant_tag, quant_rank, size_rank, planned_bytes FROM v1.quant "
+        "ORDER BY size_rank"
+    )
+    (choice,) = session.rows("SELECT * FROM v1.choice")
     assert [tuple(row.values()) for row in rows] == [
         ("Q8_0@short", 2, 1, 1_125_000_000),
         ("F16", 3, 2, 2_062_500_000),
@@ -85,29 +88,30 @@ def test_smaller_is_who_takes_less_memory_with_its_cache(tmp_path):
     assert choice["minimum_viable_quant"] == "Q8_0@short"
 
 
-def test_where_one_cache_is_unknown_the_less_precise_is_the_smaller(tmp_path):
+@together
+def test_where_one_cache_is_unknown_the_less_precise_is_the_smaller():
     sweep = ladder(
         F16=level("F16", "f16", 16_000, 1024, 62_500_000),
         Q4_K_M=level("Q4_K_M", "f16", 16_000, 1024, None),
         Q4_K_M__low=level("Q4_K_M", "q4_0", 4_500, 1024, 17_578_125),
     ).fill(peak_server_rss_bytes=None)
-    with sweep.finish().store(tmp_path / "warehouse").session() as session:
-        (choice,) = session.rows("SELECT * FROM v1.choice")
-        axes = session.rows("SELECT DISTINCT pareto_axes FROM v1.frontier")
+    session = yield sweep.finish()
+    (choice,) = session.rows("SELECT * FROM v1.choice")
+    axes = session.rows("SELECT DISTINCT pareto_axes FROM v1.frontier")
     assert choice["minimum_viable_quant"] == "Q4_K_M@low"
     # The sizes of the weights alone would call the two levels equal.
     assert axes == [{"pareto_axes": ["adherence", "latency"]}]
 
 
-def test_the_frontier_compares_weights_with_their_cache(tmp_path):
+@together
+def test_the_frontier_compares_weights_with_their_cache():
     sweep = ladder(
         F16=level("F16", "f16", 16_000, 1024, 62_500_000),
         Q4_K_M=level("Q4_K_M", "f16", 16_000, 1024, 62_500_000),
         Q4_K_M__low=level("Q4_K_M", "q4_0", 4_500, 1024, 17_578_125),
     ).fill(peak_server_rss_bytes=None)
-    rows = read(
+    rows = yield from read(
         sweep,
-        tmp_path,
         "SELECT quant_tag, pareto_axes[3] AS axis, is_pareto_optimal AS best "
         "FROM v1.frontier ORDER BY quant_tag",
     )
@@ -119,13 +123,15 @@ def test_the_frontier_compares_weights_with_their_cache(tmp_path):
     ]
 
 
-def test_without_levels_nothing_is_ranked_by_memory(tmp_path):
-    rows = read(Sweep().fill(), tmp_path, "SELECT * FROM v1.quant")
+@together
+def test_without_levels_nothing_is_ranked_by_memory():
+    rows = yield from read(Sweep().fill(), "SELECT * FROM v1.quant")
     assert all(row["size_rank"] == row["quant_rank"] for row in rows)
     assert not any(row["has_levels"] for row in rows)
 
 
-def test_another_cache_than_asked_for_is_not_honoured(tmp_path):
+@together
+def test_another_cache_than_asked_for_is_not_honoured():
     asked = Controls(**{**_plain(CONTROLS), "kv_cache": "q8_0"})
     other = Controls(**{**_plain(VERIFIED), "kv_cache": "f16"})
     same = Controls(**{**_plain(VERIFIED), "kv_cache": "q8_0"})
@@ -133,9 +139,8 @@ def test_another_cache_than_asked_for_is_not_honoured(tmp_path):
     sweep.add("F16", "t1", requested=asked, effective=same)
     sweep.add("F16", "t2", requested=asked, effective=other)
     sweep.add("F16", "t3", requested=asked)
-    rows = read(
+    rows = yield from read(
         sweep,
-        tmp_path,
         "SELECT test_id, run_quality_reasons, advisories FROM v1.runs ORDER BY test_id",
     )
     assert [row["run_quality_reasons"] for row in rows] == [

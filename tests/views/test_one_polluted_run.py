@@ -9,6 +9,7 @@ import pytest
 
 from orket.policy import Policy
 from tests.built_sweep import Sweep
+from tests.together import Sight, together
 from tests.views.test_advice import ask
 
 LADDER = ("F16", "Q8_0", "Q4_K_M", "Q2_K")
@@ -66,14 +67,15 @@ def sweep_of(
     return sweep
 
 
-def advice(sweep: Sweep, folder) -> dict[str, Any]:
-    row = ask(sweep, folder)
+def advice(sweep: Sweep) -> Sight:
+    row = yield from ask(sweep)
     return {key: row[key] for key in ADVICE}
 
 
 @pytest.mark.parametrize("repetitions", [2, 3])
 @pytest.mark.parametrize("quant", LADDER)
-def test_another_repetition_stands_in_for_a_polluted_run(tmp_path, quant, repetitions):
+@together
+def test_another_repetition_stands_in_for_a_polluted_run(quant, repetitions):
     """At the very edge of the proof: a loss more or a pass fewer would undo it."""
     draw = random.Random(f"{quant} {repetitions}")
     lost = {
@@ -81,24 +83,24 @@ def test_another_repetition_stands_in_for_a_polluted_run(tmp_path, quant, repeti
         "Q2_K": set(draw.sample(range(LEAST), draw.choice([0, 2, 3, 5]))),
     }
     cell = quant, draw.randrange(LEAST), draw.randrange(repetitions) + 1
-    clean = advice(sweep_of(lost, LEAST, repetitions), tmp_path / "clean")
-    shaken = advice(sweep_of(lost, LEAST, repetitions, cell), tmp_path / "shaken")
+    clean = yield from advice(sweep_of(lost, LEAST, repetitions))
+    shaken = yield from advice(sweep_of(lost, LEAST, repetitions, cell))
     assert clean["smallest_supported_quant"] != "F16"
     assert shaken == clean, (lost, cell)
 
 
 @pytest.mark.parametrize("quant", ["F16", "Q4_K_M"])
-def test_a_retry_stands_in_for_the_only_run(tmp_path, quant):
-    clean = advice(sweep_of({}, LEAST, 1), tmp_path / "clean")
+@together
+def test_a_retry_stands_in_for_the_only_run(quant):
+    clean = yield from advice(sweep_of({}, LEAST, 1))
     again = sweep_of({}, LEAST, 1, (quant, 4, 1), retried=True)
-    assert advice(again, tmp_path / "again") == clean
+    assert (yield from advice(again)) == clean
 
 
 @pytest.mark.parametrize("quant", ["F16", "Q2_K"])
-def test_a_task_without_its_only_run_counts_as_lost_and_one_more_run_settles_it(
-    tmp_path, quant
-):
-    row = ask(sweep_of({}, LEAST, 1, (quant, 4, 1)), tmp_path)
+@together
+def test_a_task_without_its_only_run_counts_as_lost_and_one_more_run_settles_it(quant):
+    row = yield from ask(sweep_of({}, LEAST, 1, (quant, 4, 1)))
     assert (row["baseline_quant_tag"], row["baseline_shifted"]) == ("F16", False)
     # The choice stays; only how sure it is does not.
     assert row["minimum_viable_quant"] == "Q2_K"
@@ -109,8 +111,9 @@ def test_a_task_without_its_only_run_counts_as_lost_and_one_more_run_settles_it(
     )
 
 
-def test_with_tasks_to_spare_one_lost_task_undoes_no_proof(tmp_path):
-    row = ask(sweep_of({}, 2 * LEAST, 1, ("F16", 4, 1)), tmp_path)
+@together
+def test_with_tasks_to_spare_one_lost_task_undoes_no_proof():
+    row = yield from ask(sweep_of({}, 2 * LEAST, 1, ("F16", 4, 1)))
     assert row["confidence"] == "SUPPORTED"
     assert row["smallest_supported_quant"] == "Q2_K"
     assert "only for want of" not in row["recommendation"]

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from tests.adaptive_sweep import make
 from tests.built_sweep import Sweep
+from tests.together import Sight, together
 
 
-def standing(sweep: Sweep, folder: Path) -> dict[str, dict[str, Any]]:
-    with sweep.store(folder).session(sweep.sweep_id) as session:
-        rows = session.rows("SELECT * FROM v1.quant_standing")
+def standing(sweep: Sweep) -> Sight:
+    seen = yield sweep
+    rows = seen.view("quant_standing")
     return {row["quant_tag"]: row for row in rows}
 
 
-def test_a_sweep_in_its_first_repetition(tmp_path):
+@together
+def test_a_sweep_in_its_first_repetition():
     tasks = tuple(f"t{number}" for number in range(4))
     sweep = Sweep(tasks=tasks, quants=("F16", "Q8_0", "Q4_K_M", "Q2_K"))
     for task in tasks:
         sweep.add("F16", task)
         sweep.add("Q8_0", task)
     sweep.add("Q4_K_M", "t0", passed=0)
-    found = standing(sweep, tmp_path)
+    found = yield from standing(sweep)
     states = {tag: row["state"] for tag, row in found.items()}
     assert states == {
         "F16": "BASELINE",
@@ -42,25 +41,27 @@ def test_a_sweep_in_its_first_repetition(tmp_path):
     assert found["Q8_0"]["asked_tasks"] is None
 
 
-def test_a_quant_that_is_out_says_why(tmp_path):
+@together
+def test_a_quant_that_is_out_says_why():
     sweep = Sweep()
     for task in sweep.tasks:
         sweep.add("F16", task)
         sweep.add("Q4_K_M", task)
         sweep.add("Q2_K", task, passed=0)
-    row = standing(sweep, tmp_path)["Q2_K"]
+    row = (yield from standing(sweep))["Q2_K"]
     assert row["state"] == "OUT"
     assert row["out_reasons"] == ["ADHERENCE_BELOW_THRESHOLD"]
 
 
-def test_rounds_have_the_state_of_their_proofs(tmp_path):
+@together
+def test_rounds_have_the_state_of_their_proofs():
     sweep = make(("F16", "Q4_K_M", "Q2_K"), tasks=20)
-    with sweep.store(tmp_path).session(sweep.sweep_id) as session:
-        rows = session.rows(
-            "SELECT standing.state AS shown, proof.state, standing.asked_tasks "
-            "FROM v1.quant_standing AS standing "
-            "INNER JOIN v1.proof AS proof USING (sweep_id, model_id, quant_tag)"
-        )
+    session = yield sweep
+    rows = session.rows(
+        "SELECT standing.state AS shown, proof.state, standing.asked_tasks "
+        "FROM v1.quant_standing AS standing "
+        "INNER JOIN v1.proof AS proof USING (sweep_id, model_id, quant_tag)"
+    )
     assert rows
     assert all(row["shown"] == row["state"] for row in rows)
     assert all(row["asked_tasks"] == 0 for row in rows)

@@ -12,12 +12,13 @@ import pytest
 from orket.admission import admit
 from orket.records import CallFacts, SidecarRow
 from tests.built_sweep import MS, START, Sweep
+from tests.together import Sight, together
 from tests.token_status import TelemetryView
 
 
-def rows_of(sweep: Sweep, folder: Any, view: str) -> list[dict[str, Any]]:
-    with sweep.store(folder).session(sweep.sweep_id) as session:
-        return session.rows(f"SELECT * FROM v1.{view} ORDER BY ALL")
+def rows_of(sweep: Sweep, view: str) -> Sight:
+    seen = yield sweep
+    return seen.rows(f"SELECT * FROM v1.{view} ORDER BY ALL")
 
 
 def with_call(sweep: Sweep, quant: str, **facts: Any) -> None:
@@ -30,20 +31,24 @@ def with_call(sweep: Sweep, quant: str, **facts: Any) -> None:
     ]
 
 
-def test_a_call_of_no_length_is_no_measurement(tmp_path):
+@together
+def test_a_call_of_no_length_is_no_measurement():
     sweep = Sweep(quants=("F16", "Q4_K_M"), tasks=("t1", "t2")).fill().finish()
     with_call(sweep, "Q4_K_M", wall_ns=0)
-    rows = rows_of(sweep, tmp_path, "runs")
+    rows = yield from rows_of(sweep, "runs")
     zero = [row for row in rows if row["quant_tag"] == "Q4_K_M"]
     assert [row["wall_ns"] for row in zero] == [None, None]
     assert all("ZERO_WALL_TIME" in row["run_quality_reasons"] for row in zero)
     assert not any(row["is_valid"] for row in zero)
 
 
-def test_a_latency_that_nobody_measured_is_not_above_the_ceiling(tmp_path):
+@together
+def test_a_latency_that_nobody_measured_is_not_above_the_ceiling():
     sweep = Sweep(quants=("F16", "Q4_K_M"), tasks=("t1", "t2")).fill().finish()
     with_call(sweep, "Q4_K_M", wall_ns=None, realtime_ns=None)
-    by_quant = {row["quant_tag"]: row for row in rows_of(sweep, tmp_path, "frontier")}
+    by_quant = {
+        row["quant_tag"]: row for row in (yield from rows_of(sweep, "frontier"))
+    }
     unknown = by_quant["Q4_K_M"]
     assert unknown["ineligible_reasons"] == ["LATENCY_UNAVAILABLE"]
     assert unknown["within_ceiling"] is None
@@ -51,7 +56,8 @@ def test_a_latency_that_nobody_measured_is_not_above_the_ceiling(tmp_path):
     assert by_quant["F16"]["is_pareto_optimal"] is True
 
 
-def test_a_gate_whose_adherence_was_never_measured_fails_by_its_reason(tmp_path):
+@together
+def test_a_gate_whose_adherence_was_never_measured_fails_by_its_reason():
     sweep = Sweep(quants=("F16",), tasks=("t1",), manifest={"canary_planned": True})
     for n in range(1, 11):
         sweep.add(
@@ -63,7 +69,7 @@ def test_a_gate_whose_adherence_was_never_measured_fails_by_its_reason(tmp_path)
             total=0,
             checks_unsupported=1,
         )
-    (row,) = rows_of(sweep.fill().finish(), tmp_path, "canary")
+    (row,) = yield from rows_of(sweep.fill().finish(), "canary")
     assert row["verdict"] == "FAILED"
     assert row["failed_reasons"] == ["ADHERENCE_UNAVAILABLE"]
 
@@ -85,14 +91,15 @@ def half_unchecked(**manifest: Any) -> Sweep:
     return sweep.finish()
 
 
-def test_a_check_that_could_not_be_run_makes_no_quant_look_better(tmp_path):
+@together
+def test_a_check_that_could_not_be_run_makes_no_quant_look_better():
     """Over t0 and t1 alone both have 2 of 2."""
     sweep = half_unchecked()
-    rows = rows_of(sweep, tmp_path, "quant_aggregate")
+    rows = yield from rows_of(sweep, "quant_aggregate")
     assert [row["adherence_nano"] for row in rows] == [10**9, 10**9]
     assert [row["adherence_tasks"] for row in rows] == [2, 2]
     assert all("CHECKS_UNSUPPORTED" in row["advisories"] for row in rows)
-    (said,) = rows_of(sweep, tmp_path, "recommendation")
+    (said,) = yield from rows_of(sweep, "recommendation")
     assert "Compared without 2 of 4 tasks" in said["recommendation"]
 
 
@@ -104,15 +111,15 @@ def test_a_check_that_could_not_be_run_makes_no_quant_look_better(tmp_path):
         (None, ""),
     ],
 )
-def test_what_runs_more_checks_is_told_where_it_was_not_tried(
-    tmp_path, sandbox, way_out
-):
-    (said,) = rows_of(half_unchecked(sandbox=sandbox), tmp_path, "recommendation")
+@together
+def test_what_runs_more_checks_is_told_where_it_was_not_tried(sandbox, way_out):
+    (said,) = yield from rows_of(half_unchecked(sandbox=sandbox), "recommendation")
     told = "a check could not be run on some quant's answer"
     assert f"{told}{way_out}." in said["recommendation"]
 
 
-def test_who_thinks_was_not_kept_from_thinking(tmp_path):
+@together
+def test_who_thinks_was_not_kept_from_thinking():
     sweep = Sweep(quants=("F16",), tasks=("t1", "t2")).fill().finish()
     with_call(sweep, "F16", reasoning_text="hm, 6 x 7", stop_reason="length")
     sweep.runs = [
@@ -121,9 +128,9 @@ def test_who_thinks_was_not_kept_from_thinking(tmp_path):
         )
         for run in sweep.runs
     ]
-    rows = rows_of(sweep, tmp_path, "runs")
+    rows = yield from rows_of(sweep, "runs")
     assert all(row["run_quality_reasons"] == ["CONTROL_NOT_HONOURED"] for row in rows)
-    (quant,) = rows_of(sweep, tmp_path, "quant_aggregate")
+    (quant,) = yield from rows_of(sweep, "quant_aggregate")
     assert (quant["truncated_runs"], quant["answered_runs"]) == (2, 2)
 
 
@@ -213,7 +220,8 @@ def bench(name: str, test: str, threads: int, samples_ms: list[int]) -> SidecarR
     )
 
 
-def test_a_sidecar_rate_stands_with_the_settings_that_gave_it(tmp_path):
+@together
+def test_a_sidecar_rate_stands_with_the_settings_that_gave_it():
     """8 threads: 512 in 64 ms, 128 in 4 s; 16 threads: 512 in 32 ms alone."""
     sweep = Sweep(sweep_id="bench", quants=("F16",), tasks=("t1",)).fill().finish()
     sweep.sidecars = [
@@ -221,7 +229,7 @@ def test_a_sidecar_rate_stands_with_the_settings_that_gave_it(tmp_path):
         bench("b", "tg", 8, [4000]),
         bench("c", "pp", 16, [32]),
     ]
-    rows = rows_of(sweep, tmp_path, "sidecar")
+    rows = yield from rows_of(sweep, "sidecar")
     found = {
         tuple(row["settings"]): (row["prefill_tps_milli"], row["decode_tps_milli"])
         for row in rows
@@ -233,25 +241,26 @@ def test_a_sidecar_rate_stands_with_the_settings_that_gave_it(tmp_path):
     spread = {row["prefill_samples"]: row["prefill_spread_micro"] for row in rows}
     # sqrt(((-4)^2 + 0 + 4^2) / 3) / 64 = 3.2660 / 64
     assert spread == {3: 51_031, 1: None}
-    (told,) = rows_of(sweep, tmp_path, "quant_sidecar")
+    (told,) = yield from rows_of(sweep, "quant_sidecar")
     assert told["status"] == "SEVERAL_SETTINGS"
     assert told["prefill_tps_milli"] is None
 
 
-def test_rates_of_two_builds_of_a_tool_stand_apart(tmp_path):
+@together
+def test_rates_of_two_builds_of_a_tool_stand_apart():
     sweep = Sweep(sweep_id="bench", quants=("F16",), tasks=("t1",)).fill().finish()
     sweep.sidecars = [
         msgspec.structs.replace(bench("a", "pp", 8, [64]), tool_version="old (1)"),
         msgspec.structs.replace(bench("b", "tg", 8, [4000]), tool_version="new (2)"),
         msgspec.structs.replace(bench("c", "pp", 8, [32]), tool_version="new (2)"),
     ]
-    rows = rows_of(sweep, tmp_path, "sidecar")
+    rows = yield from rows_of(sweep, "sidecar")
     found = {
         row["tool_version"]: (row["prefill_tps_milli"], row["decode_tps_milli"])
         for row in rows
     }
     assert found == {"old (1)": (8_000_000, None), "new (2)": (16_000_000, 32_000)}
-    (told,) = rows_of(sweep, tmp_path, "quant_sidecar")
+    (told,) = yield from rows_of(sweep, "quant_sidecar")
     assert (told["status"], told["decode_tps_milli"]) == ("SEVERAL_SETTINGS", None)
 
 
@@ -289,7 +298,8 @@ def _metadata(hint: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_every_accepted_row_leaves_every_view_whole(tmp_path, seed):
+@together
+def test_every_accepted_row_leaves_every_view_whole(seed):
     chance = random.Random(seed)
     sweep = Sweep(quants=("F16", "Q4_K_M"), tasks=("t1", "t2"), repetitions=2)
     for n in range(1, 4):
@@ -307,7 +317,7 @@ def test_every_accepted_row_leaves_every_view_whole(tmp_path, seed):
         return run
 
     sweep.runs = [accepted(run) for run in sweep.runs]
-    with sweep.store(tmp_path).session() as session:
-        session.stage(session.view_names())
-        (counted,) = session.rows("SELECT count(*) AS runs FROM v1.attempts")
+    seen = yield sweep
+    seen.stage_all()
+    (counted,) = seen.rows("SELECT count(*) AS runs FROM v1.attempts")
     assert counted["runs"] == len(sweep.runs)

@@ -7,13 +7,14 @@ from fractions import Fraction
 import pytest
 
 from tests.built_sweep import Sweep
+from tests.together import together
 
 KIB = 1024
 GIB = 1 << 30
 PLENTY = 2_000_000_000
 
 
-def compared(folder, scores, saved_bytes=KIB):
+def compared(scores, saved_bytes=KIB):
     """The comparison of Q4_K_M: `scores` are (reference, own) as passed of tried."""
     tasks = tuple(f"t{n:02}" for n in range(len(scores)))
     sweep = Sweep(quants=("F16", "Q4_K_M"), tasks=tasks)
@@ -23,10 +24,10 @@ def compared(folder, scores, saved_bytes=KIB):
             sweep.add(
                 quant, task, passed=passed, total=total, peak_server_rss_bytes=memory
             )
-    with sweep.finish().store(folder).session("sweep-1") as session:
-        (row,) = session.rows(
-            "SELECT * FROM v1.quant_comparison WHERE quant_tag = 'Q4_K_M'"
-        )
+    session = yield sweep.finish()
+    (row,) = session.rows(
+        "SELECT * FROM v1.quant_comparison WHERE quant_tag = 'Q4_K_M'"
+    )
     return row
 
 
@@ -53,22 +54,25 @@ SEVENTHS = [((2, 7), (1, 7)), ((5, 6), (3, 4))]
         ([((n, 23), (n - 1, 19)) for n in range(1, 19)], 3 * KIB),
     ],
 )
-def test_no_mean_is_rounded_before_it_is_subtracted(tmp_path, scores, saved):
-    row = compared(tmp_path, scores, saved)
+@together
+def test_no_mean_is_rounded_before_it_is_subtracted(scores, saved):
+    row = yield from compared(scores, saved)
     assert row["vibe_delta_status"] == "OK"
     told = row["adherence_delta_nano"], row["vibe_delta_micro"]
     assert told == exact(scores, saved)
 
 
-def test_equal_means_give_nothing_up(tmp_path):
-    row = compared(tmp_path, THIRDS)
+@together
+def test_equal_means_give_nothing_up():
+    row = yield from compared(THIRDS)
     assert (row["adherence_delta_nano"], row["vibe_delta_micro"]) == (0, 0)
 
 
-def test_checks_whose_numbers_share_nothing_are_compared_to_a_billionth(tmp_path):
+@together
+def test_checks_whose_numbers_share_nothing_are_compared_to_a_billionth():
     """The common denominator leaves every integer: then by the rounded means."""
     primes = [1_000_003, 1_000_033, 1_000_037, 1_000_039]
     scores = [((prime - 1, prime), (prime - 2, prime)) for prime in primes]
-    row = compared(tmp_path, scores, GIB)
+    row = yield from compared(scores, GIB)
     assert row["vibe_delta_micro"] == 1
     assert row["adherence_delta_nano"] == pytest.approx(exact(scores, GIB)[0], abs=1)

@@ -9,34 +9,31 @@ import pytest
 
 from orket.records import Capabilities, Policy
 from tests.built_sweep import CONTROLS, MS, VERIFIED, Sweep, quiet_counters
+from tests.together import Sight, together
 
 
-def judged(tmp_path, sweep: Sweep, view: str = "run_quality") -> list[dict[str, Any]]:
-    warehouse = sweep.store(tmp_path / "warehouse")
-    with warehouse.session(sweep.sweep_id) as session:
-        return session.rows(f"SELECT * FROM v1.{view} ORDER BY attempt_id")
+def judged(sweep: Sweep, view: str = "run_quality") -> Sight:
+    seen = yield sweep
+    return seen.rows(f"SELECT * FROM v1.{view} ORDER BY attempt_id")
 
 
-def one_run(
-    tmp_path, *, view: str = "run_quality", sweep: Sweep | None = None, **facts
-):
+def one_run(*, view: str = "run_quality", sweep: Sweep | None = None, **facts) -> Sight:
     sweep = sweep or Sweep(quants=("F16",), tasks=("t1",))
     sweep.add("F16", "t1", **facts)
-    (row,) = judged(tmp_path, sweep, view)
+    (row,) = yield from judged(sweep, view)
     return row
 
 
-def test_what_was_never_run_was_polluted_by_nothing(tmp_path):
+@together
+def test_what_was_never_run_was_polluted_by_nothing():
     """One quant is whole, one lacks runs alone, one failed, one was not begun."""
     sweep = Sweep(quants=("F16", "Q8_0", "Q4_K_M", "Q2_K"), tasks=("t1", "t2"))
     for task in sweep.tasks:
         sweep.add("F16", task)
     sweep.add("Q8_0", "t1")
     sweep.add("Q4_K_M", "t1", outcome="FAILED", error_class="HTTP_500", passed=None)
-    with sweep.finish().store(tmp_path).session() as session:
-        rows = session.rows(
-            "SELECT quant_tag, run_quality_status FROM v1.quant_aggregate"
-        )
+    session = yield sweep.finish()
+    rows = session.rows("SELECT quant_tag, run_quality_status FROM v1.quant_aggregate")
     assert {row["quant_tag"]: row["run_quality_status"] for row in rows} == {
         "F16": "CLEAN",
         "Q8_0": "UNFINISHED",
@@ -45,8 +42,9 @@ def test_what_was_never_run_was_polluted_by_nothing(tmp_path):
     }
 
 
-def test_quiet_run_is_clean_and_says_what_it_could_not_see(tmp_path):
-    row = one_run(tmp_path)
+@together
+def test_quiet_run_is_clean_and_says_what_it_could_not_see():
+    row = yield from one_run()
     assert row["run_quality_status"] == "CLEAN"
     assert row["run_quality_reasons"] == []
     assert row["advisories"] == []
@@ -77,10 +75,11 @@ def test_quiet_run_is_clean_and_says_what_it_could_not_see(tmp_path):
         ),
     ],
 )
-def test_token_status(tmp_path, facts, status):
-    assert (
-        one_run(tmp_path, view="telemetry", **facts)["token_metrics_status"] == status
-    )
+@together
+def test_token_status(facts, status):
+    assert (yield from one_run(view="telemetry", **facts))[
+        "token_metrics_status"
+    ] == status
 
 
 @pytest.mark.parametrize(
@@ -111,8 +110,9 @@ def test_token_status(tmp_path, facts, status):
         ),
     ],
 )
-def test_generation_rate(tmp_path, facts, rate, reason):
-    row = one_run(tmp_path, view="telemetry", **facts)
+@together
+def test_generation_rate(facts, rate, reason):
+    row = yield from one_run(view="telemetry", **facts)
     assert row["generation_tokens_per_second_milli"] == rate
     assert row["generation_rate_reason"] == reason
 
@@ -157,15 +157,17 @@ def test_generation_rate(tmp_path, facts, rate, reason):
         ({"prefill_ns": None}, None, "TIMING_UNAVAILABLE"),
     ],
 )
-def test_prompt_rate(tmp_path, facts, rate, reason):
-    row = one_run(tmp_path, view="telemetry", **facts)
+@together
+def test_prompt_rate(facts, rate, reason):
+    row = yield from one_run(view="telemetry", **facts)
     assert row["prompt_tokens_per_second_milli"] == rate
     assert row["prompt_rate_reason"] == reason
 
 
-def test_overhead_is_not_clamped(tmp_path):
-    row = one_run(
-        tmp_path, view="telemetry", wall_ms=100, prefill_ns=60 * MS, decode_ns=60 * MS
+@together
+def test_overhead_is_not_clamped():
+    row = yield from one_run(
+        view="telemetry", wall_ms=100, prefill_ns=60 * MS, decode_ns=60 * MS
     )
     assert row["orchestration_overhead_micro"] == -200_000
 
@@ -252,8 +254,9 @@ REASONS = [
 
 
 @pytest.mark.parametrize(("facts", "reason"), REASONS)
-def test_each_disturbance_pollutes_by_its_own_code(tmp_path, facts, reason):
-    row = one_run(tmp_path, **facts)
+@together
+def test_each_disturbance_pollutes_by_its_own_code(facts, reason):
+    row = yield from one_run(**facts)
     assert row["run_quality_status"] == "POLLUTED"
     assert row["run_quality_reasons"] == [reason]
 
@@ -299,8 +302,9 @@ ALLOWED = [
 
 
 @pytest.mark.parametrize("facts", ALLOWED)
-def test_the_limit_itself_is_clean(tmp_path, facts):
-    row = one_run(tmp_path, **facts)
+@together
+def test_the_limit_itself_is_clean(facts):
+    row = yield from one_run(**facts)
     assert row["run_quality_reasons"] == []
 
 
@@ -318,9 +322,9 @@ def test_the_limit_itself_is_clean(tmp_path, facts):
         ({"cgroup_throttled_ns": 0}, "CPU_QUOTA_THROTTLED"),
     ],
 )
-def test_an_unknown_counter_is_unobserved_not_a_reason(tmp_path, after, missing):
-    row = one_run(
-        tmp_path,
+@together
+def test_an_unknown_counter_is_unobserved_not_a_reason(after, missing):
+    row = yield from one_run(
         before=quiet_counters(0, cgroup_throttled_ns=5),
         after=end(**({"cgroup_throttled_ns": 5} | after)),
     )
@@ -329,25 +333,27 @@ def test_an_unknown_counter_is_unobserved_not_a_reason(tmp_path, after, missing)
     assert row["advisories"] == ["PARTIALLY_OBSERVED"]
 
 
-def test_allow_unobserved_turns_it_into_an_advisory(tmp_path):
+@together
+def test_allow_unobserved_turns_it_into_an_advisory():
     sweep = Sweep(quants=("F16",), tasks=("t1",), policy=Policy(allow_unobserved=True))
-    row = one_run(tmp_path, sweep=sweep, before=None, after=None)
+    row = yield from one_run(sweep=sweep, before=None, after=None)
     assert row["run_quality_status"] == "CLEAN"
     assert "ENVIRONMENT_UNOBSERVED" in row["advisories"]
 
 
-def test_what_the_server_never_promised_is_an_advisory(tmp_path):
+@together
+def test_what_the_server_never_promised_is_an_advisory():
     sweep = Sweep(quants=("F16",), tasks=("t1",), capabilities=Capabilities())
-    row = one_run(
-        tmp_path, sweep=sweep, prompt_tokens=None, prefill_ns=None, decode_ns=None
+    row = yield from one_run(
+        sweep=sweep, prompt_tokens=None, prefill_ns=None, decode_ns=None
     )
     assert row["run_quality_status"] == "CLEAN"
     assert row["advisories"] == ["COUNTS_NOT_OFFERED", "TIMINGS_NOT_OFFERED"]
 
 
-def test_advisories_do_not_pollute(tmp_path):
-    row = one_run(
-        tmp_path,
+@together
+def test_advisories_do_not_pollute():
+    row = yield from one_run(
         stop_reason="length",
         unsupported_controls=["affinity"],
         after=end(on_battery=True, server_cpu_ns=800 * MS, host_busy_ns=812 * MS),
@@ -361,22 +367,24 @@ def test_advisories_do_not_pollute(tmp_path):
     ]
 
 
-def test_high_load_counts_only_where_foreign_cpu_is_unobserved(tmp_path):
+@together
+def test_high_load_counts_only_where_foreign_cpu_is_unobserved():
     sweep = Sweep(
         quants=("F16",), tasks=("t1",), manifest={"executor_load1_milli": 2001}
     )
-    assert one_run(tmp_path, sweep=sweep)["run_quality_reasons"] == []
+    assert (yield from one_run(sweep=sweep))["run_quality_reasons"] == []
     other = Sweep(
         sweep_id="sweep-2",
         quants=("F16",),
         tasks=("t1",),
         manifest={"executor_load1_milli": 2001},
     )
-    row = one_run(tmp_path, sweep=other, after=end(client_cpu_ns=None))
+    row = yield from one_run(sweep=other, after=end(client_cpu_ns=None))
     assert row["run_quality_reasons"] == ["HIGH_SYSTEM_LOAD"]
 
 
-def test_short_runs_share_the_window_of_their_block(tmp_path):
+@together
+def test_short_runs_share_the_window_of_their_block():
     """Ten runs of 100 ms: two windows of 500 ms; a burner in the second one."""
     sweep = Sweep(quants=("F16",), tasks=tuple(f"t{n}" for n in range(10)))
     for number in range(10):
@@ -391,7 +399,7 @@ def test_short_runs_share_the_window_of_their_block(tmp_path):
                 stop * MS, host_busy_ns=stop * MS * 192 // 100 + burnt
             ),
         )
-    rows = judged(tmp_path, sweep)
+    rows = yield from judged(sweep)
     by_task = {row["test_id"]: row for row in rows}
     assert [by_task[f"bank/t{n}"]["window_runs"] for n in range(10)] == [5] * 10
     assert [by_task[f"bank/t{n}"]["run_quality_reasons"] for n in range(10)] == (
@@ -400,16 +408,18 @@ def test_short_runs_share_the_window_of_their_block(tmp_path):
     assert {row["window_id"] for row in rows} == {"block:0/0:0", "block:0/0:1"}
 
 
-def test_an_incomplete_last_window_joins_the_one_before(tmp_path):
+@together
+def test_an_incomplete_last_window_joins_the_one_before():
     sweep = Sweep(quants=("F16",), tasks=tuple(f"t{n}" for n in range(7)))
     for number in range(7):
         sweep.add("F16", f"t{number}", wall_ms=100)
-    rows = judged(tmp_path, sweep)
+    rows = yield from judged(sweep)
     assert {row["window_id"] for row in rows} == {"block:0/0:0"}
     assert {row["window_ns"] for row in rows} == {700 * MS}
 
 
-def test_a_short_window_needs_50_ms_of_excess(tmp_path):
+@together
+def test_a_short_window_needs_50_ms_of_excess():
     """A lone run of 100 ms: 20 % foreign is 20 ms beyond the limit; 60 % is 100 ms."""
     for number, (burnt_ms, reasons) in enumerate(
         [(40, []), (120, ["HIGH_FOREIGN_CPU"])]
@@ -421,11 +431,12 @@ def test_a_short_window_needs_50_ms_of_excess(tmp_path):
             wall_ms=100,
             after=quiet_counters(100 * MS, host_busy_ns=192 * MS + burnt_ms * MS),
         )
-        (row,) = judged(tmp_path, sweep)
+        (row,) = yield from judged(sweep)
         assert row["run_quality_reasons"] == reasons
 
 
-def test_drift_marks_the_runs_since_the_last_good_anchor(tmp_path):
+@together
+def test_drift_marks_the_runs_since_the_last_good_anchor():
     sweep = Sweep(quants=("F16",), tasks=("t1", "t2", "t3"))
     for repetition in (1, 2, 3):
         sweep.add("F16", "t1", phase="canary", run_id=f"c{repetition}", wall_ms=600)
@@ -434,7 +445,7 @@ def test_drift_marks_the_runs_since_the_last_good_anchor(tmp_path):
     sweep.add("F16", "t2")
     sweep.add("F16", "t1", phase="anchor", run_id="a2", wall_ms=700, block_index=91)
     sweep.add("F16", "t3")
-    rows = judged(tmp_path, sweep)
+    rows = yield from judged(sweep)
     reasons = {
         row["test_id"]: row["run_quality_reasons"]
         for row in rows
@@ -447,7 +458,8 @@ def test_drift_marks_the_runs_since_the_last_good_anchor(tmp_path):
     }
 
 
-def test_the_last_attempt_of_each_call_of_the_gate_tells(tmp_path):
+@together
+def test_the_last_attempt_of_each_call_of_the_gate_tells():
     """The second was broken off, the third failed: both were made again."""
     sweep = Sweep(
         sweep_id="gate",
@@ -466,8 +478,7 @@ def test_the_last_attempt_of_each_call_of_the_gate_tells(tmp_path):
             }
             sweep.add("F16", "t1", **gone, **ids)
         sweep.add("F16", "t1", attempt=2 if lost else 1, **ids)
-    warehouse = sweep.store(tmp_path / "warehouse")
-    with warehouse.session("gate") as session:
-        (canary,) = session.rows("SELECT * FROM v1.canary")
+    session = yield sweep
+    (canary,) = session.rows("SELECT * FROM v1.canary")
     assert (canary["verdict"], canary["runs"]) == ("PASSED", 10)
     assert canary["failed_runs"] == 0

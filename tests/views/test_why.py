@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from orket.records import Policy
+from orket.warehouse import Warehouse
 from tests.built_sweep import MS, Sweep, quiet_counters
-from tests.golden_cases import CASES
+from tests.golden_cases import SWEEPS
+from tests.together import Sight, together
 
 
-def read(name: str, folder: Any, query: str) -> list[dict[str, Any]]:
-    with CASES[name](folder).session() as session:
-        return session.rows(query)
+def read(name: str, query: str) -> Sight:
+    seen = yield SWEEPS[name]()
+    return seen.rows(query)
 
 
 ASKED = "it can be compared with F16 on 1 of 2 tasks; 95 % are asked"
@@ -47,8 +47,9 @@ HEADLINES = {
 
 
 @pytest.mark.parametrize("name, quant", HEADLINES)
-def test_the_headline_is_the_first_rule_that_is_not_met(name, quant, tmp_path):
-    rows = read(name, tmp_path, "SELECT quant_tag, headline FROM v1.quant_why")
+@together
+def test_the_headline_is_the_first_rule_that_is_not_met(name, quant):
+    rows = yield from read(name, "SELECT quant_tag, headline FROM v1.quant_why")
     found = {row["quant_tag"]: row["headline"] for row in rows}
     assert found[quant] == f"{quant} {HEADLINES[name, quant]}"
 
@@ -76,29 +77,33 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name, quant", CHANGES)
-def test_what_would_change_it(name, quant, tmp_path):
-    rows = read(name, tmp_path, "SELECT quant_tag, changes FROM v1.quant_why")
+@together
+def test_what_would_change_it(name, quant):
+    rows = yield from read(name, "SELECT quant_tag, changes FROM v1.quant_why")
     assert {row["quant_tag"]: row["changes"] for row in rows}[quant] == CHANGES[
         name, quant
     ]
 
 
 def test_a_threshold_that_is_said_to_let_it_pass_does(tmp_path):
-    with CASES["supported"](tmp_path).session(
-        None, {"adherence_threshold_ppm": 800_000}
-    ) as s:
+    with (
+        SWEEPS["supported"]()
+        .store(tmp_path)
+        .session(None, {"adherence_threshold_ppm": 800_000}) as s
+    ):
         (row,) = s.rows("SELECT mark FROM v1.quant_why WHERE quant_tag = 'Q2_K'")
     assert row["mark"] != "OUT"
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_quant_is_out_exactly_where_a_gate_is_not_met(name, tmp_path):
-    with CASES[name](tmp_path).session() as session:
-        rules = session.rows("SELECT * FROM v1.quant_rule ORDER BY reason")
-        quants = session.rows(
-            "SELECT quant_tag, mark, ineligible_reasons FROM v1.quant_why "
-            "JOIN v1.frontier USING (sweep_id, model_id, quant_tag)"
-        )
+@pytest.mark.parametrize("name", SWEEPS)
+@together
+def test_a_quant_is_out_exactly_where_a_gate_is_not_met(name):
+    session = yield SWEEPS[name]()
+    rules = session.rows("SELECT * FROM v1.quant_rule ORDER BY reason")
+    quants = session.rows(
+        "SELECT quant_tag, mark, ineligible_reasons FROM v1.quant_why "
+        "JOIN v1.frontier USING (sweep_id, model_id, quant_tag)"
+    )
     assert quants and len(rules) == 11 * len(quants)
     for quant in quants:
         unmet = [
@@ -113,10 +118,10 @@ def test_a_quant_is_out_exactly_where_a_gate_is_not_met(name, tmp_path):
 
 
 @pytest.mark.parametrize("quant", ["F16", "Q4_K_M"])
-def test_against_a_reference_that_passes_nothing_no_adherence_is_met(quant, tmp_path):
-    rows = read(
+@together
+def test_against_a_reference_that_passes_nothing_no_adherence_is_met(quant):
+    rows = yield from read(
         "baseline_without_adherence",
-        tmp_path,
         "SELECT quant_tag, rule, state, words FROM v1.quant_rule "
         "WHERE rule IN ('YARDSTICK', 'ADHERENCE') ORDER BY place",
     )
@@ -132,9 +137,11 @@ def test_against_a_reference_that_passes_nothing_no_adherence_is_met(quant, tmp_
 
 
 def test_by_answers_alone_no_time_is_a_rule(tmp_path):
-    with CASES["none_eligible"](tmp_path).session(
-        None, {"quality_only": True}
-    ) as session:
+    with (
+        SWEEPS["none_eligible"]()
+        .store(tmp_path)
+        .session(None, {"quality_only": True}) as session
+    ):
         rows = session.rows(
             "SELECT state, words FROM v1.quant_rule "
             "WHERE rule IN ('TIMED', 'LATENCY') AND quant_tag = 'F16'"
@@ -148,7 +155,8 @@ def test_by_answers_alone_no_time_is_a_rule(tmp_path):
     ("lost", "said"),
     [(0, "Q4_K_M does no worse by its answers"), (1, "F16 is better by its answers")],
 )
-def test_a_quant_is_better_by_its_answers_only_where_it_is(lost, said, tmp_path):
+@together
+def test_a_quant_is_better_by_its_answers_only_where_it_is(lost, said):
     sweep = Sweep(
         quants=("F16", "Q4_K_M"),
         tasks=tuple(f"t{number:02}" for number in range(40)),
@@ -158,15 +166,16 @@ def test_a_quant_is_better_by_its_answers_only_where_it_is(lost, said, tmp_path)
         for number, task in enumerate(sweep.tasks):
             fails = quant == "Q4_K_M" and number < lost
             sweep.add(quant, task, passed=int(not fails))
-    with sweep.finish().store(tmp_path).session() as session:
-        rows = session.rows(
-            "SELECT quant_tag, words, state FROM v1.quant_rule WHERE rule = 'VALUE' "
-            "AND state = 'NOT_MET'"
-        )
+    session = yield sweep.finish()
+    rows = session.rows(
+        "SELECT quant_tag, words, state FROM v1.quant_rule WHERE rule = 'VALUE' "
+        "AND state = 'NOT_MET'"
+    )
     assert [row["words"] for row in rows] == [said]
 
 
-def test_losses_stand_by_family_and_by_damage(tmp_path):
+@together
+def test_losses_stand_by_family_and_by_damage():
     """Q4_K_M loses a1, a2 (looping) and b1, gains b2; b3 has no verdict of it."""
     sweep = Sweep(
         quants=("F16", "Q4_K_M"),
@@ -184,12 +193,12 @@ def test_losses_stand_by_family_and_by_damage(tmp_path):
             format_damage=damage,
             completion_tokens=30,
         )
-    with sweep.finish().store(tmp_path).session() as session:
-        families = session.rows(
-            "SELECT family, tasks, lost_tasks, gained_tasks, lost_by_format, "
-            "lost_by_content FROM v1.quant_loss ORDER BY family"
-        )
-        (why,) = session.rows("SELECT * FROM v1.quant_why WHERE quant_tag = 'Q4_K_M'")
+    session = yield sweep.finish()
+    families = session.rows(
+        "SELECT family, tasks, lost_tasks, gained_tasks, lost_by_format, "
+        "lost_by_content FROM v1.quant_loss ORDER BY family"
+    )
+    (why,) = session.rows("SELECT * FROM v1.quant_why WHERE quant_tag = 'Q4_K_M'")
     assert [tuple(row.values()) for row in families] == [
         ("logic", 2, 1, 1, 0, 1),
         ("sums", 2, 2, 0, 1, 1),
@@ -199,12 +208,13 @@ def test_losses_stand_by_family_and_by_damage(tmp_path):
     assert why["length_change_micro"] == 500_000
 
 
-@pytest.fixture
-def figures(tmp_path):
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory):
     """40 prompt tokens in 119 ms; 21 tokens, 20 of them in 476 ms; a wall of 600 ms."""
     sweep = Sweep(quants=("F16",), tasks=("t1",))
     sweep.add("F16", "t1")
-    with sweep.finish().store(tmp_path).session() as session:
+    place = tmp_path_factory.mktemp("figures")
+    with sweep.finish().store(place).session() as session:
         rows = session.rows("SELECT * FROM v1.run_figure ORDER BY place")
     return {row["figure"]: row for row in rows}
 
@@ -230,7 +240,8 @@ def test_each_figure_has_the_formula_it_comes_from(figure, value, formula, figur
     assert (row["value"], row["formula"], row["status"]) == (value, formula, "OK")
 
 
-def test_a_figure_that_is_not_there_says_why(tmp_path):
+@together
+def test_a_figure_that_is_not_there_says_why():
     sweep = Sweep(quants=("F16",), tasks=("t1",))
     sweep.add(
         "F16",
@@ -240,8 +251,8 @@ def test_a_figure_that_is_not_there_says_why(tmp_path):
         streamed=False,
         ttft_ns=None,
     )
-    with sweep.finish().store(tmp_path).session() as session:
-        rows = session.rows("SELECT * FROM v1.run_figure")
+    session = yield sweep.finish()
+    rows = session.rows("SELECT * FROM v1.run_figure")
     missing = {row["figure"]: row["status"] for row in rows if row["value"] is None}
     assert missing["generation rate"] == "TOKEN_AND_TIMING_UNAVAILABLE"
     assert missing["first token"] == "NOT_STREAMED"
@@ -250,15 +261,16 @@ def test_a_figure_that_is_not_there_says_why(tmp_path):
     assert not [row for row in rows if row["value"] is None and row["status"] == "OK"]
 
 
-def test_evidence_stands_beside_its_limit(tmp_path):
+@together
+def test_evidence_stands_beside_its_limit():
     """Others used 500 ms of the 1200 ms that two CPUs have in 600 ms: 41.7 %."""
     sweep = Sweep(
         quants=("F16",), tasks=("t1",), policy=Policy(max_foreign_cpu_ppm=150_000)
     )
     busy = quiet_counters(600 * MS, host_busy_ns=1152 * MS + 500 * MS)
     sweep.add("F16", "t1", after=busy, stop_reason="length")
-    with sweep.finish().store(tmp_path).session() as session:
-        rows = session.rows("SELECT * FROM v1.run_evidence")
+    session = yield sweep.finish()
+    rows = session.rows("SELECT * FROM v1.run_evidence")
     found = {
         row["reason"]: (row["state"], row["value"], row["limit_text"]) for row in rows
     }
@@ -266,6 +278,13 @@ def test_evidence_stands_beside_its_limit(tmp_path):
     assert found["OUTPUT_TRUNCATED"] == ("NOTED", "stopped by length", "64 tokens")
     assert found["CPU_STEAL"][:2] == ("CLEAR", "0.0 %")
     assert found["GPU_THROTTLED"][0] == "CLEAR"
+
+
+@pytest.fixture(scope="module")
+def macros(tmp_path_factory):
+    """A session over nothing, which knows the macros of the views."""
+    with Warehouse.open(tmp_path_factory.mktemp("macros")).session() as session:
+        yield session
 
 
 @pytest.mark.parametrize(
@@ -288,8 +307,5 @@ def test_evidence_stands_beside_its_limit(tmp_path):
         ("count_text(0, 'task')", "0 tasks"),
     ],
 )
-def test_figures_as_text(call, text, tmp_path):
-    from orket.warehouse import Warehouse
-
-    with Warehouse.open(tmp_path).session() as session:
-        assert session.rows(f"SELECT v1.{call} AS text") == [{"text": text}]
+def test_figures_as_text(call, text, macros):
+    assert macros.rows(f"SELECT v1.{call} AS text") == [{"text": text}]
