@@ -9,27 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orket.warehouse.derived import (
-    code_digest,
-    derived_folder,
-    digest_of,
-    read_kept,
-    write_kept,
-)
+from orket.warehouse.derived import code_digest, derived_folder, digest_of
 from orket.warehouse.kept import parts_key
-from orket.warehouse.packed import pack, unpack
+from orket.warehouse.packed import BEFORE_ALL, read_packed, write_packed
 
 if TYPE_CHECKING:
     from orket.warehouse.store import Warehouse
 
-_BEFORE_ALL = datetime(1970, 1, 1)
-"""As the start of a sweep: no event of governance bears on what a diff says."""
 QUERIES = {
     "facts": "SELECT * FROM v1.diff_fact ORDER BY model_id, place",
     "quants": "SELECT * FROM v1.diff_quant "
@@ -56,11 +47,6 @@ class DifferenceRows(msgspec.Struct, frozen=True):
     """Of each quant of both sweeps, the runs that count."""
     models: list[dict[str, Any]]
     """The models of both sweeps, where there are no facts: no model is in both."""
-
-
-class _Kept(msgspec.Struct, frozen=True, array_like=True):
-    key: str
-    rows: msgspec.Raw
 
 
 def read_difference_rows(
@@ -91,29 +77,16 @@ def read_difference_rows(
     is_whole = store.count_left_out() + other.count_left_out() == left_out
     # Appended to meanwhile: of which rows this is nobody knows.
     if is_whole and key is not None and _key(before, after, asked) == key:
-        _put(place, key, rows)
+        write_packed(place, key, msgspec.structs.asdict(rows))
     return rows
 
 
 def _take(place: Path, key: str) -> DifferenceRows | None:
-    content = read_kept(place)
-    if content is None:
-        return None
+    rows = read_packed(place, key)
     try:
-        kept = msgspec.msgpack.decode(content, type=_Kept)
-        if kept.key != key:
-            return None
-        return msgspec.convert(unpack(kept.rows), DifferenceRows)
-    except (msgspec.DecodeError, msgspec.ValidationError, ValueError):
+        return None if rows is None else msgspec.convert(rows, DifferenceRows)
+    except msgspec.ValidationError:
         return None
-
-
-def _put(place: Path, key: str, rows: DifferenceRows) -> None:
-    try:
-        packed = pack(msgspec.structs.asdict(rows))
-    except TypeError:
-        return
-    write_kept(place, msgspec.msgpack.encode(_Kept(key, packed)))
 
 
 def _key(
@@ -127,5 +100,5 @@ def _key(
         index = store.events({"events": store.parts("events")}).index()
         if index is None:
             return None
-        lines += [index.watermark(one, _BEFORE_ALL) for _, one in (before, after)]
+        lines += [index.watermark(one, BEFORE_ALL) for _, one in (before, after)]
     return digest_of(lines)

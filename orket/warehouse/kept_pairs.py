@@ -7,29 +7,18 @@ counts only while they are the same.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
 from orket.errors import WarehouseError
-from orket.warehouse.derived import (
-    code_digest,
-    derived_folder,
-    digest_of,
-    read_kept,
-    write_kept,
-)
+from orket.warehouse.derived import code_digest, derived_folder, digest_of
 from orket.warehouse.kept import parts_key
-from orket.warehouse.packed import pack, unpack
+from orket.warehouse.packed import BEFORE_ALL, read_packed, write_packed
 
 if TYPE_CHECKING:
     from orket.warehouse.event_index import EventIndex
     from orket.warehouse.store import Warehouse
 
-_BEFORE_ALL = datetime(1970, 1, 1)
-"""As the start of a sweep: no event of governance bears on it."""
 _QUERY = "SELECT * FROM v1.drift ORDER BY quant_rank DESC NULLS LAST, quant_tag"
 _MOST_PAIRS = 50
 """How many are derived at once."""
@@ -41,11 +30,6 @@ class Pair(NamedTuple):
     before_sweep: str
     after_sweep: str
     model_id: str
-
-
-class _Kept(msgspec.Struct, frozen=True, array_like=True):
-    key: str
-    rows: msgspec.Raw
 
 
 def read_pairs(
@@ -61,7 +45,7 @@ def read_pairs(
     index = _index(warehouse)
     for pair in dict.fromkeys(pairs):
         key = _key(warehouse, index, pair)
-        rows = _take(warehouse, pair, key)
+        rows = None if key is None else read_packed(_place(warehouse, pair), key)
         if rows is None:
             missing[pair] = key
         else:
@@ -89,32 +73,8 @@ def _derive(
         own = [row for row in rows if Pair(*(row[key] for key in Pair._fields)) == pair]
         key = keys[pair]
         if is_whole and key is not None and _key(warehouse, index, pair) == key:
-            _put(_place(warehouse, pair), key, own)
+            write_packed(_place(warehouse, pair), key, own)
         yield pair, own
-
-
-def _put(place: Path, key: str, rows: list[dict[str, Any]]) -> None:
-    try:
-        packed = pack(rows)
-    except TypeError:
-        return
-    write_kept(place, msgspec.msgpack.encode(_Kept(key, packed)))
-
-
-def _take(
-    warehouse: Warehouse, pair: Pair, key: str | None
-) -> list[dict[str, Any]] | None:
-    content = read_kept(_place(warehouse, pair))
-    if content is None or key is None:
-        return None
-    try:
-        kept = msgspec.msgpack.decode(content, type=_Kept)
-        if kept.key != key:
-            return None
-        rows: list[dict[str, Any]] = unpack(kept.rows)
-    except (msgspec.DecodeError, ValueError):
-        return None
-    return rows
 
 
 def _place(warehouse: Warehouse, pair: Pair) -> Path:
@@ -132,5 +92,5 @@ def _key(warehouse: Warehouse, index: EventIndex | None, pair: Pair) -> str | No
     lines = [_QUERY, *pair]
     for sweep in (pair.before_sweep, pair.after_sweep):
         lines.append(parts_key(warehouse, code_digest(), sweep)[0])
-        lines.append(index.watermark(sweep, _BEFORE_ALL))
+        lines.append(index.watermark(sweep, BEFORE_ALL))
     return digest_of(lines)

@@ -1,14 +1,47 @@
-"""Rows of views as MessagePack that gives back the very same values."""
+"""Rows of views as MessagePack that gives back the very same values, kept by a key."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from orket.warehouse.derived import read_kept, write_kept
+
+BEFORE_ALL = datetime(1970, 1, 1)
+"""As the start of a sweep: no event of governance bears on it."""
+
 _MOMENT, _LARGE = 1, 2
 """What MessagePack has no type for: a moment without a zone, an integer of 128 bits."""
+
+
+class _Kept(msgspec.Struct, frozen=True, array_like=True):
+    key: str
+    """What the rows are made from."""
+    rows: msgspec.Raw
+
+
+def write_packed(place: Path, key: str, rows: Any) -> None:
+    """Keep rows under a key; not at all where they would not come back the same."""
+    try:
+        packed = pack(rows)
+    except TypeError:
+        return
+    write_kept(place, msgspec.msgpack.encode(_Kept(key, packed)))
+
+
+def read_packed(place: Path, key: str) -> Any:
+    """The rows that are kept under this key; None where there are none."""
+    content = read_kept(place)
+    if content is None:
+        return None
+    try:
+        kept = msgspec.msgpack.decode(content, type=_Kept)
+        return unpack(kept.rows) if kept.key == key else None
+    except (msgspec.DecodeError, ValueError):
+        return None
 
 
 def pack(value: Any) -> msgspec.Raw:
