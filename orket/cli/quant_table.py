@@ -15,6 +15,7 @@ from orket.cli.output import (
 )
 from orket.exports.figures import decimals, run_quality, seconds, size, words
 from orket.exports.kept_answers import tells_kept
+from orket.exports.untimed import why_no_times
 from orket.levels import without_level
 from orket.text import printable
 
@@ -104,6 +105,8 @@ def _legends(session: Document, figures: Sequence[_Column]) -> list[str]:
         told.append(_ALIKE_LEGEND)
     if any(_is_untold(column, session) for column in figures):
         told.append(_UNTOLD_LEGEND)
+    if why := why_no_times(session):
+        told.append(f"no latency and no tokens/s: {why}")
     return told
 
 
@@ -347,6 +350,8 @@ def _figures(session: Document) -> list[_Column]:
     }
     if not any(without_level(_tag(quant)) != _tag(quant) for quant in quants):
         left_out.add(_KV)
+    if why_no_times(session):
+        left_out |= {_LATENCY, _SPEED}
     return [column for column in _FIGURES if column not in left_out]
 
 

@@ -14,6 +14,7 @@ from orket.cli.rejudge import Rejudge
 from orket.cli.running import resume_line, say_what_next
 from orket.cli.show_formats import FORMATS, print_as
 from orket.exports.by_now import RUNNING, UNKNOWN
+from orket.exports.stops import is_open, stop_of
 
 if TYPE_CHECKING:
     from orket.exports.cost import Price
@@ -86,12 +87,7 @@ def _say_who_runs(by_now: str, store: Warehouse, sweep_id: str) -> None:
 
 def _say_how_to_go_on(summary: Mapping[str, Any], store: Warehouse) -> None:
     """The line that goes on with a sweep that stopped, or that more time would help."""
-    stopped = {
-        session["rounds"]["stop_reason"]
-        for session in summary["sessions"]
-        if session["rounds"]
-    }
-    could_go_on = stopped & {"BUDGET_ENDED", "MACHINE_BUSY"}
+    could_go_on = {code for code in map(stop_of, summary["sessions"]) if is_open(code)}
     if summary["status"] != "INTERRUPTED" and not could_go_on:
         return
     from orket.planning.budget import read_budget

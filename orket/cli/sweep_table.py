@@ -20,6 +20,7 @@ from orket.exports.figures import (
     percent,
     words,
 )
+from orket.exports.stops import status_words
 
 Document = Mapping[str, Any]
 
@@ -106,7 +107,9 @@ def _headline(summary: Document) -> str:
     machine = summary["hardware"]["cpu"] or "unknown machine"
     # Behind a model, a folder or a URL stands a preset that nobody named.
     preset = "" if _is_neutral(summary) else f"preset {summary['preset']}, "
-    return f"Sweep {summary['sweep_id']} ({_status(summary)}), {preset}on {machine}"
+    return (
+        f"Sweep {summary['sweep_id']} ({status_words(summary)}), {preset}on {machine}"
+    )
 
 
 def _is_completed(summary: Document) -> bool:
@@ -118,11 +121,6 @@ def _is_neutral(summary: Document) -> bool:
     from orket.planning.neutral import NEUTRAL_PRESET
 
     return bool(summary["preset"] == NEUTRAL_PRESET)
-
-
-def _status(summary: Document) -> str:
-    reason = summary["status_reason"]
-    return f"{summary['status']}: {reason}" if reason else str(summary["status"])
 
 
 def _session_line(session: Document) -> str:

@@ -12,6 +12,7 @@ from orket.cli.machines import machine_named, machine_option
 from orket.cli.options import format_option, reading_store_option
 from orket.cli.output import print_rows
 from orket.exports.by_now import status_by_now
+from orket.exports.stops import stop_of, stop_words
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
@@ -21,6 +22,7 @@ _COLUMNS = (
     "generated_at",
     "preset",
     "status",
+    "stopped",
     ("hardware_fingerprint", "machine"),
     "model",
     "quants",
@@ -44,9 +46,10 @@ def sweeps(
 ) -> None:
     """List the sweeps in the warehouse, oldest first, a line for each model.
 
-    Advice holds for the machine that it was measured on: each line names it. A sweep
-    without an end is RUNNING while a process has it, else INTERRUPTED; UNKNOWN where
-    another machine ran it last, whose processes cannot be seen from here.
+    Advice holds for the machine that it was measured on: each line names it. What
+    stopped a sweep by rounds stands beside its status. A sweep without an end is
+    RUNNING while a process has it, else INTERRUPTED; UNKNOWN where another machine ran
+    it last, whose processes cannot be seen from here.
     """
     from orket.warehouse.kept import read_sweeps
 
@@ -85,6 +88,7 @@ def _sweep_rows(
             "generated_at": summary["generated_at"],
             "preset": summary["preset"],
             "status": status,
+            "stopped": stop_words(stop_of(session)),
             "hardware_fingerprint": summary["hardware_fingerprint"],
             "model": session["model_id"],
             "quants": len(session["per_quant"]),

@@ -13,6 +13,7 @@ from orket.exports.cost import cost_words
 from orket.exports.figures import words
 from orket.exports.reasoning import Reasoning
 from orket.exports.scale import MILLI, scale
+from orket.exports.stops import is_open, stop_words
 
 Row = dict[str, Any]
 
@@ -40,6 +41,9 @@ def print_why(found: Reasoning, answers: int, place: Sequence[str] = ()) -> None
         print_prose("What would change it:")
         for change in changes:
             print_prose(f"  {change}.")
+    if is_open(found.why["stop_code"]):
+        print_prose()
+        print_prose(f"Not decided: {stop_words(found.why['stop_code'])}.")
     if told := list(cost_words(found.cost)):
         print_prose()
         for line in told:

@@ -15,6 +15,8 @@ from orket.exports.by_now import say_missing
 from orket.exports.cost import Price, cost_table
 from orket.exports.json_text import moment_text, plain_decimal, render_json
 from orket.exports.markdown import markdown_text
+from orket.exports.stops import status_words
+from orket.exports.untimed import why_no_times
 from orket.policy import POLICY_KEYS
 from orket.report import charts
 from orket.report.answers import MOST_BYTES, AnswerMap, build_map
@@ -100,6 +102,7 @@ def render_page(gathered: Gathered, voice: Voice, price: Price | None = None) ->
     text = environment.get_template("report.html").render(
         summary=gathered.summary,
         missing=say_missing(gathered.summary),
+        status=_status(gathered.summary),
         manifest=gathered.manifest,
         models=[_model_part(gathered, s, voice) for s in gathered.summary["sessions"]],
         costs=[cost_table(s, price) for s in gathered.summary["sessions"]],
@@ -123,6 +126,7 @@ def render_markdown(
     text = environment.get_template("report.md").render(
         summary=gathered.summary,
         missing=say_missing(gathered.summary),
+        status=_status(gathered.summary),
         manifest=gathered.manifest,
         notes=[list(voice.notes(s)) for s in gathered.summary["sessions"]],
         costs=[cost_table(s, price) for s in gathered.summary["sessions"]],
@@ -135,6 +139,12 @@ def render_markdown(
         overrides=overrides,
     )
     return text.encode()
+
+
+def _status(summary: Document) -> str:
+    """How the sweep ended, in a sentence."""
+    status, mark, why = status_words(summary).partition(":")
+    return f"{figures.words(status)}{mark}{why}"
 
 
 def _model_part(gathered: Gathered, session: Document, voice: Voice) -> ModelPart:
@@ -330,6 +340,7 @@ def _environment(*, is_page: bool) -> jinja2.Environment:
         "signed": _signed,
         "same_places": _same_places,
         "verbatim": _Verbatim,
+        "no_times": why_no_times,
     }
     return environment
 

@@ -42,7 +42,8 @@ SELECT
     quants.peak_memory_bytes,
     quants.memory_source,
     quants.attempts,
-    quants.polluted_runs
+    quants.polluted_runs,
+    policy.quality_only AS is_quality_only
 FROM v1.quant_aggregate AS quants
 INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
 INNER JOIN v1.frontier AS frontier USING (sweep_id, model_id, quant_tag)
@@ -55,3 +56,4 @@ COMMENT ON COLUMN v1.quant_standing.asked_tasks IS 'Tasks that were asked; NULL 
 COMMENT ON COLUMN v1.quant_standing.adherence_score_micro IS 'Mean share of checks passed over the tasks with a verdict, 1e-6; NULL without any';
 COMMENT ON COLUMN v1.quant_standing.adherence_interval_micro IS 'Bounds of its 95 % Wilson interval, 1e-6';
 COMMENT ON COLUMN v1.quant_standing.adherence_tasks IS 'Tasks with a verdict so far';
+COMMENT ON COLUMN v1.quant_standing.is_quality_only IS 'Answers alone are judged: its times tell nothing';

@@ -1,6 +1,7 @@
 -- Grain: sweep x model.
 -- Inputs: v1.session, v1.policy, v1.policy_step, v1.canary, v1.frontier, v1.recommendation, v1.choice_fact,
--- v1.quant_entry, v1.attempts, v1.manifest, v1.next_round, raw.events, raw.recommendation_if_polluted.
+-- v1.quant_entry, v1.attempts, v1.manifest, v1.next_round, v1.stop, raw.events,
+-- raw.recommendation_if_polluted.
 -- Rules: all that the summary says of one model, as the struct it is written from. A
 -- control is effective when every answered run of the model verified the same value.
 
@@ -51,16 +52,6 @@ yardsticks AS (
         any_value(pareto_axes) AS pareto_axes
     FROM v1.frontier
     GROUP BY ALL
-),
-
--- What stopped the rounds of an adaptive sweep that the view would go on with.
-ends AS (
-    SELECT
-        sweep_id,
-        first(reason ORDER BY recorded_at DESC, event_id DESC) AS reason
-    FROM raw.events
-    WHERE event = 'SWEEP_FINISHED'
-    GROUP BY sweep_id
 ),
 
 starts AS (
@@ -134,7 +125,7 @@ SELECT
             WHEN round.sweep_id IS NOT NULL
                 THEN {
                     'until': coalesce(manifest.until, 'proof'),
-                    'stop_reason': if(round.answer = 'ASK', ends.reason, round.answer),
+                    'stop_reason': stop.code,
                     'start_quant_tag': round.start_quant,
                     'start_named_by': starts.named_by,
                     'proven_quant_tag': round.proven_quant,
@@ -200,7 +191,7 @@ INNER JOIN v1.recommendation AS recommendation USING (sweep_id, model_id)
 INNER JOIN v1.choice_fact AS facts USING (sweep_id, model_id)
 INNER JOIN v1.manifest AS manifest USING (sweep_id)
 LEFT JOIN v1.next_round AS round USING (sweep_id, model_id)
-LEFT JOIN ends USING (sweep_id)
+LEFT JOIN v1.stop AS stop USING (sweep_id, model_id)
 LEFT JOIN starts USING (sweep_id, model_id)
 LEFT JOIN effective USING (sweep_id, model_id)
 LEFT JOIN answers USING (sweep_id, model_id)

@@ -1,6 +1,6 @@
 -- Grain: sweep x model x quant.
 -- Inputs: v1.quant_rule, v1.quant_picture, v1.quant_comparison, v1.quant_aggregate,
--- v1.frontier, v1.support, v1.choice, v1.task_answer.
+-- v1.frontier, v1.support, v1.choice, v1.task_answer, v1.stop.
 -- Rules: why a quant is recommended or not, in words, and what would change that; nothing
 -- is decided here. The headline is the first gate that is not met, else what it is chosen
 -- for as the recommendation says it, else what another has the better value by. A threshold that would let it
@@ -98,6 +98,7 @@ facts AS (
         own.peak_memory_bytes,
         best.peak_memory_bytes AS best_memory_bytes,
         own.memory_source = best.memory_source AS is_same_source,
+        stop.stop_code,
         unmet.rule AS unmet_rule,
         unmet.words AS unmet_words,
         unmet.value_words,
@@ -115,6 +116,8 @@ facts AS (
     INNER JOIN v1.frontier AS frontier USING (sweep_id, model_id, quant_tag)
     INNER JOIN v1.support AS support USING (sweep_id, model_id, quant_tag)
     INNER JOIN v1.choice AS choice USING (sweep_id, model_id)
+    LEFT JOIN (SELECT sweep_id, model_id, code AS stop_code FROM v1.stop) AS stop
+        USING (sweep_id, model_id)
     INNER JOIN memories AS own USING (sweep_id, model_id, quant_tag)
     LEFT JOIN memories AS best
         ON best.sweep_id = choice.sweep_id
@@ -217,6 +220,7 @@ SELECT
         ],
         lambda change: change IS NOT NULL
     ) AS changes,
+    stop_code,
     pairs,
     baseline_passes,
     flips_lost,
@@ -233,6 +237,7 @@ COMMENT ON VIEW v1.quant_why IS 'Why a quant is recommended or not, and what wou
 COMMENT ON COLUMN v1.quant_why.unmet_rule IS 'The first rule that it does not meet; see v1.quant_rule';
 COMMENT ON COLUMN v1.quant_why.headline IS 'Why it is recommended or not, in a sentence';
 COMMENT ON COLUMN v1.quant_why.changes IS 'What would change that, a sentence each';
+COMMENT ON COLUMN v1.quant_why.stop_code IS 'Why the sweep asked no more, of one by rounds that finished; see v1.stop';
 COMMENT ON COLUMN v1.quant_why.format_damages IS 'Failed tasks whose answer is damaged in its form, by damage, most frequent first';
 COMMENT ON COLUMN v1.quant_why.length_tasks IS 'Tasks of which both have counted their tokens';
 COMMENT ON COLUMN v1.quant_why.mean_tokens_milli IS 'Tokens generated a task, over these, 1/1000';

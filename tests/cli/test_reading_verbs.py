@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import pytest
 
 import orket
@@ -18,6 +19,7 @@ from orket.exports.json_text import render_json
 from orket.exports.model import json_schema
 from orket.warehouse import Warehouse
 from orket.warehouse.query import QueryLimits
+from tests import golden_cases
 from tests.built_sweep import START, Sweep
 
 
@@ -152,6 +154,52 @@ def test_sweeps_of_one_machine_are_found_by_its_fingerprint(run):
     assert code == 2
     assert f"no machine of a sweep is nowhere: there are: {machine}" in err
     assert json.loads(run("sweeps", "--by-machine", "--format", "json")[1]) == rows
+
+
+def test_a_sweep_that_its_budget_ended_reads_so_wherever_it_is_shown(tmp_path, capsys):
+    """It finished, and is not decided: COMPLETED alone would tell nobody."""
+    golden_cases.rounds_open().store(tmp_path)
+    words = "the budget ended, undecided"
+
+    def ask(*args: str) -> str:
+        assert run_command([*args, "-w", str(tmp_path)]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    (row,) = json.loads(ask("sweeps", "--format", "json"))
+    assert (row["status"], row["stopped"]) == ("COMPLETED", words)
+    assert f"Sweep rounds_open (COMPLETED: {words})" in ask("show", "rounds_open")
+    assert f"Stopped: {words}; more time would tell more." in ask("show", "rounds_open")
+    assert f"Not decided: {words}." in ask("why", "Q4_K_M", "rounds_open")
+
+
+def test_a_decided_sweep_says_so(tmp_path, capsys):
+    golden_cases.rounds_decided().store(tmp_path)
+    assert run_command(["sweeps", "-w", str(tmp_path), "--format", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["status"], row["stopped"]) == ("COMPLETED", "decided")
+    assert run_command(["why", "Q4_K_M", "-w", str(tmp_path)]) == 0
+    assert "Not decided" not in capsys.readouterr().out
+
+
+def test_a_grid_has_nothing_that_stopped_it(run):
+    rows = json.loads(run("sweeps", "--format", "json")[1])
+    assert {row["stopped"] for row in rows} == {None}
+
+
+def test_what_was_taken_up_again_and_broken_off_is_not_said_to_have_stopped(tmp_path):
+    sweep = golden_cases.rounds_open()
+    sweep.events.append(
+        msgspec.structs.replace(
+            sweep.events[-1],
+            event_id="rounds_open-later",
+            recorded_at=sweep.events[-1].recorded_at + timedelta(hours=1),
+            event="SWEEP_ABORTED",
+            reason="INTERRUPTED",
+        )
+    )
+    store = sweep.store(tmp_path)
+    with store.session("rounds_open") as session:
+        assert session.rows("SELECT * FROM v1.stop") == []
 
 
 def test_sweeps_of_an_empty_warehouse(tmp_path, capsys):

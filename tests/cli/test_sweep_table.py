@@ -514,6 +514,33 @@ def test_times_that_are_not_shown_to_repeat_are_marked(shown, monkeypatch, colum
     assert "best value Q4_K_M" not in text
 
 
+@pytest.mark.parametrize("columns", ["80", "200"])
+@pytest.mark.parametrize(
+    ("yielded", "why"),
+    [
+        (["TIMES_VARY"], "the machine was disturbed while they were measured"),
+        ([], "answers alone were judged, as was asked"),
+    ],
+)
+def test_where_answers_alone_are_judged_no_time_stands_beside_them(
+    shown, monkeypatch, columns, yielded, why
+):
+    """Clean for its answer is not clean for its time: CLEAN beside it would say so."""
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    (session,) = summary_row()["sessions"]
+    session["run_quality_policy"]["quality_only"] = True
+    session["recommendation_detail"]["tells_speed"] = False
+    session["canary"]["yielded_because"] = yielded
+    text = shown(sessions=[session])
+    header = line_with(text, "quant ")
+    assert "latency" not in header and "tokens/s" not in header
+    flat = " ".join(text.split())
+    assert flat.count(f"no latency and no tokens/s: {why}") == 1
+    assert "not shown to repeat" not in text
+
+
 def test_times_that_nobody_has_are_not_marked(shown):
     (session,) = summary_row()["sessions"]
     session["recommendation_detail"]["tells_speed"] = False

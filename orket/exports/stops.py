@@ -1,0 +1,47 @@
+"""Why a sweep by rounds asked no more, in the same words wherever it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+OPEN = "open"
+"""Of a reason to stop: more time, or a quieter machine, would tell more."""
+
+
+def stop_words(code: str | None) -> str | None:
+    """A reason to stop in words; None where there is none, or none that is known."""
+    from orket.warehouse.reasons import reason_named
+
+    known = reason_named("stop", code) if code else None
+    return known.short if known else None
+
+
+def is_open(code: str | None) -> bool:
+    """Whether a sweep stopped before it was decided."""
+    from orket.warehouse.reasons import reason_named
+
+    known = reason_named("stop", code) if code else None
+    return known is not None and known.kind == OPEN
+
+
+def stop_of(session: Mapping[str, Any]) -> str | None:
+    """The code of why the rounds of a session of a summary stopped."""
+    rounds = session.get("rounds")
+    return rounds["stop_reason"] if rounds else None
+
+
+def status_words(summary: Mapping[str, Any]) -> str:
+    """How a sweep ended: `COMPLETED, the budget ended, undecided`."""
+    reason, status = summary["status_reason"], str(summary["status"])
+    if reason or status != "COMPLETED":
+        return f"{status}: {reason}" if reason else status
+    sessions = summary["sessions"]
+    told = [stop_words(stop_of(session)) for session in sessions]
+    if len(set(told)) > 1:
+        told = [
+            f"{session['model_id']} {words}" if words else None
+            for session, words in zip(sessions, told, strict=True)
+        ]
+    said = "; ".join(dict.fromkeys(words for words in told if words))
+    return f"{status}: {said}" if said else status
