@@ -36,8 +36,6 @@ def find_gate(
     What is loaded is the first that the sweep asks, and stays resident.
     """
     failed: list[Unloadable] = []
-    if plan.extends is not None:
-        return plan, failed
     for cell in plan.canary:
         found, unloadable = _first_loaded(plan, cell, servers, interrupts)
         failed += unloadable
@@ -58,8 +56,6 @@ def with_gates_so_far(plan: Plan, warehouse: Warehouse) -> Plan:
 
     Equal calls are held against each other: the gate of one sweep stays at one quant.
     """
-    if plan.extends is not None:
-        return plan
     with warehouse.session(plan.sweep_id) as session:
         rows = session.rows(
             "SELECT DISTINCT model_id, quant_tag FROM v1.planned_run "

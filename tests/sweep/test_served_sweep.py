@@ -188,6 +188,42 @@ def test_who_cannot_be_loaded_is_tried_twice_and_the_gate_measures_another(
     assert gates == [{"quant_tag": "F16"}]
 
 
+@pytest.mark.parametrize("has_room", [False, True])
+def test_a_sweep_that_is_given_tasks_measures_its_gate_where_it_can(
+    preset, tmp_path, has_room, capsys
+):
+    """The gate's quant cannot be loaded: from the start, or only when it goes on."""
+    path = Path(preset(["F16", "Q5_K_M", "Q2_K"]))
+    text = path.read_text().replace("repetitions = 1", 'until = "point"')
+    text = text.replace("enabled = false", 'quant = "Q5_K_M"\nanchor_every_blocks = 1')
+    path.write_text(text)
+    room = tmp_path / "room"
+    if has_room:
+        room.touch()
+
+    def measured() -> set[tuple[str, str]]:
+        with Warehouse.open(tmp_path / "w").session() as warehouse:
+            rows = warehouse.rows(
+                "SELECT DISTINCT phase, quant_tag FROM v1.attempts "
+                "WHERE phase IN ('canary', 'anchor') AND outcome = 'OK'"
+            )
+        return {(row["phase"], row["quant_tag"]) for row in rows}
+
+    assert run_command(["run", str(path), "--tasks", "1"]) == 0
+    gate = "Q5_K_M" if has_room else "F16"
+    assert measured() == {("canary", gate), ("anchor", gate)}
+    room.unlink(missing_ok=True)
+    capsys.readouterr()
+    assert run_command(["run", "--resume", "latest", "--tasks", "2"]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert ("cannot be loaded: the gate measures F16" in told) is has_room
+    both = {("canary", "F16"), ("anchor", "F16")}
+    assert measured() == both | ({("canary", gate), ("anchor", gate)})
+    (session,) = summary(tmp_path)["sessions"]
+    answered = {q["quant_tag"]: q["runs"]["answered"] for q in session["per_quant"]}
+    assert answered["F16"] == answered["Q2_K"] == 2
+
+
 def test_a_key_is_kept_nowhere_and_asked_for_again(preset, tmp_path, capsys):
     path = preset(["F16"], more=f" --api-key {KEY}")
     assert run_command(["run", path, "--dry-run"]) == 0
