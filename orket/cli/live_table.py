@@ -10,8 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from orket.exports.figures import bound_word, decimals, duration, seconds, size, words
+from orket.exports.figures import (
+    decimals,
+    duration,
+    seconds,
+    size,
+    time_words,
+    words,
+)
 from orket.exports.scale import MICRO, MILLI, NANO, scale
+from orket.planning.estimate import Span
 from orket.sweep.reporter import Ahead, Key
 from orket.text import printable
 
@@ -116,7 +124,11 @@ def _table(
     board: Board, keys: Sequence[Key], width: int, names_models: bool
 ) -> Iterator[Line]:
     # Fidelity comes before the first task: what is not there by now will not be.
-    columns = [c for c in _COLUMNS if c is not _SAME or board.fidelity]
+    left_out = set() if board.fidelity else {_SAME}
+    standing = board.standing.values()
+    if standing and all(row["is_quality_only"] for row in standing):
+        left_out.add(_SPEED)
+    columns = [column for column in _COLUMNS if column not in left_out]
     cells = {
         column: [printable(column.show(board, key)) for key in keys]
         for column in columns
@@ -234,7 +246,7 @@ def _adherence(board: Board, key: Key) -> str:
 
 def _speed(board: Board, key: Key) -> str:
     row = board.standing.get(key)
-    if row is None:
+    if row is None or row["is_quality_only"]:
         return "-"
     rate = row["generation_tokens_per_second_milli"]
     if rate is not None:
@@ -290,25 +302,20 @@ def _footer(board: Board, width: int) -> Iterator[str]:
 def _times(board: Board, ahead: Ahead) -> str:
     within = f" of {duration(board.budget)}" if board.budget is not None else ""
     used = f"{duration(ahead.used + board.since)}{within} used"
-    least, usual, most = (
-        None if part is None else max(part - board.since, 0.0)
-        for part in (ahead.least, ahead.usual, ahead.most)
-    )
-    if most is None:
+    usual, whole = (_later(part, board.since) for part in (ahead.mostly, ahead.whole))
+    bound = None if ahead.bound is None else max(ahead.bound - board.since, 0.0)
+    told = time_words(usual, whole, bound, " left")
+    if not told:
         return f"{used}; how much is left cannot be told yet"
-    if least == most:
-        more = ", and more for what is disturbed" if board.budget is None else ""
-        return f"{used}, about {duration(most)} left{more}"
-    told, bound = duration(most), bound_word(board.budget is not None)
-    if usual is not None and duration(usual) not in (duration(0), told):
-        return f"{used}, usually {duration(usual)} left, {bound} {told}"
-    if usual is not None and duration(usual) == told:
-        return f"{used}, about {told} left"
-    if least is None or duration(least) == duration(0):
-        return f"{used}, {bound} {told} left"
-    if board.budget is None:
-        return f"{used}, at least {duration(least)} left, {bound} {told}"
-    return f"{used}, at least {duration(least)} and at most {told} left"
+    is_grid = ahead.usual is None and bound is None
+    return f"{used}, {told}{', and more for what is disturbed' if is_grid else ''}"
+
+
+def _later(span: Span | None, seconds: float) -> Span | None:
+    """What is left of a span of time when so much of it has passed."""
+    if span is None:
+        return None
+    return Span(max(span.low - seconds, 0.0), max(span.high - seconds, 0.0))
 
 
 def _following(board: Board, ahead: Ahead) -> str:

@@ -8,12 +8,13 @@ from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from orket.cli.output import print_prose, print_rows
-from orket.exports.figures import bound_word, decimals, duration, size
+from orket.exports.figures import decimals, size, time_words
 from orket.exports.scale import MILLI, scale
 from orket.urls import without_secret
 
 if TYPE_CHECKING:
     from orket.machine.memory import FreeMemory
+    from orket.planning.estimate import Estimate
     from orket.planning.plan import Plan
     from orket.planning.survey import Absent, Found, Seen, Survey
     from orket.planning.targets import Target
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 DIGEST_CHARACTERS = 19
 """`sha256:` and the twelve that tell weights apart."""
-LONG_SECONDS = 3600
 FIRST, LAST = ("quant", "bpw", "size"), ("memory", "publisher", "digest")
 
 
@@ -38,16 +38,8 @@ def open_screen(plan: Plan, survey: Survey, store: Warehouse) -> None:
             print_prose(f"{seen.model_id}, {_place(plan)}; {_memory(survey.free)} free")
             print_seen(seen, survey)
         print_prose(_work(plan))
-        print_prose(
-            estimate_line(
-                estimate.seconds,
-                estimate.usual_seconds,
-                estimate.warehouse_bytes,
-                estimate.basis,
-                plan.budget_seconds,
-            )
-        )
-        if plan.budget_seconds is None and (estimate.usual_seconds or 0) > LONG_SECONDS:
+        print_prose(estimate_line(estimate, plan.budget_seconds))
+        if plan.budget_seconds is None and estimate.is_long:
             print_prose("To end sooner, with what is proven by then: --budget 20m")
         print_prose()
 
@@ -95,30 +87,20 @@ def _fit(found: Found) -> str | None:
     return None if found.fit == UNKNOWN else found.fit
 
 
-def estimate_line(
-    seconds: float | None,
-    usual: float | None,
-    warehouse_bytes: int,
-    basis: str,
-    budget: float | None = None,
-) -> str:
+def estimate_line(estimate: Estimate, budget: float | None = None) -> str:
     """How long a plan takes, usually and at most, and what stands behind that.
 
-    All of it, within the budget where there is one.
+    All of it, within the budget where there is one; nothing that no call here tells.
     """
-    disk = f"{warehouse_bytes / 2**20:.1f} MiB in the warehouse"
-    if seconds is None or usual is None:
+    disk = f"{estimate.warehouse_bytes / 2**20:.1f} MiB in the warehouse"
+    told = time_words(estimate.usual, estimate.whole, budget)
+    if not estimate.basis or estimate.whole is None:
+        within = f"{told}; " if told else ""
         return (
-            "Estimate: the first calls will tell, for nothing here says how large the "
-            f"model is; {disk}"
+            f"Estimate: {within}how long it takes the first calls will tell, for no "
+            f"earlier ones of these quants are known here; {disk}"
         )
-    most = seconds if budget is None else min(seconds, budget)
-    told = duration(most)
-    if usual < most and duration(usual) != told:
-        told = f"usually {duration(usual)}, {bound_word(most < seconds)} {told}"
-    else:
-        told = f"about {told}" if seconds <= most else f"at most {told}"
-    return f"Estimate: {told}, {disk}; {basis}"
+    return f"Estimate: {told}, {disk}; {estimate.basis}, without repeats"
 
 
 def _remarks(seen: Seen, survey: Survey) -> Iterator[str]:
@@ -186,9 +168,16 @@ def _memory(free: FreeMemory) -> str:
 
 
 def _work(plan: Plan) -> str:
+    from orket.planning.usual import count_calls
+
     banks = ", ".join(sorted({entry.bank for entry in plan.task_entries}))
-    calls = sum(run.phase == "matrix" for run in plan.runs)
+    calls = count_calls(plan)
+    quants = sum(len(model.targets) for model in plan.models)
     times = "" if plan.repetitions == 1 else f", each {plan.repetitions} times"
     most = "at most " if plan.is_adaptive else ""
     tasks = "1 task" if len(plan.tasks) == 1 else f"{len(plan.tasks)} tasks"
-    return f"{tasks} of {banks}{times}: {most}{calls} calls."
+    parts = [f"{most}{calls.runs} runs of {tasks} of {banks}{times}"]
+    parts += [f"{calls.fidelity} prompts of fidelity"] if calls.fidelity else []
+    parts += [f"{calls.gate} of gate and warm-ups"] if calls.gate else []
+    several = "quants" if quants > 1 else "quant"
+    return f"{quants} {several}, {most}{calls.all} calls: {', '.join(parts)}."

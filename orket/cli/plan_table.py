@@ -13,6 +13,7 @@ from orket.planning.rounds import REPEAT
 from orket.urls import without_secret
 
 if TYPE_CHECKING:
+    from orket.planning.estimate import Estimate, Span
     from orket.planning.plan import Plan
     from orket.planning.survey import Seen, Survey
     from orket.planning.targets import Target
@@ -23,12 +24,24 @@ def plan_document(
     plan: Plan, store: Warehouse, summary: str, survey: Survey
 ) -> dict[str, Any]:
     """The resolved plan as plain values."""
-    from orket.machine.checkout import read_checkout
+    return _document(plan, store, summary, survey, _estimate(plan, store, survey))
+
+
+def _estimate(plan: Plan, store: Warehouse, survey: Survey) -> Estimate:
     from orket.planning.estimate import estimate_plan
-    from orket.planning.evidence import count_families, warn_of_few
     from orket.planning.past import forecast_from
-    from orket.planning.plan import ANSWERS
     from orket.planning.prompts_in_time import fit_plan
+
+    forecast = forecast_from(store, plan, survey.sizes)
+    return estimate_plan(fit_plan(plan, forecast), forecast)
+
+
+def _document(
+    plan: Plan, store: Warehouse, summary: str, survey: Survey, estimate: Estimate
+) -> dict[str, Any]:
+    from orket.machine.checkout import read_checkout
+    from orket.planning.evidence import count_families, warn_of_few
+    from orket.planning.plan import ANSWERS
     from orket.planning.readiness import (
         list_missing,
         warn_of_context,
@@ -38,8 +51,6 @@ def plan_document(
     from orket.policy import changed_policy
     from orket.records import Controls
 
-    forecast = forecast_from(store, plan, survey.sizes)
-    estimate = estimate_plan(fit_plan(plan, forecast), forecast)
     checkout = read_checkout()
     seen = {model.model_id: model for model in survey.models}
     phases = [run.phase for run in plan.runs]
@@ -121,8 +132,8 @@ def plan_document(
         "overrides": {entry.key: json.loads(entry.value) for entry in plan.overrides},
         "artifacts": _artifacts(plan, store, summary),
         "estimate": {
-            "seconds": _whole(estimate.seconds),
-            "usual_seconds": _whole(estimate.usual_seconds),
+            "seconds": _span(estimate.whole),
+            "usual_seconds": _span(estimate.usual),
             "warehouse_bytes": estimate.warehouse_bytes,
             "largest_model_bytes": estimate.largest_model_bytes,
             "basis": estimate.basis,
@@ -139,7 +150,8 @@ def plan_document(
 
 def print_plan(plan: Plan, store: Warehouse, summary: str, survey: Survey) -> None:
     """Print a plan: what runs, under which controls, and what it leaves behind."""
-    document = plan_document(plan, store, summary, survey)
+    estimate = _estimate(plan, store, survey)
+    document = _document(plan, store, summary, survey, estimate)
     print_prose(
         f"Plan of preset {plan.preset}" + (f": {plan.title}" if plan.title else "")
     )
@@ -155,24 +167,15 @@ def print_plan(plan: Plan, store: Warehouse, summary: str, survey: Survey) -> No
     for path in document["artifacts"]:
         print_prose(f"  {path}")
     print_prose()
-    estimate = document["estimate"]
-    print_prose(
-        estimate_line(
-            estimate["seconds"],
-            estimate["usual_seconds"],
-            estimate["warehouse_bytes"],
-            estimate["basis"],
-            plan.budget_seconds,
-        )
-    )
+    print_prose(estimate_line(estimate, plan.budget_seconds))
     for warning in document["warnings"]:
         print_prose(f"Note: {warning}")
     for missing in document["missing"]:
         print_prose(f"Not runnable here: {missing}")
 
 
-def _whole(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds)
+def _span(span: Span | None) -> dict[str, int] | None:
+    return None if span is None else {"low": round(span.low), "high": round(span.high)}
 
 
 def _headlines(document: dict[str, Any]) -> list[tuple[str, str]]:

@@ -154,7 +154,7 @@ def explain_budget(
 ) -> None:
     """Say what more time would bring, where the sweep ended before it was decided."""
     from orket.cli.fidelity_words import knows_no_more
-    from orket.exports.figures import duration
+    from orket.exports.figures import duration, span_words
     from orket.sweep.resume import BUDGET_ENDED, MACHINE_BUSY
 
     if outcome.stop_reason == MACHINE_BUSY:
@@ -177,12 +177,15 @@ def explain_budget(
         )
         return
     tasks, seconds = outcome.further_tasks, outcome.further_seconds
-    takes = "" if seconds is None else f", about {duration(seconds)} more"
+    more, takes = float(budget), ""
+    if seconds is not None:
+        low, high = (seconds * factor for factor in outcome.further_slack)
+        more, takes = max(1.2 * seconds, high), f", {span_words(low, high)} more"
     if tasks:
         brings = f"the next proof takes at least {tasks} such tasks{takes}"
     else:
         brings = f"the next round is no proof yet{takes}"
-    minutes = math.ceil((budget + (budget if seconds is None else 1.2 * seconds)) / 60)
+    minutes = math.ceil((budget + more) / 60)
     line = resume_line(plan.sweep_id, store)
     had = "" if _has_asked(summary) else " (fidelity is all there was time for)"
     messages.note(

@@ -14,7 +14,7 @@ from orket.cli import messages
 from orket.cli.fidelity_words import row_words
 from orket.cli.live_screen import LiveScreen, can_redraw
 from orket.cli.live_table import Board, Line, show_board
-from orket.exports.figures import bound_word, duration
+from orket.exports.figures import duration, time_words
 from orket.sweep.reporter import Ahead, Key, Standing
 from orket.text import printable
 
@@ -134,20 +134,24 @@ class SweepProgress:
             self.note(line)
 
     def agrees(self, ahead: Ahead, basis: str) -> bool:
-        """Say how long the sweep will take; on a terminal, more than an hour is asked.
+        """Say how long the sweep will take; where it usually takes over an hour, a
+        person at a terminal is asked.
 
         In a pipe nobody could answer: what was asked for is done.
         """
-        if ahead.most is None:
+        # Rounds end where it is decided, and whenever they are stopped.
+        takes = ahead.most if ahead.usual is None else ahead.usual
+        if not ahead.is_known or takes is None:
             self.note("how long this will take cannot be told before the first answers")
             return True
         told = f", {basis}" if basis else ""
         repeats = ", and more where disturbed runs have to be repeated"
-        more = "" if self._board.budget is not None else repeats
-        span = _span(ahead.usual, ahead.most, self._board.budget)
+        more = "" if ahead.bound is not None else repeats
+        span = time_words(ahead.mostly, ahead.whole, ahead.bound)
         self.note(f"what comes takes {span}{told}{more}")
         asks = sys.stderr.isatty() and sys.stdin.isatty() and not self._yes
-        if ahead.most <= ASK_BEYOND_SECONDS or not asks:
+        within = takes if ahead.bound is None else min(takes, ahead.bound)
+        if within <= ASK_BEYOND_SECONDS or not asks:
             return True
         with self._screen.paused():
             return click.confirm("Go on?", default=True, err=True)
@@ -190,14 +194,6 @@ class SweepProgress:
     def _draw(self, width: int, height: int) -> Sequence[Line]:
         self._board.since = time.monotonic() - self._told_at
         return show_board(self._board, width, height)
-
-
-def _span(usual: float | None, most: float, budget: float | None) -> str:
-    """How long it takes: usually, and at most; only a budget bounds it for sure."""
-    told = duration(most)
-    if usual is None or duration(usual) == told:
-        return f"about {told}"
-    return f"usually {duration(usual)}, {bound_word(budget is not None)} {told}"
 
 
 def describe_calls(failed: int, cancelled: int, polluted: int | None) -> str:

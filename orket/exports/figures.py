@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -81,14 +82,6 @@ def size(value: int | None) -> str:
     return f"{mebibytes:.1f} MiB" if mebibytes < 1024 else f"{mebibytes / 1024:.2f} GiB"
 
 
-def bound_word(has_budget: bool) -> str:
-    """What stands before the longest time that a sweep may take.
-
-    A budget is kept to; what all tasks take on a busy machine nobody knows.
-    """
-    return "at most" if has_budget else "for all tasks about"
-
-
 def duration(seconds: float) -> str:
     """A span of time as people say it: `45 s`, `35 min`, `2.5 h`."""
     if seconds < 120:
@@ -96,3 +89,71 @@ def duration(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+ALIKE = 1.5
+"""A span whose ends are no further apart than this is told by its middle."""
+
+
+NEARLY_NOTHING = 0.05
+"""Where a span begins below that part of its end, its end alone is told."""
+
+
+def span_words(low: float, high: float) -> str:
+    """A span of time: `about 45 s`, `2 to 5 min`, `90 s to 4 min`.
+
+    Its ends are rounded away from each other: no more is promised than is known.
+    """
+    if high <= ALIKE * low or high < 1:
+        return f"about {duration(math.sqrt(low * high))}"
+    first, last = (
+        duration(_rounded(low, math.floor)),
+        duration(_rounded(high, math.ceil)),
+    )
+    if first == last:
+        return f"about {first}"
+    if low < NEARLY_NOTHING * high:
+        return f"up to {last}"
+    (number, _, unit), (_, _, last_unit) = first.partition(" "), last.partition(" ")
+    return f"{number if unit == last_unit else first} to {last}"
+
+
+def _rounded(seconds: float, towards: Callable[[float], int]) -> float:
+    """Seconds in steps as people count them: of 5 s, of a minute, of a tenth hour."""
+    step = 1 if seconds < 20 else 5 if seconds < 120 else 60 if seconds < 7200 else 360
+    return towards(seconds / step) * step
+
+
+def time_words(
+    usual: tuple[float, float] | None,
+    whole: tuple[float, float] | None,
+    bound: float | None = None,
+    left: str = "",
+) -> str:
+    """How long it takes, usually and at most: one text, wherever it is told.
+
+    `usual` and `whole` are from and to in seconds, None: not known; `bound` is what a
+    budget leaves, which is kept to: all else is an estimate. Empty: nothing is known.
+    """
+    limit = "" if bound is None else f"at most {duration(bound)}"
+    if whole is None:
+        return limit and f"{limit}{left}"
+    if bound is not None:
+        if (usual or whole)[0] >= bound:
+            return f"{limit}{left}"
+        usual = usual and (usual[0], min(usual[1], bound))
+        whole, is_cut = (whole[0], min(whole[1], bound)), whole[1] > bound
+        whole = (min(whole), whole[1])
+    else:
+        is_cut = False
+    told = span_words(*whole)
+    if usual is None or span_words(*usual) == told:
+        return f"{told}{left}"
+    most = limit if is_cut else f"for all tasks {told}"
+    if usual[1] < 1:
+        return f"{most}{left}"
+    return f"usually {_without_about(span_words(*usual))}{left}, {most}"
+
+
+def _without_about(words: str) -> str:
+    return words.removeprefix("about ")

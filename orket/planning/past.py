@@ -33,10 +33,11 @@ def forecast_from(
     }
     if not store.path.is_dir():
         return forecast
+    machine = read_fingerprint().id
     with store.recent_session(RECENT_SWEEPS) as session:
-        rows = session.rows(
-            statement("planning", "speeds"), [PROMPT_SPEEDUP, read_fingerprint().id]
-        )
+        rows = session.rows(statement("planning", "speeds"), [PROMPT_SPEEDUP, machine])
+        lengths = session.rows(statement("planning", "lengths"), [machine])
+        (between,) = session.rows(statement("planning", "between"), [machine])
     for row in rows:
         key = (row["model_id"], row["quant_tag"])
         digest, place = wanted.get(key, ("", None))
@@ -46,7 +47,16 @@ def forecast_from(
             continue
         seconds = int(row["wall_ns"]) / 10**9
         tokens = float(row["tokens"])
-        forecast.remember(key, row["calls"], tokens, seconds, row["banks"])
+        calls, sweep = row["calls"], row["sweep_id"]
+        forecast.remember(key, calls, tokens, seconds, row["banks"], sweep)
+    if forecast.remembered:
+        models = {model.model_id for model in plan.models}
+        for row in lengths:
+            if row["model_id"] in models:
+                forecast.saw_answer(row["test_id"], row["tokens"])
+        if between["blocks"]:
+            took = int(between["between_ns"]) / 10**9
+            forecast.remember_between(took / int(between["blocks"]))
     return forecast
 
 

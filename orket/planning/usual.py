@@ -8,6 +8,7 @@ rows decide (v1.next_round), and an estimate enters nothing.
 from __future__ import annotations
 
 from itertools import groupby
+from typing import NamedTuple
 
 from orket.evidence import proof_min_passes
 from orket.planning.evidence import count_worth
@@ -38,6 +39,45 @@ def usual_runs(plan: Plan) -> list[PlannedRun]:
             breadth = max(breadth, needed[model_id])
         found += ordered[:breadth]
     return found
+
+
+def first_runs(plan: Plan) -> list[PlannedRun]:
+    """Runs of the matrix that every quant of an adaptive plan is asked in any case."""
+    count: dict[tuple[str, str], int] = {}
+    found: list[PlannedRun] = []
+    for run in sorted(plan.runs, key=lambda run: run.order_index):
+        key = run.model_id, run.quant_tag
+        if run.phase == MATRIX and count.get(key, 0) < sum(FIRST_SIZES):
+            count[key] = count.get(key, 0) + 1
+            found.append(run)
+    return found
+
+
+class CallCounts(NamedTuple):
+    """Calls that a plan may come to, but for repeats."""
+
+    gate: int
+    """With all warm-ups that are planned."""
+    fidelity: int
+    runs: int
+    """Tasks that quants are asked."""
+
+    @property
+    def all(self) -> int:
+        """Everything that is asked of a model."""
+        return self.gate + self.fidelity + self.runs
+
+
+def count_calls(plan: Plan) -> CallCounts:
+    """The calls of a plan: one number, wherever it is told."""
+    phases = [run.phase for run in plan.runs]
+    prompts = 0
+    if plan.fidelity is not None and plan.purpose == MATRIX:
+        # The reference answers each prompt too.
+        asked = sum(len(model.targets) + 1 for model in plan.models)
+        prompts = len(plan.fidelity.test_ids) * asked
+    gate = phases.count("canary") + phases.count("warmup")
+    return CallCounts(gate, prompts, phases.count(MATRIX))
 
 
 def _tasks_of_a_proof(plan: Plan, model: PlannedModel) -> int:

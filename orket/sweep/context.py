@@ -115,6 +115,11 @@ class Context:
             return math.inf
         return budget - self.seconds_used()
 
+    def bound(self) -> float | None:
+        """Seconds that are left of the budget, none below 0; None without one."""
+        left = self.budget_left()
+        return None if math.isinf(left) else max(left, 0.0)
+
     def take_block(self) -> int:
         """A block number that no block of the plan has."""
         self.next_block += 1

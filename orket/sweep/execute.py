@@ -13,6 +13,7 @@ from orket.machine.observer import Observer
 from orket.planning.past import forecast_from
 from orket.planning.plan import Plan
 from orket.planning.readiness import list_missing
+from orket.planning.usual import count_calls
 from orket.sweep.agreement import Agreement
 from orket.sweep.anchors import Anchors
 from orket.sweep.blocks import BlockRunner
@@ -43,7 +44,7 @@ from orket.sweep.rounds import Rounds
 from orket.sweep.servers import Servers
 from orket.sweep.sidecar import check_sidecar
 from orket.sweep.steadiness import Steadiness
-from orket.sweep.walk import Walk, blocks_of
+from orket.sweep.walk import Walk
 from orket.warehouse import Warehouse
 
 __all__ = [
@@ -179,7 +180,8 @@ class _Executor:
         pollution = Pollution(context, judge, has_rows=bool(progress.tried))
         fidelity = Fidelity(context, blocks, self._warehouse, judge)
         steadiness = Steadiness(context, self._warehouse, judge)
-        total = _count_calls(context.plan) + fidelity.calls()
+        asked = count_calls(context.plan)
+        total = asked.gate + asked.runs + fidelity.calls()
         context.reporter.started(context.plan, total)
         if progress.tried:
             # What was found before stands in the table from the beginning.
@@ -217,10 +219,6 @@ class _Executor:
             self._endings.finish(ending.reason),
             further_tasks=ending.further_tasks,
             further_seconds=ending.further_seconds,
+            further_slack=ending.slack,
             is_disturbed=ending.is_disturbed,
         )
-
-
-def _count_calls(plan: Plan) -> int:
-    blocks = [*blocks_of(plan, "canary"), *blocks_of(plan, "matrix")]
-    return sum(map(len, blocks))

@@ -231,7 +231,16 @@ class _Phase:
             return adapter.score_along(request, self._plan.k, self._answers[test])
 
         # What the reference had no time for, nobody is asked.
-        self._keep_prompts([t for t in self._plan.test_ids if t in self._answers])
+        answered = [t for t in self._plan.test_ids if t in self._answers]
+        if any(
+            (reference.ref.quant_tag, t, REFERENCE) not in self._done
+            for t in self._plan.test_ids
+        ):
+            self._context.reporter.note(
+                f"fidelity: {reference.ref.quant_tag} had time for {len(answered)} "
+                f"prompts: the others are asked no more"
+            )
+        self._keep_prompts(answered)
         rest = [target for target in targets if target != reference]
         order = [reference, *rest]
         for place, target in enumerate(order):
@@ -328,9 +337,9 @@ class _Phase:
                 test = waiting.pop(0)
                 if facts.outcome == "OK":
                     key = (self._model_id, target.ref.quant_tag)
+                    self._learn(role, test, facts)
                     context.forecast.saw_score((key, test), seconds)
                     self._time.saw(facts.wall_ns)
-                    self._learn(role, test, facts)
                 self._keep(target, role, test, facts, ready.loaded.digest)
                 if role == REFERENCE:
                     if self._is_too_slow(began_ns):

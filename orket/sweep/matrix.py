@@ -46,4 +46,10 @@ def matrix_ahead(
     """
     waiting = [run for run in context.unmeasured() if run.phase == "matrix"]
     seconds = add_seconds(before, context.forecast.seconds(waiting))
-    return Ahead(seconds, seconds, context.seconds_used(), tuple(following))
+    return Ahead(
+        seconds,
+        seconds,
+        context.seconds_used(),
+        tuple(following),
+        slack=context.forecast.slack(),
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orket.errors import OrketError, ServerError
+from orket.planning.estimate import Slack
 from orket.records import EventRow
 from orket.sweep.context import Context
 from orket.sweep.failures import error_class
@@ -39,6 +40,8 @@ class Outcome:
     """Tasks that its next proof takes at least; None where none is in reach."""
     further_seconds: float | None = None
     """How long these take; None: not known."""
+    further_slack: Slack = Slack()
+    """By how much that may be off."""
     is_disturbed: bool = False
     """Most of what an adaptive sweep asked does not count, for disturbances."""
     was_complete: bool = False

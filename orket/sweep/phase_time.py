@@ -117,10 +117,10 @@ class PhaseTime:
             facts = self._facts(count, 0, ())
             self._record(LEFT_OUT, target.ref.quant_tag, facts, None)
             self.left_out.add(target.ref.quant_tag)
-        names = ", ".join(target.ref.quant_tag for target in targets)
+        # Who has none is told with what was found: one list, by the rows.
         self._context.reporter.note(
-            f"fidelity: it has taken {self._used_ns() / NANO:.0f} s, and may take no "
-            f"more: {names} of {self._model_id} left out of it"
+            f"fidelity of {self._model_id}: it has taken {self._used_ns() / NANO:.0f} "
+            "s, and may take no more"
         )
 
     def kept_before(self) -> set[str] | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from orket.planning.estimate import Slack, Span, spread
 from orket.planning.plan import Plan
 from orket.records import RunRecord
 
@@ -18,24 +19,44 @@ class Ahead:
     """What still lies ahead; times in seconds, None: not known."""
 
     least: float | None
-    """Without a retry, and of rounds without any further one; never beyond `most`."""
+    """What is asked in any case, without a retry."""
     most: float | None
-    """Everything that was planned, or what is left of the budget."""
+    """Everything that was planned."""
     used: float
     """By this executor and, under a budget, by earlier ones."""
     next: tuple[Key, ...] = ()
     """Whose blocks come, in order."""
     usual: float | None = None
-    """What rounds usually come to, between the two; None of a grid."""
+    """What rounds usually come to, between the two; 0 where they have gone beyond it,
+    None of a grid."""
+    slack: Slack | None = Slack()
+    """By how much these times may be off; None: nothing was measured of them."""
+    bound: float | None = None
+    """What a budget leaves of time; None without one."""
 
     def __post_init__(self) -> None:
-        # What is planned beyond the most is not asked: the budget ends before it.
         if self.least is not None and self.most is not None:
             object.__setattr__(self, "least", min(self.least, self.most))
-        if self.usual is not None:
+        if self.usual:
             usual = max(self.usual, self.least or 0.0)
             most = usual if self.most is None else self.most
             object.__setattr__(self, "usual", min(usual, most))
+
+    @property
+    def whole(self) -> Span | None:
+        """How long everything takes that was planned."""
+        return spread(self.most, self.most, self.slack)
+
+    @property
+    def mostly(self) -> Span | None:
+        """How long rounds usually take, from what is asked in any case."""
+        least = self.least if self.usual else self.usual
+        return spread(least, self.usual, self.slack)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether any call tells how long it takes."""
+        return self.whole is not None
 
 
 @dataclass(frozen=True, slots=True)

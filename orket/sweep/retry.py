@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 from orket.planning.plan import MATRIX
 from orket.planning.targets import Target
@@ -11,6 +12,7 @@ from orket.records import PlannedRun
 from orket.sweep.anchors import Anchors
 from orket.sweep.context import Context
 from orket.sweep.judge import PollutedRun
+from orket.sweep.matrix import matrix_ahead
 from orket.sweep.pollution import Pollution
 from orket.sweep.reporter import Ahead
 from orket.sweep.resume import Progress
@@ -36,6 +38,8 @@ class Retry:
         self._anchors = anchors
         self._pollution = pollution
         self._barren_passes = 0
+        self.behind: Callable[[float | None], Ahead] = partial(matrix_ahead, context)
+        """What lies ahead when a pass takes so long in front of it; rounds say it."""
 
     @property
     def is_barren(self) -> bool:
@@ -102,16 +106,11 @@ class Retry:
                 return
 
     def _ahead(self, groups: Sequence[tuple[Target, list[PlannedRun]]]) -> Ahead:
-        """What is left of this pass; of rounds, the next round may still come."""
-        context = self._context
-        seconds = context.forecast.seconds(run for _, runs in groups for run in runs)
-        left = context.budget_left()
-        return Ahead(
-            seconds,
-            seconds if math.isinf(left) else max(left, 0.0),
-            context.seconds_used(),
-            tuple((target.ref.model_id, target.ref.quant_tag) for target, _ in groups),
-        )
+        """What is left of this pass, and of the sweep behind it."""
+        forecast = self._context.forecast
+        seconds = forecast.seconds(run for _, runs in groups for run in runs)
+        keys = ((target.ref.model_id, target.ref.quant_tag) for target, _ in groups)
+        return replace(self.behind(seconds), next=tuple(keys))
 
     def _has_gained(self, run_ids: Sequence[str]) -> bool:
         """Whether any of these runs has a clean attempt by now."""

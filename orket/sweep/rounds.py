@@ -7,15 +7,14 @@ made again from the rows of the blocks before it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from orket.planning.estimate import add_seconds
+from orket.planning.estimate import Slack, add_seconds
 from orket.planning.identity import canonical_json
 from orket.planning.rounds import REPEAT
-from orket.planning.usual import usual_runs
+from orket.planning.usual import first_runs, usual_runs
 from orket.records import EventRow, PlannedRun
 from orket.sweep.agreement import Agreement
 from orket.sweep.anchors import Anchors
@@ -48,6 +47,8 @@ class Ending:
     further_seconds: float | None = None
     """How long these would take, and at least the next round, if as much of it counts
     as did so far; None: not known."""
+    slack: Slack = Slack()
+    """By how much that may be off."""
     is_disturbed: bool = False
     """Most of what was asked does not count: nothing is said of more time."""
 
@@ -75,6 +76,7 @@ class Rounds:
         self._anchors = anchors
         self._pollution = pollution
         self._retry = retry
+        retry.behind = self.ahead
         self._agreement = agreement
         self._steadiness = steadiness
         self._asked = set(progress.tried)
@@ -83,6 +85,7 @@ class Rounds:
         self._progress = progress
         self._has_said_busy = False
         self._usual = {run.run_id for run in usual_runs(context.plan)}
+        self._first = {run.run_id for run in first_runs(context.plan)}
         self._owed = progress.tried - progress.measured
         self._has_rows = bool(progress.tried)
         self._blocks = {
@@ -232,31 +235,34 @@ class Rounds:
     def ahead(self, before: float | None = 0.0) -> Ahead:
         """What lies ahead of the first round; `before`: what comes in front of it."""
         found = self._ahead([])
-        least, most = add_seconds(before, found.least), add_seconds(before, found.most)
-        usual = add_seconds(before, found.usual)
-        most = self._within_budget(most)
-        return replace(found, least=least, most=most, usual=usual)
+        return replace(
+            found,
+            least=add_seconds(before, found.least),
+            most=add_seconds(before, found.most),
+            usual=add_seconds(before, found.usual),
+        )
 
     def _ahead(self, blocks: Sequence[Sequence[PlannedRun]]) -> Ahead:
-        """At least these blocks of the round; at most the budget, or all that waits."""
-        forecast = self._context.forecast
+        """At least these blocks and what all are asked; at most all that waits."""
+        context, forecast = self._context, self._context.forecast
         waiting = [
             run
             for block in self._blocks.values()
             for run in block
             if run.run_id not in self._asked and run.phase == "matrix"
         ]
-        least = forecast.seconds(run for block in blocks for run in block)
-        most = self._within_budget(forecast.seconds(waiting))
+        coming = {run.run_id: run for block in blocks for run in block}
+        coming |= {run.run_id: run for run in waiting if run.run_id in self._first}
         following = tuple((block[0].model_id, block[0].quant_tag) for block in blocks)
-        usual = forecast.seconds(run for run in waiting if run.run_id in self._usual)
-        return Ahead(least, most, self._context.seconds_used(), following, usual)
-
-    def _within_budget(self, seconds: float | None) -> float | None:
-        left = max(self._context.budget_left(), 0.0)
-        if seconds is None:
-            return None if math.isinf(left) else left
-        return min(seconds, left)
+        return Ahead(
+            forecast.seconds(coming.values()),
+            forecast.seconds(waiting),
+            context.seconds_used(),
+            following,
+            forecast.seconds(run for run in waiting if run.run_id in self._usual),
+            forecast.slack(),
+            context.bound(),
+        )
 
     def _announce(self, looks: Sequence[Look]) -> None:
         """Say when what is left of the budget is too short for a round."""
@@ -308,7 +314,8 @@ class Rounds:
             seconds += more
         if seconds is not None and settled:
             seconds *= asked_tasks / settled
-        return Ending(BUDGET_ENDED, max(tasks, default=None), seconds)
+        slack = self._context.forecast.slack() or Slack()
+        return Ending(BUDGET_ENDED, max(tasks, default=None), seconds, slack)
 
     def _unasked(self, model_id: str, quant_tag: str) -> list[PlannedRun]:
         return [

@@ -1,7 +1,8 @@
--- What answered calls of sweeps on one machine took, by model, quant, weights and, of a
--- server elsewhere, its address. A call that does not say its tokens tells no speed.
+-- What answered calls of sweeps on one machine took, by sweep, model, quant, weights and, of
+-- a server elsewhere, its address. A call that does not say its tokens tells no speed.
 -- Parameters: prompt tokens that cost as much as one answer token; the machine.
 SELECT
+    runs.sweep_id,
     runs.model_id,
     runs.quant_tag,
     runs.model_digest,

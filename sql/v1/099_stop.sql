@@ -1,5 +1,5 @@
 -- Grain: sweep x model, of adaptive sweeps that finished.
--- Inputs: v1.next_round, v1.manifest, raw.sweeps, raw.events.
+-- Inputs: v1.next_round, raw.sweeps, raw.events.
 -- Rules: why a sweep by rounds asked no more, as a code of scope `stop` in v1.reason: the
 -- word of v1.next_round, and where that would go on, what the executor ended by. A sweep
 -- that goes on, or was taken up and broken off since, has no row.

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from orket.cli.live_table import Board, show_board
-from orket.cli.sweep_progress import SweepProgress, _span
+from orket.cli.sweep_progress import SweepProgress
+from orket.exports.figures import span_words, time_words
+from orket.planning.estimate import Slack
 from orket.planning.plan import build_plan
 from orket.planning.preset import Change, load_preset, override
 from orket.sweep.reporter import Ahead, Standing
@@ -35,6 +37,7 @@ def standing(tag: str, state: str, **values: Any) -> dict[str, Any]:
         "generation_tokens_per_second_milli": 2208053,
         "total_latency_ns": 21774721,
         "peak_memory_bytes": 48021504,
+        "is_quality_only": False,
         "polluted_runs": 3,
     } | values
 
@@ -53,7 +56,9 @@ def make_board(**values: Any) -> Board:
     board.place = (MODEL, "Q4_K_M")
     board.calls, board.total, board.doing = 120, 900, "asking,"
     board.budget, board.since = 180.0, 10.0
-    board.ahead = Ahead(30.0, 100.0, 70.0, ((MODEL, "Q4_K_M"), (MODEL, "F16")))
+    board.ahead = Ahead(
+        30.0, 100.0, 70.0, ((MODEL, "Q4_K_M"), (MODEL, "F16")), bound=90.0
+    )
     for name, value in values.items():
         setattr(board, name, value)
     return board
@@ -106,14 +111,14 @@ def test_the_sentence_stands_above_and_is_no_longer_than_three_lines():
 
 def test_times_run_on_and_the_next_quant_is_another_one():
     lines = text_of(make_board())
-    assert "80 s of 3 min used, at least 20 s and at most 90 s left" in lines
+    assert "80 s of 3 min used, at most 80 s left" in lines
     assert "Next: F16" in lines
     unknown = text_of(make_board(ahead=Ahead(None, None, 5.0), budget=None))
     assert "15 s used; how much is left cannot be told yet" in unknown
 
 
 def test_at_least_is_never_more_than_at_most():
-    short = Ahead(41.0, 21.0, 70.0)
+    short = Ahead(41.0, 21.0, 70.0, bound=100.0)
     assert (short.least, short.most) == (21.0, 21.0)
     assert replace(Ahead(5.0, 90.0, 0.0), most=2.0).least == 2.0
     lines = text_of(make_board(ahead=short))
@@ -286,15 +291,46 @@ def test_in_a_pipe_nobody_is_asked():
 
 
 def test_what_usually_comes_is_told_beside_the_most():
-    lines = text_of(make_board(ahead=Ahead(5.0, 190.0, 70.0, usual=70.0)))
-    assert "80 s of 3 min used, usually 60 s left, at most 3 min" in lines
-    past = text_of(make_board(ahead=Ahead(0.0, 190.0, 70.0, usual=5.0)))
+    """From what all quants are asked to what is usual; 10 s have passed since."""
+    ahead = Ahead(40.0, 300.0, 70.0, usual=70.0, bound=190.0)
+    lines = text_of(make_board(ahead=ahead))
+    assert "80 s of 3 min used, usually 30 to 60 s left, at most 3 min" in lines
+    close = text_of(make_board(ahead=replace(ahead, least=60.0)))
+    assert "80 s of 3 min used, usually 55 s left, at most 3 min" in close
+    # Beyond what is usual a person is told no further time that it usually takes.
+    past = text_of(make_board(ahead=replace(ahead, usual=0.0)))
     assert "80 s of 3 min used, at most 3 min left" in past
-    same = text_of(make_board(ahead=Ahead(5.0, 190.0, 70.0, usual=189.0)))
+    same = text_of(make_board(ahead=Ahead(189.0, 190.0, 70.0, usual=189.0)))
     assert "80 s of 3 min used, about 3 min left" in same
-    # No less than the round that runs, and no more than there is time for.
+    # No less than the round that runs, and no more than all.
     assert Ahead(20.0, 90.0, 0.0, usual=1.0).usual == 20.0
     assert Ahead(20.0, 90.0, 0.0, usual=100.0).usual == 90.0
+
+
+def test_where_answers_alone_are_judged_the_table_has_no_speed():
+    board = make_board()
+    assert any("speed" in line for line in text_of(board, 140))
+    board.standing = {
+        key: {**row, "is_quality_only": True} for key, row in board.standing.items()
+    }
+    told = text_of(board, 140)
+    assert not any("speed" in line or "t/s" in line for line in told)
+
+
+def test_times_that_may_be_off_are_told_as_a_span():
+    """Calls on a busy machine lie far apart: one number would be a promise."""
+    slack = Slack(0.5, 3.0)
+    ahead = Ahead(70.0, 310.0, 70.0, usual=130.0, slack=slack)
+    (line,) = [
+        line
+        for line in text_of(make_board(ahead=ahead, budget=None))
+        if line.startswith("80 s used")
+    ]
+    assert line == "80 s used, usually 25 s to 7 min left, for all tasks 2 to 16 min"
+    bounded = text_of(make_board(ahead=replace(ahead, bound=100.0)))
+    assert "80 s of 3 min used, usually 25 to 90 s left, at most 90 s" in bounded
+    unknown = text_of(make_board(ahead=replace(ahead, slack=None), budget=None))
+    assert "80 s used; how much is left cannot be told yet" in unknown
 
 
 def test_two_models_stand_below_their_names_and_each_has_its_own_sentence():
@@ -319,9 +355,12 @@ def test_two_models_stand_below_their_names_and_each_has_its_own_sentence():
 @pytest.mark.parametrize(
     ("ahead", "told"),
     [
-        (Ahead(5.0, 190.0, 70.0, usual=70.0), "usually 60 s left, for all tasks about"),
+        (
+            Ahead(70.0, 190.0, 70.0, usual=70.0),
+            "usually 60 s left, for all tasks about",
+        ),
         (Ahead(0.0, 190.0, 70.0, usual=5.0), "for all tasks about 3 min left"),
-        (Ahead(30.0, 190.0, 70.0), "at least 20 s left, for all tasks about 3 min"),
+        (Ahead(30.0, 190.0, 70.0), "about 3 min left, and more for what is disturbed"),
     ],
 )
 def test_without_a_budget_nothing_bounds_how_long_it_takes(ahead, told):
@@ -331,6 +370,31 @@ def test_without_a_budget_nothing_bounds_how_long_it_takes(ahead, told):
 
 
 def test_the_line_before_the_first_round_is_bounded_by_a_budget_alone():
-    assert _span(60.0, 300.0, None) == "usually 60 s, for all tasks about 5 min"
-    assert _span(60.0, 300.0, 300.0) == "usually 60 s, at most 5 min"
-    assert _span(299.0, 300.0, None) == "about 5 min"
+    five, same = (300.0, 300.0), (299.0, 299.0)
+    free = time_words((60.0, 60.0), five)
+    assert free == "usually 60 s, for all tasks about 5 min"
+    assert (
+        time_words((60.0, 60.0), (300.0, 400.0), 300.0) == "usually 60 s, at most 5 min"
+    )
+    assert time_words(same, five) == "about 5 min"
+    # What the budget ends before is not told as what it usually takes.
+    assert time_words((400.0, 900.0), (900.0, 1200.0), 300.0) == "at most 5 min"
+    assert time_words(None, None, 300.0) == "at most 5 min"
+    assert time_words(None, None) == ""
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (50.0, 60.0, "about 55 s"),
+        (50.0, 76.0, "50 to 80 s"),
+        (61.0, 200.0, "60 s to 4 min"),
+        (150.0, 301.0, "2 to 6 min"),
+        (6000.0, 10_000.0, "100 min to 2.8 h"),
+        (0.2, 0.9, "about 0 s"),
+        (0.4, 30.0, "up to 30 s"),
+        (40.0, 780.0, "40 s to 13 min"),
+    ],
+)
+def test_a_span_is_rounded_away_from_its_middle(low, high, told):
+    assert span_words(low, high) == told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from orket.cli.opening import estimate_line
 from orket.cli.own_model import plan_fitting
 from orket.errors import UsageError
 from orket.mockserver import MockModel, MockServer, Profile
+from orket.planning.estimate import Estimate, Span
 from orket.planning.fit import context_of
 from orket.planning.kept import keep_preset, restore_preset
 from orket.planning.neutral import NEUTRAL_PRESET
@@ -504,7 +506,8 @@ def test_one_screen_says_all_before_anything_runs(monkeypatch, capsys):
         assert f"  ollama pull llama3.1:8b-instruct-{level}  # about" in screen
     assert "ollama pull llama3.1:8b-instruct-q4_K_M" not in screen
     assert "1 task of core" in screen
-    assert "Estimate: about" in screen
+    # No call of these quants is known here: what it takes is not guessed.
+    assert "Estimate: how long it takes the first calls will tell" in screen
 
 
 def test_one_quant_alone_is_said_to_have_nothing_beside_it(monkeypatch, capsys):
@@ -662,8 +665,31 @@ def test_what_a_resume_would_do_is_told_of_the_sweep_itself(monkeypatch, capsys)
 
 def test_at_most_is_said_of_a_budget_alone():
     """What all tasks would take is a forecast: a busy machine takes longer."""
-    free = estimate_line(300.0, 60.0, 0, "by the calls so far")
+    known = Estimate(Span(300, 300), Span(60, 60), False, 0, None, "by the calls")
+    free = estimate_line(known)
     assert "usually 60 s, for all tasks about 5 min" in free
-    bounded = estimate_line(300.0, 60.0, 0, "by the calls so far", budget=120)
-    assert "usually 60 s, at most 2 min" in bounded
-    assert "at most" not in estimate_line(300.0, 60.0, 0, "by", budget=900)
+    assert "usually 60 s, at most 2 min" in estimate_line(known, budget=120)
+    assert "at most" not in estimate_line(known, budget=900)
+
+
+def test_what_no_call_tells_is_not_told():
+    """By assumptions a busy machine was promised a third of what it then took."""
+    unknown = Estimate(None, None, False, 2**20, None, "")
+    line = estimate_line(unknown)
+    assert line.startswith("Estimate: how long it takes the first calls will tell")
+    assert "1.0 MiB in the warehouse" in line
+    bounded = estimate_line(unknown, budget=1200)
+    assert bounded.startswith("Estimate: at most 20 min; how long it takes")
+
+
+def test_the_screen_and_the_sweep_tell_one_number_of_calls(monkeypatch, capsys):
+    options = ["--tasks", "1", "--no-canary", "--allow-unobserved", "--grid"]
+    with MockServer("ollama", LLAMA) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        assert run_command(["run", "llama3.1:8b", *options, "--fidelity"]) == 0
+    told = capsys.readouterr().err
+    screen, _, sweep = told.partition("orket: sweep ")
+    numbers = [re.search(r"(\d+) calls", text) for text in (screen, sweep)]
+    assert all(numbers)
+    first, second = (found[1] for found in numbers if found)
+    assert first == second

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
@@ -7,6 +8,7 @@ import pytest
 
 from orket.machine.fingerprint import read_fingerprint
 from orket.planning.estimate import (
+    BETWEEN_SECONDS,
     CHARACTERS_PER_TOKEN,
     PROMPT_SPEEDUP,
     SECONDS_PER_CALL,
@@ -59,23 +61,47 @@ def test_calls_so_far_tell_what_the_rest_costs():
     forecast.saw(answered(plan, "F16", 1, 30, 3 * SECOND))
     forecast.saw_load(2.0)
     tokens = 10 + prompt_tokens(plan, 0) + 30 + prompt_tokens(plan, 1)
-    expected = 2.0 + 2 * SECONDS_PER_CALL + tokens / 10
+    expected = 2.0 + BETWEEN_SECONDS + 2 * SECONDS_PER_CALL + tokens / 10
     assert forecast.seconds(matrix_of(plan, "F16")) == pytest.approx(expected)
 
 
-def test_a_quant_that_has_not_answered_costs_by_its_size():
+def test_a_quant_that_has_not_answered_costs_by_its_size_as_far_as_that_is_read():
+    """A token reads every weight once; what takes longer has nothing to do with size.
+
+    A model of some megabytes is read in no time: scaled by its size, what its smallest
+    quant took made the largest of the demo four times as slow as it is.
+    """
     plan = two_quants()
-    big, small = (plan.target("orket-demo", quant) for quant in ("F16", "Q2_K"))
-    assert big.model_bytes is not None and small.model_bytes is not None
-    forecast = Forecast(plan)
-    forecast.saw_load(0.0)
-    for place in (0, 1):
-        forecast.saw(answered(plan, "F16", place, 10, SECOND))
-    known = forecast.seconds(matrix_of(plan, "F16"))
-    unknown = forecast.seconds(matrix_of(plan, "Q2_K"))
-    assert known is not None and unknown is not None
-    ratio = (unknown - 2 * SECONDS_PER_CALL) / (known - 2 * SECONDS_PER_CALL)
-    assert ratio == pytest.approx(small.model_bytes / big.model_bytes)
+    sizes = {
+        plan.target("orket-demo", quant).ref: size * 10**9
+        for quant, size in (("F16", 16), ("Q2_K", 4))
+    }
+    plan = replace(
+        plan,
+        models=tuple(
+            replace(
+                model,
+                targets=tuple(
+                    replace(target, model_bytes=None) for target in model.targets
+                ),
+            )
+            for model in plan.models
+        ),
+    )
+    for read, seconds in ((True, 0.4), (False, 4.0)):
+        forecast = Forecast(plan, sizes)
+        forecast.saw_load(0.0)
+        for place in (0, 1):
+            row = answered(plan, "F16", place, 10, round(seconds * 10 * SECOND))
+            forecast.saw(row)
+        known, unknown = (
+            forecast.seconds(matrix_of(plan, quant)) for quant in ("F16", "Q2_K")
+        )
+        assert known is not None and unknown is not None
+        fixed = 2 * SECONDS_PER_CALL + BETWEEN_SECONDS
+        share = (unknown - fixed) / (known - fixed)
+        # 16 GB are read in 0.8 s: all of 0.4 s, and a fifth of 4 s.
+        assert share == pytest.approx(0.25 if read else 0.8 + 0.2 * 0.25)
 
 
 def test_a_failed_call_and_one_without_a_time_tell_nothing():
@@ -100,7 +126,7 @@ def test_a_size_that_is_not_known_is_told_as_such_until_an_answer_came():
     plan = build_plan(preset, "s", skip_canary=True)
     forecast = Forecast(plan)
     estimate = estimate_plan(plan, forecast)
-    assert estimate.seconds is None
+    assert estimate.whole is estimate.usual is None
     assert estimate.largest_model_bytes is None
     row = make_run(test=plan.tasks[0].test_id, model="served-model", quant="Q8_0")
     forecast.saw(row)
@@ -163,10 +189,9 @@ def test_what_earlier_sweeps_took_is_scaled_by_what_calls_take_now():
         sum(forecast_tokens)
         for forecast_tokens in (expected(plan, None), expected(plan, 10))
     ]
-    assert before - 2 * SECONDS_PER_CALL == pytest.approx(asked[0] * per_token[0])
-    assert after - 2 * SECONDS_PER_CALL == pytest.approx(
-        asked[1] * per_token[1], rel=0.02
-    )
+    fixed = 2 * SECONDS_PER_CALL + BETWEEN_SECONDS
+    assert before - fixed == pytest.approx(asked[0] * per_token[0])
+    assert after - fixed == pytest.approx(asked[1] * per_token[1], rel=0.02)
     assert forecast.basis().startswith("by the calls so far and 10 calls of earlier")
 
 
@@ -192,12 +217,12 @@ def test_the_phase_fidelity_is_estimated_and_learns_from_its_prompts():
     whole = forecast.seconds_of_scores(scores)
     one = forecast.seconds_of_scores(scores[:1])
     assert whole is not None and one is not None and whole > one > 0
-    forecast.saw_score(scores[0], 3 * one)
-    assert forecast.seconds_of_scores(scores) == pytest.approx(3 * whole)
-    without = estimate_plan(build_plan(load_preset("quickstart"), "s"), Forecast(plan))
-    assert without.seconds is not None
-    with_it = estimate_plan(plan, Forecast(plan))
-    assert with_it.seconds is not None
+    # A prompt of it is a call like others: it tells what tokens take by now.
+    assert forecast.slack() is None
+    forecast.saw_score(scores[0], 30 * one)
+    slower = forecast.seconds_of_scores(scores)
+    assert slower is not None and slower > 10 * whole
+    assert forecast.slack() is not None
 
 
 def test_a_server_elsewhere_tells_of_itself_alone(tmp_path):
@@ -271,3 +296,89 @@ def test_an_answer_that_was_not_followed_to_its_end_is_that_long_at_least():
     other.saw_answer(first.test_id, first.max_tokens - 1, is_whole=False)
     longer = other.answer_seconds(key, first.test_id, 1000)
     assert longer is not None and half is not None and longer > half
+
+
+def forecast_of(walls: list[float]) -> Forecast:
+    """A forecast that has seen equal calls of one quant take so many seconds."""
+    plan = two_quants()
+    forecast = Forecast(plan)
+    for wall in walls:
+        forecast.saw(answered(plan, "F16", 0, 10, round(wall * SECOND)))
+    return forecast
+
+
+def test_calls_that_are_far_apart_are_told_as_a_wide_span():
+    steady, wild = forecast_of([1.0] * 40), forecast_of([0.1, 0.2, 3.0, 0.1] * 10)
+    narrow, wide = steady.slack(), wild.slack()
+    assert narrow is not None and wide is not None
+    assert wide.high / wide.low > 1.5 * narrow.high / narrow.low
+    # Few calls tell less than many of the same kind.
+    few = forecast_of([0.1, 0.2, 3.0, 0.1]).slack()
+    assert few is not None and few.high / few.low > wide.high / wide.low
+
+
+def test_a_machine_that_got_slower_is_told_by_its_latest_calls():
+    """64 calls of a second, then 64 of four: the rest may take as long as these."""
+    slack = forecast_of([1.0] * 64 + [4.0] * 64).slack()
+    assert slack is not None
+    # All of them took 2.5 s at the mean, the latest 1.6 times as long.
+    assert slack.high >= 1.6 and slack.low <= 1.0
+
+
+def test_what_lies_between_blocks_is_counted_and_what_a_person_thought_about_is_not():
+    plan = two_quants()
+    forecast = Forecast(plan)
+    forecast.saw_load(0.0)
+    runs = matrix_of(plan, "F16")
+    forecast.saw(answered(plan, "F16", 0, 10, SECOND))
+    before = forecast.seconds(runs)
+    forecast.begin_block(100.0)
+    forecast.saw_load(0.0)
+    forecast.saw(answered(plan, "F16", 0, 10, SECOND))
+    forecast.end_block(106.0)
+    # 60 s at a question.
+    forecast.begin_block(166.0)
+    forecast.saw(answered(plan, "F16", 0, 10, SECOND))
+    forecast.end_block(172.0)
+    after = forecast.seconds(runs)
+    assert before is not None and after is not None
+    assert after - before == pytest.approx(5.0 - BETWEEN_SECONDS)
+
+
+def test_before_the_first_call_earlier_sweeps_tell_how_far_they_are_apart(tmp_path):
+    """A quiet sweep, and one in which calls took four times as long."""
+    plan = two_quants()
+    store = Warehouse(tmp_path / "warehouse")
+    digest = plan.target("orket-demo", "F16").digest
+    assert forecast_from(store, plan).slack() is None
+    for number, seconds in enumerate((1, 4)):
+        rows = [
+            msgspec.structs.replace(
+                answered(plan, "F16", place, 10, seconds * SECOND),
+                model_digest=digest,
+                sweep_id=f"s{number}",
+                run_id=f"{number}-{place}",
+                attempt_id=f"{number}-{place}",
+            )
+            for place in (0, 1)
+        ]
+        later = START + timedelta(days=number)
+        store_sweep(store, rows, machine=read_fingerprint().id, start=later)
+        whole = estimate_plan(plan, forecast_from(store, plan)).whole
+        assert whole is not None
+        # Of one sweep alone nobody knows how far the next is apart: no single number.
+        assert whole.high / whole.low > (4 if number else 2)
+
+
+def test_the_lengths_of_answers_are_remembered(tmp_path):
+    plan = two_quants()
+    store = Warehouse(tmp_path / "warehouse")
+    digest = plan.target("orket-demo", "F16").digest
+    row = msgspec.structs.replace(
+        answered(plan, "F16", 0, 3, SECOND), model_digest=digest
+    )
+    store_sweep(store, [row], machine=read_fingerprint().id)
+    known = forecast_from(store, plan)
+    test = plan.tasks[0].test_id
+    key = ("orket-demo", "F16")
+    assert known.answer_seconds(key, test, 3) == known.answer_seconds(key, test, 1000)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from orket.cli.fidelity_words import row_words
 from orket.machine.fingerprint import read_fingerprint
 from orket.mockserver import MockModel, MockServer, Profile
 from orket.mockserver.profile import CannedAnswer
@@ -530,7 +531,12 @@ def test_who_there_is_no_time_for_is_left_out_and_not_called_broken(
     row = found["Q2_K"]
     assert (row["status"], row["reason"]) == ("UNSUPPORTED", "NO_TIME")
     assert row["same_top_ppm"] is row["positions"] is row["method"] is None
-    assert any("Q2_K of demo left out" in line for line in lines)
+    assert any("may take no more" in line for line in lines)
+    # Who has none is named once, by the rows, in the words of the closing screen.
+    assert not any("Q2_K" in line and "no more" in line for line in lines)
+    assert "No fidelity of Q2_K (no time)." in list(
+        row_words(list(found.values()), False)
+    )
 
 
 def test_each_decision_on_prompts_can_be_made_again_from_the_rows(tmp_path, warehouse):
