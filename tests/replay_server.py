@@ -19,10 +19,6 @@ class ReplayServer(ScriptedServer):
         self.asked: list[tuple[str, dict[str, Any]]] = []
         """Each request so far: route and JSON body."""
 
-    def __enter__(self) -> ReplayServer:
-        super().__enter__()
-        return self
-
     def answer(self, route: str) -> Payload:
         found = self.routes.get(route)
         if isinstance(found, list):

@@ -7,8 +7,9 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable
-from types import TracebackType
 from typing import Any
+
+from tests.loopback import LoopbackServer
 
 SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 Script = Callable[[socket.socket, bytes], None]
@@ -39,23 +40,17 @@ def stream(*events: dict[str, Any] | str, done: bool = True) -> bytes:
     return SSE + b"".join(lines) + (b"data: [DONE]\n\n" if done else b"")
 
 
-class ScriptedServer:
-    """Listens on loopback while it is open; each connection gets the next answer.
+class ScriptedServer(LoopbackServer):
+    """Each connection gets the next answer.
 
     The last answer is given again and again. An answer is bytes to send, or a
     function of the connection and the request.
     """
 
     def __init__(self, *answers: bytes | Script) -> None:
+        super().__init__()
         self._answers = list(answers)
         self.requests: list[bytes] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._serve)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def bodies(self) -> list[Any]:
         """The JSON bodies of the requests so far."""
@@ -63,34 +58,7 @@ class ScriptedServer:
             json.loads(request.partition(b"\r\n\r\n")[2]) for request in self.requests
         ]
 
-    def __enter__(self) -> ScriptedServer:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stopped.set()
-        with socket.create_connection(self._listener.getsockname()):
-            pass
-        self._thread.join()
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
-            with connection:
-                if self._stopped.is_set():
-                    return
-                try:
-                    self._answer(connection)
-                except OSError:
-                    continue  # the client hung up first, as some tests want it to
-
-    def _answer(self, connection: socket.socket) -> None:
+    def handle(self, connection: socket.socket) -> None:
         request = read_request(connection)
         self.requests.append(request)
         answer = self._answers[0] if len(self._answers) == 1 else self._answers.pop(0)

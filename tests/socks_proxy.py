@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
-import threading
-from types import TracebackType
 
+from tests.loopback import LoopbackServer
 from tests.scripted import ScriptedServer, read_request
 
 GRANTED = b"\x05\x00\x00\x01" + bytes(6)
 
 
-class SocksProxy:
+class SocksProxy(LoopbackServer):
     """Listens on loopback; whatever is asked for, `server` is what answers.
 
     `login` is the user and password that it asks for, `replies` what it says instead of
@@ -25,40 +23,14 @@ class SocksProxy:
         login: tuple[str, str] | None = None,
         replies: tuple[bytes, ...] = (),
     ) -> None:
+        super().__init__()
         self._server = server
         self._login = login
         self._replies = replies
         self.asked_for: list[tuple[str, int]] = []
         """Host, as it was said, and port of each connection that was asked for."""
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.netloc = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._serve, daemon=True)
 
-    def __enter__(self) -> SocksProxy:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            # A client that was told something else hangs up.
-            with connection, contextlib.suppress(OSError):
-                self._answer(connection)
-
-    def _answer(self, connection: socket.socket) -> None:
+    def handle(self, connection: socket.socket) -> None:
         said = list(self._replies)
         connection.recv(512)
         connection.sendall(said.pop(0) if said else self._method())
