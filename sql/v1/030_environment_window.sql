@@ -92,25 +92,32 @@ named AS (
 
 spans AS (
     SELECT
-        named.sweep_id,
-        named.executor_started_at,
-        named.window_id,
+        sweep_id,
+        executor_started_at,
+        window_id,
         count(*) AS window_runs,
-        CAST(max(named.ended_ns) AS HUGEINT) - min(named.started_ns) AS window_ns,
-        first(
-            attempts.before ORDER BY named.started_ns, named.order_index, named.attempt_id
-        ) AS opened,
-        first(
-            attempts.after
-            ORDER BY named.ended_ns DESC, named.order_index DESC, named.attempt_id DESC
-        ) AS closed,
+        CAST(max(ended_ns) AS HUGEINT) - min(started_ns) AS window_ns,
+        first(attempt_id ORDER BY started_ns, order_index, attempt_id) AS opened_by,
+        first(attempt_id ORDER BY ended_ns DESC, order_index DESC, attempt_id DESC)
+            AS closed_by,
         -- One unknown internal time makes the sum unknown.
-        CASE
-            WHEN count(named.internal_ns) = count(*) THEN sum(named.internal_ns)
-        END AS window_internal_ns
+        CASE WHEN count(internal_ns) = count(*) THEN sum(internal_ns) END
+            AS window_internal_ns
     FROM named
-    INNER JOIN v1.attempts AS attempts USING (sweep_id, attempt_id)
-    GROUP BY named.sweep_id, named.executor_started_at, named.window_id
+    GROUP BY sweep_id, executor_started_at, window_id
+),
+
+-- Joined by the run: to carry all its counters through the groups costs more.
+read AS (
+    SELECT
+        spans.* EXCLUDE (opened_by, closed_by),
+        opening.before AS opened,
+        closing.after AS closed
+    FROM spans
+    INNER JOIN v1.attempts AS opening
+        ON opening.sweep_id = spans.sweep_id AND opening.attempt_id = spans.opened_by
+    INNER JOIN v1.attempts AS closing
+        ON closing.sweep_id = spans.sweep_id AND closing.attempt_id = spans.closed_by
 ),
 
 windows AS (
@@ -132,9 +139,9 @@ windows AS (
         named.sweep_id,
         named.attempt_id,
         named.counter_window_ns,
-        spans.* EXCLUDE (sweep_id, executor_started_at)
+        read.* EXCLUDE (sweep_id, executor_started_at)
     FROM named
-    INNER JOIN spans USING (sweep_id, executor_started_at, window_id)
+    INNER JOIN read USING (sweep_id, executor_started_at, window_id)
 ),
 
 deltas AS (

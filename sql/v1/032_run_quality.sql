@@ -500,7 +500,8 @@ signals AS (
     FROM patterns
 ),
 
-coded AS (
+coded AS MATERIALIZED (
+    -- Kept, since lists are else put in order once for each run and not for each pattern.
     -- Of a call that failed nothing else is said: all the rest follows from it.
     SELECT
         found,

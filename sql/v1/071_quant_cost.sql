@@ -157,8 +157,8 @@ gaps AS (
             split_part(gap, '=', 1) AS sensor,
             split_part(gap, '=', 2) AS status,
             count(*) AS attempts
-        FROM made
-        CROSS JOIN unnest(sensor_gaps) AS gap (gap)
+        -- Not beside a join: DuckDB would look for equal lists first.
+        FROM (SELECT sweep_id, model_id, quant_tag, unnest(sensor_gaps) AS gap FROM made)
         WHERE split_part(gap, '=', 1) IN ('cpu_energy_uj', 'gpu_energy_uj')
         GROUP BY ALL
     )
