@@ -184,6 +184,11 @@ def _store(warehouse: Warehouse, sweep: Sweep, name: str) -> str:
         ("events", sweep.events),
     ):
         renamed = [msgspec.structs.replace(row, sweep_id=name) for row in rows]
+        if dataset == "events":
+            renamed = [
+                msgspec.structs.replace(row, event_id=f"{name}: {row.event_id}")
+                for row in renamed
+            ]
         if renamed:
             warehouse.append(dataset, renamed, None if dataset == "events" else name)
     return name

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from orket.records import Controls, EventRow
 from orket.warehouse import Warehouse
 from tests.built_sweep import START, Sweep
+from tests.together import Sight, together
 
 TASKS = tuple(f"t{n}" for n in range(8))
 SAME = {1: 0.5, 2: 0.25}
@@ -34,20 +35,18 @@ def answered(found: Sweep, places: int = 2, **changes: Any) -> Sweep:
     return found
 
 
-def view(
-    found: Sweep, name: str = "fidelity", **overrides: Any
-) -> list[dict[str, Any]]:
-    with TemporaryDirectory() as folder:
-        warehouse = found.store(Path(folder))
-        with warehouse.session(overrides=overrides) as session:
-            return session.rows(f"SELECT * FROM v1.{name} ORDER BY ALL")
+def view(found: Sweep, name: str = "fidelity") -> Sight:
+    seen = yield found
+    return seen.rows(f"SELECT * FROM v1.{name} ORDER BY ALL")
 
 
-def of(found: Sweep, quant: str = "Q4_K_M") -> dict[str, Any]:
-    (row,) = [row for row in view(found) if row["quant_tag"] == quant]
+def of(found: Sweep, quant: str = "Q4_K_M") -> Sight:
+    rows = yield from view(found)
+    (row,) = [row for row in rows if row["quant_tag"] == quant]
     return row
 
 
+@together
 def test_a_divergence_is_the_least_that_two_lists_allow():
     """P = {1: 1/2, 2: 1/4}, Q = {1: 1/4, 3: 1/4}, c = 1/4.
 
@@ -58,13 +57,13 @@ def test_a_divergence_is_the_least_that_two_lists_allow():
     found = answered(sweep(), places=1)
     for task in TASKS:
         found.score("Q4_K_M", task, [{1: 0.25, 3: 0.25}])
-    positions = view(found, "fidelity_position")
+    positions = yield from view(found, "fidelity_position")
     (place, *_) = [row for row in positions if row["quant_tag"] == "Q4_K_M"]
     assert place["kld_nnats"] == 173_286_795
     assert place["same_top"] is True
     # ln(1/2) - ln(1/4) = ln 2
     assert place["dnll_nnats"] == 693_147_180  # to 1e-9 nats each
-    row = of(found)
+    row = yield from of(found)
     assert (row["status"], row["level"], row["method"]) == ("OK", "PATH", "GRAMMAR")
     assert (row["prompts"], row["positions"], row["same_top_ppm"]) == (8, 8, 1_000_000)
     assert (row["kept_prompts"], row["kld_nnats"]) == (8, 173_286_795)
@@ -74,6 +73,7 @@ def test_a_divergence_is_the_least_that_two_lists_allow():
     assert row["formula_id"] == "fidelity.capped-tail.v1"
 
 
+@together
 def test_a_token_of_the_bucket_stays_there_where_taking_it_out_lowers_the_bound():
     """P = {1: 1/2, 2: 1/10}, Q = {1: 1/2, 3: 4/10}: c = 4/10 >= 1/10.
 
@@ -85,20 +85,22 @@ def test_a_token_of_the_bucket_stays_there_where_taking_it_out_lowers_the_bound(
             lists = {1: 0.5, 2: 0.1} if quant == "F16" else {1: 0.5, 3: 0.4}
             found.score(quant, task, [lists])
         found.score("F16", task, [{1: 0.5, 2: 0.1}], "REFERENCE")
-    row = of(found)
+    row = yield from of(found)
     assert (row["kld_nnats"], row["dnll_nnats"], row["dnll_unknown"]) == (0, 0, 0)
 
 
+@together
 def test_a_token_the_quant_does_not_list_is_unknown_surprise():
     found = answered(sweep(), places=2)
     for task in TASKS:
         found.score("Q4_K_M", task, [{1: 0.5, 2: 0.25}, {4: 0.5, 3: 0.25}])
-    row = of(found)
+    row = yield from of(found)
     assert (row["positions"], row["same_top_positions"]) == (16, 8)
     assert (row["dnll_unknown"], row["dnll_nnats"]) == (8, 0)
     assert (row["same_top_ppm"], row["kept_prompts"]) == (500_000, 0)
 
 
+@together
 def test_errors_are_those_of_prompts():
     """Eight prompts of 2 places; the last two differ in one place each.
 
@@ -110,7 +112,7 @@ def test_errors_are_those_of_prompts():
     for number, task in enumerate(TASKS):
         odd = SAME if number < 6 else {2: 0.5, 1: 0.25}
         found.score("Q4_K_M", task, [SAME, odd])
-    row = of(found)
+    row = yield from of(found)
     assert row["same_top_ppm"] == 875_000
     assert row["same_top_half_width_ppm"] == 193_501
     assert row["kept_prompts"] == 6
@@ -124,13 +126,15 @@ def wilson(p: Fraction, n: int, z: float = 1.96) -> tuple[float, float]:
     return (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
 
 
+@together
 def test_shares_are_cut_never_rounded_up():
     found = answered(sweep(), places=3)
     for task in TASKS:
         found.score("Q4_K_M", task, [SAME, SAME, {2: 0.5, 1: 0.25}])
-    assert of(found)["same_top_ppm"] == 666_666
+    assert (yield from of(found))["same_top_ppm"] == 666_666
 
 
+@together
 def test_equal_texts_of_one_list_are_one_token():
     """P = {a: 1/2, b: 1/4}; Q lists a twice, 1/4 each: a has 1/2 in both."""
     found = sweep()
@@ -156,9 +160,10 @@ def test_equal_texts_of_one_list_are_one_token():
                 top_nnats=[nnats],
             )
     # b is only in P: 1/4 * 1/2 <= 1/4 * 1/2 stays in the bucket; both hold 1/2.
-    assert of(found)["kld_nnats"] == 0
+    assert (yield from of(found))["kld_nnats"] == 0
 
 
+@together
 def test_an_own_answer_is_read_up_to_and_with_the_first_difference():
     found = sweep()
     for task in TASKS:
@@ -174,16 +179,17 @@ def test_an_own_answer_is_read_up_to_and_with_the_first_difference():
             level="PREFIX",
             method="GENERATED",
         )
-    row = of(found)
+    row = yield from of(found)
     assert (row["level"], row["positions"], row["same_top_positions"]) == (
         "PREFIX",
         16,
         8,
     )
     assert row["kept_prompts"] == 0
-    assert of(found, "F16")["kept_prompts"] == 8
+    assert (yield from of(found, "F16"))["kept_prompts"] == 8
 
 
+@together
 def test_an_answer_that_goes_on_is_not_kept():
     found = sweep()
     for task in TASKS:
@@ -192,10 +198,11 @@ def test_an_answer_that_goes_on_is_not_kept():
                 quant, task, [SAME] * 2, role, level="PREFIX", method="GENERATED"
             )
         found.score("Q4_K_M", task, [SAME] * 3, level="PREFIX", method="GENERATED")
-    row = of(found)
+    row = yield from of(found)
     assert (row["same_top_ppm"], row["kept_prompts"]) == (1_000_000, 0)
 
 
+@together
 def test_without_lists_the_surprise_alone_is_known():
     found = sweep()
     told = {"path_ids": [1, 2], "method": "PROMPT_LOGPROBS"}
@@ -207,7 +214,7 @@ def test_without_lists_the_surprise_alone_is_known():
         ):
             own = [-100, -200] if quant == "F16" else [-400, -700]
             found.score(quant, task, None, role, path_nnats=own, **told)
-    row = of(found)
+    row = yield from of(found)
     assert (row["status"], row["positions"], row["dnll_nnats"]) == ("OK", 16, 400)
     for name in ("same_top_ppm", "kept_prompts", "kld_nnats", "kept_interval_micro"):
         assert row[name] is None
@@ -264,23 +271,25 @@ def fail(found: Sweep, outcome: str, error_class: str) -> str:
 
 
 @pytest.mark.parametrize("name", STATUSES)
+@together
 def test_the_status_says_what_the_figures_are_worth(name):
     prepare, status, reason = STATUSES[name]
     found = answered(sweep())
     quant = prepare(found)
-    row = of(found, quant)
+    row = yield from of(found, quant)
     assert (row["status"], row["reason"]) == (status, reason)
     if status == "UNSUPPORTED":
         assert row["kld_nnats"] is row["same_top_ppm"] is row["positions"] is None
 
 
+@together
 def test_broken_prompts_of_many_are_a_share():
     """One of 40 is 2.5 %, within 5 %; three are 7.5 %, beyond."""
     for broken, status in ((1, "OK"), (3, "PARTIAL")):
         found = Sweep(quants=("F16", "Q4_K_M"), tasks=tuple(f"t{n}" for n in range(40)))
         answered(found)
         follow(found, broken)
-        row = of(found)
+        row = yield from of(found)
         assert (row["status"], row["broken_prompts"]) == (status, broken)
         assert row["reason"] == (None if status == "OK" else "PATH_BROKEN")
 
@@ -294,6 +303,7 @@ def test_broken_prompts_of_many_are_a_share():
         ("PREFIX_REQUESTS", True, "OK"),
     ],
 )
+@together
 def test_a_reference_that_is_not_itself_is_told(method, cpu_only, status):
     """Its lists differ in the ninth digit: KLD far below 1e-3 nats."""
     found = sweep(model={"cpu_only": cpu_only})
@@ -301,11 +311,12 @@ def test_a_reference_that_is_not_itself_is_told(method, cpu_only, status):
         found.score("F16", task, [SAME], "REFERENCE")
         found.score("F16", task, [{1: 0.50001, 2: 0.25}], method=method)
         found.score("Q4_K_M", task, [SAME], method=method)
-    row = of(found)
+    row = yield from of(found)
     assert row["status"] == status
     assert row["reason"] == ("REFERENCE_NOT_ITSELF" if status != "OK" else None)
 
 
+@together
 def test_a_reference_far_from_itself_is_told_by_any_method():
     """0.5 against 0.4 and 0.25: 1/2 ln(5/4) + 1/2 ln(...) is above 1e-3 nats."""
     found = sweep()
@@ -313,9 +324,10 @@ def test_a_reference_far_from_itself_is_told_by_any_method():
         found.score("F16", task, [SAME], "REFERENCE")
         found.score("F16", task, [{1: 0.4, 2: 0.25}], method="PREFIX_REQUESTS")
         found.score("Q4_K_M", task, [SAME], method="PREFIX_REQUESTS")
-    assert of(found)["status"] == "DETERMINISM_LOST"
+    assert (yield from of(found))["status"] == "DETERMINISM_LOST"
 
 
+@together
 def test_the_first_quant_that_answers_is_the_reference():
     found = sweep(quants=("F32", "F16", "Q4_K_M"))
     for task in TASKS:
@@ -324,12 +336,13 @@ def test_the_first_quant_that_answers_is_the_reference():
         )
     answered(found)
     follow(found)
-    assert of(found)["reference_quant_tag"] == "F16"
-    assert of(found, "F16")["status"] == "REFERENCE"
-    lost = of(found, "F32")
+    assert (yield from of(found))["reference_quant_tag"] == "F16"
+    assert (yield from of(found, "F16"))["status"] == "REFERENCE"
+    lost = yield from of(found, "F32")
     assert (lost["status"], lost["reason"]) == ("UNSUPPORTED", "SERVER_DIED")
 
 
+@together
 def test_a_server_that_gives_the_reference_no_lists_gives_nobody_any():
     found = sweep()
     for task in TASKS:
@@ -342,11 +355,12 @@ def test_a_server_that_gives_the_reference_no_lists_gives_nobody_any():
             error_class="NO_LOGPROBS",
         )
     for quant in ("F16", "Q4_K_M"):
-        row = of(found, quant)
+        row = yield from of(found, quant)
         assert (row["status"], row["reason"]) == ("UNSUPPORTED", "NO_LOGPROBS")
         assert (row["level"], row["kept_prompts"]) == (None, None)
 
 
+@together
 def test_recorded_answers_tell_which_prompts_were_kept():
     found = sweep().fill(answer_text="yes")
     found.runs = [
@@ -357,7 +371,7 @@ def test_recorded_answers_tell_which_prompts_were_kept():
         else run
         for run in found.runs
     ]
-    row = of(found)
+    row = yield from of(found)
     assert (row["status"], row["reason"], row["level"]) == (
         "NOT_RUN",
         "NOT_ASKED",
@@ -371,12 +385,13 @@ def test_recorded_answers_tell_which_prompts_were_kept():
     assert row["positions"] is row["same_top_ppm"] is row["kld_nnats"] is None
     # Answers of a sampler differ by themselves: nothing is read from them.
     drawn = sweep(controls=Controls(seed=7, temperature_milli=800)).fill()
-    row = of(drawn)
+    row = yield from of(drawn)
     assert (row["level"], row["prompts"]) == (None, None)
 
 
+@together
 def test_an_unasked_and_empty_sweep_says_so():
-    row = of(sweep())
+    row = yield from of(sweep())
     assert (row["status"], row["reason"], row["level"]) == (
         "NOT_RUN",
         "NOT_ASKED",
@@ -402,9 +417,10 @@ def with_answers(texts: dict[tuple[str, str], str]) -> Sweep:
     return found
 
 
+@together
 def test_recorded_answers_tell_where_they_part():
     quant = "Q4_K_M"
-    row = of(
+    row = yield from of(
         with_answers(
             {
                 (quant, "t1"): "no",  # at its first character
@@ -415,10 +431,11 @@ def test_recorded_answers_tell_where_they_part():
     )
     assert (row["kept_prompts"], row["difference_unit"]) == (5, "CHARACTER")
     assert (row["earliest_difference"], row["median_difference"]) == (1, 9)
-    same = of(with_answers({}))
+    same = yield from of(with_answers({}))
     assert (same["earliest_difference"], same["median_difference"]) == (None, None)
 
 
+@together
 def test_led_answers_part_at_a_token_of_the_path():
     found = answered(sweep(), places=3)
     for number, task in enumerate(TASKS):
@@ -427,26 +444,26 @@ def test_led_answers_part_at_a_token_of_the_path():
         if number < 3:
             places[number] = other
         found.score("Q4_K_M", task, places, path_ids=[1, 1, 1])
-    row = of(found)
+    row = yield from of(found)
     assert (row["kept_prompts"], row["difference_unit"]) == (5, "TOKEN")
     assert (row["earliest_difference"], row["median_difference"]) == (1, 2)
 
 
+@together
 def test_own_answers_part_at_the_first_other_token():
     found = answered(sweep(), places=3, level="PREFIX", method="OWN")
     for number, task in enumerate(TASKS):
         path = [1, 1, 1] if number else [1, 2, 1]
         places = [{token: 0.5, 3: 0.25} for token in path]
         found.score("Q4_K_M", task, places, path_ids=path, level="PREFIX", method="OWN")
-    row = of(found)
+    row = yield from of(found)
     assert row["level"] == "PREFIX"
     assert (row["kept_prompts"], row["median_difference"]) == (7, 2)
 
 
-def disagreement(found: Sweep) -> dict[str, str | None]:
-    return {
-        row["quant_tag"]: row["disagreement"] for row in view(found, "disagreement")
-    }
+def disagreement(found: Sweep) -> Sight:
+    rows = yield from view(found, "disagreement")
+    return {row["quant_tag"]: row["disagreement"] for row in rows}
 
 
 def judged_sweep(kept: bool, passes: bool) -> Sweep:
@@ -469,11 +486,13 @@ def judged_sweep(kept: bool, passes: bool) -> Sweep:
         (False, False, None),
     ],
 )
+@together
 def test_fidelity_and_adherence_that_disagree_are_told(kept, passes, said):
     found = judged_sweep(kept, passes)
-    assert disagreement(found) == {"F16": None, "Q4_K_M": said}
+    assert (yield from disagreement(found)) == {"F16": None, "Q4_K_M": said}
 
 
+@together
 def test_a_loss_that_the_changed_answers_allow_is_no_disagreement():
     """One of eight changes: by its interval three could, and two tasks are lost."""
     found = answered(sweep())
@@ -482,7 +501,7 @@ def test_a_loss_that_the_changed_answers_allow_is_no_disagreement():
         found.score("Q4_K_M", task, [other] * 2, path_ids=[1, 1])
         found.add("F16", task)
         found.add("Q4_K_M", task, passed=int(number >= 2))
-    assert disagreement(found)["Q4_K_M"] is None
+    assert (yield from disagreement(found))["Q4_K_M"] is None
 
 
 lists = st.lists(st.integers(1, 400), min_size=3, max_size=8, unique=True).flatmap(
@@ -592,6 +611,7 @@ def narrowed(found: Sweep, count: int, **facts: Any) -> None:
     happened(found, "FIDELITY_NARROWED", "Q4_K_M", test_ids=names, **facts)
 
 
+@together
 def test_all_are_compared_on_the_prompts_that_there_was_time_for():
     """Q8_0 was asked all 24, and differs in the last 12; Q4_K_M was asked 10.
 
@@ -608,38 +628,41 @@ def test_all_are_compared_on_the_prompts_that_there_was_time_for():
     narrowed(found, 16)
     narrowed(found, 10)
     for quant, status in (("F16", "REFERENCE"), ("Q8_0", "OK"), ("Q4_K_M", "OK")):
-        row = of(found, quant)
+        row = yield from of(found, quant)
         assert (row["status"], row["reason"]) == (status, None)
         assert (row["prompts"], row["kept_prompts"], row["positions"]) == (10, 10, 20)
         assert (row["broken_prompts"], row["narrowed_from"]) == (0, 24)
 
 
+@together
 def test_a_broken_prompt_among_those_that_are_compared_is_broken():
     found = Sweep(quants=("F16", "Q4_K_M"), tasks=tuple(f"t{n:02}" for n in range(24)))
     answered(found)
     follow(found, broken=2)
     narrowed(found, 10)
-    row = of(found)
+    row = yield from of(found)
     assert (row["prompts"], row["broken_prompts"]) == (8, 2)
     assert (row["status"], row["reason"]) == ("PARTIAL", "PATH_BROKEN")
 
 
+@together
 def test_what_another_model_has_no_time_for_is_no_matter():
     found = answered(sweep())
     follow(found)
     narrowed(found, 2, model_id="another")
     happened(found, "FIDELITY_LEFT_OUT", "Q4_K_M", model_id="another")
-    row = of(found)
+    row = yield from of(found)
     assert (row["status"], row["prompts"], row["narrowed_from"]) == ("OK", 8, None)
 
 
 @pytest.mark.parametrize("count", [0, 3, 8])
+@together
 def test_who_was_left_out_has_no_figures_unless_it_was_asked_later(count):
     found = answered(sweep())
     happened(found, "FIDELITY_LEFT_OUT", "Q4_K_M")
     for task in TASKS[:count]:
         found.score("Q4_K_M", task, [SAME] * 2)
-    row = of(found)
+    row = yield from of(found)
     if count == 8:
         assert (row["status"], row["reason"], row["prompts"]) == ("OK", None, 8)
     else:
