@@ -176,19 +176,19 @@ def _several(wanted: Sweep | list[Sweep]) -> list[Sweep]:
 
 def _store(warehouse: Warehouse, sweep: Sweep, name: str) -> str:
     """Store a sweep under another name, and give that."""
-    for dataset, rows in (
-        ("sweeps", [sweep.sweep_row()]),
-        ("runs", sweep.runs),
-        ("sidecars", sweep.sidecars),
-        ("fidelity", sweep.fidelity),
-        ("events", sweep.events),
-    ):
-        renamed = [msgspec.structs.replace(row, sweep_id=name) for row in rows]
-        if dataset == "events":
-            renamed = [
-                msgspec.structs.replace(row, event_id=f"{name}: {row.event_id}")
-                for row in renamed
-            ]
-        if renamed:
-            warehouse.append(dataset, renamed, None if dataset == "events" else name)
+    named = msgspec.structs.replace
+    rows: dict[str, list[Any]] = {
+        "sweeps": [named(sweep.sweep_row(), sweep_id=name)],
+        "runs": [named(run, sweep_id=name) for run in sweep.runs],
+        "sidecars": [named(row, sweep_id=name) for row in sweep.sidecars],
+        "fidelity": [named(row, sweep_id=name) for row in sweep.fidelity],
+        # One event of a name counts, whatever its sweep.
+        "events": [
+            named(event, sweep_id=name, event_id=f"{name}: {event.event_id}")
+            for event in sweep.events
+        ],
+    }
+    for dataset, own in rows.items():
+        if own:
+            warehouse.append(dataset, own, None if dataset == "events" else name)
     return name

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing
 from fractions import Fraction
 from typing import Any
 
@@ -96,7 +98,7 @@ class Recomputed:
     """One sweep of one model, from its Parquet files."""
 
     def __init__(self, store: Warehouse, sweep_id: str) -> None:
-        self.store, self.sweep_id = store, sweep_id
+        self._session = store.session(sweep_id)
         manifests = [
             row
             for part in store.parts("sweeps", sweep_id)
@@ -119,8 +121,10 @@ class Recomputed:
         self.ladder = sorted(self.sizes, key=lambda tag: -self.sizes[tag])
 
     def told(self, view: str) -> list[dict[str, Any]]:
-        with self.store.session(self.sweep_id) as session:
-            return session.rows(f"SELECT * FROM v1.{view}")
+        return self._session.rows(f"SELECT * FROM v1.{view}")
+
+    def close(self) -> None:
+        self._session.close()
 
     def count(self, valid: set[str]) -> None:
         """The runs that count: the last clean attempt of each that was answered."""
@@ -238,15 +242,18 @@ def foreign_share(row: dict[str, Any]) -> Fraction:
 
 
 @pytest.fixture(scope="module", params=[shipped, geometric, repeated])
-def sweep(request, tmp_path_factory) -> Recomputed:
-    found = Recomputed(*request.param(tmp_path_factory.mktemp("recomputed")))
-    found.count({row["attempt_id"] for row in found.told("runs") if row["is_valid"]})
-    return found
+def sweep(request, tmp_path_factory) -> Iterator[Recomputed]:
+    place = tmp_path_factory.mktemp("recomputed")
+    with closing(Recomputed(*request.param(place))) as found:
+        valid = {row["attempt_id"] for row in found.told("runs") if row["is_valid"]}
+        found.count(valid)
+        yield found
 
 
 def test_what_is_clean_and_what_is_polluted(tmp_path):
-    found = Recomputed(*geometric(tmp_path))
-    told = {row["attempt_id"]: row for row in found.told("run_quality")}
+    with closing(Recomputed(*geometric(tmp_path))) as found:
+        told = {row["attempt_id"]: row for row in found.told("run_quality")}
+        counted = {row["attempt_id"] for row in found.told("runs") if row["is_valid"]}
     polluted = set()
     for row in found.rows:
         # Longer than a window, and by more than five ticks: each is judged alone.
@@ -255,7 +262,6 @@ def test_what_is_clean_and_what_is_polluted(tmp_path):
         assert told[row["attempt_id"]]["run_quality_status"] == status
         polluted |= {row["attempt_id"]} if is_foreign else set()
     assert len(polluted) == 20
-    counted = {row["attempt_id"] for row in found.told("runs") if row["is_valid"]}
     assert counted == {row["attempt_id"] for row in found.rows} - polluted
 
 
@@ -298,8 +304,9 @@ def test_what_rests_on_disturbed_runs_is_provisional(tmp_path, counts, sure):
     policy = Policy(max_foreign_cpu_ppm=MOST_FOREIGN_PPM, include_polluted=counts)
     sweep = Sweep(quants=("F16", "Q4_K_M"), tasks=tasks, policy=policy)
     disturb(sweep, "Q4_K_M", tasks[0], {"passed": 1, "wall_ms": 600}, 400)
-    found = Recomputed(sweep.fill().finish().store(tmp_path), sweep.sweep_id)
-    (told,) = found.told("choice")
+    store = sweep.fill().finish().store(tmp_path)
+    with closing(Recomputed(store, sweep.sweep_id)) as found:
+        (told,) = found.told("choice")
     # Without it a task is lost: of 140 one may be, of 129 none more.
     assert binomial_at_most(1, 140, 0.05) <= 0.01 < binomial_at_most(1, 129, 0.05)
     assert (told["minimum_viable_quant"], told["confidence"]) == ("Q4_K_M", sure)

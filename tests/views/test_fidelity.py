@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from orket.records import Controls, EventRow
 from orket.warehouse import Warehouse
 from tests.built_sweep import START, Sweep
+from tests.fuzzing import examples
 from tests.together import Sight, together
 
 TASKS = tuple(f"t{n}" for n in range(8))
@@ -538,7 +539,11 @@ def recompute(p: dict[int, float], q: dict[int, float]) -> float:
     return total + p_rest * math.log(p_rest / q_rest)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=examples(4),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(st.lists(st.tuples(lists, lists), min_size=8, max_size=24), st.data())
 def test_every_figure_is_the_same_computed_twice(drawn, data):
     pairs = [(as_place(p), as_place(q)) for p, q in drawn]

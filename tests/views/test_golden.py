@@ -11,9 +11,11 @@ from typing import Any
 
 import jsonschema
 import pytest
+from jsonschema.protocols import Validator
 
 from orket.exports.model import SweepSummary, json_schema
 from orket.exports.summary import render_summary
+from orket.warehouse import Warehouse
 from tests.golden_cases import CASES
 from tests.places import GOLDEN
 
@@ -47,20 +49,36 @@ LARGE = {
 MOST_ROWS = 40
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """All of them in one warehouse, which are judged each as if it were alone."""
+    folder = tmp_path_factory.mktemp("golden")
+    for name in CASES:
+        CASES[name](folder)
+    return Warehouse.open(folder)
+
+
+@pytest.fixture(scope="module")
+def found(store: Warehouse) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """The rows of each view by sweep."""
+    rows: dict[str, dict[str, list[dict[str, Any]]]] = {name: {} for name in CASES}
+    with store.session() as session:
+        for view in VIEWS:
+            for row in session.rows(f"SELECT * FROM v1.{view} ORDER BY ALL"):
+                rows[row["sweep_id"]].setdefault(view, []).append(row)
+        for row in session.rows("SELECT sweep_id, summary FROM v1.summary"):
+            rows[row["sweep_id"]]["summary"] = [row]
+    return rows
+
+
 @pytest.mark.parametrize("name", CASES)
-def test_views_and_summary_equal_their_golden_files(name, tmp_path, request):
-    warehouse = CASES[name](tmp_path / "warehouse")
-    with warehouse.session(name) as session:
-        found = {
-            view: session.rows(f"SELECT * FROM v1.{view} ORDER BY ALL")
-            for view in VIEWS
-        }
-        (summary,) = session.rows("SELECT summary FROM v1.summary")
+def test_views_and_summary_equal_their_golden_files(name, found, request):
     files = {
         f"{view}.json": render_rows(rows)
-        for view, rows in found.items()
-        if rows and not (view in LARGE and len(rows) > MOST_ROWS)
+        for view, rows in found[name].items()
+        if view in VIEWS and not (view in LARGE and len(rows) > MOST_ROWS)
     }
+    (summary,) = found[name]["summary"]
     files["sweep_summary.json"] = render_summary(summary["summary"])
     folder = GOLDEN / name
     if request.config.getoption("--update-golden"):
@@ -74,10 +92,15 @@ def test_views_and_summary_equal_their_golden_files(name, tmp_path, request):
         assert (folder / file).read_text() == content.decode(), f"{name}/{file}"
 
 
+@pytest.fixture(scope="module")
+def published() -> Validator:
+    return jsonschema.validators.validator_for(json_schema())(json_schema())
+
+
 @pytest.mark.parametrize("name", CASES)
-def test_golden_summaries_keep_the_published_schema(name):
+def test_golden_summaries_keep_the_published_schema(name, published):
     text = (GOLDEN / name / "sweep_summary.json").read_text()
-    jsonschema.validate(json.loads(text), json_schema())
+    published.validate(json.loads(text))
     assert SweepSummary.model_validate_json(text).sweep_id == name
 
 

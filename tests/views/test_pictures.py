@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from orket.records import Policy
-from orket.warehouse import Warehouse
+from orket.warehouse.session import Session
 from tests.built_sweep import MS, Sweep, quiet_counters
+from tests.together import Sight, together
 
 
-def rows(warehouse: Warehouse, query: str) -> list[dict[str, Any]]:
-    with warehouse.session() as session:
-        return session.rows(query)
+def rows(sweep: Sweep, query: str) -> Sight:
+    seen = yield sweep.finish()
+    return seen.rows(query)
 
 
 @pytest.fixture(scope="module")
-def answered(tmp_path_factory) -> Warehouse:
+def answered(tmp_path_factory) -> Iterator[Session]:
     """F16 passes t1, t2, t4, Q4_K_M t1, t3; Q2_K answers t2 alone, in broken form."""
     sweep = Sweep(
         quants=("F16", "Q4_K_M", "Q2_K"), tasks=("t1", "t2", "t3", "t4"), repetitions=3
@@ -55,12 +57,14 @@ def answered(tmp_path_factory) -> Warehouse:
             answer_text="né né",
             format_damage="LOOPING",
         )
-    return sweep.finish().store(tmp_path_factory.mktemp("answered"))
+    warehouse = sweep.finish().store(tmp_path_factory.mktemp("answered"))
+    with warehouse.session() as session:
+        yield session
 
 
-def found(answered: Warehouse, columns: str) -> dict[tuple[str, str], tuple[Any, ...]]:
-    everything = rows(
-        answered, f"SELECT quant_tag, test_id, {columns} FROM v1.task_answer"
+def found(answered: Session, columns: str) -> dict[tuple[str, str], tuple[Any, ...]]:
+    everything = answered.rows(
+        f"SELECT quant_tag, test_id, {columns} FROM v1.task_answer"
     )
     return {
         (row.pop("quant_tag"), row.pop("test_id").removeprefix("bank/")): tuple(
@@ -104,7 +108,8 @@ def test_the_first_difference_is_a_place_in_the_text(answered):
     assert differences["Q2_K", "t1"] == (None, None)
 
 
-def test_long_answers_are_compared_in_no_time(tmp_path):
+@together
+def test_long_answers_are_compared_in_no_time():
     """Ten answers of 200000 characters: in squared steps this would take hours."""
     sweep = Sweep(quants=("F16", "Q4_K_M"), tasks=tuple(f"t{n}" for n in range(5)))
     body = "é" * 200_000
@@ -112,16 +117,16 @@ def test_long_answers_are_compared_in_no_time(tmp_path):
         end = "a" if planned.quant_tag == "F16" else "b"
         task = planned.test_id.removeprefix("bank/")
         sweep.add(planned.quant_tag, task, answer_text=body + end)
-    warehouse = sweep.finish().store(tmp_path)
-    places = rows(
-        warehouse,
+    places = yield from rows(
+        sweep,
         "SELECT DISTINCT first_difference FROM v1.task_answer "
         "WHERE quant_tag = 'Q4_K_M'",
     )
     assert places == [{"first_difference": 200_001}]
 
 
-def test_a_picture_has_bars_of_intervals_and_of_runs(tmp_path):
+@together
+def test_a_picture_has_bars_of_intervals_and_of_runs():
     """F16 does 4 of 4, Q4_K_M 2 of 4; walls of 100, 200, 300 and 400 ms.
 
     Nearest ranks of a quarter, a half and three quarters of four: 100, 200, 300 ms.
@@ -134,9 +139,8 @@ def test_a_picture_has_bars_of_intervals_and_of_runs(tmp_path):
         place = int(task[1:])
         passed = planned.quant_tag == "F16" or place > 2
         sweep.add(planned.quant_tag, task, passed=int(passed), wall_ms=100 * place)
-    warehouse = sweep.finish().store(tmp_path)
-    (own,) = rows(
-        warehouse, "SELECT * FROM v1.quant_picture WHERE quant_tag = 'Q4_K_M'"
+    (own,) = yield from rows(
+        sweep, "SELECT * FROM v1.quant_picture WHERE quant_tag = 'Q4_K_M'"
     )
     assert own["adherence_micro"] == 500_000
     assert (own["adherence_low_micro"], own["adherence_high_micro"]) == (
@@ -151,19 +155,23 @@ def test_a_picture_has_bars_of_intervals_and_of_runs(tmp_path):
         True,
         False,
     )
-    (best,) = rows(warehouse, "SELECT * FROM v1.quant_picture WHERE quant_tag = 'F16'")
+    (best,) = yield from rows(
+        sweep, "SELECT * FROM v1.quant_picture WHERE quant_tag = 'F16'"
+    )
     assert (best["mark"], best["is_alike"]) == ("ADVISED", False)
 
 
-def test_by_answers_alone_a_picture_has_no_speed(tmp_path):
-    sweep = Sweep(quants=("F16",), policy=Policy(quality_only=True)).fill().finish()
-    (own,) = rows(sweep.store(tmp_path), "SELECT * FROM v1.quant_picture")
+@together
+def test_by_answers_alone_a_picture_has_no_speed():
+    sweep = Sweep(quants=("F16",), policy=Policy(quality_only=True)).fill()
+    (own,) = yield from rows(sweep, "SELECT * FROM v1.quant_picture")
     assert own["adherence_micro"] == 1_000_000
     speeds = [own[key] for key in own if key.startswith(("rate_", "wall_"))]
     assert speeds == [None] * 7
 
 
-def test_every_run_is_a_point_and_a_polluted_one_has_its_leading_reason(tmp_path):
+@together
+def test_every_run_is_a_point_and_a_polluted_one_has_its_leading_reason():
     """Two runs that others disturbed, one of them also late: foreign CPU leads."""
     sweep = Sweep(quants=("F16",), tasks=("t1", "t2", "t3"))
     for task, load_ns in (("t1", 0), ("t2", 600 * MS)):
@@ -172,8 +180,8 @@ def test_every_run_is_a_point_and_a_polluted_one_has_its_leading_reason(tmp_path
         sweep.add("F16", task, after=busy, load_ns=load_ns)
     sweep.add("F16", "t1", attempt=2)
     sweep.add("F16", "t3", passed=None, outcome="FAILED", error_class="HTTP_500")
-    points = rows(
-        sweep.finish().store(tmp_path),
+    points = yield from rows(
+        sweep,
         "SELECT attempt_id, mark, leading_reason FROM v1.run_point ORDER BY ALL",
     )
     assert [tuple(point.values()) for point in points] == [
@@ -183,7 +191,8 @@ def test_every_run_is_a_point_and_a_polluted_one_has_its_leading_reason(tmp_path
     ]
 
 
-def test_the_time_between_two_executors_is_no_part_of_the_sweep(tmp_path):
+@together
+def test_the_time_between_two_executors_is_no_part_of_the_sweep():
     """240 calls of 100 ms, half of them a day later, from 7 s of its clock on."""
     sweep = Sweep(quants=("F16",), tasks=tuple(f"t{n:03}" for n in range(240)))
     for place, task in enumerate(sweep.tasks):
@@ -193,8 +202,8 @@ def test_the_time_between_two_executors_is_no_part_of_the_sweep(tmp_path):
         sweep.add(
             "F16", task, wall_ms=100, executor_started_at=sweep.started_at + later
         )
-    slots = rows(
-        sweep.finish().store(tmp_path),
+    slots = yield from rows(
+        sweep,
         "SELECT * FROM v1.machine_timeline ORDER BY slot",
     )
     assert [slot["slot"] for slot in slots] == list(range(240))
@@ -202,16 +211,18 @@ def test_the_time_between_two_executors_is_no_part_of_the_sweep(tmp_path):
     assert slots[120]["from_ns"] == 12_000 * MS and slots[-1]["to_ns"] == 24_000 * MS
 
 
-def test_of_several_readings_the_worst_is_shown_and_none_is_null(tmp_path):
+@together
+def test_of_several_readings_the_worst_is_shown_and_none_is_null():
     sweep = Sweep(quants=("F16",), tasks=("t1",), repetitions=2)
     for repetition, load in ((1, 700), (2, 1500)):
         after = quiet_counters(sweep.clock_ns + 600 * MS, load1_milli=load)
         sweep.add("F16", "t1", repetition, started_ns=0, after=after)
-    (slot,) = rows(sweep.finish().store(tmp_path), "SELECT * FROM v1.machine_timeline")
+    (slot,) = yield from rows(sweep, "SELECT * FROM v1.machine_timeline")
     assert slot["load1_milli"] == 1500
     assert slot["gpu_temperature_milli_c"] is None
 
 
-def test_calls_without_a_clock_have_no_moment(tmp_path):
-    sweep = Sweep(quants=("F16",)).fill(started_ns=None, ended_ns=None).finish()
-    assert rows(sweep.store(tmp_path), "SELECT * FROM v1.machine_timeline") == []
+@together
+def test_calls_without_a_clock_have_no_moment():
+    sweep = Sweep(quants=("F16",)).fill(started_ns=None, ended_ns=None)
+    assert (yield from rows(sweep, "SELECT * FROM v1.machine_timeline")) == []

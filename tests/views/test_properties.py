@@ -16,10 +16,11 @@ from orket.exports.summary import render_summary
 from orket.records import Policy, RunRecord
 from orket.warehouse import Warehouse
 from tests.built_sweep import MODEL_BYTES, MS, Sweep, quiet_counters
+from tests.fuzzing import examples
 
 QUANTS = ("F16", "Q8_0", "Q4_K_M", "Q3_K_M", "Q2_K")
 FEW = settings(
-    max_examples=6,
+    max_examples=examples(2),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
