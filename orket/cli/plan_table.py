@@ -48,6 +48,7 @@ def _document(
         warn_of_copies,
         warn_of_unknown,
     )
+    from orket.planning.usual import count_calls
     from orket.policy import changed_policy
     from orket.records import Controls
 
@@ -80,9 +81,10 @@ def _document(
         "calls": {
             "warmup": phases.count("warmup"),
             "canary": phases.count("canary"),
+            "fidelity": count_calls(plan).fidelity,
             "matrix": phases.count("matrix"),
+            "total": count_calls(plan).all,
             "repeat": phases.count(REPEAT),
-            "total": len(phases),
         },
         "canary": [
             {"model": cell.model_id, "quant": cell.quant_tag, "task": cell.test_id}
@@ -180,6 +182,7 @@ def _span(span: Span | None) -> dict[str, int] | None:
 
 def _headlines(document: dict[str, Any]) -> list[tuple[str, str]]:
     calls = document["calls"]
+    most = "at most " if document["until"] is not None else ""
     gate = ", ".join(f"{c['quant']} on {c['task']}" for c in document["canary"])
     provider = document["provider"]
     lines = [
@@ -199,9 +202,9 @@ def _headlines(document: dict[str, Any]) -> list[tuple[str, str]]:
         *_fidelity_lines(document["fidelity"]),
         (
             "calls",
-            f"{calls['total']}: {calls['warmup']} warm-up, {calls['canary']} canary, "
-            f"{calls['matrix']} matrix"
-            + (f", up to {calls['repeat']} repeated" if calls["repeat"] else ""),
+            f"{most}{calls['total']}: {calls['warmup']} warm-up, {calls['canary']} "
+            f"canary, {calls['fidelity']} fidelity, {calls['matrix']} matrix"
+            + (f"; of these up to {calls['repeat']} again" if calls["repeat"] else ""),
         ),
         ("commit", document["commit"] or "none: not started from a checkout"),
         ("plan hash", document["plan_hash"]),

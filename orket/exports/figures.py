@@ -138,17 +138,16 @@ def time_words(
     limit = "" if bound is None else f"at most {duration(bound)}"
     if whole is None:
         return limit and f"{limit}{left}"
-    if bound is not None:
-        if (usual or whole)[0] >= bound:
+    low, high = usual or whole
+    if bound is not None and high > bound:
+        # What the budget ends first is not told as what it usually takes.
+        if low >= bound or low < NEARLY_NOTHING * bound:
             return f"{limit}{left}"
-        usual = usual and (usual[0], min(usual[1], bound))
-        whole, is_cut = (whole[0], min(whole[1], bound)), whole[1] > bound
-        whole = (min(whole), whole[1])
-    else:
-        is_cut = False
+        return f"at least {duration(_rounded(low, math.floor))}{left}, {limit}"
     told = span_words(*whole)
     if usual is None or span_words(*usual) == told:
         return f"{told}{left}"
+    is_cut = bound is not None and whole[1] > bound
     most = limit if is_cut else f"for all tasks {told}"
     if usual[1] < 1:
         return f"{most}{left}"

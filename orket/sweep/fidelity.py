@@ -35,6 +35,10 @@ from orket.sweep.rows import Ready
 from orket.warehouse import Warehouse
 
 REFERENCE, QUANT = "REFERENCE", "QUANT"
+TELLING_ANSWERS = 4
+"""Fewer of the reference's answers do not tell what one takes."""
+MOST_OF_FEW = 0.25
+"""The part of the phase's time that these may take."""
 
 Ask = Callable[[ScoresPath, Generation, str], ScoreFacts]
 """One question to a loaded model: adapter, request, test."""
@@ -151,7 +155,11 @@ class _Phase:
         targets, context = self._targets, self._context
         count, prompts = len(targets), len(self._plan.test_ids)
         seconds = context.forecast.seconds_of_scores(self.waiting())
-        takes = "" if seconds is None else f", about {max(1, round(seconds))} s"
+        slack = context.forecast.slack()
+        takes = ""
+        if seconds is not None and slack is not None:
+            least, most = (max(1, round(seconds * factor)) for factor in slack)
+            takes = f", {least} to {most} s by the calls so far"
         if self.waiting():
             context.reporter.note(
                 f"fidelity: {prompts} prompts, {count} quants of {self._model_id}"
@@ -237,8 +245,8 @@ class _Phase:
             for t in self._plan.test_ids
         ):
             self._context.reporter.note(
-                f"fidelity: {reference.ref.quant_tag} had time for {len(answered)} "
-                f"prompts: the others are asked no more"
+                f"fidelity: there was time for {len(answered)} answers of "
+                f"{reference.ref.quant_tag}: the others are held against these"
             )
         self._keep_prompts(answered)
         rest = [target for target in targets if target != reference]
@@ -314,7 +322,7 @@ class _Phase:
         ask: Ask,
         following: Sequence[Target],
     ) -> None:
-        context, reloads, silent = self._context, 0, 0
+        context, reloads, silent, slowest = self._context, 0, 0, 0.0
         began_ns = context.clock.monotonic_ns()
         controls = context.plan.controls_of(target)
         try:
@@ -342,7 +350,8 @@ class _Phase:
                     self._time.saw(facts.wall_ns)
                 self._keep(target, role, test, facts, ready.loaded.digest)
                 if role == REFERENCE:
-                    if self._is_too_slow(began_ns):
+                    slowest = max(slowest, seconds)
+                    if self._is_too_slow(began_ns, slowest):
                         break
                 elif waiting:
                     waiting = self._still_waiting(target, following, waiting)
@@ -374,18 +383,22 @@ class _Phase:
             whole = facts.ended is True
             self._context.forecast.saw_answer(test, len(path), whole)
 
-    def _is_too_slow(self, began_ns: int) -> bool:
+    def _is_too_slow(self, began_ns: int, slowest: float) -> bool:
         """Whether one more answer would make the phase too long, by those so far.
 
         Estimates are of a quiet machine: where time sets the number of prompts, what
-        the reference takes tells better.
+        the reference takes tells better. One answer that was held up tells nothing of
+        the next: a few are made first, while that leaves most of the time, and the
+        slowest is no measure of another.
         """
         seconds = (self._context.clock.monotonic_ns() - began_ns) / 10**9
         made = len(self._written)
-        return (
-            self._plan.seconds is not None
-            and seconds * (made + 1) > self._time.longest * self._share * made
-        )
+        if self._plan.seconds is None:
+            return False
+        if made < TELLING_ANSWERS:
+            return seconds > self._time.longest * MOST_OF_FEW
+        another = (seconds - slowest) / (made - 1)
+        return seconds + another > self._time.longest * self._share
 
     def _ask_one(self, ready: Ready, test: str, ask: Ask) -> ScoreFacts:
         adapter = ready.adapter

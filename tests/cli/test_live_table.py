@@ -328,7 +328,7 @@ def test_times_that_may_be_off_are_told_as_a_span():
     ]
     assert line == "80 s used, usually 25 s to 7 min left, for all tasks 2 to 16 min"
     bounded = text_of(make_board(ahead=replace(ahead, bound=100.0)))
-    assert "80 s of 3 min used, usually 25 to 90 s left, at most 90 s" in bounded
+    assert "80 s of 3 min used, at least 25 s left, at most 90 s" in bounded
     unknown = text_of(make_board(ahead=replace(ahead, slack=None), budget=None))
     assert "80 s used; how much is left cannot be told yet" in unknown
 
@@ -379,6 +379,8 @@ def test_the_line_before_the_first_round_is_bounded_by_a_budget_alone():
     assert time_words(same, five) == "about 5 min"
     # What the budget ends before is not told as what it usually takes.
     assert time_words((400.0, 900.0), (900.0, 1200.0), 300.0) == "at most 5 min"
+    cut = time_words((100.0, 900.0), (900.0, 1200.0), 200.0)
+    assert cut == "at least 100 s, at most 3 min"
     assert time_words(None, None, 300.0) == "at most 5 min"
     assert time_words(None, None) == ""
 

@@ -686,10 +686,11 @@ def test_the_screen_and_the_sweep_tell_one_number_of_calls(monkeypatch, capsys):
     options = ["--tasks", "1", "--no-canary", "--allow-unobserved", "--grid"]
     with MockServer("ollama", LLAMA) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
+        assert run_command(["plan", "llama3.1:8b", *options, "--fidelity"]) == 0
+        planned = re.findall(r"calls +(\d+):", capsys.readouterr().out)
         assert run_command(["run", "llama3.1:8b", *options, "--fidelity"]) == 0
     told = capsys.readouterr().err
     screen, _, sweep = told.partition("orket: sweep ")
-    numbers = [re.search(r"(\d+) calls", text) for text in (screen, sweep)]
-    assert all(numbers)
-    first, second = (found[1] for found in numbers if found)
-    assert first == second
+    first, second = (re.findall(r"(\d+) calls", text) for text in (screen, sweep))
+    assert len(planned) == 1
+    assert planned == first == second

@@ -481,6 +481,33 @@ def follow_slowly(
     return said.lines
 
 
+class UntilFound(Noted):
+    """Stops where the phase is over."""
+
+    def faithful(self, quants: Sequence[Mapping[str, Any]]) -> None:
+        raise Interrupted
+
+
+def test_one_answer_that_was_held_up_does_not_end_those_of_the_reference(
+    tmp_path, warehouse, monkeypatch
+):
+    """By it alone a single prompt would be left, which tells nothing of any quant."""
+    clock = Slowed()
+    answer = LlamaServerAdapter.score_answer
+
+    def held_up(self: LlamaServerAdapter, *args: Any) -> ScoreFacts:
+        clock.seconds = 60.0
+        return answer(self, *args)
+
+    monkeypatch.setattr(LlamaServerAdapter, "score_answer", held_up)
+    with Bench(tmp_path, "llama-server") as bench:
+        plan = bench.plan(
+            Change("budget", "1h"), Change("limit", 24, (("tasks", "limit"),))
+        )
+        run_sweep(plan, warehouse, UntilFound(), clock=clock)
+    assert min(count_prompts(warehouse).values()) >= 8
+
+
 def events(warehouse: Warehouse, name: str) -> list[dict[str, Any]]:
     with warehouse.session("s") as session:
         return session.rows(
