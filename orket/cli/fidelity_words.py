@@ -135,7 +135,7 @@ def _frame(entry: Document) -> tuple[str, str]:
             "what it would say instead: ",
             "",
         )
-    answers = f"{prompts} answers"
+    answers = "1 answer" if prompts == 1 else f"{prompts} answers"
     if entry.get("narrowed_from") is not None:
         answers = f"{prompts} of {entry['narrowed_from']} answers"
     limits = [f"{entry['positions']} places in {answers}"]

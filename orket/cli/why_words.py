@@ -43,7 +43,7 @@ def print_why(found: Reasoning, answers: int, place: Sequence[str] = ()) -> None
             print_prose(f"  {change}.")
     if is_open(found.why["stop_code"]):
         print_prose()
-        print_prose(f"Not decided: {stop_words(found.why['stop_code'])}.")
+        print_prose(f"Stopped: {stop_words(found.why['stop_code'])}.")
     if told := list(cost_words(found.cost)):
         print_prose()
         for line in told:

@@ -32,7 +32,7 @@ def stop_of(session: Mapping[str, Any]) -> str | None:
 
 
 def status_words(summary: Mapping[str, Any]) -> str:
-    """How a sweep ended: `COMPLETED, the budget ended, undecided`."""
+    """How a sweep ended: `COMPLETED, undecided when the budget ended`."""
     reason, status = summary["status_reason"], str(summary["status"])
     if reason or status != "COMPLETED":
         return f"{status}: {reason}" if reason else status

@@ -244,9 +244,10 @@ class _Phase:
             (reference.ref.quant_tag, t, REFERENCE) not in self._done
             for t in self._plan.test_ids
         ):
+            count = "1 answer" if len(answered) == 1 else f"{len(answered)} answers"
             self._context.reporter.note(
-                f"fidelity: there was time for {len(answered)} answers of "
-                f"{reference.ref.quant_tag}: the others are held against these"
+                f"fidelity: there was time for {count} of {reference.ref.quant_tag}: "
+                "all are compared on these alone"
             )
         self._keep_prompts(answered)
         rest = [target for target in targets if target != reference]

@@ -233,7 +233,7 @@ FROM (
         'with what context it ran was not told', 'ask for one: --context'),
     ('stop', 'is_decided', 'DECIDED', 'settled', NULL, NULL, NULL, NULL, 'decided',
         'the smallest quant that passes is proven, or nothing smaller passes', 'nothing'),
-    ('stop', 'bank_exhausted', 'BANK_EXHAUSTED', 'settled', NULL, NULL, NULL, NULL, 'all tasks asked, not proven',
+    ('stop', 'bank_exhausted', 'BANK_EXHAUSTED', 'settled', NULL, NULL, NULL, NULL, 'not proven by all tasks',
         'the smallest that passes has answered all tasks and is not proven', 'ask more tasks: --resume SWEEP --tasks'),
     ('stop', 'cannot_be_proven', 'CANNOT_BE_PROVEN', 'settled', NULL, NULL, NULL, NULL, 'no more can be proven',
         'these tasks can prove nothing more', 'ask more tasks: --resume SWEEP --tasks'),
@@ -241,9 +241,9 @@ FROM (
         'the reference does none of 34 tasks in full: there is nothing to hold the others against', 'ask tasks that this model can do'),
     ('stop', 'reference_passes_few', 'REFERENCE_PASSES_FEW', 'settled', NULL, NULL, NULL, 'model', 'the reference does too few tasks',
         'it does so few that it will hardly do as many as any proof takes: the tasks are too hard for this model', 'ask tasks that this model can do'),
-    ('stop', 'budget_ended', 'BUDGET_ENDED', 'open', NULL, NULL, NULL, 'preset', 'the budget ended, undecided',
+    ('stop', 'budget_ended', 'BUDGET_ENDED', 'open', NULL, NULL, NULL, 'preset', 'undecided when the budget ended',
         'the next block would not have ended in time', 'give it more: --resume SWEEP --budget'),
-    ('stop', 'machine_busy', 'MACHINE_BUSY', 'open', NULL, NULL, NULL, 'machine', 'the machine was too busy, undecided',
+    ('stop', 'machine_busy', 'MACHINE_BUSY', 'open', NULL, NULL, NULL, 'machine', 'undecided on a machine that was too busy',
         'of a whole round nothing counted, and not a minute later either', 'when it is quieter: --resume SWEEP')
 ) AS reasons (
     scope, signal, code, kind, is_curable, is_admissible, is_timing, fault, short, meaning, remedy

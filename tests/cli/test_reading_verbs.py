@@ -159,7 +159,7 @@ def test_sweeps_of_one_machine_are_found_by_its_fingerprint(run):
 def test_a_sweep_that_its_budget_ended_reads_so_wherever_it_is_shown(tmp_path, capsys):
     """It finished, and is not decided: COMPLETED alone would tell nobody."""
     golden_cases.rounds_open().store(tmp_path)
-    words = "the budget ended, undecided"
+    words = "undecided when the budget ended"
 
     def ask(*args: str) -> str:
         assert run_command([*args, "-w", str(tmp_path)]) == 0
@@ -169,7 +169,7 @@ def test_a_sweep_that_its_budget_ended_reads_so_wherever_it_is_shown(tmp_path, c
     assert (row["status"], row["stopped"]) == ("COMPLETED", words)
     assert f"Sweep rounds_open (COMPLETED: {words})" in ask("show", "rounds_open")
     assert f"Stopped: {words}; more time would tell more." in ask("show", "rounds_open")
-    assert f"Not decided: {words}." in ask("why", "Q4_K_M", "rounds_open")
+    assert f"Stopped: {words}." in ask("why", "Q4_K_M", "rounds_open")
 
 
 def test_a_decided_sweep_says_so(tmp_path, capsys):
@@ -178,7 +178,7 @@ def test_a_decided_sweep_says_so(tmp_path, capsys):
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["status"], row["stopped"]) == ("COMPLETED", "decided")
     assert run_command(["why", "Q4_K_M", "-w", str(tmp_path)]) == 0
-    assert "Not decided" not in capsys.readouterr().out
+    assert "Stopped" not in capsys.readouterr().out
 
 
 def test_a_grid_has_nothing_that_stopped_it(run):
