@@ -136,9 +136,19 @@ def raw(warehouse: Warehouse, columns: str = "*") -> list[dict[str, Any]]:
         return session.rows(f"SELECT {columns} FROM raw.fidelity ORDER BY recorded_at")
 
 
-def test_every_quant_is_led_along_the_answers_of_the_most_precise(tmp_path, warehouse):
-    with Bench(tmp_path, "llama-server") as bench:
-        assert bench.run(warehouse).status == "COMPLETED"
+@pytest.fixture(scope="module")
+def led(tmp_path_factory) -> tuple[Plan, Warehouse]:
+    """A finished sweep whose quants were led along the answers of F16."""
+    folder = tmp_path_factory.mktemp("led")
+    warehouse = Warehouse(folder / "warehouse")
+    with Bench(folder, "llama-server") as bench:
+        plan = bench.plan()
+        assert bench.run(warehouse, plan).status == "COMPLETED"
+    return plan, warehouse
+
+
+def test_every_quant_is_led_along_the_answers_of_the_most_precise(led):
+    _, warehouse = led
     rows = raw(warehouse, "quant_tag, role, test_id")
     order = list(dict.fromkeys((row["quant_tag"], row["role"]) for row in rows))
     assert order == [
@@ -164,10 +174,8 @@ def test_every_quant_is_led_along_the_answers_of_the_most_precise(tmp_path, ware
     assert found["Q2_K"]["kept_prompts"] == 0
 
 
-def test_no_row_of_the_phase_is_a_run(tmp_path, warehouse):
-    with Bench(tmp_path, "llama-server") as bench:
-        plan = bench.plan()
-        bench.run(warehouse, plan)
+def test_no_row_of_the_phase_is_a_run(led):
+    plan, warehouse = led
     with warehouse.session("s") as session:
         (row,) = session.rows("SELECT count(*) AS runs FROM v1.attempts")
         (manifest,) = session.rows("SELECT fidelity FROM v1.manifest")
@@ -203,7 +211,8 @@ def test_a_server_without_lists_is_told_by_its_recorded_answers(tmp_path, wareho
         for mock in bench.mocks.values():
             mock.set_faults("missing-logprobs")
         assert bench.run(warehouse).status == "COMPLETED"
-    row = fidelity(warehouse)["Q2_K"]
+    found = fidelity(warehouse)
+    row = found["Q2_K"]
     assert (row["status"], row["reason"]) == ("UNSUPPORTED", "NO_LOGPROBS")
     # The second quant is not asked: it has the same server.
     assert {r["quant_tag"] for r in raw(warehouse)} == {"F16"}
@@ -212,7 +221,7 @@ def test_a_server_without_lists_is_told_by_its_recorded_answers(tmp_path, wareho
         TASKS,
         0,
     )
-    assert fidelity(warehouse)["Q8_0"]["kept_prompts"] == TASKS
+    assert found["Q8_0"]["kept_prompts"] == TASKS
 
 
 def test_a_protocol_without_lists_is_told_the_same(tmp_path, warehouse):
@@ -369,8 +378,9 @@ def test_a_kill_in_the_phase_loses_no_prompt_and_none_is_asked_again(
     rows = raw(warehouse, "DISTINCT fidelity_id, quant_tag, role, test_id, recorded_at")
     cells = {(row["quant_tag"], row["role"], row["test_id"]) for row in rows}
     assert len(rows) == len(cells) == 4 * TASKS
-    assert {row["prompts"] for row in fidelity(warehouse).values()} == {TASKS}
-    assert fidelity(warehouse)["Q2_K"]["status"] == "OK"
+    found = fidelity(warehouse)
+    assert {row["prompts"] for row in found.values()} == {TASKS}
+    assert found["Q2_K"]["status"] == "OK"
 
 
 def test_a_resumed_budget_counts_the_time_of_a_phase_that_was_killed(
@@ -542,12 +552,18 @@ def test_when_prompts_take_longer_all_are_compared_on_fewer_of_them(
     assert any("are compared on 8" in line for line in lines)
 
 
-def test_who_there_is_no_time_for_is_left_out_and_not_called_broken(
-    tmp_path, warehouse
-):
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory) -> tuple[Warehouse, list[str]]:
+    """A phase in which each prompt takes 12 s, and what was noted meanwhile."""
+    folder = tmp_path_factory.mktemp("slow")
+    warehouse = Warehouse(folder / "warehouse")
+    with Bench(folder, "llama-server") as bench:
+        return warehouse, follow_slowly(bench, warehouse, 12)
+
+
+def test_who_there_is_no_time_for_is_left_out_and_not_called_broken(slow):
     """F16 does 16 in 192 s, Q8_0 8 until 288 s; at 300 s it is over: Q2_K has one."""
-    with Bench(tmp_path, "llama-server") as bench:
-        lines = follow_slowly(bench, warehouse, 12)
+    warehouse, lines = slow
     assert count_prompts(warehouse) == {"F16": 16, "Q8_0": 8, "Q2_K": 1}
     sizes = [len(e["test_ids"]) for e in events(warehouse, "FIDELITY_NARROWED")]
     assert sizes == [16, 8]
@@ -566,9 +582,8 @@ def test_who_there_is_no_time_for_is_left_out_and_not_called_broken(
     )
 
 
-def test_each_decision_on_prompts_can_be_made_again_from_the_rows(tmp_path, warehouse):
-    with Bench(tmp_path, "llama-server") as bench:
-        follow_slowly(bench, warehouse, 12)
+def test_each_decision_on_prompts_can_be_made_again_from_the_rows(slow):
+    warehouse, _ = slow
     rows = raw(warehouse, "wall_ns, test_id, role, quant_tag, recorded_at")
     order = [row["test_id"] for row in rows if row["role"] == "REFERENCE"]
     decisions = events(warehouse, "FIDELITY_NARROWED")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,15 +81,30 @@ class StopAfter(Silence):
         self.notes.append(text)
 
 
-@pytest.fixture
-def make_plan(tmp_path):
+def plan_in(folder: Path) -> Callable[..., Plan]:
+    """What makes a plan by the preset above, which lies in this folder."""
+
     def make(url: str, *changes: Change, preset: str = PRESET) -> Plan:
-        path = tmp_path / "p.toml"
+        path = folder / "p.toml"
         path.write_text(preset.format(url=url))
         bent = override(load_preset(str(path)), changes)
         return build_plan(bent, "s", skip_canary=True)
 
     return make
+
+
+@pytest.fixture
+def make_plan(tmp_path):
+    return plan_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> tuple[Outcome, Warehouse]:
+    """A sweep without a fault that came to its end; tests only read it."""
+    folder = tmp_path_factory.mktemp("plain")
+    warehouse = Warehouse(folder / "warehouse")
+    with MockServer("ollama", fast()) as server:
+        return execute(plan_in(folder)(server.url), warehouse), warehouse
 
 
 @pytest.fixture
@@ -115,11 +131,8 @@ def events_of(warehouse: Warehouse) -> list[tuple[str, Any]]:
     return [(row["event"], row["reason"]) for row in rows]
 
 
-def test_rounds_alternate_and_every_answer_can_be_made_again(
-    make_plan, warehouse, tmp_path
-):
-    with MockServer("ollama", fast()) as server:
-        outcome = execute(make_plan(server.url), warehouse)
+def test_rounds_alternate_and_every_answer_can_be_made_again(plain, tmp_path):
+    outcome, warehouse = plain
     assert outcome.status == "COMPLETED"
     assert outcome.stop_reason in ("DECIDED", "CANNOT_BE_PROVEN", "BANK_EXHAUSTED")
     rows = matrix_of(warehouse)
@@ -209,9 +222,8 @@ def test_where_nothing_counts_the_sweep_waits_and_then_stops_and_goes_on_later(
         assert not again.was_complete
 
 
-def test_two_runs_of_a_few_tasks_tell_whether_answers_repeat(make_plan, warehouse):
-    with MockServer("ollama", fast()) as server:
-        execute(make_plan(server.url), warehouse)
+def test_two_runs_of_a_few_tasks_tell_whether_answers_repeat(plain):
+    _, warehouse = plain
     with warehouse.session("s") as session:
         rows = session.rows(
             "SELECT quant_tag, repetition, outcome FROM v1.attempts "

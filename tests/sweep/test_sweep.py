@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,14 +63,20 @@ class Impatient(SystemClock):
         return
 
 
-@pytest.fixture
-def make_plan(tmp_path):
+def plan_in(folder: Path) -> Callable[..., Plan]:
+    """What makes a plan by the preset above, which lies in this folder."""
+
     def make(url: str, *changes: Change, sweep_id: str = "s", **how: Any) -> Plan:
-        path = tmp_path / "p.toml"
+        path = folder / "p.toml"
         path.write_text(PRESET.format(url=url))
         return build_plan(override(load_preset(str(path)), changes), sweep_id, **how)
 
     return make
+
+
+@pytest.fixture
+def make_plan(tmp_path):
+    return plan_in(tmp_path)
 
 
 @pytest.fixture
@@ -105,16 +113,33 @@ class StopAfter(Silence):
             raise Interrupted
 
 
-def test_every_planned_run_becomes_one_row_in_the_planned_order(make_plan, warehouse):
+@dataclass(frozen=True)
+class Plain:
+    """A sweep without a fault that came to its end; tests only read it."""
+
+    plan: Plan
+    outcome: Outcome
+    warehouse: Warehouse
+    rows: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> Plain:
+    folder = tmp_path_factory.mktemp("plain")
+    warehouse = Warehouse(folder / "warehouse")
     with MockServer("ollama", FAST) as server:
-        plan = make_plan(server.url)
+        plan = plan_in(folder)(server.url)
         outcome = execute(plan, warehouse)
-    rows = rows_of(warehouse)
-    assert outcome.status == "COMPLETED"
-    planned = [run.run_id for run in plan.runs]
+    return Plain(plan, outcome, warehouse, rows_of(warehouse))
+
+
+def test_every_planned_run_becomes_one_row_in_the_planned_order(plain):
+    rows = plain.rows
+    assert plain.outcome.status == "COMPLETED"
+    planned = [run.run_id for run in plain.plan.runs]
     assert [row["run_id"] for row in rows if row["run_id"] in set(planned)] == planned
     assert {row["outcome"] for row in rows} == {"OK"}
-    assert events_of(warehouse) == [("SWEEP_FINISHED", None)]
+    assert events_of(plain.warehouse) == [("SWEEP_FINISHED", None)]
 
 
 def test_a_row_says_what_was_asked_and_what_was_found(make_plan, warehouse):
@@ -135,12 +160,8 @@ def test_a_row_says_what_was_asked_and_what_was_found(make_plan, warehouse):
     assert row["ended_ns"] > row["started_ns"]
 
 
-def test_the_manifest_knows_size_and_digest_of_what_the_server_lists(
-    make_plan, warehouse
-):
-    with MockServer("ollama", FAST) as server:
-        execute(make_plan(server.url), warehouse)
-    with warehouse.session("s") as session:
+def test_the_manifest_knows_size_and_digest_of_what_the_server_lists(plain):
+    with plain.warehouse.session("s") as session:
         rows = session.rows("SELECT * FROM v1.quant ORDER BY quant_tag")
     assert [row["quant_tag"] for row in rows] == ["Q2_K", "Q8_0"]
     for row, model in zip(rows, reversed(FAST.models), strict=True):
@@ -150,18 +171,14 @@ def test_the_manifest_knows_size_and_digest_of_what_the_server_lists(
         assert row["bits_per_weight_source"] == "measured"
 
 
-def test_warmups_are_not_judged(make_plan, warehouse):
-    with MockServer("ollama", FAST) as server:
-        execute(make_plan(server.url), warehouse)
-    warmups = [row for row in rows_of(warehouse) if row["phase"] == "warmup"]
+def test_warmups_are_not_judged(plain):
+    warmups = [row for row in plain.rows if row["phase"] == "warmup"]
     assert warmups
     assert all(row["checks_total"] is None for row in warmups)
 
 
-def test_a_cache_that_cannot_be_switched_off_meets_a_nonce(make_plan, warehouse):
-    with MockServer("ollama", FAST) as server:
-        execute(make_plan(server.url), warehouse)
-    rows = rows_of(warehouse)
+def test_a_cache_that_cannot_be_switched_off_meets_a_nonce(plain):
+    rows = plain.rows
     assert {row["prompt_cache"] for row in rows} == {"nonce"}
     matrix = [row for row in rows if row["phase"] == "matrix"]
     nonces: dict[tuple[str, int], set[str]] = {}
@@ -174,10 +191,8 @@ def test_a_cache_that_cannot_be_switched_off_meets_a_nonce(make_plan, warehouse)
     assert len({row["prompt_sha256"] for row in canary}) == 1
 
 
-def test_repeats_of_one_prompt_have_a_filler_between_them(make_plan, warehouse):
-    with MockServer("ollama", FAST) as server:
-        execute(make_plan(server.url), warehouse)
-    rows = [row for row in rows_of(warehouse) if row["phase"] in ("canary", "warmup")]
+def test_repeats_of_one_prompt_have_a_filler_between_them(plain):
+    rows = [row for row in plain.rows if row["phase"] in ("canary", "warmup")]
     rows.sort(key=lambda row: row["started_ns"])
     prompts = [row["prompt_sha256"] for row in rows]
     assert all(

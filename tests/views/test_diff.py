@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -92,6 +93,16 @@ def store(tmp_path_factory):
 
 
 def compare(store: Warehouse, before: str, after: str, **more: Any) -> dict[str, Any]:
+    """What differs between two sweeps; of a plain pair it is asked only once."""
+    return _lay(store, before, after, **more) if more else _pair(store, before, after)
+
+
+@cache
+def _pair(store: Warehouse, before: str, after: str) -> dict[str, Any]:
+    return _lay(store, before, after)
+
+
+def _lay(store: Warehouse, before: str, after: str, **more: Any) -> dict[str, Any]:
     with store.pair_session(before, after, **more) as session:
         rows = session.rows("SELECT * FROM v1.diff_quant")
         facts = session.rows("SELECT * FROM v1.diff_fact WHERE NOT is_same")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -53,12 +54,32 @@ def sweep(
     return store_sweep(warehouse, runs, start=start, **manifest)
 
 
+_weeks: dict[tuple[object, ...], Path] = {}
+"""Warehouses of one sweep each that is stored as a baseline; `()` is their folder."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def weeks(tmp_path_factory):
+    _weeks[()] = tmp_path_factory.mktemp("weeks")
+    yield
+    _weeks.clear()
+
+
 def weekly(warehouse: Warehouse, count: int, name: str = "week", **more: Any) -> None:
-    """Sweeps a week apart, each stored as a baseline."""
+    """Sweeps a week apart, each stored as a baseline: judged once for all tests."""
     for week in range(count):
-        start = START + timedelta(weeks=week)
-        baselines.append_from_sweep(
-            warehouse, sweep(warehouse, f"{name}-{week}", start, **more)
+        key = (name, week, *more.items())
+        if key not in _weeks:
+            alone = Warehouse.open(_weeks[()] / str(len(_weeks)))
+            start = START + timedelta(weeks=week)
+            sweep_id = sweep(alone, f"{name}-{week}", start, **more)
+            baselines.append_from_sweep(alone, sweep_id)
+            _weeks[key] = alone.path
+        shutil.copytree(
+            _weeks[key],
+            warehouse.path,
+            ignore=shutil.ignore_patterns(".derived"),
+            dirs_exist_ok=True,
         )
 
 
