@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-OPEN = "open"
-"""Of a reason to stop: more time, or a quieter machine, would tell more."""
+from orket.warehouse.reasons import known_stops
 
 
 def stop_words(code: str | None) -> str | None:
     """A reason to stop in words; None where there is none, or none that is known."""
-    from orket.warehouse.reasons import reason_named
-
-    known = reason_named("stop", code) if code else None
-    return known.short if known else None
+    known = known_stops().get(code or "")
+    return known.words if known else None
 
 
 def is_open(code: str | None) -> bool:
     """Whether a sweep stopped before it was decided."""
-    from orket.warehouse.reasons import reason_named
-
-    known = reason_named("stop", code) if code else None
-    return known is not None and known.kind == OPEN
+    known = known_stops().get(code or "")
+    return known is not None and known.is_open
 
 
 def stop_of(session: Mapping[str, Any]) -> str | None:
@@ -32,7 +27,7 @@ def stop_of(session: Mapping[str, Any]) -> str | None:
 
 
 def status_words(summary: Mapping[str, Any]) -> str:
-    """How a sweep ended: `COMPLETED, undecided when the budget ended`."""
+    """How a sweep ended: `COMPLETED: undecided when the budget ended`."""
     reason, status = summary["status_reason"], str(summary["status"])
     if reason or status != "COMPLETED":
         return f"{status}: {reason}" if reason else status

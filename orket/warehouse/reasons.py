@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
+from typing import Any
 
 from orket.warehouse.view_files import split_comments, view_files
 
@@ -37,18 +39,38 @@ def known_reasons() -> tuple[Reason, ...]:
     Read from the SQL as it stands, a list of values: to open DuckDB for it takes longer
     than all else of showing a sweep that is kept.
     """
-    code, _ = split_comments(view_files()["reason"])
+    rows = _listed("reason", len(fields(Reason)))
+    return tuple(Reason(*row) for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class StopReason:
+    """Why a sweep by rounds asks no more: a row of `v1.stop_reason`."""
+
+    code: str
+    is_open: bool
+    words: str
+    meaning: str
+
+
+@cache
+def known_stops() -> Mapping[str, StopReason]:
+    """Every reason to stop, by its code; read like the others."""
+    rows = _listed("stop_reason", len(fields(StopReason)))
+    return {stop.code: stop for stop in (StopReason(*row) for row in rows)}
+
+
+def _listed(view: str, width: int) -> Iterator[list[Any]]:
+    """The rows of a view that is a list of values."""
+    code, _ = split_comments(view_files()[view])
     _, _, rows = code.partition("VALUES")
-    rows, _, _ = rows.rpartition(") AS reasons")
+    rows, _, _ = rows.rpartition(") AS ")
     values = [
         _WORDS[match[2]] if match[2] else match[1].replace("''", "'")
         for match in _VALUE.finditer(rows)
     ]
-    width = len(fields(Reason))
-    return tuple(
-        Reason(*values[start : start + width])  # type: ignore[arg-type]
-        for start in range(0, len(values), width)
-    )
+    for start in range(0, len(values), width):
+        yield values[start : start + width]
 
 
 def reason_named(scope: str, code: str) -> Reason | None:

@@ -230,30 +230,16 @@ FROM (
     ('cost', 'kv_cache_unknown', 'KV_CACHE_NOT_KNOWN', 'advisory', NULL, NULL, NULL, NULL, NULL,
         'what a token of context takes is not told by the file, or the server does not show it', 'measure the GGUF file itself, with a context: --context'),
     ('cost', 'context_unknown', 'CONTEXT_NOT_KNOWN', 'advisory', NULL, NULL, NULL, NULL, NULL,
-        'with what context it ran was not told', 'ask for one: --context'),
-    ('stop', 'is_decided', 'DECIDED', 'settled', NULL, NULL, NULL, NULL, 'decided',
-        'the smallest quant that passes is proven, or nothing smaller passes', 'nothing'),
-    ('stop', 'bank_exhausted', 'BANK_EXHAUSTED', 'settled', NULL, NULL, NULL, NULL, 'not proven by all tasks',
-        'the smallest that passes has answered all tasks and is not proven', 'ask more tasks: --resume SWEEP --tasks'),
-    ('stop', 'cannot_be_proven', 'CANNOT_BE_PROVEN', 'settled', NULL, NULL, NULL, NULL, 'no more can be proven',
-        'these tasks can prove nothing more', 'ask more tasks: --resume SWEEP --tasks'),
-    ('stop', 'reference_passes_none', 'REFERENCE_PASSES_NONE', 'settled', NULL, NULL, NULL, 'model', 'the reference does no task',
-        'the reference does none of 34 tasks in full: there is nothing to hold the others against', 'ask tasks that this model can do'),
-    ('stop', 'reference_passes_few', 'REFERENCE_PASSES_FEW', 'settled', NULL, NULL, NULL, 'model', 'the reference does too few tasks',
-        'it does so few that it will hardly do as many as any proof takes: the tasks are too hard for this model', 'ask tasks that this model can do'),
-    ('stop', 'budget_ended', 'BUDGET_ENDED', 'open', NULL, NULL, NULL, 'preset', 'undecided when the budget ended',
-        'the next block would not have ended in time', 'give it more: --resume SWEEP --budget'),
-    ('stop', 'machine_busy', 'MACHINE_BUSY', 'open', NULL, NULL, NULL, 'machine', 'undecided on a machine that was too busy',
-        'of a whole round nothing counted, and not a minute later either', 'when it is quieter: --resume SWEEP')
+        'with what context it ran was not told', 'ask for one: --context')
 ) AS reasons (
     scope, signal, code, kind, is_curable, is_admissible, is_timing, fault, short, meaning, remedy
 );
 
 COMMENT ON VIEW v1.reason IS 'The catalogue of reasons and advisories. One row per scope and code.';
-COMMENT ON COLUMN v1.reason.scope IS 'What it is said of: run, canary, quant, baseline, comparison, cost, or why rounds stop';
+COMMENT ON COLUMN v1.reason.scope IS 'What it is said of: run, canary, quant, baseline, comparison or cost';
 COMMENT ON COLUMN v1.reason.signal IS 'The fact that it stands for';
 COMMENT ON COLUMN v1.reason.code IS 'The word that views and documents show';
-COMMENT ON COLUMN v1.reason.kind IS 'polluting, failing or advisory; why rounds stop is settled, or open: more time would tell more';
+COMMENT ON COLUMN v1.reason.kind IS 'polluting, failing or advisory';
 COMMENT ON COLUMN v1.reason.is_curable IS 'Another attempt on the same server could be free of it; runs only';
 COMMENT ON COLUMN v1.reason.is_admissible IS 'A run with it may count where polluted runs may; runs only';
 COMMENT ON COLUMN v1.reason.is_timing IS 'It disturbs times and no answer: where answers alone are judged it excludes nothing; runs only';

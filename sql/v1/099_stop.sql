@@ -1,6 +1,6 @@
 -- Grain: sweep x model, of adaptive sweeps that finished.
 -- Inputs: v1.next_round, raw.sweeps, raw.events.
--- Rules: why a sweep by rounds asked no more, as a code of scope `stop` in v1.reason: the
+-- Rules: why a sweep by rounds asked no more, as a code of v1.stop_reason: the
 -- word of v1.next_round, and where that would go on, what the executor ended by. A sweep
 -- that goes on, or was taken up and broken off since, has no row.
 
@@ -32,4 +32,4 @@ INNER JOIN begun USING (sweep_id)
 WHERE ends.event = 'SWEEP_FINISHED' AND ends.recorded_at >= begun.started_at;
 
 COMMENT ON VIEW v1.stop IS 'Why an adaptive sweep asked no more. One row per sweep that finished and model.';
-COMMENT ON COLUMN v1.stop.code IS 'A code of scope stop in v1.reason; NULL where a part of what ended it is not recorded';
+COMMENT ON COLUMN v1.stop.code IS 'A code of v1.stop_reason; NULL where what ended it is not recorded';

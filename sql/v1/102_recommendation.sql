@@ -1,5 +1,5 @@
 -- Grain: sweep x model.
--- Inputs: v1.choice, v1.choice_fact, v1.answer_line, v1.manifest, v1.stop, v1.reason.
+-- Inputs: v1.choice, v1.choice_fact, v1.answer_line, v1.manifest, v1.stop, v1.stop_reason.
 -- Rules: the choice in words that need no statistics; nothing is decided here. The answer
 -- stands first, but for what has to be minded; notes follow. What was not judged, not run or
 -- not comparable could have changed the answer, so it is named with the reason. Of an
@@ -148,10 +148,10 @@ WITH sentences AS (
                             ' Not decided yet: {} may do some of those that are left.',
                             baseline_quant_tag
                         )
-                    WHEN answer = 'ASK' AND stopped.short IS NOT NULL
+                    WHEN answer = 'ASK' AND stopped.words IS NOT NULL
                         THEN format(
                             ' Stopped: {}; {} would tell more.',
-                            stopped.short,
+                            stopped.words,
                             if(quants_out_by_pollution > 0, 'a quieter machine', 'more time')
                         )
                     WHEN answer = 'ASK' AND quants_out_by_pollution > 0
@@ -194,9 +194,9 @@ WITH sentences AS (
     INNER JOIN v1.answer_line AS line USING (sweep_id, model_id)
     INNER JOIN (SELECT sweep_id, sandbox FROM v1.manifest) AS checked USING (sweep_id)
     LEFT JOIN (
-        SELECT stop.sweep_id, stop.model_id, reason.short
-        FROM v1.stop AS stop
-        INNER JOIN v1.reason AS reason ON reason.scope = 'stop' AND reason.code = stop.code
+        SELECT sweep_id, model_id, words
+        FROM v1.stop
+        INNER JOIN v1.stop_reason USING (code)
     ) AS stopped USING (sweep_id, model_id)
 )
 

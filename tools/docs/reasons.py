@@ -12,7 +12,6 @@ _TITLES = {
     "baseline": "Of a stored baseline",
     "comparison": "Of a quant in two sweeps",
     "cost": "Of the cost of a passed task",
-    "stop": "Why a sweep by rounds asks no more",
 }
 _WAY_OUT = "choose a looser control profile"
 
