@@ -1,4 +1,4 @@
-"""What rounds are usually asked: both of breadth, then what proves one quant.
+"""What rounds are usually asked: both of breadth, then what proves two quants.
 
 A sweep by rounds seldom asks all that was planned. What it usually asks follows from
 its rules alone, so that an estimate can be told before anything ran; who is asked the
@@ -94,7 +94,9 @@ def _tasks_of_a_proof(plan: Plan, model: PlannedModel) -> int:
 
 
 def _asked_further(model: PlannedModel) -> set[str]:
-    """The reference, and the quant that the proofs usually start at."""
+    """The reference, the quant that the proofs usually start at, and the next smaller:
+    what passes by its score and is smaller is asked on, proven or not."""
     tags = [t.ref.quant_tag for t in by_precision(model.targets, model.controls)]
     start = find_named(CANARY_QUANT, tags)
-    return {tags[0], start[0] if start else tags[len(tags) // 2]}
+    place = tags.index(start[0]) if start else len(tags) // 2
+    return {tags[0], *tags[place : place + 2]}
