@@ -25,18 +25,22 @@ if TYPE_CHECKING:
 
 ASK_BEYOND_SECONDS = 3600
 """A longer sweep is asked about, where somebody can answer."""
+SAID_EVERY = 60.0
+"""Seconds between two lines of how far it is, where there is no table to redraw."""
 
 
 class SweepProgress:
     """A reporter that keeps a table on the terminal while the sweep runs."""
 
-    def __init__(self, yes: bool = False) -> None:
+    def __init__(self, yes: bool = False, said_every: float = SAID_EVERY) -> None:
         self.watches = can_redraw()
         self._board = Board(())
         self._screen = LiveScreen(self._draw)
         self._is_live = False
         self._is_adaptive = False
         self._told_at = 0.0
+        self._said_every = said_every
+        self._started_at = self._last_said_at = time.monotonic()
         self._failed = 0
         self._cancelled = 0
         self._polluted: int | None = None
@@ -162,6 +166,19 @@ class SweepProgress:
             self._board.ahead = ahead
             self._told_at = time.monotonic()
         self._show()
+        self._say_how_far(ahead)
+
+    def _say_how_far(self, ahead: Ahead) -> None:
+        now = time.monotonic()
+        if self._is_live or now - self._last_said_at < self._said_every:
+            return
+        self._last_said_at = now
+        calls, left = self._board.calls, ""
+        if ahead.is_known:
+            left = time_words(ahead.mostly, ahead.whole, ahead.bound, " left")
+        made = f"{calls} call{'' if calls == 1 else 's'}"
+        told = f"{made} in {duration(now - self._started_at)}"
+        self.note(f"{told}; {left}" if left else told)
 
     def waits(self, text: str) -> None:
         """Show what is waited for; in a pipe it is a line like others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -226,6 +227,21 @@ def test_a_pipe_gets_plain_lines_and_asks_for_no_standing(capsys):
     drive(progress)
     said = capsys.readouterr().err.splitlines()
     assert said[-2:] == ["orket: a warning", "orket: something"]
+
+
+def test_a_pipe_is_told_now_and_then_how_far_it_is(capsys):
+    ahead = Ahead(30.0, 90.0, 0.0, usual=60.0, bound=200.0)
+    progress = SweepProgress(said_every=0.0)
+    progress.goes_on(ahead)
+    progress.followed("m", "F16")
+    progress.goes_on(Ahead(None, None, 0.0, slack=None))
+    said = re.sub(r" in \d+ s", " in 0 s", capsys.readouterr().err)
+    assert said.splitlines() == [
+        "orket: 0 calls in 0 s; usually 30 to 60 s left, for all tasks about 90 s",
+        "orket: 1 call in 0 s",
+    ]
+    SweepProgress(said_every=3600.0).goes_on(ahead)
+    assert capsys.readouterr().err == ""
 
 
 ASKING = """
