@@ -142,8 +142,7 @@ class FollowedSweep:
         assert self._views is not None
         run = self._views.connection.execute
         run(f"DROP VIEW raw.{dataset}")
-        if dataset == "events":
-            run("DROP TABLE IF EXISTS raw.kept_events")
+        run(f"DROP TABLE IF EXISTS raw.kept_{dataset}")
         bind_dataset(self._views.connection, dataset, parts)
         run(
             f"INSERT INTO raw.followed_{dataset} SELECT * FROM raw.{dataset} "

@@ -47,22 +47,24 @@ def bind_dataset(
     *,
     with_part: bool = False,
     kept: KeptRows | None = None,
+    once: bool = False,
 ) -> None:
     """Create `raw.<dataset>` over these parts, every column as it is declared.
 
     A row in which a column is NULL that every row has is an error when it is read, and
     no row that is passed over in silence. `with_part` adds the path of the part. A part
-    whose rows are `kept` is not opened.
+    whose rows are `kept` is not opened. With `once` all rows are read now, as those of
+    events always are, and no part is opened again.
     """
     columns = duckdb_columns(DATASETS[dataset])
     if not parts:
         connection.execute(dataset_view(dataset, None, with_part=with_part))
         return
     source = _rows_of(connection, columns, parts, kept)
-    if dataset == "events":
+    if once or dataset == "events":
         # Small, and read by many views: once from the disk is enough.
-        connection.execute(f"CREATE TABLE raw.kept_events AS {source}")
-        source = "FROM raw.kept_events"
+        connection.execute(f"CREATE TABLE raw.kept_{dataset} AS {source}")
+        source = f"FROM raw.kept_{dataset}"
     connection.execute(dataset_view(dataset, source, with_part=with_part))
 
 

@@ -145,7 +145,9 @@ class Views:
             if dataset == "events" and self._events is not None:
                 kept = self._events.folded(self._opened.spill)
             parts = self._parts[dataset]
-            bind_dataset(self.connection, dataset, parts, kept=kept)
+            # Each view that reads a manifest would open the parts of all sweeps again.
+            once = dataset == "sweeps"
+            bind_dataset(self.connection, dataset, parts, kept=kept, once=once)
             if EACH_BUCKET in self._overrides:
                 repeat_dataset(self.connection, dataset)
             self._bound.add(dataset)
