@@ -272,7 +272,7 @@ def test_what_is_kept_hangs_on_no_other_events_than_its_watermark_tells():
     reading = {name for name in under if "events" in datasets_under(files[name])}
     # Governance up to the sweep's own start, and events that name the sweep itself.
     governance = {"baseline_pin", "baseline_prune", "baseline_nearest"}
-    own = {"fidelity", "policy_step", "proof", "session_entry"}
+    own = {"fidelity", "policy_step", "proof", "session_entry", "stop"}
     assert reading == governance | own | {"summary"}
 
 

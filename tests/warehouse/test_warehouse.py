@@ -51,7 +51,7 @@ def test_a_warehouse_that_is_not_there_reads_as_empty(tmp_path):
     with empty.session() as session:
         filled = {name for name in session.view_names() if session.view(name).height}
     # The catalogue of words holds whatever was measured.
-    assert filled == {"reason"}
+    assert filled == {"reason", "stop_reason"}
     assert not empty.path.exists()
 
 
