@@ -392,7 +392,7 @@ class PerQuant(Part):
     """Tokens."""
     run_quality_status: str
     """CLEAN when every planned run has a clean attempt; NOT_RUN when none was made,
-    UNFINISHED when all that is lacking was not run, else POLLUTED."""
+    UNFINISHED when all that is lacking was not run or was broken off, else POLLUTED."""
     run_quality_reasons: list[str]
     """Reasons that pollute, sorted; NOT_RUN for planned runs that were never made."""
     run_quality_reason_counts: dict[str, int]

@@ -14,7 +14,10 @@ SELECT
     CASE
         WHEN asked_runs > 0 AND clean_runs = asked_runs THEN 'CLEAN'
         WHEN attempts = 0 THEN 'NOT_RUN'
-        WHEN missing_runs > 0 AND clean_runs + missing_runs = asked_runs THEN 'UNFINISHED'
+        WHEN
+            missing_runs + cancelled_runs > 0
+            AND clean_runs + missing_runs + cancelled_runs = asked_runs
+            THEN 'UNFINISHED'
         ELSE 'POLLUTED'
     END AS run_quality_status,
     run_quality_reasons, run_quality_reason_counts, failures, advisories,
@@ -37,4 +40,4 @@ INNER JOIN v1.quant_runs AS runs USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.quant_notes AS notes USING (sweep_id, model_id, quant_tag);
 
 COMMENT ON VIEW v1.quant_aggregate IS 'One quant over all tasks. One row per sweep, model and quant.';
-COMMENT ON COLUMN v1.quant_aggregate.run_quality_status IS 'CLEAN when every planned run that was to be made by now has a clean attempt; NOT_RUN without any run, UNFINISHED when all that it lacks was not run, else POLLUTED';
+COMMENT ON COLUMN v1.quant_aggregate.run_quality_status IS 'CLEAN when every planned run that was to be made by now has a clean attempt; NOT_RUN without any run, UNFINISHED when all that it lacks was not run, or broken off by the user, else POLLUTED';

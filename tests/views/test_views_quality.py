@@ -26,17 +26,21 @@ def one_run(*, view: str = "run_quality", sweep: Sweep | None = None, **facts) -
 
 @together
 def test_what_was_never_run_was_polluted_by_nothing():
-    """One quant is whole, one lacks runs alone, one failed, one was not begun."""
-    sweep = Sweep(quants=("F16", "Q8_0", "Q4_K_M", "Q2_K"), tasks=("t1", "t2"))
+    """One is whole, two lack runs alone, one failed, one was not begun."""
+    quants = ("F16", "Q8_0", "Q6_K", "Q4_K_M", "Q2_K")
+    sweep = Sweep(quants=quants, tasks=("t1", "t2"))
     for task in sweep.tasks:
         sweep.add("F16", task)
     sweep.add("Q8_0", "t1")
+    sweep.add("Q6_K", "t1")
+    sweep.add("Q6_K", "t2", outcome="CANCELLED", passed=None)
     sweep.add("Q4_K_M", "t1", outcome="FAILED", error_class="HTTP_500", passed=None)
     session = yield sweep.finish()
     rows = session.rows("SELECT quant_tag, run_quality_status FROM v1.quant_aggregate")
     assert {row["quant_tag"]: row["run_quality_status"] for row in rows} == {
         "F16": "CLEAN",
         "Q8_0": "UNFINISHED",
+        "Q6_K": "UNFINISHED",
         "Q4_K_M": "POLLUTED",
         "Q2_K": "NOT_RUN",
     }
