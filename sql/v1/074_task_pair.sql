@@ -62,6 +62,7 @@ SELECT
     baselines.quant_tag AS baseline_quant_tag,
     baselines.is_shifted AS baseline_shifted,
     own.has_verdict AND coalesce(other.has_verdict, false) AS is_paired,
+    baselines.quant_tag IS NULL OR other.test_id IS NOT NULL AS is_common,
     if(own.has_verdict, own.is_passed, NULL) AS own_passed,
     if(other.has_verdict, other.is_passed, NULL) AS baseline_passed,
     if(own.has_verdict, own.adherence_nano, NULL) AS own_adherence_nano,
@@ -90,6 +91,7 @@ COMMENT ON COLUMN v1.task_pair.family IS 'Family of the task; the task itself wh
 COMMENT ON COLUMN v1.task_pair.baseline_quant_tag IS 'The most precise planned quant of known rank that has a verdict on enough tasks, NULL if there is none';
 COMMENT ON COLUMN v1.task_pair.baseline_shifted IS 'A more precise one was planned';
 COMMENT ON COLUMN v1.task_pair.is_paired IS 'Both have a verdict on this task';
+COMMENT ON COLUMN v1.task_pair.is_common IS 'The reference was asked it too, or there is none';
 COMMENT ON COLUMN v1.task_pair.own_passed IS 'This quant passes; NULL without a verdict';
 COMMENT ON COLUMN v1.task_pair.baseline_passed IS 'The reference passes; NULL without a verdict';
 COMMENT ON COLUMN v1.task_pair.own_adherence_nano IS 'Its adherence, 1e-9; NULL without a verdict';

@@ -2,7 +2,7 @@
 -- Inputs: v1.quant_aggregate, v1.task_pair, v1.runs, v1.policy.
 -- Rules: against the reference, over the tasks on which both have a verdict, so that
 -- no quant is held against work it did not do. It is judged when these are at least
--- min_pair_ppm of the tasks. A flip is lost when the reference passes the task and
+-- min_pair_ppm of the tasks that both were asked. A flip is lost when the reference passes the task and
 -- this one does not. Response agreement is paired by task and repetition. vibe_delta is
 -- the adherence given up per GiB of memory saved, and NULL with a reason where one of
 -- these is unknown. Both deltas of adherence come from the exact sums of the tasks' means,
@@ -49,7 +49,8 @@ paired_tasks AS (
         sweep_id,
         model_id,
         quant_tag,
-        count(*) AS tasks,
+        -- Where rounds end in the middle, it may be ahead of the reference.
+        count(*) FILTER (WHERE is_common) AS tasks,
         count(*) FILTER (WHERE is_paired) AS pairs,
         count(*) FILTER (WHERE baseline_passed AND NOT own_passed) AS flips_lost,
         count(*) FILTER (WHERE NOT baseline_passed AND own_passed) AS flips_gained,
@@ -230,7 +231,7 @@ COMMENT ON COLUMN v1.quant_comparison.baseline_adherence_tasks IS 'Tasks behind 
 COMMENT ON COLUMN v1.quant_comparison.baseline_passed_tasks IS 'Of these, the tasks that it passes in full';
 COMMENT ON COLUMN v1.quant_comparison.adherence_delta_nano IS 'Own adherence minus the reference''s over the pairs, 1e-9';
 COMMENT ON COLUMN v1.quant_comparison.latency_delta_ns IS 'Own mean wall time minus the reference''s over the tasks that both have timed, ns';
-COMMENT ON COLUMN v1.quant_comparison.tasks IS 'Tasks that did not fail everywhere';
+COMMENT ON COLUMN v1.quant_comparison.tasks IS 'Tasks that both were asked and that did not fail everywhere';
 COMMENT ON COLUMN v1.quant_comparison.pairs IS 'Of these, with a verdict on both sides';
 COMMENT ON COLUMN v1.quant_comparison.is_judged IS 'These are enough to judge this quant';
 COMMENT ON COLUMN v1.quant_comparison.baseline_passes IS 'Of the pairs, passed by the reference';

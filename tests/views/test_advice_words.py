@@ -494,6 +494,26 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
             "time would tell more.",
         ],
     ),
+    "time ended in the middle of a round: one quant is ahead of the reference": (
+        lambda: after_rounds(
+            "s",
+            {"Q2_K": set(range(0, 136, 2))},
+            {"F16": 3, "Q4_K_M": 5},
+            ("F16", "Q4_K_M", "Q2_K"),
+        ),
+        [
+            "m: F16 is the safe choice: it is not shown yet that a smaller one does "
+            "at least 95 % of its work.",
+            "If memory is tight: Q4_K_M may do too (on 34 tasks no difference from "
+            "F16 was seen), but that is not shown yet.",
+            "How sure: not yet; at least 56 more tasks that F16 does would be needed, "
+            "if Q4_K_M loses none of them.",
+            "Speed: F16 looks best so far with 0.500 s a task, but it cannot be told "
+            "for sure from Q4_K_M.",
+            "Asked, of the 136 tasks: 68 of Q4_K_M; 34 of F16, Q2_K. Not decided yet: "
+            "more time would tell more.",
+        ],
+    ),
     "rounds decided": (
         lambda: rounds(7),
         [
