@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -617,13 +618,15 @@ def test_each_of_two_models_has_its_own_lines():
 
 @together
 def test_a_quant_that_answered_other_tasks_than_the_reference_was_not_disturbed():
-    """F16 answers nothing, Q8_0 stands in for it with half the tasks of Q4_K_M."""
+    """F16 answers nothing; Q8_0 stands in for it, and failed where Q4_K_M was asked."""
     sweep = make(("F16", "Q8_0", "Q4_K_M"))
-    for number, task in enumerate(sweep.tasks[:34]):
-        sweep.add("Q4_K_M", task)
+    failed: dict[str, Any] = {"passed": None, "outcome": "FAILED", "answer_text": None}
+    for number, task in enumerate(sweep.tasks[:68]):
+        sweep.add("Q8_0", task, **(failed if number < 3 else {}))
+        if number < 34:
+            sweep.add("Q4_K_M", task)
         if number < 17:
-            sweep.add("Q8_0", task)
-            sweep.add("F16", task, passed=None, outcome="FAILED", answer_text=None)
+            sweep.add("F16", task, **failed)
     session = yield sweep.finish()
     (out,) = session.rows("SELECT unjudged_text FROM v1.left_out")
     (why,) = session.rows("SELECT * FROM v1.quant_why WHERE quant_tag = 'Q4_K_M'")
