@@ -41,6 +41,7 @@ OF_NO_SWEEP = {
     "drift",
     "evidence_level",
     "reason",
+    "stop_reason",
 }
 """Views without a sweep, beside the tables of evidence."""
 OF_ALL_SWEEPS = {
