@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from orket.cli.output import print_prose, print_rows
-from orket.exports.figures import decimals, size, time_words
+from orket.exports.figures import count_runs, decimals, size, time_words
 from orket.exports.scale import MILLI, scale
 from orket.urls import without_secret
 
@@ -176,7 +176,7 @@ def _work(plan: Plan) -> str:
     times = "" if plan.repetitions == 1 else f", each {plan.repetitions} times"
     most = "at most " if plan.is_adaptive else ""
     tasks = "1 task" if len(plan.tasks) == 1 else f"{len(plan.tasks)} tasks"
-    parts = [f"{most}{calls.runs} runs of {tasks} of {banks}{times}"]
+    parts = [f"{most}{count_runs(calls.runs)} of {tasks} of {banks}{times}"]
     parts += [f"{calls.fidelity} prompts of fidelity"] if calls.fidelity else []
     parts += [f"{calls.gate} of gate and warm-ups"] if calls.gate else []
     several = "quants" if quants > 1 else "quant"
