@@ -55,6 +55,7 @@ def _document(
     checkout = read_checkout()
     seen = {model.model_id: model for model in survey.models}
     phases = [run.phase for run in plan.runs]
+    calls = count_calls(plan)
     return {
         "preset": plan.preset,
         "plan_hash": plan.plan_hash,
@@ -81,9 +82,9 @@ def _document(
         "calls": {
             "warmup": phases.count("warmup"),
             "canary": phases.count("canary"),
-            "fidelity": count_calls(plan).fidelity,
+            "fidelity": calls.fidelity,
             "matrix": phases.count("matrix"),
-            "total": count_calls(plan).all,
+            "total": calls.all,
             "repeat": phases.count(REPEAT),
         },
         "canary": [

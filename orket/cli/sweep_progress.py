@@ -15,6 +15,7 @@ from orket.cli.fidelity_words import row_words
 from orket.cli.live_screen import LiveScreen, can_redraw
 from orket.cli.live_table import Board, Line, show_board
 from orket.exports.figures import duration, time_words
+from orket.planning.estimate import LONG_SECONDS
 from orket.sweep.reporter import Ahead, Key, Standing
 from orket.text import printable
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from orket.records import RunRecord
 
 
-ASK_BEYOND_SECONDS = 3600
-"""A longer sweep is asked about, where somebody can answer."""
 SAID_EVERY = 60.0
 """Seconds between two lines of how far it is, where there is no table to redraw."""
 
@@ -155,7 +154,7 @@ class SweepProgress:
         self.note(f"what comes takes {span}{told}{more}")
         asks = sys.stderr.isatty() and sys.stdin.isatty() and not self._yes
         within = takes if ahead.bound is None else min(takes, ahead.bound)
-        if within <= ASK_BEYOND_SECONDS or not asks:
+        if within <= LONG_SECONDS or not asks:
             return True
         with self._screen.paused():
             return click.confirm("Go on?", default=True, err=True)

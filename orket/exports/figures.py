@@ -151,8 +151,5 @@ def time_words(
     most = limit if is_cut else f"for all tasks {told}"
     if usual[1] < 1:
         return f"{most}{left}"
-    return f"usually {_without_about(span_words(*usual))}{left}, {most}"
-
-
-def _without_about(words: str) -> str:
-    return words.removeprefix("about ")
+    mostly = span_words(*usual).removeprefix("about ")
+    return f"usually {mostly}{left}, {most}"

@@ -57,6 +57,8 @@ LENGTH_ERROR = 0.5
 LEAST_ERROR = 0.15
 """What no number of calls takes away."""
 MOST_ERROR = 3.0
+LONG_SECONDS = 3600
+"""A person is asked about a longer sweep, and told how to end it sooner."""
 BETWEEN_SWEEPS = 1.25
 """How far a sweep is beyond those that were seen; of one alone by the square of it."""
 
@@ -96,9 +98,6 @@ class Estimate:
     largest_model_bytes: int | None
     basis: str
     """What stands behind the times; empty where nothing does."""
-
-
-LONG_SECONDS = 3600
 
 
 def estimate_plan(plan: Plan, forecast: Forecast) -> Estimate:

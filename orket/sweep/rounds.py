@@ -314,7 +314,10 @@ class Rounds:
             seconds += more
         if seconds is not None and settled:
             seconds *= asked_tasks / settled
-        slack = self._context.forecast.slack() or Slack()
+        slack = self._context.forecast.slack()
+        if slack is None:
+            # No call here tells of it: assumptions are no answer.
+            return Ending(BUDGET_ENDED, max(tasks, default=None))
         return Ending(BUDGET_ENDED, max(tasks, default=None), seconds, slack)
 
     def _unasked(self, model_id: str, quant_tag: str) -> list[PlannedRun]:

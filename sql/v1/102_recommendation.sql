@@ -152,7 +152,11 @@ WITH sentences AS (
                         THEN format(
                             ' Stopped: {}; {} would tell more.',
                             stopped.words,
-                            if(quants_out_by_pollution > 0, 'a quieter machine', 'more time')
+                            if(
+                                stopped.code = 'MACHINE_BUSY' OR quants_out_by_pollution > 0,
+                                'a quieter machine',
+                                'more time'
+                            )
                         )
                     WHEN answer = 'ASK' AND quants_out_by_pollution > 0
                         THEN ' Not decided yet: a quieter machine would tell more.'
@@ -194,7 +198,7 @@ WITH sentences AS (
     INNER JOIN v1.answer_line AS line USING (sweep_id, model_id)
     INNER JOIN (SELECT sweep_id, sandbox FROM v1.manifest) AS checked USING (sweep_id)
     LEFT JOIN (
-        SELECT sweep_id, model_id, words
+        SELECT sweep_id, model_id, code, words
         FROM v1.stop
         INNER JOIN v1.stop_reason USING (code)
     ) AS stopped USING (sweep_id, model_id)
