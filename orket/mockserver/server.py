@@ -131,6 +131,8 @@ class _Listener(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Each event goes out when it is due: a kept connection would hold it for 40 ms.
+    disable_nagle_algorithm = True
     server: _Listener
 
     def do_GET(self) -> None:

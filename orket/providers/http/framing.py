@@ -61,12 +61,11 @@ def read_json(source: str) -> Any:
     RepeatedKey for an object that says a key twice.
     """
     try:
-        document = json.loads(
-            source, parse_int=_read_int, object_pairs_hook=_read_object
-        )
+        document = _DECODER.decode(source)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    _require_shallow(document)
+    if source.count("{") + source.count("[") > MAX_DEPTH:
+        _require_shallow(document)
     return document
 
 
@@ -102,6 +101,9 @@ def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _read_int(digits: str) -> int | float:
     """Longer integers fit no column, and would be slow to read."""
     return int(digits) if len(digits) <= 40 else math.inf
+
+
+_DECODER = json.JSONDecoder(parse_int=_read_int, object_pairs_hook=_read_object)
 
 
 class LineSplitter:

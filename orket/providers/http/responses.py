@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import httpx
-
 from orket.providers.http.failures import NETWORK_ERRORS, BodyTooLong, Judge
 from orket.providers.http.framing import (
     BYTE_ORDER_MARK,
@@ -21,7 +19,7 @@ from orket.providers.http.framing import (
     read_json,
 )
 from orket.providers.http.problems import Problem, looks_like_html
-from orket.providers.http.wire import Exchange
+from orket.providers.http.wire import Answer, Exchange
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Largest whole response accepted."""
@@ -81,7 +79,7 @@ class Stream:
         self._judge = judge
         self._framing = FRAMINGS[framing](MAX_LINE_BYTES)
         self._exchange = exchange
-        self._response: httpx.Response | None = None
+        self._response: Answer | None = None
         self._first_token_ns: int | None = None
         self._last_token_ns: int | None = None
         self.problem: Problem | None = None
@@ -129,7 +127,7 @@ class Stream:
             self.problem = problem
             self._exchange.mark_failed()
 
-    def opened(self, response: httpx.Response) -> None:
+    def opened(self, response: Answer) -> None:
         """Take over a response whose headers have come in."""
         self._response = response
         self.status = response.status_code
@@ -141,7 +139,7 @@ class Stream:
             body = read_error_body(response)
             self.set_problem(self._judge.page(self.headers, body))
 
-    def _events(self, response: httpx.Response) -> Iterator[Event]:
+    def _events(self, response: Answer) -> Iterator[Event]:
         if self._is_whole_document():
             self.streamed = False
             yield from self._whole(response)
@@ -161,7 +159,7 @@ class Stream:
             yield from self._note(last and replace(last, complete=False))
         yield from self._note(self._framing.end(arrived_ns))
 
-    def _whole(self, response: httpx.Response) -> Iterator[Event]:
+    def _whole(self, response: Answer) -> Iterator[Event]:
         body = read_body(response, MAX_BODY_BYTES)
         text = body.decode("utf-8", "replace")
         valid = is_utf8(body)
@@ -184,7 +182,7 @@ class Stream:
         return last[0] if last else self._exchange.begun_ns
 
 
-def read_reply(response: httpx.Response, judge: Judge) -> Reply:
+def read_reply(response: Answer, judge: Judge) -> Reply:
     """The whole response as a reply, its timing still to be set."""
     status, headers = response.status_code, judge.clean(lower_headers(response))
     failed = not 200 <= status < 300
@@ -225,7 +223,7 @@ def read_timing(
     return Timing(max(0, last[0] - written[0]), last[1] - written[1], *tokens)
 
 
-def read_body(response: httpx.Response, limit_bytes: int) -> bytes:
+def read_body(response: Answer, limit_bytes: int) -> bytes:
     """The whole body; refused beyond the limit."""
     parts, seen = [], 0
     for chunk in response.iter_bytes():
@@ -237,7 +235,7 @@ def read_body(response: httpx.Response, limit_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-def read_error_body(response: httpx.Response) -> bytes:
+def read_error_body(response: Answer) -> bytes:
     """As much of an error's body as there is: its status says enough."""
     parts, seen = [], 0
     try:
@@ -251,7 +249,7 @@ def read_error_body(response: httpx.Response) -> bytes:
     return b"".join(parts)[:MAX_ERROR_BYTES]
 
 
-def lower_headers(response: httpx.Response) -> dict[str, str]:
+def lower_headers(response: Answer) -> dict[str, str]:
     """The headers by lower-case name."""
     return {name.lower(): value for name, value in response.headers.items()}
 

@@ -7,6 +7,7 @@ repeated behind the caller's back.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import ssl
@@ -33,10 +34,13 @@ from orket.providers.http.responses import (
     read_timing,
 )
 from orket.providers.http.wire import (
+    Answer,
+    Direct,
     Exchange,
+    Proxied,
     TimedBackend,
-    TimedPool,
     WallClock,
+    Way,
 )
 
 __all__ = ["Reply", "Stream", "Timing", "Transport"]
@@ -48,6 +52,7 @@ SILENT_SECONDS = 1.0
 """The same at a server that kept silent when it was asked last."""
 WATCH_SECONDS = 5.0
 """How often a server that is busy with a long task is asked whether it is there."""
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 class Transport:
@@ -79,13 +84,8 @@ class Transport:
         if endpoint.authorization:
             headers["Authorization"] = endpoint.authorization
         context = _trust(insecure) if endpoint.secure else None
-        pool = TimedPool(self._backend, context, proxy)
-        self._client = httpx.Client(
-            transport=pool,
-            headers=headers,
-            trust_env=False,
-            follow_redirects=False,
-        )
+        way = self._backend, context, endpoint.url, headers
+        self._way: Way = Direct(*way) if proxy is None else Proxied(*way, proxy)
 
     def get(self, path: str, timeout_seconds: float = ASK_SECONDS) -> Reply:
         """Ask for `path`, within what a question may take."""
@@ -139,7 +139,7 @@ class Transport:
         """Post `payload` and open the response as a stream: `sse` or `ndjson`."""
         exchange = self._begin(timeout_seconds)
         stream = Stream(self._judge, framing, exchange)
-        response: httpx.Response | None = None
+        response: Answer | None = None
         with self._judge.guarded(stream.set_problem, None):
             response = self._send("POST", path, payload, timeout_seconds)
             stream.opened(response)
@@ -164,8 +164,8 @@ class Transport:
         return self._judge.error(problem, purpose)
 
     def close(self) -> None:
-        """Close the client."""
-        self._client.close()
+        """Let go of what is held open."""
+        self._way.close()
 
     def __enter__(self) -> Transport:
         return self
@@ -212,16 +212,10 @@ class Transport:
 
     def _send(
         self, method: str, path: str, payload: Any, timeout_seconds: float
-    ) -> httpx.Response:
-        request = self._client.build_request(
-            method,
-            self.endpoint.url + path,
-            json=payload,
-            timeout=httpx.Timeout(
-                timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)
-            ),
-        )
-        return self._client.send(request, stream=True)
+    ) -> Answer:
+        body = None if payload is None else _JSON.encode(payload).encode("utf-8")
+        connect_seconds = min(CONNECT_SECONDS, timeout_seconds)
+        return self._way.send(method, path, body, connect_seconds)
 
 
 def _trust(insecure: bool) -> ssl.SSLContext:

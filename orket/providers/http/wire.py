@@ -15,7 +15,10 @@ from typing import Any, Protocol
 import httpcore
 import httpx
 
+from orket.providers.http import http1
 from orket.providers.http.proxy import Proxy
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class WallClock(Protocol):
@@ -149,15 +152,149 @@ class TimedStream(httpcore.NetworkStream):
         return self._inner.get_extra_info(info)
 
 
-class TimedPool(httpx.BaseTransport):
-    """The connections of one server as an httpx transport: none is kept alive.
+class Answer(Protocol):
+    """A response whose head has come in."""
+
+    @property
+    def status_code(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    def iter_bytes(self) -> Iterator[bytes]: ...
+    def close(self) -> None: ...
+
+
+class Way(Protocol):
+    """How requests get to a server; each has a connection of its own.
 
     A kept connection that the server closes after a stream loses the next call; a
     new one costs a fraction of a millisecond on loopback.
     """
 
+    def send(
+        self, method: str, path: str, body: bytes | None, connect_seconds: float
+    ) -> Answer:
+        """Put a request and read the head of its response; a body is JSON.
+
+        Raises what `failures.NETWORK_ERRORS` names.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class Direct:
+    """Straight to the server."""
+
     def __init__(
-        self, backend: TimedBackend, context: ssl.SSLContext | None, proxy: Proxy | None
+        self,
+        backend: TimedBackend,
+        context: ssl.SSLContext | None,
+        url: str,
+        headers: Mapping[str, str],
+    ) -> None:
+        self._backend = backend
+        self._context = context
+        if context is not None:
+            context.set_alpn_protocols(["http/1.1"])
+        self._url = url
+        lines = {"Accept": "*/*", "Connection": "keep-alive", **headers}
+        self._lines = "".join(f"{name}: {word}\r\n" for name, word in lines.items())
+        self._addresses: dict[str, httpx.URL] = {}
+
+    def send(
+        self, method: str, path: str, body: bytes | None, connect_seconds: float
+    ) -> Answer:
+        address = self._address(path)
+        stream = self._connect(address, connect_seconds)
+        try:
+            answer = http1.send(stream, self._request(method, address, body))
+        except BaseException:
+            stream.close()
+            raise
+        return _decoded(answer) if "content-encoding" in answer.headers else answer
+
+    def _address(self, path: str) -> httpx.URL:
+        """Of the few paths that are asked for, each is read once."""
+        if path not in self._addresses:
+            self._addresses[path] = httpx.URL(self._url + path)
+        return self._addresses[path]
+
+    def _connect(self, address: httpx.URL, seconds: float) -> httpcore.NetworkStream:
+        host = address.raw_host.decode("ascii")
+        port = address.port or DEFAULT_PORTS[address.scheme]
+        stream = self._backend.connect_tcp(host, port, seconds)
+        if self._context is None:
+            return stream
+        try:
+            return stream.start_tls(self._context, host, seconds)
+        except BaseException:
+            stream.close()
+            raise
+
+    def _request(self, method: str, address: httpx.URL, body: bytes | None) -> bytes:
+        target, host = address.raw_path.decode("ascii"), address.netloc.decode("ascii")
+        head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{self._lines}"
+        if body is not None:
+            head += f"Content-Length: {len(body)}\r\nContent-Type: application/json\r\n"
+        elif method == "POST":
+            head += "Content-Length: 0\r\n"
+        return head.encode("latin-1") + b"\r\n" + (body or b"")
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+def _decoded(answer: http1.Response) -> httpx.Response:
+    """What a server packed although nobody asked it to."""
+    return httpx.Response(
+        status_code=answer.status_code,
+        headers=answer.headers,
+        stream=_Body(answer.iter_bytes, answer.close),
+    )
+
+
+class Proxied:
+    """Through the proxy that the environment names."""
+
+    def __init__(
+        self,
+        backend: TimedBackend,
+        context: ssl.SSLContext | None,
+        url: str,
+        headers: Mapping[str, str],
+        proxy: Proxy,
+    ) -> None:
+        self._url = url
+        self._client = httpx.Client(
+            transport=TimedPool(backend, context, proxy),
+            headers=headers,
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    def send(
+        self, method: str, path: str, body: bytes | None, connect_seconds: float
+    ) -> Answer:
+        request = self._client.build_request(
+            method,
+            self._url + path,
+            content=body,
+            headers=None if body is None else {"Content-Type": "application/json"},
+            # Whatever comes after connecting is bounded by the deadline of the call.
+            timeout=httpx.Timeout(None, connect=connect_seconds),
+        )
+        return self._client.send(request, stream=True)
+
+    def close(self) -> None:
+        """Close the client."""
+        self._client.close()
+
+
+class TimedPool(httpx.BaseTransport):
+    """The connections to one proxy as an httpx transport: none is kept alive."""
+
+    def __init__(
+        self, backend: TimedBackend, context: ssl.SSLContext | None, proxy: Proxy
     ) -> None:
         options: dict[str, Any] = {
             "ssl_context": context,
@@ -167,10 +304,13 @@ class TimedPool(httpx.BaseTransport):
         }
         self._backend = backend
         self._proxy = proxy
-        self._pool = _make_pool(proxy, options)
+        kind = httpcore.SOCKSProxy if proxy.speaks_socks else httpcore.HTTPProxy
+        self._pool: httpcore.ConnectionPool = kind(
+            proxy_url=proxy.url, proxy_auth=proxy.login, **options
+        )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if self._proxy is None or not self._proxy.speaks_socks:
+        if not self._proxy.speaks_socks:
             return self._handle(request)
         handshake = Handshake(self._backend.exchange)
         request.extensions = {**request.extensions, "trace": handshake}
@@ -203,7 +343,7 @@ class TimedPool(httpx.BaseTransport):
         return httpx.Response(
             status_code=response.status,
             headers=response.headers,
-            stream=_Body(response),
+            stream=_Body(response.iter_stream, response.close),
             extensions=response.extensions,
         )
 
@@ -239,21 +379,15 @@ class Handshake:
             self.is_over = True
 
 
-def _make_pool(
-    proxy: Proxy | None, options: Mapping[str, Any]
-) -> httpcore.ConnectionPool:
-    if proxy is None:
-        return httpcore.ConnectionPool(**options)
-    kind = httpcore.SOCKSProxy if proxy.speaks_socks else httpcore.HTTPProxy
-    return kind(proxy_url=proxy.url, proxy_auth=proxy.login, **options)
-
-
 class _Body(httpx.SyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
-        self._response = response
+    def __init__(
+        self, read: Callable[[], Iterable[bytes]], close: Callable[[], None]
+    ) -> None:
+        self._read = read
+        self._close = close
 
     def __iter__(self) -> Iterator[bytes]:
-        yield from self._response.iter_stream()
+        yield from self._read()
 
     def close(self) -> None:
-        self._response.close()
+        self._close()
