@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.injectors import Injector, Span, SteppedClock
-from orket.machine.servers import find_server
+from orket.machine.servers import ServerFinder
 from orket.planning.identity import new_sweep_id
 from orket.planning.plan import Plan, build_plan
 from orket.planning.preset import load_preset
@@ -173,7 +173,7 @@ def _in_turns(
 
     def switch(chosen: Injector) -> None:
         while not ended.wait(quiet_seconds):
-            found = find_server(url)
+            found = ServerFinder().find(url)
             if found is None:
                 continue
             try:

@@ -12,7 +12,7 @@ import ipaddress
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -53,23 +53,51 @@ class _Listener:
     uid: int
 
 
-def find_server(url: str, root: Path = Path("/")) -> ServerProcess | None:
-    """The processes that serve `url`; None when it is remote or they are not found."""
+class ServerFinder:
+    """Finds servers; what was found stands for as long as it holds its socket.
+
+    Looking at every process takes milliseconds, and at a link microseconds.
+    """
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        """`root` is where proc/ is found, so that a recorded machine can be read."""
+        self._root = root
+        self._found: dict[str, tuple[ServerProcess, dict[Path, str]]] = {}
+
+    def find(self, url: str) -> ServerProcess | None:
+        """The processes that serve `url`; None when it is remote or none is found."""
+        known = self._found.pop(url, None)
+        if known is None or not _are_held(known[1]):
+            server, sockets = _find(url, self._root)
+            if server is None or not sockets:
+                return server
+            known = server, sockets
+        self._found[url] = known
+        return known[0]
+
+
+def _are_held(sockets: Mapping[Path, str]) -> bool:
+    return all(_read_link(link) == socket for link, socket in sockets.items())
+
+
+def _find(url: str, root: Path) -> tuple[ServerProcess | None, dict[Path, str]]:
+    """The server, and by what it is known: links to its sockets, if it shows them."""
     port = _read_loopback_port(url)
     if port is None:
-        return None
+        return None, {}
     if not is_there(root / "proc/net/tcp"):
-        return _find_portable(port)
+        return _find_portable(port), {}
     listeners = _list_listeners(root, port)
     if not listeners:
-        return None
+        return None, {}
     parents = read_parents(root)
     owners = _find_socket_owners(root, parents, {entry.inode for entry in listeners})
     if owners:
-        return _attribute(root, parents, owners, "socket")
+        held = dict(owners.values())
+        return _attribute(root, parents, list(owners), "socket"), held
     uids = {entry.uid for entry in listeners}
     named = _list_named(root, parents, uids)
-    return _choose_named(root, parents, named, port)
+    return _choose_named(root, parents, named, port), {}
 
 
 def _read_loopback_port(url: str) -> int | None:
@@ -106,13 +134,19 @@ def _answers_loopback(hex_address: str) -> bool:
     return is_loopback_address(str(ipaddress.ip_address(packed)))
 
 
-def _find_socket_owners(root: Path, pids: Iterable[int], inodes: set[str]) -> list[int]:
+def _find_socket_owners(
+    root: Path, pids: Iterable[int], inodes: set[str]
+) -> dict[int, tuple[Path, str]]:
+    """Processes that hold one of these sockets, each with a link to it and its name."""
     wanted = {f"socket:[{inode}]" for inode in inodes}
-    owners = []
+    owners = {}
     for pid in pids:
         folder = root / "proc" / str(pid) / "fd"
-        if any(_read_link(folder / name) in wanted for name in list_names(folder)):
-            owners.append(pid)
+        for name in list_names(folder):
+            link = folder / name
+            if (socket := _read_link(link)) in wanted:
+                owners[pid] = link, socket
+                break
     return owners
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from orket.errors import OrketError, UsageError, WarehouseError
 from orket.levels import Level
-from orket.machine.servers import find_server
+from orket.machine.servers import ServerFinder
 from orket.planning.prompts import NONCE, Prompt, cache_mode, make_prompt, nonce_ordinal
 from orket.planning.schedule import warmup_steps
 from orket.planning.targets import Target
@@ -60,6 +60,7 @@ class BlockRunner:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._sandbox = open_sandbox(context.plan.sandbox)
+        self._finder = ServerFinder()
         self._last_wall_ns = 0
         self._last_prompt: str | None = None
         self._last_target: Target | None = None
@@ -248,7 +249,7 @@ class BlockRunner:
         context.forecast.saw_load((context.clock.monotonic_ns() - began_ns) / 10**9)
         _check_identity(target, loaded)
         adapter = context.servers.adapter(target)
-        context.observer.attach(_server_pids(info, loaded), info.locality)
+        context.observer.attach(self._server_pids(info, loaded), info.locality)
         effective = loaded.effective
         if effective.warmup is None:
             # Warm-ups are this executor's own doing: nobody else could confirm them.
@@ -263,6 +264,13 @@ class BlockRunner:
             cache_mode(info.capabilities),
             adapter.other_models(),
         )
+
+    def _server_pids(self, info: ServerInfo, loaded: LoadedModel) -> tuple[int, ...]:
+        """Root processes of the server; none where it is remote or cannot be found."""
+        if loaded.pids or info.locality != "loopback" or not info.endpoint:
+            return loaded.pids
+        found = self._finder.find(info.endpoint)
+        return tuple(found.pids) if found else ()
 
     def has_lost_server(self, outcome: str, failure: str | None, ready: Ready) -> bool:
         """Whether the model may be gone; a server that kept silent is asked again."""
@@ -401,14 +409,6 @@ def _check_identity(target: Target, loaded: LoadedModel) -> None:
             f"planned were {planned[:12]}",
             "load the planned file, or plan the served one",
         )
-
-
-def _server_pids(info: ServerInfo, loaded: LoadedModel) -> tuple[int, ...]:
-    """Root processes of the server; none where it is remote or cannot be found."""
-    if loaded.pids or info.locality != "loopback" or not info.endpoint:
-        return loaded.pids
-    found = find_server(info.endpoint)
-    return tuple(found.pids) if found else ()
 
 
 def _stop_if_incurable(facts: CallFacts, target: Target) -> None:

@@ -115,6 +115,7 @@ def arrow_type(declared: inspect.Type) -> pa.DataType:
     return scalars[type(kind)]
 
 
+@cache
 def arrow_schema(dataset: str) -> pa.Schema:
     """The full schema of a dataset: every part carries every column, typed."""
     import pyarrow as pa

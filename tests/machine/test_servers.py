@@ -4,14 +4,15 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from orket.machine.servers import (
     SERVER_PROGRAMS,
+    ServerFinder,
     ServerProcess,
     _read_loopback_port,
-    find_server,
 )
 from tests.recorded_machine import process_stat, write_machine
 
@@ -30,9 +31,13 @@ sys.stdin.read()
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when uid"
 
 
-def start_listener(address: str, family: str = "4", mode: str = "alone"):
+def find_server(url: str, root: Path = Path("/")) -> ServerProcess | None:
+    return ServerFinder(root).find(url)
+
+
+def start_listener(address: str, family: str = "4", mode: str = "alone", port: int = 0):
     child = subprocess.Popen(
-        [sys.executable, "-c", LISTENER, address, family, mode],
+        [sys.executable, "-c", LISTENER, address, family, mode, str(port)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -49,6 +54,41 @@ def test_the_owner_of_a_listening_socket_is_found(url):
     finally:
         child.communicate("")
     assert find_server(url.format(port)) is None
+
+
+def test_a_server_that_was_found_stands_until_another_has_its_socket():
+    finder = ServerFinder()
+    children = []
+    first, port = start_listener("127.0.0.1")
+    url = f"http://127.0.0.1:{port}"
+    try:
+        assert finder.find(url) == finder.find(url)
+        assert finder.find(url) == ServerProcess((first.pid,), "socket")
+        first.communicate("")
+        assert finder.find(url) is None
+        children.append(start_listener("127.0.0.1", port=port)[0])
+        assert finder.find(url) == ServerProcess((children[0].pid,), "socket")
+    finally:
+        for child in children:
+            child.communicate("")
+
+
+def test_a_server_that_was_found_is_not_looked_for_again(tmp_path):
+    root = tmp_path / "machine"
+    (root / "proc/net").mkdir(parents=True)
+    (root / "proc/7/fd").mkdir(parents=True)
+    line = "0: 0100007F:1F90 00000000:0000 0A 0:0 00:0 0 1000 0 4242"
+    (root / "proc/net/tcp").write_text(f"{HEADER}\n{line}\n")
+    (root / "proc/7/stat").write_text("7 (server) S 1 " + "0 " * 22)
+    (root / "proc/7/fd/3").symlink_to("socket:[4242]")
+    finder = ServerFinder(root)
+    found = finder.find("http://127.0.0.1:8080")
+    assert found == ServerProcess((7,), "socket")
+    (root / "proc/net/tcp").write_text(HEADER)
+    assert finder.find("http://127.0.0.1:8080") is found
+    (root / "proc/7/fd/3").unlink()
+    (root / "proc/7/fd/3").symlink_to("socket:[4243]")
+    assert finder.find("http://127.0.0.1:8080") is None
 
 
 def test_a_worker_that_shares_the_socket_is_below_its_root():
