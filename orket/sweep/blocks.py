@@ -94,7 +94,7 @@ class BlockRunner:
             else:
                 cause = call_error(failed, _place(target))
                 context.health.saw_failure(target, cause)
-        context.journal.fold()
+        context.journal.fold_if_due()
         context.refusals.tell(context.reporter.note)
 
     def _run_calls(

@@ -169,7 +169,9 @@ class _Executor:
             self._context.journal.close()
 
     def _walk(self) -> Outcome:
-        with Judge(self._warehouse, self._context.plan.sweep_id) as judge:
+        context = self._context
+        sweep_id, journal = context.plan.sweep_id, context.journal
+        with Judge(self._warehouse, sweep_id, journal) as judge:
             return self._walk_phases(judge)
 
     def _walk_phases(self, judge: Judge) -> Outcome:

@@ -11,6 +11,7 @@ from orket.sweep.failures import MEASURED_FAILURE
 from orket.sweep.reporter import Standing
 from orket.warehouse import Warehouse
 from orket.warehouse.followed import FollowedSweep
+from orket.warehouse.journal import Journal
 from orket.warehouse.reasons import reason_named
 from orket.warehouse.statements import statement
 
@@ -88,9 +89,13 @@ class Gate:
 class Judge:
     """Asks the views about a sweep that is running: its rows are read once."""
 
-    def __init__(self, warehouse: Warehouse, sweep_id: str) -> None:
+    def __init__(
+        self, warehouse: Warehouse, sweep_id: str, journal: Journal | None = None
+    ) -> None:
+        """`journal` holds rows of the sweep that are in no part yet."""
         self._followed = FollowedSweep(warehouse, sweep_id)
         self._sweep_id = sweep_id
+        self._journal = journal
 
     def __enter__(self) -> Self:
         return self
@@ -217,6 +222,8 @@ class Judge:
         ]
 
     def _ask(self, query: str) -> list[dict[str, Any]]:
+        if self._journal is not None:
+            self._journal.fold()
         self._followed.refresh()
         return self._followed.rows(query, [self._sweep_id])
 

@@ -64,6 +64,7 @@ class Endings:
         if unmeasured and not self._context.measured:
             said = self._context.last_failure or "no call was made"
             return self.fail(ServerError(f"no call was answered: {said}"))
+        self._context.journal.fold()
         self._record("SWEEP_FINISHED", stop_reason)
         return replace(self._outcome(COMPLETED), stop_reason=stop_reason)
 

@@ -3,7 +3,7 @@
 A Parquet part per row would make thousands of files, a part per sweep would lose a
 sweep to a crash. So each run, and each prompt along which a quant was followed, is
 appended as one JSON line to the journal of its dataset, which becomes one part at the
-end of a block. A line that was written survives its process. What a
+end of a block, or of several that are short. A line that was written survives its process. What a
 power cut can lose is bounded: a line is synced at once where that was last done a while
 ago, as it is when calls take long; else it is synced together with those that follow.
 """
@@ -34,7 +34,9 @@ from orket.warehouse.schema import arrow_table
 
 SYNC_AFTER_SECONDS = 0.2
 """A line waits so long for others at most; the sync itself takes milliseconds more."""
-
+FOLD_AFTER_SECONDS = 1.0
+"""Rows of short blocks wait so long for those of others: a part costs its reader a
+millisecond, and its writer several, however few rows it has."""
 
 JOURNALED: dict[str, type[Record]] = {"runs": RunRecord, "fidelity": FidelityRow}
 """The datasets whose rows are written down one by one while a sweep runs."""
@@ -51,6 +53,8 @@ class Journal:
         self._lock = threading.RLock()
         self._timer: threading.Timer | None = None
         self._synced_at = float("-inf")
+        self._waits_since: float | None = None
+        """When the first row was written that is in no part yet."""
         self._failure: OSError | None = None
 
     def __enter__(self) -> Journal:
@@ -82,12 +86,20 @@ class Journal:
                 try:
                     disk.write(handle, line, self._path)
                     self._sync_soon(handle)
+                    if self._waits_since is None:
+                        self._waits_since = time.monotonic()
                 except OSError:
                     # A torn line must not swallow the rows that follow it.
                     disk.truncate(handle, start, self._path)
                     raise
             except OSError as error:
                 raise write_failure(self._folder, error) from error
+
+    def fold_if_due(self) -> None:
+        """Fold where rows wait for it long enough; errors as of `fold`."""
+        since = self._waits_since
+        if since is not None and time.monotonic() - since >= FOLD_AFTER_SECONDS:
+            self.fold()
 
     def fold(self) -> Path | None:
         """Turn this sweep's journals into one part and empty them.
@@ -102,6 +114,7 @@ class Journal:
             except OSError as error:
                 raise write_failure(self._folder, error) from error
             self._let_go()  # The part is synced, so its lines need not be.
+            self._waits_since = None
         journals = [
             path
             for path in left_journals(self._folder)

@@ -418,6 +418,27 @@ def test_a_killed_writer_loses_at_most_the_run_in_flight(tmp_path):
     assert torn.read_bytes().startswith(b'{"sweep_id"')
 
 
+def test_rows_of_short_blocks_wait_for_a_part_together(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("orket.warehouse.journal.time.monotonic", lambda: now[0])
+    warehouse = Warehouse(tmp_path)
+    first, second, third, *_ = Sweep().fill().runs
+    with warehouse.journal("sweep-1") as journal:
+        journal.fold_if_due()
+        for row in (first, second):
+            journal.append(row)
+            journal.fold_if_due()
+            now[0] += 0.6
+        assert warehouse.parts("runs") == []
+        journal.fold_if_due()
+        assert len(warehouse.parts("runs")) == 1
+        journal.append(third)
+        journal.fold_if_due()
+        assert len(warehouse.parts("runs")) == 1
+        journal.fold()
+        assert len(warehouse.parts("runs")) == 2
+
+
 def test_fold_leaves_the_journal_of_a_living_writer(tmp_path):
     warehouse = Sweep().store(tmp_path)
     first, second = Sweep().fill().runs[:2]
