@@ -9,6 +9,9 @@ import duckdb
 
 from orket.warehouse.settings import memory_mib, most_threads
 
+_DEAR_TO_PLAN = "join_order,statistics_propagation"
+"""What DuckDB thinks about longest: the order of joins, and which rows to pass over."""
+
 
 class Connection:
     """DuckDB in memory, which spills into a private folder that goes with it."""
@@ -26,6 +29,14 @@ class Connection:
         run("SET autoload_known_extensions = false")
         run("SET python_enable_replacements = false")
         run(f"SET temp_directory = {literal(self._spill.name)}")
+
+    def plan_for_few_rows(self) -> None:
+        """Join as it is written: of few rows planning costs more than computing."""
+        self.duckdb.execute(f"SET disabled_optimizers = '{_DEAR_TO_PLAN}'")
+
+    def plan_for_many_rows(self) -> None:
+        """Plan with all that DuckDB has for it."""
+        self.duckdb.execute("RESET disabled_optimizers")
 
     def use_threads(self) -> None:
         """Compute with all threads that there may be."""

@@ -17,7 +17,7 @@ import duckdb
 from orket.errors import WarehouseError
 from orket.records import DATASETS
 from orket.warehouse.raw import bind_dataset
-from orket.warehouse.view_files import views_named, views_over
+from orket.warehouse.view_files import views_named, views_over, views_over_events
 from orket.warehouse.views import Views
 
 if TYPE_CHECKING:
@@ -124,8 +124,7 @@ class FollowedSweep:
         }
         for dataset, found in fresh.items():
             if found:
-                self._views.unstage(views_over(dataset))
-                self._add(dataset, found)
+                self._views.unstage(self._add(dataset, found))
 
     def _keep(self, dataset: str) -> None:
         """Turn the view over the parts of a dataset into rows in memory."""
@@ -138,19 +137,32 @@ class FollowedSweep:
         )
         self._show(dataset)
 
-    def _add(self, dataset: str, parts: Sequence[Path]) -> None:
+    def _add(self, dataset: str, parts: Sequence[Path]) -> set[str]:
+        """Take in what these parts add; the views that may say something else by now.
+
+        What a round was judged by is kept as an event that no view reads.
+        """
         assert self._views is not None
         run = self._views.connection.execute
         run(f"DROP VIEW raw.{dataset}")
         run(f"DROP TABLE IF EXISTS raw.kept_{dataset}")
         bind_dataset(self._views.connection, dataset, parts)
+        changed = set(views_over(dataset))
+        if dataset == "events":
+            kinds = run(
+                "SELECT DISTINCT event FROM raw.events WHERE sweep_id = ?",
+                [self._sweep_id],
+            ).fetchall()
+            changed = {view for (kind,) in kinds for view in views_over_events(kind)}
         run(
             f"INSERT INTO raw.followed_{dataset} SELECT * FROM raw.{dataset} "
             "WHERE sweep_id = ?",
             [self._sweep_id],
         )
         self._show(dataset)
+        self._views.weigh(parts)
         self._read[dataset].update(parts)
+        return changed
 
     def _show(self, dataset: str) -> None:
         assert self._views is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -86,10 +86,26 @@ def _without_texts(path: Path) -> str:
 def views_over(dataset: str) -> frozenset[str]:
     """The views that are made from the raw rows of a dataset, however far below."""
     raw = re.compile(rf"\braw\s*\.\s*{dataset}\b", re.IGNORECASE)
+    return _all_over(raw.search)
+
+
+@cache
+def views_over_events(kind: str) -> frozenset[str]:
+    """The views that events of this kind may change, however far below.
+
+    A view reads only events of the kinds that it names, but for the moment of the
+    newest of all.
+    """
+    moment = "max(recorded_at) FROM raw.events"
+    return _all_over(lambda code: f"'{kind}'" in code or moment in code)
+
+
+def _all_over(is_over: Callable[[str], object]) -> frozenset[str]:
+    """The views of whose statements that is true, and all that stand on one."""
     over: set[str] = set()
     for name, path in view_files().items():
         code, _ = split_comments(path)
-        if raw.search(code) or views_under(path) & over:
+        if is_over(code) or views_under(path) & over:
             over.add(name)
     return frozenset(over)
 

@@ -42,7 +42,8 @@ from orket.warehouse.view_files import (
 )
 
 _SMALL = 4 << 20
-"""Bytes of parts that one thread goes through while the views are bound."""
+"""Bytes of parts that one thread goes through while the views are bound, and of which
+planning costs more than computing."""
 
 
 class Views:
@@ -74,6 +75,7 @@ class Views:
         self._staged: set[str] = set()
         self._human: set[str] = set()
         self._opened = Connection(threads or 1)
+        self._bytes = 0
         self._may_use_more = threads is None
         self.connection = self._opened.duckdb
         try:
@@ -111,10 +113,15 @@ class Views:
         for name in reversed(files):
             if name in needed and name not in self._staged:
                 needed |= views_under(files[name])
-        for name, path in files.items():
-            if name in needed and name not in self._staged:
-                self._stage_one(name, path)
-                self._staged.add(name)
+        lacking = [name for name in files if name in needed - self._staged]
+        if lacking and self._bytes <= _SMALL:
+            self._opened.plan_for_few_rows()
+        for name in lacking:
+            self._stage_one(name, files[name])
+            self._staged.add(name)
+        # What somebody asks may be joined in any order: that is planned with care.
+        if lacking:
+            self._opened.plan_for_many_rows()
 
     def show_human(self, names: Iterable[str]) -> None:
         """Compute these views and create them in people's units beside."""
@@ -151,9 +158,19 @@ class Views:
             if EACH_BUCKET in self._overrides:
                 repeat_dataset(self.connection, dataset)
             self._bound.add(dataset)
+            self.weigh(parts)
             if self._may_use_more and dataset != "events" and _size(parts) > _SMALL:
                 self._may_use_more = False
                 self._opened.use_threads()
+
+    def weigh(self, parts: Sequence[Path]) -> None:
+        """Count these parts as bound: views over many rows are planned with more care.
+
+        No result hangs on it.
+        """
+        self._bytes += _size(parts)
+        if self._bytes > _SMALL:
+            self._opened.plan_for_many_rows()
 
     def forget(self, dataset: str) -> None:
         """Take the raw rows of a dataset away; views that are computed keep theirs."""

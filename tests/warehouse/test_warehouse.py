@@ -24,6 +24,7 @@ import orket
 from orket.errors import UsageError, WarehouseError
 from orket.records import DATASETS, RunRecord
 from orket.warehouse import Warehouse
+from orket.warehouse.connection import Connection
 from orket.warehouse.damage import breaking_sweeps
 from orket.warehouse.parts import list_parts, time_ordered_id
 from orket.warehouse.schema import arrow_schema, duckdb_columns
@@ -37,6 +38,31 @@ from tests.raw_rows import changed, make_run, store_sweep
 @pytest.fixture
 def warehouse(tmp_path) -> Warehouse:
     return Sweep().fill().finish().store(tmp_path / "warehouse")
+
+
+def test_views_over_many_rows_are_planned_with_more_care_and_say_the_same(
+    warehouse, monkeypatch
+):
+    def look() -> tuple[list[dict[str, object]], str]:
+        with warehouse.session() as session:
+            rows = session.rows("SELECT * FROM v1.frontier ORDER BY ALL")
+            (left,) = session.rows("SELECT current_setting('disabled_optimizers') AS x")
+        return rows, left["x"]
+
+    switched: list[bool] = []
+    plan_for_few = Connection.plan_for_few_rows
+
+    def note(self: Connection) -> None:
+        switched.append(True)
+        plan_for_few(self)
+
+    monkeypatch.setattr(Connection, "plan_for_few_rows", note)
+    few = look()
+    assert switched and few[1] == "", "what somebody asks is planned with care"
+    switched.clear()
+    monkeypatch.setattr("orket.warehouse.views._SMALL", -1)
+    assert look() == few and few[0]
+    assert not switched
 
 
 def attempts(warehouse: Warehouse) -> int:
