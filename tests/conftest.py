@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fuzzing import examples
+from tests.nightly import leave_to_the_night
 from tests.together import looked_together
 
 __all__ = ["looked_together"]
@@ -57,3 +58,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the golden files anew; review the diff",
     )
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """What is for the night is left to it."""
+    leave_to_the_night(config, items)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: one more than CPUs, for some tests wait for servers and processes."""
+    return (os.cpu_count() or 1) + 1
