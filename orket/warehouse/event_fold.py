@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import duckdb
@@ -15,13 +17,13 @@ from orket.records import DATASETS
 from orket.warehouse import disk
 from orket.warehouse.connection import Connection, literal
 from orket.warehouse.derived import Stat, write_kept
-from orket.warehouse.event_parts import MOST_LOOSE, Index, IndexedPart
+from orket.warehouse.event_parts import MOST_LOOSE, Act, Index
 from orket.warehouse.raw import bind_dataset, unbind_dataset
 from orket.warehouse.schema import duckdb_columns
 
 _ROW = ", ".join(f"'{name}': \"{name}\"" for name in duckdb_columns(DATASETS["events"]))
 _READ = (
-    "SELECT part, event LIKE 'BASELINE%', epoch_us(recorded_at), sweep_id, "
+    "SELECT event LIKE 'BASELINE%', epoch_us(recorded_at), sweep_id, "
     f"left(md5(CAST({{{_ROW}}} AS VARCHAR)), 20) FROM raw.events"
 )
 
@@ -33,14 +35,13 @@ def take_in(
 
     `folder` is where it is kept, `known` what was kept, `stats` the parts by name.
     """
-    seen = {part.stat.name for part in known.parts}
+    seen = {part.name for part in known.parts}
     fresh = [part for part in parts if part.name not in seen]
     is_lost = bool(known.file) and not (folder / known.file).exists()
     connection = Connection(threads=1)
     try:
         connection.duckdb.execute("CREATE SCHEMA raw")
-        indexed = known.parts + _bearings(connection.duckdb, fresh, stats)
-        found = Index(known.code, indexed, known.file, known.folded)
+        found = _with_bearings(connection.duckdb, known, fresh, stats)
         if is_lost or len(parts) - known.folded > MOST_LOOSE:
             found = _fold(folder, parts, connection, found)
     except (OSError, duckdb.Error):
@@ -68,33 +69,44 @@ def _fold(
     content = place.read_bytes()
     name = f"events-{hashlib.sha256(content).hexdigest()[:16]}"
     if not write_kept(folder / name, content):
-        return Index(known.code, known.parts, "", 0)
-    return Index(known.code, known.parts, name, len(known.parts))
+        return msgspec.structs.replace(known, file="", folded=0)
+    return msgspec.structs.replace(known, file=name, folded=len(known.parts))
 
 
-def _bearings(
+def _with_bearings(
     connection: duckdb.DuckDBPyConnection,
+    known: Index,
     fresh: Sequence[Path],
     stats: dict[str, Stat],
-) -> tuple[IndexedPart, ...]:
-    """What these parts bear on. Raises duckdb.Error where one cannot be read."""
+) -> Index:
+    """The index with what these parts bear on. Raises duckdb.Error as they are read."""
     if not fresh:
-        return ()
+        return known
     bind_dataset(connection, "events", fresh, with_part=True)
-    acts: dict[str, set[tuple[int, str]]] = defaultdict(set)
-    ends: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    for path, is_act, moment, sweep_id, row in connection.execute(_READ).fetchall():
-        name = Path(path).name
+    acts = set(msgspec.msgpack.decode(known.acts, type=tuple[Act, ...]))
+    ends: dict[str, set[str]] = defaultdict(set)
+    for sweep_id, rows in known.ends.items():
+        ends[sweep_id].update(rows)
+    for is_act, moment, sweep_id, row in connection.execute(_READ).fetchall():
         if is_act:
-            acts[name].add((moment, row))
+            acts.add((moment, row))
         elif sweep_id is not None:
-            ends[name].add((sweep_id, row))
+            ends[sweep_id].add(row)
     unbind_dataset(connection, "events")
-    return tuple(
-        IndexedPart(
-            stats[part.name],
-            tuple(sorted(acts[part.name])),
-            tuple(sorted(ends[part.name])),
-        )
-        for part in fresh
+    in_order = sorted(acts)
+    return msgspec.structs.replace(
+        known,
+        parts=(*known.parts, *(stats[part.name] for part in fresh)),
+        governed=tuple(_governed(in_order)),
+        ends={sweep_id: tuple(sorted(rows)) for sweep_id, rows in sorted(ends.items())},
+        acts=msgspec.Raw(msgspec.msgpack.encode(in_order)),
     )
+
+
+def _governed(in_order: Iterable[Act]) -> Iterator[tuple[int, str]]:
+    """Each moment of governance, and a hash of all acts up to it."""
+    digest = hashlib.sha256()
+    for moment, acts in groupby(in_order, key=itemgetter(0)):
+        for _, row in acts:
+            digest.update(row.encode())
+        yield moment, digest.hexdigest()

@@ -11,6 +11,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,7 @@ from orket.warehouse.derived import (
     read_kept,
     stat_part,
 )
-from orket.warehouse.event_parts import Index, IndexedPart
+from orket.warehouse.event_parts import Index
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -31,19 +32,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class EventIndex:
     """Which parts of events bear on a sweep."""
 
-    def __init__(self, parts: Sequence[IndexedPart]) -> None:
-        # By what stands in the rows: in which part they lie says nothing of a sweep.
-        governing = sorted({act for part in parts for act in part.acts})
-        self._moments = [moment for moment, _ in governing]
-        digest = hashlib.sha256()
-        self._digests = [digest.hexdigest()]
-        for _, row in governing:
-            digest.update(row.encode())
-            self._digests.append(digest.hexdigest())
-        self._ends: dict[str, set[str]] = {}
-        for part in parts:
-            for sweep_id, row in part.ends:
-                self._ends.setdefault(sweep_id, set()).add(row)
+    def __init__(self, index: Index) -> None:
+        self._governed = index.governed
+        self._ends = index.ends
 
     def watermark(self, sweep_id: str, started_at: datetime) -> str:
         """A hash of all events that may bear on a sweep.
@@ -51,8 +42,9 @@ class EventIndex:
         `started_at` is in UTC, without a zone.
         """
         moment = (started_at.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
-        before = self._digests[bisect_right(self._moments, moment)]
-        ends = sorted(self._ends.get(sweep_id, ()))
+        past = bisect_right(self._governed, moment, key=itemgetter(0))
+        before = self._governed[past - 1][1] if past else ""
+        ends = self._ends.get(sweep_id, ())
         return hashlib.sha256(f"{before} {ends!r}".encode()).hexdigest()
 
 
@@ -70,7 +62,7 @@ class Events:
     def index(self) -> EventIndex | None:
         """What each part bears on; None where one of them cannot be read."""
         indexed = self._indexed()
-        return None if indexed is None else EventIndex(indexed.parts)
+        return None if indexed is None else EventIndex(indexed)
 
     def folded(self, spill: Path) -> KeptRows | None:
         """The rows that are kept together, copied to `spill`; None where none are."""
@@ -79,7 +71,7 @@ class Events:
 
     def _indexed(self) -> Index | None:
         if not self._parts:
-            return Index(code_digest(), (), "", 0)
+            return Index(code_digest())
         try:
             stats = {part.name: stat_part(part) for part in self._parts}
         except OSError:
@@ -93,7 +85,7 @@ class Events:
 
     def _read(self, stats: dict[str, Stat]) -> Index:
         """What is kept and still true, else an empty index."""
-        empty = Index(code_digest(), (), "", 0)
+        empty = Index(code_digest())
         content = read_kept(self._folder / "events.index")
         if content is None:
             return empty
@@ -101,5 +93,5 @@ class Events:
             found = msgspec.msgpack.decode(content, type=Index)
         except msgspec.DecodeError:
             return empty
-        same = all(stats.get(part.stat.name) == part.stat for part in found.parts)
+        same = all(stats.get(part.name) == part for part in found.parts)
         return found if same and found.code == code_digest() else empty

@@ -12,24 +12,28 @@ MOST_LOOSE = 8
 """So many parts are opened beside the kept file before it is written anew."""
 
 
-class IndexedPart(msgspec.Struct, frozen=True, array_like=True):
-    """A part of events, and what it may bear on."""
-
-    stat: Stat
-    acts: tuple[tuple[int, str], ...]
-    """Its events of governance: when, us since 1970, and a hash of the row."""
-    ends: tuple[tuple[str, str], ...]
-    """Its other events: of which sweep, and a hash of the row."""
+Act = tuple[int, str]
+"""An event of governance: when, us since 1970, and a hash of its row."""
+NO_ACTS = msgspec.msgpack.encode(())
 
 
 class Index(msgspec.Struct, frozen=True, array_like=True):
-    """All parts of events of a warehouse, as the kept file of this name has them."""
+    """All parts of events of a warehouse, as the kept file of this name has them.
+
+    By what stands in their rows: in which part a row lies says nothing of a sweep.
+    """
 
     code: str
-    parts: tuple[IndexedPart, ...]
-    file: str
+    parts: tuple[Stat, ...] = ()
+    file: str = ""
     """Name of the file that holds the rows of the first `folded` parts; '' is none."""
-    folded: int
+    folded: int = 0
+    governed: tuple[tuple[int, str], ...] = ()
+    """For each moment of governance, in order, a hash of all acts up to it."""
+    ends: dict[str, tuple[str, ...]] = {}
+    """Sweep -> a hash of the row of each of its other events, in order."""
+    acts: msgspec.Raw = msgspec.Raw(NO_ACTS)
+    """All acts in order, for when more come: few looks need them, and they are many."""
 
     def is_complete(self, folder: Path, parts: int) -> bool:
         """Whether all parts are known, and enough of their rows are together."""
@@ -47,5 +51,5 @@ class Index(msgspec.Struct, frozen=True, array_like=True):
         # A copy: another process may write another file and take this one away.
         place = spill / "events.parquet"
         place.write_bytes(content)
-        names = [part.stat.name for part in self.parts[: self.folded]]
+        names = [part.name for part in self.parts[: self.folded]]
         return KeptRows(place, frozenset(names))

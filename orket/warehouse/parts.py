@@ -110,8 +110,12 @@ def list_parts(folder: Path) -> list[Path]:
 
 def list_partitions(dataset_folder: Path) -> list[Path]:
     """The folders of the sweeps in a dataset, sorted; errors as of `list_parts`."""
-    names = _names(dataset_folder)
-    return [dataset_folder / name for name in names if is_partition(name)]
+    return [dataset_folder / name for name in partition_names(dataset_folder)]
+
+
+def partition_names(dataset_folder: Path) -> list[str]:
+    """The names of these folders."""
+    return list(filter(is_partition, _names(dataset_folder)))
 
 
 def _names(folder: Path) -> list[str]:

@@ -23,6 +23,7 @@ from orket.warehouse.parts import (
     list_partitions,
     list_parts,
     partition_name,
+    partition_names,
     partition_sweep,
 )
 
@@ -116,7 +117,7 @@ class Warehouse:
         """Names of the folders of all sweeps in a dataset."""
         if self._mirror is not None:
             return self._mirror.partitions(dataset)
-        return [folder.name for folder in list_partitions(self.path / dataset)]
+        return partition_names(self.path / dataset)
 
     @property
     def is_tolerant(self) -> bool:
@@ -141,8 +142,14 @@ class Warehouse:
             raise WarehouseError(f"not all is shown: {named}", missing[0].remedy)
         parts = missing_parts(self.path)
         told = {part.sweep_id for part in parts if part.dataset == "sweeps"}
-        for sweep_id in self.sweeps_without_manifest():
-            if sweep_id not in told and self._is_asked(sweep_id):
+        # Of named sweeps alone: to go through all of them costs more than to show one.
+        lacking = (
+            sorted(filter(self._lacks_manifest, self._asked))
+            if self._asked
+            else self.sweeps_without_manifest()
+        )
+        for sweep_id in lacking:
+            if sweep_id not in told:
                 raise self._without_manifest(sweep_id)
 
     def missing(self) -> list[Missing]:
@@ -298,7 +305,7 @@ class Warehouse:
         """The same for a look at what is there, not at what it says."""
         if name != "latest" and self._has_parts("sweeps", name):
             return name
-        if self._has_parts("runs", name) or self._has_parts("sidecars", name):
+        if self._lacks_manifest(name):
             raise self._without_manifest(name)
         known = self.sweep_ids()
         if not known:
@@ -313,6 +320,12 @@ class Warehouse:
         shown = ", ".join((matches or known)[-5:])
         problem = "is ambiguous" if matches else "is not in the warehouse"
         raise UsageError(f"sweep {name!r} {problem}", f"try one of: {shown}")
+
+    def _lacks_manifest(self, name: str) -> bool:
+        """Whether there are rows of a sweep, but not the row that says what it is."""
+        return not self._has_parts("sweeps", name) and (
+            self._has_parts("runs", name) or self._has_parts("sidecars", name)
+        )
 
     def _has_parts(self, dataset: str, name: str) -> bool:
         """Whether there are rows of the sweep of exactly this name."""
