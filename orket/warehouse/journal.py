@@ -3,9 +3,10 @@
 A Parquet part per row would make thousands of files, a part per sweep would lose a
 sweep to a crash. So each run, and each prompt along which a quant was followed, is
 appended as one JSON line to the journal of its dataset, which becomes one part at the
-end of a block, or of several that are short. A line that was written survives its process. What a
-power cut can lose is bounded: a line is synced at once where that was last done a while
-ago, as it is when calls take long; else it is synced together with those that follow.
+end of a block, or of several that are short. A line that was written survives its
+process. What a power cut can lose is bounded: a line is synced at once where that was
+last done a while ago, as it is when calls take long; else it is synced together with
+those that follow.
 """
 
 from __future__ import annotations

@@ -197,8 +197,7 @@ class Direct:
         if context is not None:
             context.set_alpn_protocols(["http/1.1"])
         self._url = url
-        lines = {"Accept": "*/*", "Connection": "keep-alive", **headers}
-        self._lines = "".join(f"{name}: {word}\r\n" for name, word in lines.items())
+        self._headers = {"Accept": "*/*", "Connection": "keep-alive", **headers}
         self._addresses: dict[str, httpx.URL] = {}
 
     def send(
@@ -207,7 +206,8 @@ class Direct:
         address = self._address(path)
         stream = self._connect(address, connect_seconds)
         try:
-            answer = http1.send(stream, self._request(method, address, body))
+            target, headers = self._request(address, body)
+            answer = http1.send(stream, method, target, headers, body)
         except BaseException:
             stream.close()
             raise
@@ -231,14 +231,14 @@ class Direct:
             stream.close()
             raise
 
-    def _request(self, method: str, address: httpx.URL, body: bytes | None) -> bytes:
-        target, host = address.raw_path.decode("ascii"), address.netloc.decode("ascii")
-        head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{self._lines}"
+    def _request(
+        self, address: httpx.URL, body: bytes | None
+    ) -> tuple[str, dict[str, str]]:
+        """What is asked for, and the headers to ask with."""
+        headers = {"Host": address.netloc.decode("ascii"), **self._headers}
         if body is not None:
-            head += f"Content-Length: {len(body)}\r\nContent-Type: application/json\r\n"
-        elif method == "POST":
-            head += "Content-Length: 0\r\n"
-        return head.encode("latin-1") + b"\r\n" + (body or b"")
+            headers["Content-Type"] = "application/json"
+        return address.raw_path.decode("ascii"), headers
 
     def close(self) -> None:
         """Nothing is kept open."""
