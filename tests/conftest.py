@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fuzzing import examples
+from tests.looking import look_no_more
 from tests.nightly import leave_to_the_night
 from tests.together import looked_together
 
@@ -65,6 +66,11 @@ def pytest_collection_modifyitems(
 ) -> None:
     """What is for the night is left to it."""
     leave_to_the_night(config, items)
+
+
+def pytest_sessionfinish() -> None:
+    """No session stays open behind the last test."""
+    look_no_more()
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -16,6 +16,7 @@ from orket.planning.preset import Change, load_preset, override
 from orket.sweep.extend import plan_to_go_on
 from orket.sweep.resume import read_started
 from orket.warehouse import Warehouse
+from tests.looking import ask
 from tests.sweep.test_rounds import (
     PRESET,
     Q2,
@@ -52,8 +53,7 @@ def tasks(number: int) -> Change:
 
 
 def one(warehouse: Warehouse, query: str) -> dict[str, Any]:
-    with warehouse.session("s") as session:
-        (row,) = session.rows(query)
+    (row,) = ask(warehouse, query)
     return row
 
 

@@ -28,6 +28,7 @@ from orket.sweep.interrupts import Interrupted
 from orket.sweep.reporter import Silence
 from orket.sweep.resume import read_progress
 from orket.warehouse import Warehouse
+from tests.looking import ask
 from tests.sweep.test_sweep import Impatient
 
 F16, Q8_0, Q2_K = (
@@ -126,14 +127,12 @@ def warehouse(tmp_path):
 
 
 def fidelity(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
-    with warehouse.session("s") as session:
-        rows = session.rows("SELECT * FROM v1.fidelity")
+    rows = ask(warehouse, "SELECT * FROM v1.fidelity")
     return {row["quant_tag"]: row for row in rows}
 
 
 def raw(warehouse: Warehouse, columns: str = "*") -> list[dict[str, Any]]:
-    with warehouse.session("s") as session:
-        return session.rows(f"SELECT {columns} FROM raw.fidelity ORDER BY recorded_at")
+    return ask(warehouse, f"SELECT {columns} FROM raw.fidelity ORDER BY recorded_at")
 
 
 @pytest.fixture(scope="module")
@@ -176,9 +175,8 @@ def test_every_quant_is_led_along_the_answers_of_the_most_precise(led):
 
 def test_no_row_of_the_phase_is_a_run(led):
     plan, warehouse = led
-    with warehouse.session("s") as session:
-        (row,) = session.rows("SELECT count(*) AS runs FROM v1.attempts")
-        (manifest,) = session.rows("SELECT fidelity FROM v1.manifest")
+    (row,) = ask(warehouse, "SELECT count(*) AS runs FROM v1.attempts")
+    (manifest,) = ask(warehouse, "SELECT fidelity FROM v1.manifest")
     assert row["runs"] == len(plan.runs)
     assert manifest["fidelity"]["k"] == 5
     assert len(manifest["fidelity"]["test_ids"]) == TASKS

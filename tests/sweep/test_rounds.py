@@ -23,6 +23,7 @@ from orket.sweep.interrupts import Interrupted
 from orket.sweep.reporter import Silence, Standing
 from orket.sweep.resume import BUDGET_ENDED
 from orket.warehouse import Warehouse
+from tests.looking import ask
 
 Q8, Q2 = MockModel("demo:q8_0", "Q8_0"), MockModel("demo:q2_K", "Q2_K")
 PRESET = """schema_version = 1
@@ -119,15 +120,14 @@ def execute(
 
 
 def matrix_of(warehouse: Warehouse) -> list[dict[str, Any]]:
-    with warehouse.session("s") as session:
-        return session.rows(
-            "SELECT * FROM v1.attempts WHERE phase = 'matrix' ORDER BY order_index"
-        )
+    return ask(
+        warehouse,
+        "SELECT * FROM v1.attempts WHERE phase = 'matrix' ORDER BY order_index",
+    )
 
 
 def events_of(warehouse: Warehouse) -> list[tuple[str, Any]]:
-    with warehouse.session() as session:
-        rows = session.rows("SELECT event, reason FROM raw.events ORDER BY event_id")
+    rows = ask(warehouse, "SELECT event, reason FROM raw.events ORDER BY event_id")
     return [(row["event"], row["reason"]) for row in rows]
 
 
@@ -224,12 +224,12 @@ def test_where_nothing_counts_the_sweep_waits_and_then_stops_and_goes_on_later(
 
 def test_two_runs_of_a_few_tasks_tell_whether_answers_repeat(plain):
     _, warehouse = plain
-    with warehouse.session("s") as session:
-        rows = session.rows(
-            "SELECT quant_tag, repetition, outcome FROM v1.attempts "
-            "WHERE phase = 'repeat' AND repetition = 2"
-        )
-        (summary,) = session.rows("SELECT summary FROM v1.summary")
+    rows = ask(
+        warehouse,
+        "SELECT quant_tag, repetition, outcome FROM v1.attempts "
+        "WHERE phase = 'repeat' AND repetition = 2",
+    )
+    (summary,) = ask(warehouse, "SELECT summary FROM v1.summary")
     assert Counter(row["quant_tag"] for row in rows) == {"Q8_0": 3, "Q2_K": 3}
     (entry,) = summary["summary"]["sessions"]
     assert entry["rounds"]["start_named_by"] == "MIDDLE"
@@ -312,11 +312,10 @@ def test_a_model_that_was_removed_is_not_asked_for_ever(make_plan, warehouse):
     with MockServer("ollama", fast(Q8)) as server:
         outcome = execute(make_plan(server.url), warehouse, None, resume=True)
     assert outcome.status == "COMPLETED"
-    with warehouse.session("s") as session:
-        states = dict(
-            (row["quant_tag"], row["state"])
-            for row in session.rows("SELECT quant_tag, state FROM v1.proof")
-        )
+    states = dict(
+        (row["quant_tag"], row["state"])
+        for row in ask(warehouse, "SELECT quant_tag, state FROM v1.proof")
+    )
     assert states["Q2_K"] == "NOT_ANSWERING"
     assert states["Q8_0"] == "BASELINE"
 

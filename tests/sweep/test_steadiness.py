@@ -20,6 +20,7 @@ from orket.sweep.judge import Due, Judge
 from orket.sweep.reporter import Silence
 from orket.sweep.steadiness import POLICY_YIELDED, say_step, say_threads
 from orket.warehouse import Warehouse
+from tests.looking import ask
 
 MODELS = [
     MockModel(f"{name}:{quant}", quant.upper().replace("_k", "_K"))
@@ -148,11 +149,6 @@ def warehouse(tmp_path):
 
 def execute(plan: Plan, warehouse: Warehouse, told: Any = None, **how: Any) -> Outcome:
     return run_sweep(plan, warehouse, told, clock=Impatient(), **how)
-
-
-def ask(warehouse: Warehouse, query: str) -> list[dict[str, Any]]:
-    with warehouse.session("s") as session:
-        return session.rows(query)
 
 
 def yielded(warehouse: Warehouse) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ from orket.sweep.interrupts import Interrupted
 from orket.sweep.judge import count_determinism, read_determinism
 from orket.sweep.reporter import Ahead, Silence
 from orket.warehouse import Warehouse
+from tests.looking import ask
 
 FAST = Profile(
     models=(MockModel("demo:q8_0", "Q8_0"), MockModel("demo:q2_K", "Q2_K")),
@@ -91,13 +92,11 @@ def execute(
 
 
 def rows_of(warehouse: Warehouse, sweep_id: str = "s") -> list[dict[str, Any]]:
-    with warehouse.session(sweep_id) as session:
-        return session.rows("SELECT * FROM v1.attempts ORDER BY order_index")
+    return ask(warehouse, "SELECT * FROM v1.attempts ORDER BY order_index", sweep_id)
 
 
 def events_of(warehouse: Warehouse) -> list[tuple[str, str | None]]:
-    with warehouse.session() as session:
-        rows = session.rows("SELECT event, reason FROM raw.events ORDER BY event_id")
+    rows = ask(warehouse, "SELECT event, reason FROM raw.events ORDER BY event_id")
     return [(row["event"], row["reason"]) for row in rows]
 
 
@@ -161,8 +160,7 @@ def test_a_row_says_what_was_asked_and_what_was_found(make_plan, warehouse):
 
 
 def test_the_manifest_knows_size_and_digest_of_what_the_server_lists(plain):
-    with plain.warehouse.session("s") as session:
-        rows = session.rows("SELECT * FROM v1.quant ORDER BY quant_tag")
+    rows = ask(plain.warehouse, "SELECT * FROM v1.quant ORDER BY quant_tag")
     assert [row["quant_tag"] for row in rows] == ["Q2_K", "Q8_0"]
     for row, model in zip(rows, reversed(FAST.models), strict=True):
         assert row["model_bytes"] == model.bytes
@@ -319,8 +317,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(make_plan, warehouse, cal
     assert len({row["attempt_id"] for row in rows}) == len(rows)
     assert len({row["order_index"] for row in rows}) == len(rows)
     assert events_of(warehouse)[-1] == ("SWEEP_FINISHED", None)
-    with warehouse.session("s") as session:
-        kinds = session.rows("SELECT kind FROM raw.sweeps ORDER BY started_at")
+    kinds = ask(warehouse, "SELECT kind FROM raw.sweeps ORDER BY started_at")
     assert [row["kind"] for row in kinds] == ["START", "RESUME"]
 
 
