@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fuzzing import examples
+from tests.longest import begin_with_the_longest
 from tests.looking import look_no_more
 from tests.nightly import leave_to_the_night
 from tests.together import looked_together
@@ -64,8 +65,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """What is for the night is left to it."""
+    """What is for the night is left to it, and what takes long is begun first."""
     leave_to_the_night(config, items)
+    begin_with_the_longest(items)
 
 
 def pytest_sessionfinish() -> None:

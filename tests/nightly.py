@@ -27,10 +27,30 @@ _MARK = pytest.mark.nightly
 
 
 def leave_to_the_night(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take nightly tests out of a run by day; pytest counts them as deselected."""
+    """Take nightly cases out of a run by day; pytest counts them as deselected.
+
+    A test whose cases are all for the night is run with its first, so that no kind is
+    hidden, and a case that somebody names runs at any time.
+    """
     if IS_NIGHT:
         return
-    left = [item for item in items if item.get_closest_marker("nightly")]
+    by_day = {_test_of(item) for item in items if not _is_nightly(item)}
+    left = []
+    for item in items:
+        if _test_of(item) in by_day:
+            if _is_nightly(item):
+                left.append(item)
+        else:
+            by_day.add(_test_of(item))
     if left:
-        items[:] = [item for item in items if item not in set(left)]
+        gone = set(left)
+        items[:] = [item for item in items if item not in gone]
         config.hook.pytest_deselected(items=left)
+
+
+def _is_nightly(item: pytest.Item) -> bool:
+    return item.get_closest_marker("nightly") is not None
+
+
+def _test_of(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]

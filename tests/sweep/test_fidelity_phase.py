@@ -29,7 +29,8 @@ from orket.sweep.reporter import Silence
 from orket.sweep.resume import read_progress
 from orket.warehouse import Warehouse
 from tests.looking import ask
-from tests.sweep.test_sweep import Impatient
+from tests.nightly import nightly
+from tests.sweep.small import Impatient
 
 F16, Q8_0, Q2_K = (
     MockModel("demo", "F16"),
@@ -312,7 +313,7 @@ from orket.planning.preset import load_preset
 from orket.sweep.execute import run_sweep
 from orket.sweep.reporter import Silence
 from orket.warehouse import Warehouse, disk
-from tests.sweep.test_sweep import Impatient
+from tests.sweep.small import Impatient
 
 preset, folder, what, number = sys.argv[1:]
 left = int(number)
@@ -342,11 +343,13 @@ run_sweep(plan, Warehouse(Path(folder)), Told(), clock=Impatient())
     ("what", "number", "answered"),
     [
         ("prompt", 5, 5),
-        ("prompt", 2 * TASKS + 4, 2 * TASKS + 4),
-        ("prompt", 3 * TASKS + 7, 3 * TASKS + 7),
+        *nightly(
+            ("prompt", 2 * TASKS + 4, 2 * TASKS + 4),
+            ("prompt", 3 * TASKS + 7, 3 * TASKS + 7),
+        ),
         # When the part of F16's answers, or of Q8_0, is written and its journal is not
         # removed yet.
-        ("fold", 1, TASKS),
+        *nightly(("fold", 1, TASKS)),
         ("fold", 3, 3 * TASKS),
     ],
 )

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 import pytest
@@ -24,12 +25,14 @@ from orket.sweep.execute import run_sweep
 from orket.sweep.reporter import Silence
 from orket.warehouse import Warehouse
 from tests.hanging import HALF, HEADERS, SILENT, TRICKLE, HangingProxy
+from tests.nightly import nightly
 
 NAMES = {
     "ollama": '[models.names.ollama]\ntag = "demo:{quant_ollama}"',
     "llama-server": '[models.names.llama-server]\nname = "demo-{quant}.gguf"',
     "openai": '[models.names.openai]\nname = "demo-{quant}.gguf"',
 }
+OTHERS = [dialect for dialect in NAMES if dialect != "ollama"]
 PRESET = """schema_version = 1
 repetitions = 2
 control_profile = "shared"
@@ -85,13 +88,16 @@ def failures(warehouse: Warehouse) -> Counter[tuple[str, str | None]]:
     ("dialect", "how", "everything", "is_matrix"),
     [
         ("ollama", SILENT, True, True),
-        ("ollama", SILENT, False, False),
         ("ollama", TRICKLE, False, True),
-        ("llama-server", SILENT, True, False),
         ("llama-server", HEADERS, False, True),
-        ("openai", SILENT, True, True),
-        ("openai", SILENT, False, True),
-        ("openai", HEADERS, False, False),
+        ("openai", SILENT, False, False),
+        *nightly(
+            ("ollama", SILENT, False, False),
+            ("llama-server", SILENT, True, False),
+            ("openai", SILENT, True, True),
+            ("openai", SILENT, False, True),
+            ("openai", HEADERS, False, False),
+        ),
     ],
 )
 def test_a_sweep_gives_a_server_up_that_hangs(
@@ -157,7 +163,7 @@ def own_process(dialect: str) -> Iterator[tuple[str, int]]:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped")
-@pytest.mark.parametrize("dialect", list(NAMES))
+@pytest.mark.parametrize("dialect", ["ollama", *nightly(*OTHERS)])
 def test_a_server_that_is_frozen_is_given_up(dialect, tmp_path, warehouse):
     with own_process(dialect) as (url, pid):
         stops = Stops(pid, 5)
@@ -167,8 +173,14 @@ def test_a_server_that_is_frozen_is_given_up(dialect, tmp_path, warehouse):
     assert failures(warehouse)["TIMEOUT", "the server did not finish in time"] == 1
 
 
-@pytest.mark.parametrize("dialect", list(NAMES))
-@pytest.mark.parametrize("how", [SILENT, HEADERS, HALF, TRICKLE])
+@pytest.mark.parametrize(
+    ("how", "dialect"),
+    [
+        *((how, "ollama") for how in (SILENT, HEADERS, HALF, TRICKLE)),
+        *((SILENT, dialect) for dialect in OTHERS),
+        *nightly(*product((HEADERS, HALF, TRICKLE), OTHERS)),
+    ],
+)
 def test_the_probe_waits_for_one_call_that_hangs(how, dialect):
     name = profile_of(dialect).models[0].name
     with (

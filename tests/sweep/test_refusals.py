@@ -15,8 +15,8 @@ from orket.records import CallFacts
 from orket.sweep.execute import run_sweep
 from orket.sweep.refusals import Refusals
 from orket.warehouse import Warehouse
+from tests.sweep.small import Impatient
 from tests.sweep.test_fidelity_phase import Noted, StopAtLoad
-from tests.sweep.test_sweep import Impatient
 
 SHORT, LONG, LONGEST = 3, 60, 200
 """Words of the prompts; a word and its blank are one token, the template some more."""

@@ -17,6 +17,7 @@ import pytest
 from orket.cli.main import run_command
 from orket.warehouse import Warehouse
 from tests.live import demo_gguf
+from tests.nightly import nightly
 
 KEY = "sk-very-secret"
 PYTHON = shlex.quote(sys.executable)
@@ -104,7 +105,7 @@ def summary(tmp_path):
     return json.loads((tmp_path / "sweep_summary.json").read_bytes())
 
 
-@pytest.mark.parametrize("provider", ["llama-server", "vllm", "openai"])
+@pytest.mark.parametrize("provider", ["llama-server", "openai", *nightly("vllm")])
 def test_one_server_after_the_other(preset, tmp_path, provider, capsys):
     # Other tests of the same process may have helpers that live on.
     before = set(psutil.Process().children())
@@ -129,7 +130,9 @@ def test_one_server_after_the_other(preset, tmp_path, provider, capsys):
     assert set(psutil.Process().children()) <= before
 
 
-@pytest.mark.parametrize("quants", [["Q5_K_M", "Q2_K"], ["F16", "Q5_K_M", "Q2_K"]])
+@pytest.mark.parametrize(
+    "quants", [["Q5_K_M", "Q2_K"], *nightly(["F16", "Q5_K_M", "Q2_K"])]
+)
 def test_a_server_that_ends_early_is_a_failed_quant(preset, tmp_path, quants, capsys):
     assert run_command(["run", preset(quants)]) == 0
     (session,) = summary(tmp_path)["sessions"]

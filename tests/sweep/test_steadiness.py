@@ -21,6 +21,7 @@ from orket.sweep.reporter import Silence
 from orket.sweep.steadiness import POLICY_YIELDED, say_step, say_threads
 from orket.warehouse import Warehouse
 from tests.looking import ask
+from tests.nightly import nightly
 
 MODELS = [
     MockModel(f"{name}:{quant}", quant.upper().replace("_k", "_K"))
@@ -354,7 +355,7 @@ def check_looks(warehouse: Warehouse, folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("stops_after", [None, 25])
+@pytest.mark.parametrize("stops_after", [25, *nightly(None)])
 def test_each_judged_round_can_be_made_again_also_behind_a_step(
     stops_after, make_plan, warehouse, tmp_path
 ):

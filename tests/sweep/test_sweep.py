@@ -1,115 +1,31 @@
-"""Sweeps against pretended servers: order, retries, faults, resume, the gate."""
+"""Sweeps against pretended servers: order, retries, faults, the gate."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orket.errors import OrketError, ServerError, UsageError, WarehouseError
-from orket.machine.clock import SystemClock
+from orket.errors import ServerError
 from orket.mockserver import MockModel, MockServer, Profile, parse_fault
 from orket.mockserver.profile import CannedAnswer
 from orket.planning.plan import DETERMINISM, Plan, build_plan
 from orket.planning.preset import Change, load_preset, override
-from orket.records import RunRecord
-from orket.sweep.execute import Outcome, run_sweep
-from orket.sweep.interrupts import Interrupted
+from orket.sweep.execute import Outcome
 from orket.sweep.judge import count_determinism, read_determinism
-from orket.sweep.reporter import Ahead, Silence
+from orket.sweep.reporter import Silence
 from orket.warehouse import Warehouse
 from tests.looking import ask
-
-FAST = Profile(
-    models=(MockModel("demo:q8_0", "Q8_0"), MockModel("demo:q2_K", "Q2_K")),
-    prefill_rate=1e6,
-    decode_rate=1e5,
-    load_seconds=0.0,
+from tests.sweep.small import (
+    FAST,
+    PRESET,
+    events_of,
+    execute,
+    plan_in,
+    rows_of,
 )
-PRESET = """schema_version = 1
-repetitions = 2
-control_profile = "shared"
-polluted_retries = 0
-
-[provider]
-name = "ollama"
-url = "{url}"
-timeout_seconds = 5
-
-[[models]]
-id = "demo"
-quants = ["Q8_0", "Q2_K"]
-[models.names.ollama]
-tag = "demo:{{quant_ollama}}"
-
-[tasks]
-bank = "quickstart"
-limit = 3
-
-[policy]
-canary_max_latency_cv = 100
-allow_unobserved = true
-"""
-
-
-class Impatient(SystemClock):
-    """A clock that does not wait."""
-
-    def sleep(self, seconds: float) -> None:
-        return
-
-
-def plan_in(folder: Path) -> Callable[..., Plan]:
-    """What makes a plan by the preset above, which lies in this folder."""
-
-    def make(url: str, *changes: Change, sweep_id: str = "s", **how: Any) -> Plan:
-        path = folder / "p.toml"
-        path.write_text(PRESET.format(url=url))
-        return build_plan(override(load_preset(str(path)), changes), sweep_id, **how)
-
-    return make
-
-
-@pytest.fixture
-def make_plan(tmp_path):
-    return plan_in(tmp_path)
-
-
-@pytest.fixture
-def warehouse(tmp_path):
-    return Warehouse(tmp_path / "warehouse")
-
-
-def execute(
-    plan: Plan, warehouse: Warehouse, reporter: Any = None, **how: Any
-) -> Outcome:
-    return run_sweep(plan, warehouse, reporter, clock=Impatient(), **how)
-
-
-def rows_of(warehouse: Warehouse, sweep_id: str = "s") -> list[dict[str, Any]]:
-    return ask(warehouse, "SELECT * FROM v1.attempts ORDER BY order_index", sweep_id)
-
-
-def events_of(warehouse: Warehouse) -> list[tuple[str, str | None]]:
-    rows = ask(warehouse, "SELECT event, reason FROM raw.events ORDER BY event_id")
-    return [(row["event"], row["reason"]) for row in rows]
-
-
-class StopAfter(Silence):
-    """Breaks the sweep off once so many calls are recorded."""
-
-    def __init__(self, calls: int) -> None:
-        self._left = calls
-
-    def recorded(self, row: RunRecord) -> None:
-        self._left -= 1
-        if self._left == 0:
-            raise Interrupted
 
 
 @dataclass(frozen=True)
@@ -280,98 +196,12 @@ def test_a_gate_that_no_call_could_pass_stops_at_its_first(
     assert word in reason
 
 
-def test_a_model_that_is_not_installed_stops_the_gate_and_can_be_resumed(
-    make_plan, warehouse
-):
-    without = Profile(models=(FAST.models[1],), decode_rate=1e5)
-    with MockServer("ollama", without) as server:
-        outcome = execute(make_plan(server.url), warehouse)
-    assert "ollama pull demo:q8_0" in str(outcome.cause)
-    with MockServer("ollama", FAST) as server:
-        again = execute(make_plan(server.url), warehouse, resume=True)
-    assert again.status == "COMPLETED"
-    assert {row["outcome"] for row in rows_of(warehouse)} == {"OK", "FAILED"}
-
-
 def test_without_the_canary_the_manifest_says_so(make_plan, warehouse):
     with MockServer("ollama", FAST) as server:
         execute(make_plan(server.url, skip_canary=True), warehouse)
     with warehouse.session("s") as session:
         (manifest,) = session.rows("SELECT canary_planned FROM raw.sweeps")
     assert manifest["canary_planned"] is False
-
-
-@pytest.mark.parametrize("calls", [1, 5, 15, 17, 20])
-def test_an_interrupted_sweep_goes_on_where_it_stopped(make_plan, warehouse, calls):
-    with MockServer("ollama", FAST) as server:
-        plan = make_plan(server.url)
-        first = execute(plan, warehouse, StopAfter(calls))
-        kept = len(rows_of(warehouse))
-        second = execute(plan, warehouse, resume=True)
-    assert (first.status, second.status) == ("INTERRUPTED", "COMPLETED")
-    assert kept == calls
-    rows = rows_of(warehouse)
-    timed = [run.run_id for run in plan.runs if run.phase != "warmup"]
-    counts = Counter(row["run_id"] for row in rows)
-    assert all(counts[run] == 1 for run in timed)
-    assert len({row["attempt_id"] for row in rows}) == len(rows)
-    assert len({row["order_index"] for row in rows}) == len(rows)
-    assert events_of(warehouse)[-1] == ("SWEEP_FINISHED", None)
-    kinds = ask(warehouse, "SELECT kind FROM raw.sweeps ORDER BY started_at")
-    assert [row["kind"] for row in kinds] == ["START", "RESUME"]
-
-
-class Hesitant(Silence):
-    """Finds the matrix too long, whatever it takes."""
-
-    def __init__(self) -> None:
-        self.asked: list[float | None] = []
-
-    def agrees(self, ahead: Ahead, basis: str) -> bool:
-        assert basis == "by the calls so far"
-        self.asked.append(ahead.most)
-        return False
-
-
-def test_a_matrix_that_is_found_too_long_is_not_begun(make_plan, warehouse):
-    with MockServer("ollama", FAST) as server:
-        hesitant = Hesitant()
-        outcome = run_sweep(make_plan(server.url), warehouse, hesitant, Impatient())
-        assert outcome.status == "INTERRUPTED"
-        # The gate's calls stand behind what was said.
-        (seconds,) = hesitant.asked
-        assert seconds is not None and 0 < seconds < 60
-        assert {row["phase"] for row in rows_of(warehouse)} == {"warmup", "canary"}
-        whole = execute(make_plan(server.url), warehouse, resume=True)
-    assert whole.status == "COMPLETED"
-
-
-def test_resuming_a_finished_sweep_calls_nothing(make_plan, warehouse):
-    with MockServer("ollama", FAST) as server:
-        plan = make_plan(server.url)
-        execute(plan, warehouse)
-        before = len(rows_of(warehouse))
-    # The server is gone: nothing is asked of it.
-    outcome = execute(plan, warehouse, resume=True)
-    assert (outcome.calls, outcome.was_complete) == (0, True)
-    assert len(rows_of(warehouse)) == before
-    with pytest.raises(UsageError, match="another plan"):
-        changed = make_plan(server.url, Change("repetitions", 3))
-        execute(changed, warehouse, resume=True)
-
-
-@pytest.mark.parametrize(
-    ("change", "word"),
-    [
-        (Change("controls.seed", 1), "another plan"),
-        (Change("policy.min_valid_runs", 2), "another policy"),
-    ],
-)
-def test_another_plan_or_policy_is_not_resumed(make_plan, warehouse, change, word):
-    with MockServer("ollama", FAST) as server:
-        execute(make_plan(server.url), warehouse, StopAfter(3))
-        with pytest.raises(UsageError, match=word):
-            execute(make_plan(server.url, change), warehouse, resume=True)
 
 
 def test_anchors_are_measured_at_intervals_and_at_the_end(make_plan, warehouse):
@@ -407,46 +237,6 @@ def test_nothing_repeated_is_not_deterministic(make_plan, warehouse):
     assert (counts["groups"], counts["rate_micro"], counts["is_met"]) == (0, None, None)
 
 
-def test_a_server_that_is_not_there_records_nothing(make_plan, warehouse):
-    with MockServer("ollama", FAST) as server:
-        url = server.url
-    with pytest.raises(ServerError):
-        execute(make_plan(url), warehouse)
-    assert warehouse.sweep_ids() == []
-
-
-def test_a_full_warehouse_ends_with_one_line_and_keeps_what_was_confirmed(
-    make_plan, warehouse, monkeypatch
-):
-    import os
-
-    calls = 0
-    real = os.fsync
-
-    def fill(handle: int) -> None:
-        nonlocal calls
-        calls += 1
-        if calls > 12:
-            raise OSError(28, "No space left on device")
-        real(handle)
-
-    with MockServer("ollama", FAST) as server:
-        plan = make_plan(server.url)
-        monkeypatch.setattr(os, "fsync", fill)
-        with pytest.raises(WarehouseError, match="No space left"):
-            execute(plan, warehouse)
-        monkeypatch.setattr(os, "fsync", real)
-        warehouse.journal("s").fold()
-        kept = [row["attempt_id"] for row in rows_of(warehouse)]
-        assert kept
-        done = execute(plan, warehouse, resume=True)
-    assert done.status == "COMPLETED"
-    rows = rows_of(warehouse)
-    assert set(kept) <= {row["attempt_id"] for row in rows}
-    counts = Counter(row["run_id"] for row in rows)
-    assert all(counts[r.run_id] == 1 for r in plan.runs if r.phase != "warmup")
-
-
 def test_several_servers_hold_one_quant_each(tmp_path, warehouse):
     def serve(quant: str) -> MockServer:
         model = MockModel("demo", quant, parameters=10**6)
@@ -468,37 +258,6 @@ def test_several_servers_hold_one_quant_each(tmp_path, warehouse):
     rows = rows_of(warehouse)
     assert {row["outcome"] for row in rows} == {"OK"}
     assert {row["quant_tag"] for row in rows} == {"Q8_0", "Q2_K"}
-
-
-def test_a_server_that_answers_nothing_is_told(make_plan, warehouse):
-    with MockServer("ollama", FAST, [parse_fault("http-500")]) as server:
-        outcome = execute(make_plan(server.url, skip_canary=True), warehouse)
-    assert (outcome.status, outcome.unmeasured) == ("FAILED", 2 * 2 * 3)
-    assert "HTTP_500" in str(outcome.cause)
-
-
-def test_a_retry_pass_that_was_interrupted_goes_on(make_plan, warehouse):
-    faults = [parse_fault("http-500:every=2")]
-    changes = [Change("polluted_retries", 1), Change("repetitions", 4)]
-    with MockServer("ollama", FAST, faults) as server:
-        plan = make_plan(server.url, *changes, skip_canary=True)
-        execute(plan, warehouse, StopAfter(len(plan.runs) + 4))
-        retried = [r for r in rows_of(warehouse) if r["retry_pass"] == 1]
-        begun = {r["run_id"] for r in retried}
-        measured = {
-            r["run_id"]
-            for r in retried
-            if r["outcome"] == "OK" and r["phase"] == "matrix"
-        }
-        execute(plan, warehouse, resume=True)
-    rows = [row for row in rows_of(warehouse) if row["phase"] == "matrix"]
-    again = Counter(row["run_id"] for row in rows if row["retry_pass"] == 1)
-    failed = {
-        r["run_id"] for r in rows if r["retry_pass"] == 0 and r["outcome"] != "OK"
-    }
-    assert begun & set(again)
-    assert failed <= set(again)
-    assert all(again[run] == 1 for run in measured)
 
 
 def test_a_retry_pass_that_gains_nothing_is_given_up(make_plan, warehouse):
@@ -591,208 +350,6 @@ def test_runs_before_a_drift_are_run_again_after_a_cool_down(make_plan, warehous
     assert drifted[0]["n"] > 0
 
 
-def serve_quant(quant: str, port: int = 0) -> MockServer:
-    model = MockModel("demo", quant, parameters=10**6)
-    profile = Profile(models=(model,), decode_rate=1e5)
-    return MockServer("llama-server", profile, port=port)
-
-
-@pytest.fixture
-def make_spread_plan():
-    """A plan with a server for each quant."""
-
-    def make(urls: dict[str, str], *changes: Change, with_gate: bool = False) -> Plan:
-        spread = [
-            Change("quants", list(urls), (("models", 0, "quants"),)),
-            Change("urls", urls, (("models", 0, "names", "llama-server", "urls"),)),
-            Change("tasks.bank", "quickstart"),
-            Change("tasks.limit", 2),
-            Change("repetitions", 2),
-            Change("polluted_retries", 0),
-            Change("policy.canary_max_latency_cv", 100),
-        ]
-        preset = override(load_preset("llama-server"), [*spread, *changes])
-        return build_plan(preset, "s", skip_canary=not with_gate)
-
-    return make
-
-
-class DiesAt(Silence):
-    """Shuts servers down for good once so many calls are recorded."""
-
-    def __init__(self, calls: int, *servers: MockServer) -> None:
-        self._left = calls
-        self._servers = servers
-        self.notes: list[str] = []
-
-    def recorded(self, row: RunRecord) -> None:
-        self._left -= 1
-        if self._left == 0:
-            for server in self._servers:
-                server.__exit__(None, None, None)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
-def outcomes(warehouse: Warehouse) -> Counter[tuple[str, str | None]]:
-    """Planned matrix runs by quant and the outcome that counts."""
-    with warehouse.session("s") as session:
-        rows = session.rows("SELECT * FROM v1.runs WHERE phase = 'matrix'")
-    return Counter((row["quant_tag"], row["outcome"]) for row in rows)
-
-
-def test_a_server_that_dies_for_good_ends_the_sweep_as_failed_and_is_resumed(
-    make_spread_plan, warehouse
-):
-    one, other = serve_quant("Q8_0"), serve_quant("Q2_K")
-    one.__enter__()
-    other.__enter__()
-    urls = {"Q8_0": one.url, "Q2_K": other.url}
-    plan = make_spread_plan(urls)
-    dies = DiesAt(4, other)
-    outcome = execute(plan, warehouse, dies)
-    assert outcome.status == "FAILED"
-    assert f"nothing answers at {other.url}" in str(outcome.cause)
-    measured = outcomes(warehouse)
-    assert measured["Q8_0", "OK"] == 4, "the server that lives is measured to the end"
-    assert measured["Q2_K", "OK"] + measured["Q2_K", "FAILED"] == 4
-    assert outcome.unmeasured == measured["Q2_K", "FAILED"] > 0
-    ((event, reason),) = events_of(warehouse)
-    assert event == "SWEEP_ABORTED"
-    assert reason is not None
-    assert reason.startswith("CONNECTION_REFUSED: ")
-    port = int(other.url.rpartition(":")[2])
-    with serve_quant("Q2_K", port):
-        again = execute(plan, warehouse, resume=True)
-    assert again.status == "COMPLETED"
-    assert outcomes(warehouse) == {("Q8_0", "OK"): 4, ("Q2_K", "OK"): 4}
-    one.__exit__(None, None, None)
-
-
-def test_a_sweep_whose_only_server_is_gone_stops_at_once(make_plan, warehouse):
-    server = MockServer("ollama", FAST)
-    server.__enter__()
-    plan = make_plan(server.url, Change("repetitions", 5), skip_canary=True)
-    dies = DiesAt(6, server)
-    outcome = execute(plan, warehouse, dies)
-    assert outcome.status == "FAILED"
-    tried = [row for row in rows_of(warehouse) if row["outcome"] != "OK"]
-    assert len({row["block_index"] for row in tried}) <= 2
-    assert outcome.unmeasured > 20
-    assert any("trying again in 10 s" in said for said in dies.notes)
-
-
-@pytest.mark.parametrize("calls", [1, 4, 10])
-def test_a_server_that_dies_in_the_gate_fails_the_sweep_and_not_the_gate(
-    calls, make_plan, warehouse
-):
-    """Behind the warm-up, between two repetitions, or before the last."""
-    server = MockServer("ollama", FAST)
-    server.__enter__()
-    plan = make_plan(server.url)
-    gate = [run for run in plan.runs if run.block_index == plan.runs[0].block_index]
-    assert [run.phase for run in gate] == ["warmup", *["canary"] * 10]
-    outcome = execute(plan, warehouse, DiesAt(calls, server))
-    assert outcome.status == "FAILED"
-    assert f"nothing answers at {server.url}" in str(outcome.cause)
-    assert {row["phase"] for row in rows_of(warehouse)} == {"warmup", "canary"}
-    port = int(server.url.rpartition(":")[2])
-    with MockServer("ollama", FAST, port=port):
-        assert execute(plan, warehouse, resume=True).status == "COMPLETED"
-
-
-def test_one_of_two_servers_that_dies_in_the_gate_fails_the_sweep(
-    make_spread_plan, warehouse
-):
-    with serve_quant("Q2_K") as other:
-        one = serve_quant("Q8_0")
-        one.__enter__()
-        plan = make_spread_plan({"Q8_0": one.url, "Q2_K": other.url}, with_gate=True)
-        outcome = execute(plan, warehouse, DiesAt(3, one))
-    assert outcome.status == "FAILED"
-    assert f"nothing answers at {one.url}" in str(outcome.cause)
-
-
-def test_a_server_that_comes_back_while_it_is_waited_for_costs_few_runs(
-    make_plan, warehouse
-):
-    server = MockServer("ollama", FAST)
-    server.__enter__()
-    port = int(server.url.rpartition(":")[2])
-    revived: list[MockServer] = []
-
-    class Patient(SystemClock):
-        def sleep(self, seconds: float) -> None:
-            if seconds == 4:
-                revived.append(MockServer("ollama", FAST, port=port))
-                revived[0].__enter__()
-
-    plan = make_plan(server.url, skip_canary=True)
-    outcome = run_sweep(plan, warehouse, DiesAt(3, server), clock=Patient())
-    revived[0].__exit__(None, None, None)
-    assert outcome.status == "COMPLETED"
-    assert sum(row["outcome"] == "FAILED" for row in rows_of(warehouse)) <= 1
-
-
-def test_a_resume_makes_again_what_a_server_owed_and_nothing_else(make_plan, warehouse):
-    with MockServer("ollama", FAST, [parse_fault("http-500:every=3")]) as server:
-        plan = make_plan(server.url, skip_canary=True)
-        assert execute(plan, warehouse).status == "COMPLETED"
-    before = {row["run_id"]: row["outcome"] for row in rows_of(warehouse)}
-    assert "FAILED" in before.values()
-    port = int(server.url.rpartition(":")[2])
-    with MockServer("ollama", FAST, port=port) as server:
-        execute(plan, warehouse, resume=True)
-    attempts = Counter(
-        row["run_id"] for row in rows_of(warehouse) if row["phase"] == "matrix"
-    )
-    timed = [run.run_id for run in plan.runs if run.phase == "matrix"]
-    assert {run: attempts[run] for run in timed} == {
-        run: 1 if before[run] == "OK" else 2 for run in timed
-    }
-
-
-def test_one_quant_that_cannot_be_loaded_is_a_fact_and_no_lost_server(
-    make_plan, warehouse
-):
-    lacking = Profile(models=(FAST.models[0],), decode_rate=1e5, load_seconds=0.0)
-    with MockServer("ollama", lacking) as server:
-        outcome = execute(make_plan(server.url, skip_canary=True), warehouse)
-    assert outcome.status == "COMPLETED"
-    assert outcomes(warehouse) == {("Q8_0", "OK"): 6, ("Q2_K", "FAILED"): 6}
-
-
-def test_one_executor_runs_a_sweep_at_a_time(make_plan, warehouse):
-    with MockServer("ollama", FAST) as server:
-        plan = make_plan(server.url)
-        execute(plan, warehouse, StopAfter(3))
-        with warehouse.claim("s"):
-            with pytest.raises(OrketError, match=rf"process {os.getpid()} on .* since"):
-                execute(plan, warehouse, resume=True)
-            # Readers never ask for the lock.
-            assert len(rows_of(warehouse)) == 3
-        assert execute(plan, warehouse, resume=True).status == "COMPLETED"
-
-
-def test_a_new_sweep_is_claimed_while_it_runs(make_plan, warehouse):
-    class Peeks(Silence):
-        def __init__(self) -> None:
-            self.said = ""
-
-        def recorded(self, row: RunRecord) -> None:
-            with pytest.raises(OrketError) as refused, warehouse.claim("s"):
-                pass
-            self.said = str(refused.value)
-
-    peeks = Peeks()
-    with MockServer("ollama", FAST) as server:
-        execute(make_plan(server.url), warehouse, peeks)
-    assert "sweep s is being run by process" in peeks.said
-    with warehouse.claim("s") as claim:
-        assert claim.is_held
-
-
 HOSTILE = {
     "a set of instances": "class A:\n    pass\ndef f(x):\n    return {A()}",
     "an instance as a key": "class A:\n    pass\ndef f(x):\n    return {A(): x}",
@@ -801,37 +358,47 @@ HOSTILE = {
         "y = []\nfor i in range(40):\n    y = [y, y]\ndef f(x):\n    return y\ny"
     ),
 }
+
+
 CODE_BANK = """schema_version = 1
 bank = "code"
 title = "Code"
+"""
+CODE_TASK = """
 [[tasks]]
-id = "f"
+id = "f{number}"
 bucket = "refactor"
-prompt = "Write f."
+prompt = "Write f{number}."
 max_tokens = 64
 [[tasks.checks]]
 kind = "python_cases"
-cases = [{ call = "f(1)", expected = "2" }]
+cases = [{{ call = "f(1)", expected = "2" }}]
 [tasks.samples]
 pass = ["def f(x):\\n    return x + 1"]
 fail = ["def f(x):\\n    return x", "2"]
 """
 
 
-@pytest.mark.parametrize("code", HOSTILE.values(), ids=HOSTILE.keys())
-def test_no_answer_costs_a_row_or_ends_a_sweep(make_plan, warehouse, tmp_path, code):
+def test_no_answer_costs_a_row_or_ends_a_sweep(make_plan, warehouse, tmp_path):
     bank = tmp_path / "code.toml"
-    bank.write_text(CODE_BANK)
+    tasks = [CODE_TASK.format(number=number) for number in range(len(HOSTILE))]
+    bank.write_text("".join([CODE_BANK, *tasks]))
     changes = (
         Change("tasks.bank", str(bank)),
+        Change("tasks.limit", len(HOSTILE)),
         Change("canary.enabled", False),
     )
-    profile = replace(FAST, answers=(CannedAnswer(".", code),))
-    with MockServer("ollama", profile) as server:
+    answers = tuple(
+        CannedAnswer(f"Write f{number}", code)
+        for number, code in enumerate(HOSTILE.values())
+    )
+    with MockServer("ollama", replace(FAST, answers=answers)) as server:
         plan = make_plan(server.url, *changes)
         execute(plan, warehouse)
     measured = [row for row in rows_of(warehouse) if row["phase"] == "matrix"]
     planned = [run for run in plan.runs if run.phase == "matrix"]
-    assert len(measured) == len(planned) == 4
+    assert len(measured) == len(planned) == 4 * len(HOSTILE)
     assert {row["outcome"] for row in measured} == {"OK"}
     assert {(row["checks_passed"], row["checks_total"]) for row in measured} == {(0, 1)}
+    given = {(row["test_id"], row["answer_text"]) for row in measured}
+    assert len(given) == len(HOSTILE), "each task had its own"

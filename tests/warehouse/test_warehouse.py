@@ -530,12 +530,14 @@ FORBIDDEN = [
 ]
 
 
-@pytest.mark.parametrize("query", FORBIDDEN)
-def test_locked_session_refuses(warehouse, tmp_path, query):
-    text = query.format(out=tmp_path / "out", part=warehouse.parts("runs")[0])
-    with warehouse.locked_session() as session, pytest.raises(UsageError):
-        session.query(text)
-    assert not (tmp_path / "out").exists()
+def test_locked_session_refuses_and_answers_the_next(warehouse, tmp_path):
+    part = warehouse.parts("runs")[0]
+    with warehouse.locked_session() as session:
+        for query in FORBIDDEN:
+            with pytest.raises(UsageError):
+                session.query(query.format(out=tmp_path / "out", part=part))
+            assert not (tmp_path / "out").exists(), query
+        assert session.query("SELECT 1 AS n").to_dicts() == [{"n": 1}]
 
 
 def test_locked_session_answers(warehouse):
