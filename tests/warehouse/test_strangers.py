@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,6 @@ from orket.warehouse.seal import KEY
 from tests.built_sweep import Sweep
 
 LEVELS = 300
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("strangers") / "warehouse"
-    for name in ("bad", "good"):
-        Sweep(sweep_id=name, quants=("F16",)).fill().finish().store(folder)
-    return folder
 
 
 def _with(column: str, values: Callable[[int], Any]) -> Callable[[Any], Any]:
@@ -69,10 +61,9 @@ HARMLESS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _stranger(sound: Path, folder: Path, change: Callable[[Any], Any]) -> Path:
-    """A warehouse in which the runs of `bad` were written by somebody else."""
-    shutil.copytree(sound, folder)
-    (part,) = Warehouse(folder).parts("runs", "bad")
+def _make_strange(warehouse: Warehouse, sweep_id: str, change: Any) -> Path:
+    """As if the runs of this sweep were written by somebody else."""
+    (part,) = warehouse.parts("runs", sweep_id)
     table = change(pq.ParquetFile(part).read())
     metadata = dict(table.schema.metadata or {})
     metadata.pop(KEY.encode(), None)
@@ -80,35 +71,58 @@ def _stranger(sound: Path, folder: Path, change: Callable[[Any], Any]) -> Path:
     return part
 
 
+def _strangers(folder: Path, changes: dict[str, Any]) -> dict[str, Path]:
+    """A warehouse with a sweep of each kind, and one that is sound; their parts."""
+    warehouse = Warehouse(folder)
+    for name in ("good", *changes):
+        Sweep(sweep_id=name, quants=("F16",)).fill().finish().store(folder)
+    return {
+        kind: _make_strange(warehouse, kind, change) for kind, change in changes.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def wrong(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Path]]:
+    folder = tmp_path_factory.mktemp("wrong") / "warehouse"
+    return folder, _strangers(folder, WRONG)
+
+
 @pytest.mark.parametrize("kind", WRONG)
-def test_a_part_that_is_not_what_it_should_be_is_named(sound, tmp_path, capsys, kind):
-    part = _stranger(sound, tmp_path / "warehouse", WRONG[kind])
-    where = ["-w", str(tmp_path / "warehouse")]
-    assert run_command(["show", "bad", *where]) == 1
+def test_a_part_that_is_not_what_it_should_be_is_named(wrong, capsys, kind):
+    folder, parts = wrong
+    assert run_command(["show", kind, "-w", str(folder)]) == 1
     told = capsys.readouterr().err
-    assert part.name in told
+    assert parts[kind].name in told
     assert "Traceback" not in told
     assert told.count("\n") == 1
-    assert run_command(["verify", *where]) == 4
-    assert f"{part.name}: " in capsys.readouterr().out
-    assert run_command(["show", "good", *where]) == 0
 
 
-@pytest.mark.parametrize("kind", HARMLESS)
-def test_a_part_that_says_it_in_another_way_is_read(sound, tmp_path, kind):
-    part = _stranger(sound, tmp_path / "warehouse", HARMLESS[kind])
+def test_beside_such_parts_the_rest_is_read_and_each_is_found(wrong, capsys):
+    folder, parts = wrong
+    assert run_command(["show", "good", "-w", str(folder)]) == 0
+    capsys.readouterr()
+    assert run_command(["verify", "-w", str(folder)]) == 4
+    told = capsys.readouterr().out
+    assert [kind for kind in parts if f"{parts[kind].name}: " not in told] == []
+
+
+def test_a_part_that_says_it_in_another_way_is_read(tmp_path, capsys):
+    parts = _strangers(tmp_path / "warehouse", HARMLESS)
     where = ["-w", str(tmp_path / "warehouse")]
     assert run_command(["verify", *where]) == 0
-    assert run_command(["show", "bad", *where]) == 0
-    assert part.exists()
+    capsys.readouterr()
+    assert run_command(["sweeps", "--format", "json", *where]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {row["sweep_id"] for row in told} == {"good", *parts}
+    assert {row["status"] for row in told} == {"COMPLETED"}
 
 
 def test_a_page_that_unfolds_to_more_than_fits_ends_in_a_line(
-    sound, tmp_path, capsys, monkeypatch
+    tmp_path, capsys, monkeypatch
 ):
     """Forty rows of one text of 8 MiB: a few KiB on the disk, 320 MiB as rows."""
-    shutil.copytree(sound, tmp_path / "warehouse")
-    store = Warehouse(tmp_path / "warehouse")
+    made = Sweep(sweep_id="bad", quants=("F16",)).fill().finish()
+    store = made.store(tmp_path / "warehouse")
     (first,) = store.parts("runs", "bad")
     table = pq.ParquetFile(first).read().slice(0, 1)
     rows = pa.concat_tables([table] * 40)
