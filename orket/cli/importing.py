@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orket.cli import messages
 from orket.cli.output import choose_format, print_rows
+from orket.errors import WarehouseError
 
 if TYPE_CHECKING:
     from orket.ingest.importer import FileReport
@@ -48,9 +49,22 @@ def import_files(
     rows = [_row(report) for report in reports]
     print_rows(rows, _columns(rows), None)
     _tell_compared(reports, store)
+    _require_whole(reports)
     rejected = any(report.rejected for report in reports) and not allow_rejects
     is_empty = any(report.is_empty for report in reports)
     return _EXIT_REJECTED if rejected or is_empty else 0
+
+
+def _require_whole(reports: Sequence[FileReport]) -> None:
+    """Raise WarehouseError where a sweep was damaged before its rows came."""
+    damaged = list(dict.fromkeys(part for report in reports for part in report.damaged))
+    if damaged:
+        named = "; ".join(str(part) for part in damaged)
+        raise WarehouseError(
+            f"rows were taken, and the plan of their sweep lacks them: {named}",
+            "put back a copy, or move it away with orket verify --quarantine; then "
+            "ingest the file again",
+        )
 
 
 def _worker_count() -> int:

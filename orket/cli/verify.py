@@ -12,6 +12,7 @@ from orket.cli.options import RowFormat, bare_store_option
 from orket.cli.output import print_line, print_rows
 from orket.errors import CheckFailed
 from orket.exports.json_text import render_json
+from orket.text import storable
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
@@ -269,7 +270,7 @@ class _Report:
         return self._below(target) if target is not None else None
 
     def _below(self, path: Path) -> str:
-        return path.relative_to(self._root).as_posix()
+        return storable(path.relative_to(self._root).as_posix())
 
     def _leftover_line(self, found: LeftOver) -> str:
         from orket.warehouse.locks import Holder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
@@ -32,6 +32,9 @@ from orket.records import EventRow
 from orket.text import storable
 from orket.warehouse import Warehouse
 
+if TYPE_CHECKING:
+    from orket.warehouse.damage import Damage
+
 REJECTS = "rejects"
 """In place of a format: rows that were rejected before, which are passed over."""
 _REJECTS_ENDING = ".rejects.jsonl"
@@ -55,6 +58,8 @@ class FileReport:
     rejects_path: Path | None = None
     notes: list[str] = field(default_factory=list)
     """What is to be said of what was taken."""
+    damaged: list[Damage] = field(default_factory=list)
+    """Of its sweeps, what cannot be read: their plan lacks what was taken."""
     is_joined: bool = False
     """Whether its rows are part of a sweep that compares it with other files."""
 
@@ -75,6 +80,8 @@ def ingest_files(
 ) -> Iterator[FileReport]:
     """Ingest files, those that compare quants of one model as one sweep.
 
+    What is `damaged` is known of every report once the last of them has come.
+
     Errors as of `ingest_file` and `together.join`, before anything is taken.
     """
     options = options or SourceOptions()
@@ -94,6 +101,7 @@ def ingest_files(
         if name not in OF_RESULTS:
             options.naming(path)
     join(files, options)
+    taken: dict[Path, FileReport] = {}
     for place, path in enumerate(paths):
         if path in rejects:
             note = "rows that were rejected before: passed over"
@@ -108,7 +116,7 @@ def ingest_files(
             note = f"the same as {first}, which counts once"
             yield FileReport(path, unlike[path], known=1, notes=[note])
             continue
-        yield ingest_file(
+        taken[path] = ingest_file(
             warehouse,
             path,
             format_name=unlike[path],
@@ -117,9 +125,10 @@ def ingest_files(
             workers=workers,
             read=read.get(path),
         )
+        yield taken[path]
     for file in files:
         if file.is_joined:
-            write_manifests(
+            taken[file.path].damaged = write_manifests(
                 warehouse, {row.sweep_id for row in file.runs()}, file.origin
             )
 
@@ -193,7 +202,8 @@ def _ingest_own(
             after.st_size,
             after.st_mtime_ns,
         )
-        if rows and not report.rejected and is_same:
+        is_whole = not (report.rejected or report.damaged)
+        if rows and is_whole and is_same:
             parts = {
                 part
                 for sweep_id in report.sweeps
@@ -250,7 +260,7 @@ def _ingest(
         touched.union(*(sink.sweeps.get(name, ()) for name in ("sweeps", "fidelity")))
     )
     if touched and not (isinstance(read, ReadFile) and read.is_joined):
-        write_manifests(warehouse, touched, origin)
+        report.damaged = write_manifests(warehouse, touched, origin)
     return report, sink
 
 

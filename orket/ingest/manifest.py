@@ -36,44 +36,54 @@ from orket.warehouse.statements import statement
 
 if TYPE_CHECKING:
     from orket.warehouse.bulk import BulkSession
+    from orket.warehouse.damage import Damage
 
 
 def write_manifests(
     warehouse: Warehouse, sweep_ids: Collection[str], origin: Origin | None = None
-) -> None:
+) -> list[Damage]:
     """Write the manifests of sweeps that Orket did not run, where they are missing.
 
-    `origin` is what their file said; None keeps what an earlier file of each said.
+    `origin` is what their file said; None keeps what an earlier file of each said. A
+    sweep of which a part cannot be read gets none, and what is damaged comes back.
+    Raises WarehouseError when the place cannot be written.
     """
-    from orket.warehouse.bulk import BulkSession
+    from orket.warehouse.bulk import over_rows
 
-    with BulkSession(warehouse, sweep_ids) as session:
-        real = "SELECT DISTINCT sweep_id FROM raw.sweeps WHERE kind <> 'INGEST'"
-        own = {row["sweep_id"] for row in session.rows(real)}
-        if own.issuperset(sweep_ids):
-            return
-        known = session.rows(
-            "SELECT * EXCLUDE (plan) FROM raw.sweeps ORDER BY sweep_id, manifest_id"
+    return over_rows(
+        warehouse, sweep_ids, lambda session: _write(session, sweep_ids, origin)
+    )
+
+
+def _write(
+    session: BulkSession, sweep_ids: Collection[str], origin: Origin | None
+) -> None:
+    real = "SELECT DISTINCT sweep_id FROM raw.sweeps WHERE kind <> 'INGEST'"
+    own = {row["sweep_id"] for row in session.rows(real)}
+    if own.issuperset(sweep_ids):
+        return
+    known = session.rows(
+        "SELECT * EXCLUDE (plan) FROM raw.sweeps ORDER BY sweep_id, manifest_id"
+    )
+    session.run(statement("ingest", "plans"))
+    manifests = [
+        manifest
+        for manifest in _build(session, origin, known)
+        if manifest.sweep_id not in own
+    ]
+    there = {row["manifest_id"] for row in known}
+    fresh = [row for row in manifests if row.manifest_id not in there]
+    if not fresh:
+        return
+    with tempfile.TemporaryDirectory(prefix="orket-ingest-") as folder:
+        path = Path(folder) / "manifests.jsonl"
+        path.write_bytes(b"".join(admit(row) + b"\n" for row in fresh))
+        session.add_table("manifests", "sweeps", path)
+        session.copy_rows(
+            "sweeps",
+            statement("ingest", "finished"),
+            {row.sweep_id for row in fresh},
         )
-        session.run(statement("ingest", "plans"))
-        manifests = [
-            manifest
-            for manifest in _build(session, origin, known)
-            if manifest.sweep_id not in own
-        ]
-        there = {row["manifest_id"] for row in known}
-        fresh = [row for row in manifests if row.manifest_id not in there]
-        if not fresh:
-            return
-        with tempfile.TemporaryDirectory(prefix="orket-ingest-") as folder:
-            path = Path(folder) / "manifests.jsonl"
-            path.write_bytes(b"".join(admit(row) + b"\n" for row in fresh))
-            session.add_table("manifests", "sweeps", path)
-            session.copy_rows(
-                "sweeps",
-                statement("ingest", "finished"),
-                {row.sweep_id for row in fresh},
-            )
 
 
 def _build(

@@ -92,7 +92,8 @@ def read_started(warehouse: Warehouse, sweep_id: str, is_last: bool = False) -> 
             "SELECT kept.preset, preset_content, kept.canary_planned, "
             "kept.plan_hash = ruling.plan_hash AS has_all_tasks "
             "FROM raw.sweeps AS kept INNER JOIN v1.manifest AS ruling USING (sweep_id) "
-            "WHERE sweep_id = ? ORDER BY kept.started_at, kept.manifest_id",
+            "WHERE sweep_id = ? AND kept.kind <> 'INGEST' "
+            "ORDER BY kept.started_at, kept.manifest_id",
             [sweep_id],
         )
     if not found or found[0]["preset_content"] is None:

@@ -8,7 +8,7 @@ DuckDB's.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,8 +18,10 @@ import duckdb
 from orket.errors import WarehouseError
 from orket.records import DATASETS
 from orket.warehouse import disk
-from orket.warehouse.connection import Connection, literal
+from orket.warehouse.connection import Connection, file_literal, literal
+from orket.warehouse.damage import Damage, damaged_parts
 from orket.warehouse.parts import (
+    ListedParts,
     make_folder,
     partition_name,
     partition_sweep,
@@ -35,6 +37,8 @@ from orket.warehouse.store import Warehouse
 COPY_PREFIX, LOCK_SUFFIX = ".copy-", ".lock"
 """Of a hidden folder of rows; the lock beside it lives as long as their writer."""
 _OPEN_FILES = 500
+_OF_MANIFESTS = ("sweeps", "runs", "sidecars")
+"""The datasets that the manifest of an imported sweep is made of."""
 
 
 class StagedRows:
@@ -148,23 +152,55 @@ def copy_new_json_lines(
     return staged.publish(sweep_ids), staged.rows
 
 
+def over_rows(
+    warehouse: Warehouse,
+    sweep_ids: Collection[str],
+    act: Callable[[BulkSession], None],
+) -> list[Damage]:
+    """Let `act` work on the rows of some sweeps, or of those that can be read.
+
+    What is damaged of the others comes back. `act` begins anew where parts were folded
+    into another while it read them.
+    """
+    parts = ListedParts(warehouse.parts, sorted(sweep_ids))
+    damaged: list[Damage] = []
+    while True:
+        try:
+            with BulkSession(warehouse, parts) as session:
+                act(session)
+            return damaged
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error:
+            if parts.list_again():
+                continue
+            own = {name: parts[name] for name in _OF_MANIFESTS}
+            found = damaged_parts({name: own.get(name, []) for name in DATASETS})
+            if not found:
+                raise
+            damaged += found
+            parts = parts.only(set(sweep_ids) - {part.sweep_id for part in damaged})
+
+
 class BulkSession:
     """DuckDB over the raw rows of some sweeps, which can also add rows to them."""
 
-    def __init__(self, warehouse: Warehouse, sweep_ids: Collection[str]) -> None:
+    def __init__(
+        self, warehouse: Warehouse, parts: Mapping[str, Sequence[Path]]
+    ) -> None:
         self._warehouse = warehouse
+        self._parts = parts
         self._opened = _connect()
         self._connection = self._opened.duckdb
-        self._connection.execute("CREATE SCHEMA raw")
-        for dataset in ("sweeps", "runs", "sidecars"):
-            parts = [
-                part
-                for sweep_id in sorted(sweep_ids)
-                for part in warehouse.parts(dataset, sweep_id)
-            ]
-            bind_dataset(self._connection, dataset, parts)
 
     def __enter__(self) -> Self:
+        try:
+            self._connection.execute("CREATE SCHEMA raw")
+            for dataset in _OF_MANIFESTS:
+                bind_dataset(self._connection, dataset, self._parts[dataset])
+        except duckdb.Error:
+            self._opened.close()
+            raise
         return self
 
     def __exit__(
@@ -265,6 +301,6 @@ def _json_source(dataset: str, source: Path) -> str:
         for name, kind in duckdb_columns(DATASETS[dataset]).items()
     )
     return (
-        f"read_json({literal(str(source))}, format = 'newline_delimited', "
+        f"read_json({file_literal(source)}, format = 'newline_delimited', "
         f"columns = {{{columns}}})"
     )

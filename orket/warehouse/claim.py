@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 from orket.errors import OrketError
+from orket.warehouse.disk import open_plain
 from orket.warehouse.locks import Holder, find_locker, is_taken, lock
 from orket.warehouse.parts import create_folder, write_failure
 
@@ -51,7 +52,7 @@ def find_executor(folder: Path) -> Executor:
     """Who runs the sweep whose runs lie in a folder."""
     path = folder / _NAME
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             name = _read_holder(file.fileno())
     except FileNotFoundError:
         return Executor(Holder.NONE, "")
@@ -93,9 +94,13 @@ class Claim:
                 raise write_failure(self._path.parent, error) from error
             self.is_refused = True
             raise self._refuse(holder) from None
+        try:
+            os.ftruncate(handle, 0)
+            os.write(handle, f"{self._purpose} by {_name_holder()}".encode())
+        except OSError as error:
+            os.close(handle)
+            raise write_failure(self._path.parent, error) from error
         self._handle = handle
-        os.ftruncate(handle, 0)
-        os.write(handle, f"{self._purpose} by {_name_holder()}".encode())
         return self
 
     def __exit__(

@@ -24,7 +24,7 @@ import msgspec
 from orket.errors import OrketError
 from orket.records import DATASETS
 from orket.warehouse import disk
-from orket.warehouse.connection import Connection, literal
+from orket.warehouse.connection import Connection, file_literal, literal
 from orket.warehouse.damage import first_line
 from orket.warehouse.derived import Stat, stat_part
 from orket.warehouse.folds import Fold, is_note, note_path, read_note
@@ -402,7 +402,7 @@ class _Folder:
 
 
 def _source(parts: Sequence[Path]) -> str:
-    names = ", ".join(literal(str(part)) for part in parts)
+    names = ", ".join(map(file_literal, parts))
     return f"read_parquet([{names}], hive_partitioning = false)"
 
 

@@ -60,3 +60,17 @@ class Connection:
 def literal(text: str) -> str:
     """A SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def file_literal(path: Path) -> str:
+    """A SQL string literal that names this file, for what reads files.
+
+    To DuckDB every name is a pattern: one with marks in it would name other files too,
+    or instead.
+    """
+    return literal(without_marks(str(path)))
+
+
+def without_marks(name: str) -> str:
+    """A name as a pattern that fits this name alone."""
+    return "".join(f"[{mark}]" if mark in "*?[{" else mark for mark in name)

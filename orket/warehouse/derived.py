@@ -99,7 +99,7 @@ def digest_of(lines: Iterable[str]) -> str:
 def read_kept(path: Path) -> bytes | None:
     """The content of a kept file; None where there is none, or it is damaged."""
     try:
-        content = path.read_bytes()
+        content = disk.read_plain(path)
     except OSError:
         return None
     start = len(_MAGIC) + _CHECKSUM

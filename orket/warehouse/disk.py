@@ -7,7 +7,9 @@ called before each; it may raise an OSError in the step's place.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -34,6 +36,22 @@ def step(what: str, path: Path, target: Path | None = None) -> None:
     """Tell of a step that the caller takes itself. Raises OSError."""
     if watcher is not None:
         watcher(Step(what, path, target))
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file to read, and nothing else: a pipe would never end. Raises OSError."""
+    kind = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, os.O_RDONLY | kind)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return os.fdopen(handle, "rb")
+
+
+def read_plain(path: Path) -> bytes:
+    """All that is in a file, as of `open_plain`."""
+    with open_plain(path) as file:
+        return file.read()
 
 
 def create(path: Path) -> BinaryIO:

@@ -7,12 +7,17 @@ never in both. Should the new part be lost, the old ones count again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
 
+from orket.warehouse.disk import read_plain
+
 PREFIX, SUFFIX = ".fold-", ".json"
+PART = re.compile(r"part-.*\.parquet")
+"""Names of the files that hold rows."""
 
 
 class Fold(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,16 +41,23 @@ def is_note(name: str) -> bool:
 
 
 def read_note(path: Path) -> Fold | None:
-    """A note; None where it is damaged. Raises FileNotFoundError where it is gone."""
+    """A note; None where it is damaged. Raises FileNotFoundError where it is gone.
+
+    One that names anything but parts of its own folder is none of Orket's.
+    """
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Fold)
+        found = msgspec.json.decode(read_plain(path), type=Fold)
     except FileNotFoundError:
         raise
     except (OSError, msgspec.DecodeError):
         return None
     if note_path(path.parent, found.into) != path or found.into in found.parts:
         return None
-    return found
+    return found if all(map(_is_part, found.parts)) else None
+
+
+def _is_part(name: str) -> bool:
+    return PART.fullmatch(name) is not None and "/" not in name and "\\" not in name
 
 
 def folded_away(folder: Path, names: Collection[str]) -> set[str]:

@@ -218,7 +218,7 @@ class ReadJournal:
 
 def parse_journal(path: Path, dataset: str) -> ReadJournal:
     """All that a journal of a dataset holds. Raises OSError when it cannot be read."""
-    lines = path.read_bytes().split(b"\n")
+    lines = disk.read_plain(path).split(b"\n")
     torn = lines.pop()
     rows: list[Record] = []
     faults: list[tuple[int, str]] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -14,14 +13,13 @@ from urllib.parse import quote, unquote
 
 from orket.errors import WarehouseError
 from orket.warehouse import disk
-from orket.warehouse.folds import folded_away, is_note
+from orket.warehouse.folds import PART, folded_away, is_note
 from orket.warehouse.seal import BLANK, KEY, seal
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _PARTITION = "sweep_id="
-_PART = re.compile(r"part-.*\.parquet")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -49,7 +47,31 @@ def partition_sweep(folder: Path) -> str:
 
 def is_partition(name: str) -> bool:
     """Whether a folder of this name holds the parts of a sweep."""
-    return name.startswith(_PARTITION)
+    return name.startswith(_PARTITION) and is_text(name)
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name is UTF-8: no other can be told to DuckDB, or written down.
+
+    Nothing of Orket's is named otherwise; `nameless` finds what is.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def nameless(folder: Path) -> list[Path]:
+    """What would be parts, or folders of them, with a name that is no text, sorted.
+
+    Raises WarehouseError as `list_parts` does.
+    """
+    return [
+        folder / name
+        for name in _names(folder)
+        if not is_text(name) and (PART.fullmatch(name) or name.startswith(_PARTITION))
+    ]
 
 
 class ListedParts(dict[str, list[Path]]):
@@ -98,7 +120,7 @@ def list_parts(folder: Path) -> list[Path]:
     """
     while True:
         names = _names(folder)
-        parts = [name for name in names if _PART.fullmatch(name)]
+        parts = [name for name in names if PART.fullmatch(name) and is_text(name)]
         if any(map(is_note, names)):
             try:
                 away = folded_away(folder, set(names))

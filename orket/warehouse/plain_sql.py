@@ -17,7 +17,7 @@ import duckdb
 
 from orket.errors import UsageError
 from orket.records import DATASETS
-from orket.warehouse.connection import literal
+from orket.warehouse.connection import literal, without_marks
 from orket.warehouse.evidence_tables import COLUMNS, FILLERS, NUMBERS
 from orket.warehouse.human_units import human_comments, human_view
 from orket.warehouse.raw import (
@@ -102,7 +102,7 @@ def _pattern(path: Path) -> str:
         raise UsageError(
             f"{path!r} is no text", "rename it, or copy the warehouse"
         ) from None
-    return "".join(f"[{mark}]" if mark in "*?[{" else mark for mark in folder)
+    return without_marks(folder)
 
 
 def _raw_rows(

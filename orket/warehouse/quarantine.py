@@ -119,7 +119,8 @@ def rows_of(path: Path) -> int | None:
     if ".parquet" not in path.name:
         return None
     try:
-        rows = pyarrow.parquet.read_metadata(path).num_rows
+        with disk.open_plain(path) as file:
+            rows = pyarrow.parquet.read_metadata(file).num_rows
     except (OSError, pyarrow.ArrowException):
         return None
     return rows if rows >= 0 else None
@@ -132,7 +133,7 @@ def _missing(root: Path, folder: Path) -> Iterator[Missing]:
         if not os.path.lexists(path) or _is_back(place):
             continue
         try:
-            note = msgspec.json.decode(beside.read_bytes(), type=Note)
+            note = msgspec.json.decode(disk.read_plain(beside), type=Note)
         except (OSError, msgspec.DecodeError):
             is_of_sweep = place.parent.name.startswith("sweep_id=")
             note = Note(

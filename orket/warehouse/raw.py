@@ -7,6 +7,7 @@ was written before a column existed, and an empty warehouse, read like any other
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from orket.admission import IDENTITIES
 from orket.errors import UsageError
 from orket.policy import SHOWN_GROUPS, Policy, find_fault, shown_thresholds
 from orket.records import DATASETS
-from orket.warehouse.connection import literal
+from orket.warehouse.connection import file_literal, literal
 from orket.warehouse.derived import KeptRows
 from orket.warehouse.schema import duckdb_columns, required_columns
 
@@ -113,18 +114,30 @@ def _rows_of(
     """A query over the rows of parts, as they are declared."""
     sources = []
     loose = [part for part in parts if kept is None or part.name not in kept.parts]
+    for part in loose:
+        _require_plain(part)
     if loose:
-        names = ", ".join(literal(str(part)) for part in loose)
+        names = ", ".join(map(file_literal, loose))
         source, _ = parquet_rows(connection, columns, f"[{names}]")
         sources.append(source)
     if kept is not None and len(loose) < len(parts):
         bound = ", ".join(literal(part.name) for part in parts)
         chosen = ", ".join(f'"{name}"' for name in columns)
         sources.append(
-            f"SELECT {chosen}, part FROM read_parquet({literal(str(kept.file))}) "
+            f"SELECT {chosen}, part FROM read_parquet({file_literal(kept.file)}) "
             f"WHERE part IN ({bound})"
         )
     return " UNION ALL ".join(sources)
+
+
+def _require_plain(part: Path) -> None:
+    """Raise duckdb.IOException for a pipe or a device, which DuckDB would wait for."""
+    try:
+        kind = part.stat().st_mode
+    except OSError:
+        return  # DuckDB says what it finds.
+    if not stat.S_ISREG(kind):
+        raise duckdb.IOException(f"IO Error: {part} is no file")
 
 
 def parquet_rows(

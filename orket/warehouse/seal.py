@@ -13,6 +13,8 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
+from orket.warehouse.disk import open_plain
+
 KEY = "orket_seal"
 _TAG = "orket-seal:"
 _DIGITS = 64
@@ -49,7 +51,7 @@ def check_seal(path: Path) -> bool | None:
 
     Raises OSError when it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         found = _find(file)
         if isinstance(found, bool):
             return False if found else None

@@ -21,14 +21,16 @@ import duckdb
 
 from orket.errors import UsageError, WarehouseError
 from orket.records import DATASETS
-from orket.warehouse.connection import Connection, literal
+from orket.warehouse.connection import Connection, file_literal, without_marks
 from orket.warehouse.damage import first_line
 from orket.warehouse.faults import Fault
 from orket.warehouse.journal import JOURNALED, left_journals, parse_journal
 from orket.warehouse.parts import (
     ListedParts,
+    is_partition,
     list_partitions,
     list_parts,
+    nameless,
     partition_name,
     partition_sweep,
 )
@@ -157,6 +159,7 @@ def _folders(
         return
     try:
         yield from list_partitions(warehouse.path / dataset)
+        verdict.faults += _nameless(dataset, warehouse.path / dataset)
     except WarehouseError as error:
         verdict.faults.append(_of_folder(dataset, warehouse.path / dataset, error))
 
@@ -182,6 +185,7 @@ def _look_at_folder(
         verdict.faults.append(_of_folder(dataset, folder, error))
         return
     count, sound = verdict.counts[dataset], []
+    verdict.faults += _nameless(dataset, folder)
     for part in parts:
         faults = len(verdict.faults)
         if _look_at_part(dataset, part, reader, verdict):
@@ -191,6 +195,18 @@ def _look_at_folder(
     verdict.copies += _copies(sound)
     if dataset in JOURNALED:
         verdict.faults += _damaged_journals(dataset, folder)
+
+
+def _nameless(dataset: str, folder: Path) -> Iterator[Fault]:
+    """Files and folders that no reader can open by their names."""
+    for path in nameless(folder):
+        yield Fault(
+            dataset=dataset,
+            sweep_id=partition_sweep(folder) if is_partition(folder.name) else None,
+            path=path,
+            what="its name is no text (UTF-8), so nothing looks for it",
+            remedy="give it a name, or move it away with --quarantine",
+        )
 
 
 def _look_at_part(dataset: str, part: Path, reader: _Reader, verdict: Verdict) -> bool:
@@ -267,7 +283,7 @@ class _Reader:
         self._first: dict[str, tuple[Any, ...]] = {}
 
     def first_kinds(self) -> dict[str, str]:
-        """The kind of the first sound manifest of each sweep."""
+        """The kind of the sound manifest of each sweep that rules it."""
         return {sweep_id: str(first[-1]) for sweep_id, first in self._first.items()}
 
     def __enter__(self) -> Self:
@@ -292,10 +308,10 @@ class _Reader:
 
     def _read(self, dataset: str, part: Path, sweep_id: str | None) -> int:
         run = self._connection().execute
-        footer = self._row("file", {"part": str(part)})
+        footer = self._row("file", {"part": without_marks(str(part))})
         if footer["dataset"] not in (None, dataset):
             raise _Damaged(f"it holds {footer['dataset']}, in the folder of {dataset}")
-        source = f"read_parquet({literal(str(part))}, hive_partitioning = false)"
+        source = f"read_parquet({file_literal(part)}, hive_partitioning = false)"
         described = run(f"DESCRIBE SELECT * FROM {source}")
         _require_columns(dataset, {row[0] for row in described.fetchall()})
         run("DROP SCHEMA IF EXISTS raw CASCADE")
@@ -311,7 +327,10 @@ class _Reader:
             faults = run(statement("verify", "manifest")).fetchall()
             if faults:
                 raise _Damaged(f"manifest {faults[0][0]} has {faults[0][1]}")
-            query = "SELECT sweep_id, started_at, manifest_id, kind FROM whole"
+            query = (
+                "SELECT sweep_id, kind = 'INGEST', started_at, manifest_id, kind "
+                "FROM whole"
+            )
             for owner, *manifest in run(query).fetchall():
                 first = self._first.setdefault(owner, tuple(manifest))
                 self._first[owner] = min(first, tuple(manifest))

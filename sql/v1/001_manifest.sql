@@ -1,7 +1,7 @@
 -- Grain: sweep.
 -- Inputs: raw.sweeps, raw.task_scope (a what-if, usually empty).
--- Rules: the first manifest row of a sweep (by started_at, then id) rules it; later rows
--- are resumes, which may not change the plan, but how far an adaptive sweep goes: there
+-- Rules: a manifest that was made up of imported rows counts where no other is there. The
+-- first manifest row of a sweep (by started_at, then id) rules it; later rows are resumes, which may not change the plan, but how far an adaptive sweep goes: there
 -- the last row rules. One may also add tasks to an adaptive sweep, whose evidence holds at
 -- every look: there the first row with the most tasks rules tasks, plan and its hash, while
 -- the lists of proofs are those of the tasks at the start. Rows appended twice count once. A what-if may ask for the tasks of
@@ -18,9 +18,17 @@ WITH scope AS (
     GROUP BY ALL
 ),
 
+counting AS (
+    SELECT *
+    FROM raw.sweeps
+    WHERE
+        kind <> 'INGEST'
+        OR sweep_id NOT IN (SELECT sweep_id FROM raw.sweeps WHERE kind <> 'INGEST')
+),
+
 resumed AS (
     -- Windows over whole plans are dear, and few sweeps have several rows.
-    SELECT sweep_id FROM raw.sweeps GROUP BY sweep_id HAVING count(*) > 1
+    SELECT sweep_id FROM counting GROUP BY sweep_id HAVING count(*) > 1
 ),
 
 extended AS (
@@ -28,7 +36,7 @@ extended AS (
         *,
         tasks AS start_tasks,
         plan_hash AS start_plan_hash
-    FROM raw.sweeps
+    FROM counting
     ANTI JOIN resumed USING (sweep_id)
     UNION ALL BY NAME
     SELECT
@@ -42,7 +50,7 @@ extended AS (
         first_value(plan) OVER widest AS plan,
         first_value(plan_hash) OVER widest AS plan_hash,
         first_value(overrides) OVER widest AS overrides
-    FROM raw.sweeps
+    FROM counting
     SEMI JOIN resumed USING (sweep_id)
     WINDOW widest AS (
         PARTITION BY sweep_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -386,6 +387,23 @@ def test_rows_without_a_manifest_get_one_from_what_they_show(tmp_path):
         "SELECT planned_runs, ok_runs FROM v1.task_aggregate",
     )
     assert cells == [{"planned_runs": 2, "ok_runs": 2}] * 4
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_a_manifest_that_comes_after_its_rows_rules(tmp_path, seconds):
+    """Even one of a clock that was set back after it: the rows are no later."""
+    store = Warehouse(tmp_path / "warehouse")
+    run = make_run()
+    own = make_manifest([run], start=run.started_at + timedelta(seconds=seconds))
+    for name, row in (("runs", run), ("manifest", own)):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_bytes(to_json(row) + b"\n")
+        ingest_file(store, path)
+    with store.session() as session:
+        kept = session.rows("SELECT kind FROM raw.sweeps ORDER BY kind")
+        (ruling,) = session.rows("SELECT manifest_id, kind FROM v1.manifest")
+    assert [row["kind"] for row in kept] == ["INGEST", "START"]
+    assert ruling == {"manifest_id": own.manifest_id, "kind": "START"}
 
 
 def test_a_sweep_that_has_a_manifest_keeps_it(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from orket.cli.main import run_command
 from orket.ingest import importer
 from orket.ingest.importer import FileReport, ingest_file
+from orket.ingest.manifest import write_manifests
 from orket.records import RunRecord, to_json
 from orket.warehouse import Warehouse
 from orket.warehouse.compact import compact
@@ -142,3 +143,51 @@ def test_two_processes_with_one_file_take_its_rows_once(tmp_path):
     assert sorted(told) == ["0", "8"]
     assert _raw(store) == 8
     assert find_leftovers(store) == []
+
+
+def test_a_damaged_part_leaves_its_own_sweep_alone_without_a_plan(
+    store, tmp_path, capsys
+):
+    """The rows of both are taken; the file is not passed over once it is mended."""
+    (part,) = store.parts("runs", "sweep-a")
+    sound = part.read_bytes()
+    part.write_bytes(sound[:-100])
+    new = [
+        make_run(sweep, "logic/three", 1, order=9) for sweep in ("sweep-a", "sweep-b")
+    ]
+    command = ["ingest", str(_write(tmp_path / "new.jsonl", new))]
+    command += ["-w", str(store.path)]
+    assert run_command(command) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert part.name in told[-1]
+    assert "ingest the file again" in told[-1]
+    assert [line.startswith("orket: error") for line in told].count(True) == 1
+    assert _planned(store, "sweep-b") == 5
+    part.write_bytes(sound)
+    assert run_command(command) == 0
+    assert (_planned(store, "sweep-a"), _planned(store, "sweep-b")) == (5, 5)
+
+
+def _planned(store: Warehouse, sweep_id: str) -> int:
+    with store.session(sweep_id) as session:
+        rows = session.rows("SELECT len(plan) AS n FROM raw.sweeps ORDER BY 1")
+    return int(rows[-1]["n"])
+
+
+def test_parts_that_are_folded_while_manifests_are_built_are_listed_again(
+    store, tmp_path
+):
+    """As a compaction beside it does: what was listed is gone, its rows are not."""
+    ingest_file(store, _write(tmp_path / "one.jsonl", [make_run("sweep-a", "logic/x")]))
+    listed = {
+        dataset: store.parts(dataset, "sweep-a") for dataset in ("runs", "sweeps")
+    }
+    assert len(listed["runs"]) == 2
+    compact(store, "sweep-a", pause=0)
+
+    class Late(Warehouse):
+        def parts(self, dataset: str, sweep_id: str | None = None) -> list[Path]:
+            return listed.pop(dataset, None) or super().parts(dataset, sweep_id)
+
+    assert write_manifests(Late(store.path), ["sweep-a"]) == []
+    assert not listed
