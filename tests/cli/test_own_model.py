@@ -361,27 +361,28 @@ def test_a_sweep_that_a_process_has_is_running_and_elsewhere_it_is_unknown(
     store.append("sweeps", [manifest], "begun")
     store.append("runs", runs[:1], "begun")
 
-    def told() -> tuple[str, str, str]:
+    def told(with_report: bool = False) -> tuple[str, str, str]:
         assert run_command(["sweeps", "--format", "json"]) == 0
         (row,) = json.loads(capsys.readouterr().out)
         for verb in (["show", "begun", "--format", "json"], ["export", "begun"]):
             assert run_command(verb) == 0
             assert json.loads(capsys.readouterr().out)["status"] == row["status"]
-        assert run_command(["report", "begun", "-o", "-", "--format", "md"]) == 0
-        assert row["status"].lower() in capsys.readouterr().out
+        if with_report:
+            assert run_command(["report", "begun", "-o", "-", "--format", "md"]) == 0
+            assert row["status"].lower() in capsys.readouterr().out
         assert run_command(["show", "begun"]) == 0
         shown = capsys.readouterr()
         return row["status"], shown.out.splitlines()[0], shown.err
 
     with store.claim("begun"):
-        status, first, notes = told()
+        status, first, notes = told(with_report=True)
         assert status == "RUNNING" and "(RUNNING)" in first
         assert f"process {os.getpid()} on " in notes and "--resume" not in notes
     status, first, notes = told()
     assert status == "INTERRUPTED" and "--resume begun" in notes
     (lock,) = store.path.glob("runs/*/.executor.lock")
     lock.write_text("process 7 on elsewhere since 2026-01-01 00:00 UTC\n")
-    status, first, notes = told()
+    status, first, notes = told(with_report=True)
     assert status == "UNKNOWN" and "(UNKNOWN)" in first
     assert "process 7 on elsewhere" in notes and "--resume begun" in notes
     ended = EventRow(
@@ -652,7 +653,8 @@ def test_a_budget_that_is_over_before_anything_was_asked_is_an_error(
 
 
 def test_what_a_resume_would_do_is_told_of_the_sweep_itself(monkeypatch, capsys):
-    options = ["--tasks", "1", "--no-canary", "--allow-unobserved", "--no-fidelity"]
+    # By answers alone: of a busy machine a sweep would wait for quiet.
+    options = ["--tasks", "1", "--no-canary", "--quality-only", "--no-fidelity"]
     with MockServer("ollama", LLAMA) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         assert run_command(["run", "llama3.1:8b", "--until", "proof", *options]) == 0

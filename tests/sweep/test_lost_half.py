@@ -11,7 +11,9 @@ import pytest
 from orket.records import EventRow, Policy, PolicyStep
 from orket.sweep.judge import Judge
 from orket.warehouse import Warehouse
+from orket.warehouse.statements import statement
 from tests.built_sweep import MS, START, Sweep, quiet_counters
+from tests.together import together
 
 ANSWERS = PolicyStep(
     control_profile="desktop",
@@ -56,7 +58,14 @@ def make_ladder(lost: tuple[str, ...]) -> Sweep:
     return sweep
 
 
+def found_in(seen: Any) -> list[str]:
+    """What the executor asks, of one sweep among others."""
+    rows = seen.rows(statement("sweep", "mostly_disturbed"), ["s"])
+    return [row["because"] for row in rows]
+
+
 def due(sweep: Sweep, tmp_path) -> list[str]:
+    """The same as the executor is told."""
     warehouse = Warehouse(tmp_path)
     warehouse.append("sweeps", [sweep.sweep_row()], "s")
     warehouse.append("runs", sweep.runs, "s")
@@ -79,8 +88,9 @@ def due(sweep: Sweep, tmp_path) -> list[str]:
         (170, range(102), []),
     ],
 )
-def test_half_of_the_latest_runs_lost_is_a_reason(runs, disturbed, found, tmp_path):
-    assert due(make(runs, disturbed), tmp_path) == found
+@together
+def test_half_of_the_latest_runs_lost_is_a_reason(runs, disturbed, found):
+    assert found_in((yield make(runs, disturbed))) == found
 
 
 @pytest.mark.parametrize(
@@ -93,17 +103,24 @@ def test_half_of_the_latest_runs_lost_is_a_reason(runs, disturbed, found, tmp_pa
         ((), []),
     ],
 )
-def test_half_of_the_quants_lost_is_a_reason(lost, found, tmp_path):
-    assert due(make_ladder(lost), tmp_path) == found
+@together
+def test_half_of_the_quants_lost_is_a_reason(lost, found):
+    assert found_in((yield make_ladder(lost))) == found
 
 
-def test_where_disturbed_runs_count_nothing_is_lost(tmp_path):
+def test_the_executor_is_told(tmp_path):
+    assert due(make(34, range(17)), tmp_path) == ["HIGH_FOREIGN_CPU"]
+
+
+@together
+def test_where_disturbed_runs_count_nothing_is_lost():
     counting = Policy(include_polluted="always")
-    assert due(make(34, range(34), policy=counting), tmp_path) == []
+    assert found_in((yield make(34, range(34), policy=counting))) == []
 
 
-def test_without_a_step_left_nothing_is_due(tmp_path):
-    assert due(make(34, range(34), yields_to=[]), tmp_path / "none") == []
+@together
+def test_without_a_step_left_nothing_is_due():
+    assert found_in((yield make(34, range(34), yields_to=[]))) == []
     gone = make(34, range(34))
     gone.events.append(
         EventRow(
@@ -115,4 +132,4 @@ def test_without_a_step_left_nothing_is_due(tmp_path):
             reason="HIGH_FOREIGN_CPU",
         )
     )
-    assert due(gone, tmp_path / "gone") == []
+    assert found_in((yield gone)) == []

@@ -53,6 +53,10 @@ include_polluted = "fill"
 """
 
 
+ONE_ROUND = Change("tasks.limit", 17)
+"""All tasks are asked in one round."""
+
+
 def fast(*models: MockModel) -> Profile:
     return Profile(
         models=models or (Q8, Q2), prefill_rate=1e6, decode_rate=1e5, load_seconds=0.0
@@ -182,16 +186,17 @@ def again(
 
 def test_a_budget_of_nothing_asks_nothing_and_more_of_it_goes_on(make_plan, warehouse):
     with MockServer("ollama", fast()) as server:
-        first = execute(make_plan(server.url, Change("budget", "0")), warehouse)
+        first = execute(
+            make_plan(server.url, ONE_ROUND, Change("budget", "0")), warehouse
+        )
         assert (first.status, first.stop_reason) == ("COMPLETED", "BUDGET_ENDED")
         assert matrix_of(warehouse) == []
-        again = execute(
-            make_plan(server.url, Change("budget", "1y")), warehouse, None, resume=True
-        )
+        longer = make_plan(server.url, ONE_ROUND, Change("budget", "1y"))
+        again = execute(longer, warehouse, None, resume=True)
         assert again.stop_reason not in (None, "BUDGET_ENDED")
-        third = execute(make_plan(server.url), warehouse, None, resume=True)
+        third = execute(make_plan(server.url, ONE_ROUND), warehouse, None, resume=True)
     assert third.was_complete
-    assert len(matrix_of(warehouse)) == 60
+    assert len(matrix_of(warehouse)) == 34
 
 
 class Listener(Silence):
@@ -248,9 +253,11 @@ def test_without_a_budget_no_time_is_made_up(make_plan, warehouse, capsys):
 def test_more_may_be_asked_for_when_a_sweep_goes_on(make_plan, warehouse):
     """How far it goes is no part of the plan: the last wish rules."""
     with MockServer("ollama", fast()) as server:
-        first = make_plan(server.url, Change("budget", "0"), Change("until", "proof"))
-        execute(first, warehouse)
-        execute(make_plan(server.url, Change("until", "point")), warehouse, resume=True)
+        few = Change("tasks.limit", 6)
+        none = Change("budget", "0")
+        execute(make_plan(server.url, few, none, Change("until", "proof")), warehouse)
+        more = make_plan(server.url, few, Change("until", "point"))
+        execute(more, warehouse, resume=True)
     with warehouse.session("s") as session:
         (manifest,) = session.rows("SELECT until FROM v1.manifest")
     assert manifest["until"] == "point"
@@ -294,23 +301,24 @@ def test_a_server_that_dies_in_mid_round_ends_the_sweep_which_goes_on_later(
 
     server = MockServer("ollama", fast())
     server.__enter__()
-    plan = make_plan(server.url)
+    plan = make_plan(server.url, ONE_ROUND)
     outcome = execute(plan, warehouse, Killing(20))
     assert outcome.status == "FAILED"
     assert outcome.unmeasured > 0
     with MockServer("ollama", fast()) as other:
-        moved = make_plan(other.url)
+        moved = make_plan(other.url, ONE_ROUND)
         outcome = execute(moved, warehouse, None, resume=True)
     assert outcome.status == "COMPLETED"
     answered = {row["run_id"] for row in matrix_of(warehouse) if row["outcome"] == "OK"}
-    assert len(answered) == 60
+    assert len(answered) == 34
 
 
 def test_a_model_that_was_removed_is_not_asked_for_ever(make_plan, warehouse):
     with MockServer("ollama", fast()) as server:
-        execute(make_plan(server.url), warehouse, StopAfter(14))
+        execute(make_plan(server.url, ONE_ROUND), warehouse, StopAfter(14))
     with MockServer("ollama", fast(Q8)) as server:
-        outcome = execute(make_plan(server.url), warehouse, None, resume=True)
+        plan = make_plan(server.url, ONE_ROUND)
+        outcome = execute(plan, warehouse, None, resume=True)
     assert outcome.status == "COMPLETED"
     states = dict(
         (row["quant_tag"], row["state"])
@@ -367,7 +375,7 @@ class Watcher(Silence):
 
 def test_a_resumed_sweep_shows_at_once_how_its_quants_stand(make_plan, warehouse):
     with MockServer("ollama", fast()) as server:
-        plan = make_plan(server.url)
+        plan = make_plan(server.url, ONE_ROUND)
         watched = Watcher()
         execute(plan, warehouse, StopAfter(24))
         execute(plan, warehouse, watched, resume=True)
