@@ -55,6 +55,12 @@ if TYPE_CHECKING:
     help="Go on with a sweep that stopped: its id, or latest. It needs no PRESET; one "
     "by rounds may be given more tasks.",
 )
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="With --resume, of a sweep in an object store: another machine that did not "
+    "end it is gone for good.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan and run nothing.")
 @click.option(
     "--save-baseline", is_flag=True, help="Keep the clean results as baselines."
@@ -80,6 +86,7 @@ def run(
     no_canary: bool,
     sidecar: str | None,
     resume: str | None,
+    take_over: bool,
     dry_run: bool,
     save_baseline: bool,
     require_recommendation: bool,
@@ -161,7 +168,7 @@ def run(
     for told in (warn_of_context, warn_of_copies, warn_of_unknown):
         for warning in told(plan):
             messages.warn(warning)
-    outcome = run_plan(plan, store, resume is not None, yes)
+    outcome = run_plan(plan, store, resume is not None, yes, take_over)
     if outcome.status == "INTERRUPTED":
         line = resume_line(plan.sweep_id, store, output)
         if plan.sweep_id in store.sweep_ids():

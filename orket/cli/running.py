@@ -33,7 +33,11 @@ def new_id(preset: str) -> str:
 
 
 def run_plan(
-    plan: Plan, store: Warehouse, resume: bool = False, yes: bool = False
+    plan: Plan,
+    store: Warehouse,
+    resume: bool = False,
+    yes: bool = False,
+    take_over: bool = False,
 ) -> Outcome:
     """Execute a plan under the live display; an early Ctrl-C records nothing.
 
@@ -45,7 +49,9 @@ def run_plan(
 
     with SweepProgress(yes) as progress:
         try:
-            outcome = run_sweep(plan, store, progress, resume=resume)
+            outcome = run_sweep(
+                plan, store, progress, resume=resume, take_over=take_over
+            )
         except Interrupted:
             return Outcome(plan.sweep_id, INTERRUPTED, 0)
         except WarehouseError:

@@ -57,10 +57,6 @@ __all__ = [
     "run_sweep",
 ]
 
-NOT_LOCKED_ELSEWHERE = (
-    "an object store has no locks: see to it yourself that no other machine resumes "
-    "this sweep"
-)
 LOGS = "logs"
 """Folder of the warehouse with the output of servers that sweeps started."""
 NO_LOCKS = (
@@ -75,10 +71,12 @@ def run_sweep(
     reporter: Reporter | None = None,
     clock: Clock | None = None,
     resume: bool = False,
+    take_over: bool = False,
 ) -> Outcome:
     """Execute a plan; every call is durable at once, and its row is kept.
 
-    A sweep that is complete already is not taken up: no server is asked.
+    A sweep that is complete already is not taken up: no server is asked. `take_over`
+    goes on where another machine began and did not end.
 
     Raises UsageError, ServerError or EngineError before anything is recorded,
     OrketError when another process runs this sweep, and WarehouseError when the
@@ -95,6 +93,7 @@ def run_sweep(
     with ExitStack() as held:
         if resume:
             _claim(plan, warehouse, reporter, held)
+            held.enter_context(warehouse.lease(plan.sweep_id, take_over=take_over))
             plan = with_gates_so_far(plan, warehouse)
             if is_complete(warehouse, plan, fingerprint.id):
                 return Outcome(plan.sweep_id, COMPLETED, 0, was_complete=True)
@@ -119,6 +118,7 @@ def run_sweep(
         if not resume:
             # Nobody else can know its id before the manifest is there.
             _claim(plan, warehouse, reporter, held)
+            held.enter_context(warehouse.lease(plan.sweep_id))
         progress = Progress()
         if resume:
             progress = read_progress(warehouse, plan, fingerprint.id)
@@ -133,8 +133,6 @@ def _claim(
 ) -> None:
     if not held.enter_context(warehouse.claim(plan.sweep_id)).is_held:
         reporter.note(NO_LOCKS)
-    elif warehouse.is_mirrored:
-        reporter.note(NOT_LOCKED_ELSEWHERE)
 
 
 class _Executor:

@@ -96,7 +96,7 @@ class Claim:
             raise self._refuse(holder) from None
         try:
             os.ftruncate(handle, 0)
-            os.write(handle, f"{self._purpose} by {_name_holder()}".encode())
+            os.write(handle, f"{self._purpose} by {name_holder()}".encode())
         except OSError as error:
             os.close(handle)
             raise write_failure(self._path.parent, error) from error
@@ -120,7 +120,8 @@ class Claim:
         )
 
 
-def _name_holder() -> str:
+def name_holder() -> str:
+    """This process, its machine and the time, for whoever is refused."""
     now = datetime.now(UTC)
     host = socket.gethostname()
     return f"process {os.getpid()} on {host} since {now:%Y-%m-%d %H:%M} UTC\n"

@@ -35,6 +35,8 @@ FRESH_SECONDS = 30.0
 """What was listed so lately is not listed again by the same process."""
 PATIENCE_SECONDS = 30.0
 """A store that failed during a sweep is not tried again before."""
+LEASES = "leases"
+"""Where leases of sweeps lie (see `orket.warehouse.lease`), there and here."""
 _STORED = ".stored"
 """Names of the parts that the store is known to have, one a line."""
 _EVENTS = re.compile(r"part-[\w.-]+\.parquet", re.ASCII)
@@ -165,7 +167,10 @@ class Mirror:
                 path.unlink(missing_ok=True)
 
     def _waiting(self) -> Iterator[str]:
-        """Parts of this folder that the store is not known to have, oldest first."""
+        """Parts of this folder that the store is not known to have, oldest first.
+
+        Ends of leases come last: who takes a sweep up then finds all its parts.
+        """
         known = self._known()
         for dataset in DATASETS:
             place = self.folder / dataset
@@ -175,6 +180,10 @@ class Mirror:
                     name = part.relative_to(self.folder).as_posix()
                     if name not in known:
                         yield name
+        for ended in sorted((self.folder / LEASES).glob("*/*.ended")):
+            name = ended.relative_to(self.folder).as_posix()
+            if name not in known:
+                yield name
 
     def _store(self, names: Iterable[str]) -> None:
         for name in list(names):

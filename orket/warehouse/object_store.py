@@ -89,6 +89,15 @@ class ObjectStore:
         except Exception as error:
             raise self._failure("read", error) from error
 
+    def read(self, name: str) -> bytes:
+        """The content of a small object. Raises WarehouseError."""
+        system, root = self._open()
+        try:
+            content: bytes = system.cat_file(f"{root}/{name}")
+        except Exception as error:
+            raise self._failure("read", error) from error
+        return content
+
     def create(self, name: str, content: bytes) -> bool:
         """Store an object that was not there; False where it is there already.
 

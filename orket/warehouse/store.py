@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -205,6 +205,20 @@ class Warehouse:
         `purpose` is what others are told that is being done with the sweep.
         """
         return Claim(self.folder("runs", sweep_id), f"sweep {sweep_id}", purpose)
+
+    def lease(
+        self, sweep_id: str, *, take_over: bool = False
+    ) -> AbstractContextManager[object]:
+        """The right to run one sweep among all machines that reach an object store.
+
+        A `with` takes it, or says who has it; with `take_over` even where another
+        machine did not end. Of a folder there is none: its claim holds for all.
+        """
+        if self._mirror is None:
+            return nullcontext()
+        from orket.warehouse.lease import Lease
+
+        return Lease(self._mirror, sweep_id, take_over=take_over)
 
     def claim_events(self) -> Claim:
         """The right to fold the parts of events; appending needs none."""

@@ -6,13 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orket.cli.main import run_command
-from orket.errors import UsageError, WarehouseError
+from orket.errors import OrketError, UsageError, WarehouseError
 from orket.mockserver import MockModel, MockServer, Profile
 from orket.warehouse import Warehouse
 from orket.warehouse.locks import Holder
@@ -149,7 +151,6 @@ def test_what_one_machine_began_another_ends(bucket, monkeypatch, tmp_path, caps
         (sweep,) = Warehouse.open(URL).sweep_ids()
         again = ["run", "--resume", sweep, "--tasks", "3", "-w", URL]
         assert run_command(again) == 0
-    assert "an object store has no locks" in capsys.readouterr().err
     enter(monkeypatch, tmp_path, "reader")
     with Warehouse.open(URL).session(sweep) as session:
         (row,) = session.rows(
@@ -328,6 +329,86 @@ def test_whether_another_machine_runs_a_sweep_is_not_known(
         assert Warehouse.open(URL).executor("s").is_running
         enter(monkeypatch, tmp_path, "second")
         assert Warehouse.open(URL).executor("s").holder is Holder.UNKNOWN
+
+
+def test_of_two_machines_one_runs_a_sweep(bucket, monkeypatch, tmp_path, capsys):
+    """The other is refused with a name until it ended, or it is told to go on."""
+    store = Warehouse.open(URL)
+    with store.lease("s"):
+        enter(monkeypatch, tmp_path, "second")
+        other = Warehouse.open(URL)
+        with pytest.raises(OrketError, match="is being run by process") as refused:
+            other.lease("s").__enter__()
+        assert "--take-over" in str(refused.value.hint)
+        with other.lease("another"):
+            pass
+    with other.lease("s"):
+        pass
+    store.lease("s").__enter__()  # And killed: it never ends.
+    with pytest.raises(OrketError, match="is being run"), other.lease("s"):
+        pass
+    with store.lease("s"):
+        pass
+    store.lease("s").__enter__()
+    with other.lease("s", take_over=True):
+        pass
+
+
+def test_of_two_machines_that_begin_at_once_one_is_refused(
+    bucket, monkeypatch, tmp_path
+):
+    looked = threading.Barrier(2)
+
+    class Together(ObjectStore):
+        def sizes(self, prefix: str) -> dict[str, int]:
+            found = super().sizes(prefix)
+            looked.wait(timeout=60)
+            return found
+
+    monkeypatch.setattr("orket.warehouse.mirror.ObjectStore", Together)
+    leases = []
+    for machine in ("first", "second"):
+        enter(monkeypatch, tmp_path, machine)
+        leases.append(Warehouse.open(URL).lease("s"))
+
+    def begin(lease: Any) -> bool:
+        try:
+            lease.__enter__()
+        except OrketError as error:
+            assert "is being run by process" in error.message
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(begin, leases)) == [False, True]
+
+
+def test_a_lease_ends_after_all_parts_are_stored(bucket, monkeypatch, tmp_path):
+    """Without the network it is held, and the next command that has it ends it."""
+
+    def fail(*_: object) -> bool:
+        raise WarehouseError("the network is gone")
+
+    store = Warehouse.open(URL)
+    with monkeypatch.context() as cut:
+        with store.lease("s"):
+            cut.setattr(ObjectStore, "create", fail)
+            Sweep(sweep_id="s").fill().finish().store(store.path)
+        with pytest.raises(WarehouseError, match="the network is gone"):
+            store.publish()
+    assert [name for name in ObjectStore(URL).sizes("") if "part-" in name] == []
+    enter(monkeypatch, tmp_path, "second")
+    with (
+        pytest.raises(OrketError, match="is being run"),
+        Warehouse.open(URL).lease("s"),
+    ):
+        pass
+    enter(monkeypatch, tmp_path, "first")
+    assert run_command(["sweeps", "-w", URL]) == 0
+    enter(monkeypatch, tmp_path, "second")
+    other = Warehouse.open(URL)
+    with other.lease("s"):
+        assert other.sweep_ids() == ["s"]
 
 
 def test_a_lost_mirror_is_fetched_again(bucket, capsys):
