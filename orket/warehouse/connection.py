@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import duckdb
 
 from orket.warehouse.settings import memory_mib, most_threads
 
-_DEAR_TO_PLAN = "join_order,statistics_propagation"
-"""What DuckDB thinks about longest: the order of joins, and which rows to pass over."""
+_DEAR_TO_PLAN = frozenset(
+    {
+        "join_order",
+        "statistics_propagation",
+        "common_subexpressions",
+        "common_subplan",
+        "join_filter_pushdown",
+        "projection_placement",
+        "projection_pullup",
+        "self_join_aggregate",
+    }
+)
+"""What DuckDB thinks about longest, and what spares work where there is much of it."""
+
+
+@cache
+def _left_to_many_rows() -> str:
+    """Those of them that this DuckDB has, as its setting names them."""
+    with duckdb.connect(":memory:") as any_one:
+        rows = any_one.execute("SELECT name FROM duckdb_optimizers()").fetchall()
+    return ",".join(sorted(_DEAR_TO_PLAN & {name for (name,) in rows}))
 
 
 class Connection:
@@ -32,7 +52,7 @@ class Connection:
 
     def plan_for_few_rows(self) -> None:
         """Join as it is written: of few rows planning costs more than computing."""
-        self.duckdb.execute(f"SET disabled_optimizers = '{_DEAR_TO_PLAN}'")
+        self.duckdb.execute(f"SET disabled_optimizers = '{_left_to_many_rows()}'")
 
     def plan_for_many_rows(self) -> None:
         """Plan with all that DuckDB has for it."""

@@ -13,6 +13,7 @@ from orket.exports.markdown import markdown_text
 from orket.warehouse import Warehouse
 from tests.built_sweep import Sweep
 from tests.golden_cases import CASES
+from tests.nightly import nightly
 from tests.places import ROOT
 from tests.report.conftest import REFERENCE, write_report
 from tests.report.hostile import MODEL, QUANT, hostile_sweep
@@ -148,7 +149,11 @@ def test_the_same_rows_give_the_same_bytes(hostile, tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["baselines", "canary_failed", "faithful", "interrupted", "none_eligible"],
+    [
+        "canary_failed",
+        "faithful",
+        *nightly("baselines", "interrupted", "none_eligible"),
+    ],
 )
 def test_a_page_of_any_sweep_is_written(name, tmp_path):
     CASES[name](tmp_path / "warehouse")
@@ -157,7 +162,8 @@ def test_a_page_of_any_sweep_is_written(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["interrupted", "not_deterministic", "rounds_open", "sidecar_rows"]
+    "name",
+    ["interrupted", "rounds_open", *nightly("not_deterministic", "sidecar_rows")],
 )
 def test_markdown_of_any_sweep_is_written(name, tmp_path):
     CASES[name](tmp_path / "warehouse")
