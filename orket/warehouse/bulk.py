@@ -19,7 +19,7 @@ from orket.errors import WarehouseError
 from orket.records import DATASETS
 from orket.warehouse import disk
 from orket.warehouse.connection import Connection, file_literal, literal
-from orket.warehouse.damage import Damage, damaged_parts
+from orket.warehouse.damage import Damage, damaged_parts, full_disk
 from orket.warehouse.parts import (
     ListedParts,
     make_folder,
@@ -270,6 +270,8 @@ def _stage(
         raise write_failure(warehouse.path, error) from error
     except duckdb.Error as error:
         staged.discard()
+        if full := full_disk(error):
+            raise write_failure(warehouse.path, full) from error
         raise WarehouseError(
             f"cannot write to the warehouse at {warehouse.path}: "
             f"{str(error).splitlines()[0]}"

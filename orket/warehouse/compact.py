@@ -25,7 +25,7 @@ from orket.errors import OrketError
 from orket.records import DATASETS
 from orket.warehouse import disk
 from orket.warehouse.connection import Connection, file_literal, literal
-from orket.warehouse.damage import first_line
+from orket.warehouse.damage import first_line, full_disk
 from orket.warehouse.derived import Stat, stat_part
 from orket.warehouse.folds import Fold, is_note, note_path, read_note
 from orket.warehouse.kept import carry_over
@@ -354,6 +354,8 @@ class _Folder:
             raise write_failure(self._folder, error) from error
         except duckdb.Error as error:
             self._take_back(hidden, note)
+            if full := full_disk(error):
+                raise write_failure(self._folder, full) from error
             raise OrketError(
                 f"cannot fold the parts in {self._folder} ({first_line(error)})",
                 "free some space, or see what is damaged with: orket verify",

@@ -7,6 +7,8 @@ are halved until one is left.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,6 +177,15 @@ def _failure(
         compute(parts, attempts)
     except duckdb.Error as error:
         return first_line(error)
+    return None
+
+
+def full_disk(error: Exception) -> OSError | None:
+    """What the system said where DuckDB found no room to write in; else None."""
+    said = str(error)
+    for code in (errno.ENOSPC, errno.EDQUOT):
+        if os.strerror(code) in said:
+            return OSError(code, os.strerror(code))
     return None
 
 

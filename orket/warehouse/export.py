@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ import duckdb
 
 from orket.errors import UsageError, WarehouseError
 from orket.warehouse.connection import literal
-from orket.warehouse.damage import first_line
+from orket.warehouse.damage import first_line, full_disk
 from orket.warehouse.human_units import human_comments, human_view
 from orket.warehouse.view_files import HUMAN_SCHEMA, VIEW_VERSION, view_files
 
@@ -52,7 +53,7 @@ def export_duckdb(
     try:
         with warehouse.session_over(sweep_ids, overrides) as session:
             session.comment()
-            session.look(lambda connection: _copy(connection, hidden))
+            session.look(lambda connection: _write(connection, hidden))
         _add_human(hidden)
         _publish(hidden, target, replace)
     except (OSError, duckdb.IOException) as error:
@@ -61,6 +62,14 @@ def export_duckdb(
     finally:
         for left in (hidden, hidden.with_name(f"{hidden.name}.wal")):
             left.unlink(missing_ok=True)
+
+
+def _write(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
+    """The same as `_copy`, for views that are computed. Raises OSError."""
+    try:
+        _copy(connection, file)
+    except duckdb.IOException as error:
+        raise full_disk(error) or OSError(errno.EIO, first_line(error)) from error
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, file: Path) -> None:

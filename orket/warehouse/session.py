@@ -17,6 +17,7 @@ from orket.warehouse.damage import (
     breaking_sweeps,
     damaged_parts,
     first_line,
+    full_disk,
 )
 from orket.warehouse.event_index import Events
 from orket.warehouse.parts import ListedParts, partition_sweep
@@ -245,6 +246,8 @@ class Session:
                 if lists < _MOST_LISTS and self._parts.list_again():
                     lists += 1
                     continue
+                if full := full_disk(error):
+                    raise _no_room(full) from error
                 found = self._find_damage()
                 if not self._leave_out(found):
                     raise _explain(error, found) from error
@@ -279,6 +282,13 @@ class Session:
             ]
         self._left_out += found
         return bool(self._parts["sweeps"])
+
+
+def _no_room(full: OSError) -> WarehouseError:
+    return WarehouseError(
+        f"there is no room for what the views spill to the disk ({full.strerror})",
+        f"free some space, or give them more memory with {MEMORY_VARIABLE}",
+    )
 
 
 def _out_of_memory() -> LimitReached:
