@@ -92,23 +92,50 @@ def store(tmp_path_factory):
     return Warehouse.open(folder)
 
 
+PAIRS = [
+    *(("base", name) for name in SWEEPS if name != "renamed"),
+    ("lost_seven", "base"),
+    ("slower", "base"),
+]
+"""Both of the model m: laid side by side at once."""
+
+
 def compare(store: Warehouse, before: str, after: str, **more: Any) -> dict[str, Any]:
-    """What differs between two sweeps; of a plain pair it is asked only once."""
-    return _lay(store, before, after, **more) if more else _pair(store, before, after)
+    """What differs between two sweeps."""
+    if more or (before, after) not in PAIRS:
+        return alone(store, before, after, **more)
+    return _all_pairs(store)[before, after]
 
 
-@cache
-def _pair(store: Warehouse, before: str, after: str) -> dict[str, Any]:
-    return _lay(store, before, after)
-
-
-def _lay(store: Warehouse, before: str, after: str, **more: Any) -> dict[str, Any]:
+def alone(store: Warehouse, before: str, after: str, **more: Any) -> dict[str, Any]:
+    """The same, of these two and no others."""
     with store.pair_session(before, after, **more) as session:
         rows = session.rows("SELECT * FROM v1.diff_quant")
         facts = session.rows("SELECT * FROM v1.diff_fact WHERE NOT is_same")
+    return _told(rows, facts)
+
+
+@cache
+def _all_pairs(store: Warehouse) -> dict[tuple[str, str], dict[str, Any]]:
+    with store.pairs_session((*pair, "m") for pair in PAIRS) as session:
+        rows = session.rows("SELECT * FROM v1.diff_quant")
+        facts = session.rows("SELECT * FROM v1.diff_fact WHERE NOT is_same")
+    return {pair: _told(_of(pair, rows), _of(pair, facts)) for pair in PAIRS}
+
+
+def _of(pair: tuple[str, str], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if (row["before_sweep"], row["after_sweep"]) == pair]
+
+
+def _told(rows: list[dict[str, Any]], facts: list[dict[str, Any]]) -> dict[str, Any]:
     return {row["quant_tag"]: row for row in rows} | {
         "differs": {row["fact"] for row in facts}
     }
+
+
+def test_a_pair_alone_says_what_it_says_among_others(store):
+    for pair in (("base", "lost_seven"), ("base", "machine")):
+        assert alone(store, *pair) == compare(store, *pair)
 
 
 VERDICTS = {
