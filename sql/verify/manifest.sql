@@ -1,7 +1,8 @@
 -- A row for each thing that a manifest names and does not tell of, or tells of twice.
+-- A manifest that was appended twice is one, as it is to the views.
 WITH planned AS (
     SELECT manifest_id, quants, tasks, models, unnest(plan) AS run
-    FROM whole
+    FROM (SELECT DISTINCT manifest_id, quants, tasks, models, plan FROM whole)
 )
 SELECT manifest_id, 'planned runs without a name' AS fault
 FROM planned

@@ -9,6 +9,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -141,6 +142,18 @@ def test_damage_is_not_put_under_a_sound_checksum(store, capsys):
     assert f"{part.name} is damaged" in capsys.readouterr().err
     assert len(store.parts("runs", "first")) == 4
     assert len(store.parts("runs", "second")) == 1
+
+
+def test_a_manifest_that_was_written_twice_is_no_damage_in_one_part_either(store):
+    """As two imports that end at once do: both build it of the same rows."""
+    made = Sweep(sweep_id="first", quants=("F16", "Q4_K_M")).sweep_row()
+    other = msgspec.structs.replace(made, manifest_id="another", plan=made.plan[:1])
+    for row in (made, made, other):
+        store.append("sweeps", [row], "first")
+    compact(store, "first", pause=0)
+    (part,) = store.parts("sweeps", "first")
+    assert pq.ParquetFile(part).metadata.num_rows == 4
+    assert verify(store, "first").faults == []
 
 
 def test_other_columns_and_missing_checksums_stay_what_they_are(store):
