@@ -75,6 +75,11 @@ def pytest_sessionfinish() -> None:
     look_no_more()
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`: one more than CPUs, for some tests wait for servers and processes."""
+def pytest_xdist_auto_num_workers() -> int | None:
+    """`-n auto`: one more than CPUs, for some tests wait for servers and processes.
+
+    None leaves it to the plugin, which reads its own variable of the environment.
+    """
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
     return (os.cpu_count() or 1) + 1

@@ -22,6 +22,7 @@ from orket.ingest.rejection import Rejection
 from orket.records import RunRecord, judge, to_json
 from orket.warehouse import Warehouse
 from orket.warehouse.leftovers import find_leftovers
+from tests.looking import ask
 from tests.raw_rows import START, finished, make_manifest, make_run, store_sweep
 
 RUNS = [
@@ -77,8 +78,7 @@ def rejects(report: FileReport) -> list[dict[str, Any]]:
 
 
 def view_rows(warehouse: Warehouse, query: str) -> list[dict[str, Any]]:
-    with warehouse.session() as session:
-        return session.rows(query)
+    return ask(warehouse, query, None)
 
 
 def facts_of(warehouse: Warehouse) -> list[object]:
