@@ -79,11 +79,7 @@ def _write(
         path = Path(folder) / "manifests.jsonl"
         path.write_bytes(b"".join(admit(row) + b"\n" for row in fresh))
         session.add_table("manifests", "sweeps", path)
-        session.copy_rows(
-            "sweeps",
-            statement("ingest", "finished"),
-            {row.sweep_id for row in fresh},
-        )
+        session.copy_rows("sweeps", statement("ingest", "finished"))
 
 
 def _build(

@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from orket.errors import UsageError
-from orket.ingest.orket_rows import Judged, header_dataset, judge_stretch, peek_line
+from orket.ingest.orket_rows import Judged, header_dataset, judge_stretch, peek_dataset
 from orket.ingest.reading import (
     BOM,
     MAX_LINE_BYTES,
@@ -65,9 +65,9 @@ def _copy_early(path: Path, sink: Sink) -> None:
         first = file.readline(MAX_LINE_BYTES)
         file.seek(-min(path.stat().st_size, _TAIL_BYTES), os.SEEK_END)
         last = file.read().rstrip(b"\n").rpartition(b"\n")[2] + b"\n"
-    ends = peek_line(first), peek_line(last)
-    if ends[0] is not None and ends[1] is not None and ends[0][0] == ends[1][0]:
-        sink.copy_early(ends[0][0], by_sweep=ends[0] != ends[1])
+    dataset = peek_dataset(first)
+    if dataset is not None and dataset == peek_dataset(last):
+        sink.copy_early(dataset)
 
 
 def _read_header(path: Path) -> tuple[str | None, int, int]:

@@ -115,12 +115,9 @@ def header_dataset(line: bytes) -> str | None:
     return None
 
 
-def peek_line(line: bytes) -> tuple[str, str | None] | None:
-    """Dataset and sweep of one line, if it is a good row; a guess at its neighbours."""
-    judged = judge_stretch([(0, line)], None)
-    for dataset, sweep_ids in judged.sweeps.items():
-        return dataset, next(iter(sweep_ids), None)
-    return None
+def peek_dataset(line: bytes) -> str | None:
+    """The dataset of one line, if it is a good row; a guess at its neighbours."""
+    return next(iter(judge_stretch([(0, line)], None).sweeps), None)
 
 
 def judge_stretch(blocks: Iterable[tuple[int, bytes]], dataset: str | None) -> Judged:

@@ -17,7 +17,7 @@ from orket.ingest.reading import open_file
 from orket.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from orket.warehouse.bulk import StagedRows
+    from orket.warehouse.staged import StagedRows
 
 _COPY_BYTES = 8 << 20
 
@@ -57,7 +57,7 @@ class Sink:
         self._copier = ThreadPoolExecutor(max_workers=1)
         return self
 
-    def copy_early(self, dataset: str, by_sweep: bool) -> None:
+    def copy_early(self, dataset: str) -> None:
         """Begin to copy the file as if all of it were good rows of one dataset.
 
         Hidden until the judge has seen every line; where it finds otherwise, the copy
@@ -66,7 +66,7 @@ class Sink:
         from orket.warehouse.bulk import stage_json_lines
 
         copy = self._copier.submit(
-            stage_json_lines, self._warehouse, dataset, self._source, by_sweep
+            stage_json_lines, self._warehouse, dataset, self._source
         )
         self._early = dataset, copy
 
@@ -121,14 +121,13 @@ class Sink:
     def _store(self, dataset: str, pile: _Pile) -> None:
         from orket.warehouse.bulk import copy_json_lines, copy_new_json_lines
 
-        sweeps = self.sweeps.get(dataset, set())
         known = self.known_parts(dataset)
         source = self._source
         if self._is_whole_source(pile):
-            staged = self._early_rows(dataset, len(sweeps) > 1) if not known else None
+            staged = self._early_rows(dataset) if not known else None
             if staged is not None:
                 self._require_unchanged()
-                self.parts += staged.publish(sweeps)
+                self.parts += staged.publish()
                 return
         else:
             target = self._spool(dataset, pile)
@@ -139,11 +138,9 @@ class Sink:
             source = Path(target.name)
         self._require_unchanged()
         if not known:
-            self.parts += copy_json_lines(self._warehouse, dataset, source, sweeps)
+            self.parts += copy_json_lines(self._warehouse, dataset, source)
             return
-        parts, rows = copy_new_json_lines(
-            self._warehouse, dataset, source, sweeps, known
-        )
+        parts, rows = copy_new_json_lines(self._warehouse, dataset, source, known)
         self.parts += parts
         self.known += self.accepted[dataset] - rows
         self.accepted[dataset] = rows
@@ -158,14 +155,13 @@ class Sink:
             for part in self._warehouse.parts(dataset, sweep_id)
         ]
 
-    def _early_rows(self, dataset: str, by_sweep: bool) -> StagedRows | None:
+    def _early_rows(self, dataset: str) -> StagedRows | None:
         """The early copy, if it is what turned out to be needed."""
         if self._early is None or self._early[0] != dataset:
             return None
         staged = _result(self._early[1])
-        if staged is None or (by_sweep and not staged.by_sweep):
-            return None
-        self._early = None
+        if staged is not None:
+            self._early = None
         return staged
 
     def _require_unchanged(self) -> None:

@@ -7,7 +7,7 @@ DuckDB's.
 
 from __future__ import annotations
 
-import tempfile
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,115 +17,44 @@ import duckdb
 
 from orket.errors import WarehouseError
 from orket.records import DATASETS
-from orket.warehouse import disk
 from orket.warehouse.connection import Connection, file_literal, literal
 from orket.warehouse.damage import Damage, damaged_parts, full_disk
-from orket.warehouse.parts import (
-    ListedParts,
-    make_folder,
-    partition_name,
-    partition_sweep,
-    refuse_other_names,
-    time_ordered_id,
-    write_failure,
-)
+from orket.warehouse.parts import ListedParts, write_failure
 from orket.warehouse.raw import bind_dataset
 from orket.warehouse.schema import duckdb_columns
-from orket.warehouse.seal import BLANK, KEY, seal
+from orket.warehouse.staged import StagedRows
 from orket.warehouse.store import Warehouse
 
-COPY_PREFIX, LOCK_SUFFIX = ".copy-", ".lock"
-"""Of a hidden folder of rows; the lock beside it lives as long as their writer."""
-_OPEN_FILES = 500
 _OF_MANIFESTS = ("sweeps", "runs", "sidecars")
 """The datasets that the manifest of an imported sweep is made of."""
+_VECTOR_ROWS = 2048
+"""Rows that DuckDB hands over at once: as many as it computes with."""
 
 
-class StagedRows:
-    """Rows written to hidden files of a warehouse, not yet to be seen by any reader."""
-
-    def __init__(self, warehouse: Warehouse, dataset: str, by_sweep: bool) -> None:
-        self._warehouse = warehouse
-        self._dataset = dataset
-        self.by_sweep = by_sweep
-        self.rows = 0
-        """How many were written."""
-        home = warehouse.folder("events") if dataset == "events" else warehouse.path
-        self._home = home
-        disk.make_folder(home)
-        self._lock_path = home / f"{COPY_PREFIX}{time_ordered_id()}{LOCK_SUFFIX}"
-        self._lock = disk.create(self._lock_path)
-        prefix = f"{self._lock_path.stem}-"
-        self._folder = tempfile.TemporaryDirectory(prefix=prefix, dir=home)
-        name = "by-sweep" if by_sweep else "rows.parquet"
-        self.target = Path(self._folder.name) / name
-
-    def publish(self, sweep_ids: Collection[str]) -> list[Path]:
-        """Make each file durable and give it its place as a part."""
-        try:
-            if self.by_sweep:
-                # Nothing of it where the rows of two have gone to one folder.
-                own = [self.target / partition_name(sweep) for sweep in sweep_ids]
-                refuse_other_names(own)
-            return [
-                _publish(file, self._warehouse.folder(self._dataset, sweep_id))
-                for file, sweep_id in self._files(sweep_ids)
-            ]
-        except OSError as error:
-            raise write_failure(self._home, error) from error
-        finally:
-            self.discard()
-
-    def discard(self) -> None:
-        """Forget the rows."""
-        self._folder.cleanup()
-        self._lock.close()
-        self._lock_path.unlink(missing_ok=True)
-
-    def _files(self, sweep_ids: Collection[str]) -> list[tuple[Path, str | None]]:
-        if not self.by_sweep:
-            return [(self.target, next(iter(sweep_ids), None))]
-        return [
-            (file, partition_sweep(folder))
-            for folder in sorted(self.target.glob("sweep_id=*"))
-            for file in sorted(folder.glob("*.parquet"))
-        ]
-
-
-def stage_json_lines(
-    warehouse: Warehouse, dataset: str, source: Path, by_sweep: bool
-) -> StagedRows:
+def stage_json_lines(warehouse: Warehouse, dataset: str, source: Path) -> StagedRows:
     """Read `source`, one valid JSON row per line, into hidden files.
 
-    `by_sweep` divides the rows by sweep; without it they must all be of one. Raises
-    WarehouseError when they cannot be read or the place cannot be written.
+    Raises WarehouseError when they cannot be read or the place cannot be written.
     """
-    opened = _connect()
+    # One processor is the judge's: with a thread for each, both wait for one another.
+    opened = _connect(threads=max(1, (os.cpu_count() or 1) - 1))
     try:
         query = f"SELECT * FROM {_json_source(dataset, source)}"
-        return _stage(opened.duckdb, warehouse, dataset, query, by_sweep)
+        return _stage(opened.duckdb, warehouse, dataset, query)
     finally:
         opened.close()
 
 
-def copy_json_lines(
-    warehouse: Warehouse, dataset: str, source: Path, sweep_ids: Collection[str]
-) -> list[Path]:
+def copy_json_lines(warehouse: Warehouse, dataset: str, source: Path) -> list[Path]:
     """Append the rows of `source`, one valid JSON row per line, to their sweeps.
 
-    `sweep_ids` are those of the rows; none for events. Raises WarehouseError when the
-    place cannot be written.
+    Raises WarehouseError when the place cannot be written.
     """
-    staged = stage_json_lines(warehouse, dataset, source, len(sweep_ids) > 1)
-    return staged.publish(sweep_ids)
+    return stage_json_lines(warehouse, dataset, source).publish()
 
 
 def copy_new_json_lines(
-    warehouse: Warehouse,
-    dataset: str,
-    source: Path,
-    sweep_ids: Collection[str],
-    known: Sequence[Path],
+    warehouse: Warehouse, dataset: str, source: Path, known: Sequence[Path]
 ) -> tuple[list[Path], int]:
     """Append the rows of `source` that none of the `known` parts has.
 
@@ -134,22 +63,21 @@ def copy_new_json_lines(
     WarehouseError when the place cannot be written.
     """
     opened = _connect()
-    by_sweep = len(sweep_ids) > 1
     lines = f"SELECT * FROM {_json_source(dataset, source)}"
     try:
         opened.duckdb.execute("CREATE SCHEMA raw")
         try:
             bind_dataset(opened.duckdb, dataset, known)
             query = f"{lines} EXCEPT SELECT * FROM raw.{dataset}"
-            staged = _stage(opened.duckdb, warehouse, dataset, query, by_sweep)
+            staged = _stage(opened.duckdb, warehouse, dataset, query)
         except (duckdb.Error, WarehouseError):
-            staged = _stage(opened.duckdb, warehouse, dataset, lines, by_sweep)
+            staged = _stage(opened.duckdb, warehouse, dataset, lines)
     finally:
         opened.close()
     if not staged.rows:
         staged.discard()
         return [], 0
-    return staged.publish(sweep_ids), staged.rows
+    return staged.publish(), staged.rows
 
 
 def over_rows(
@@ -227,13 +155,9 @@ class BulkSession:
             f"CREATE TABLE {name} AS SELECT * FROM {_json_source(dataset, source)}"
         )
 
-    def copy_rows(
-        self, dataset: str, query: str, sweep_ids: Collection[str]
-    ) -> list[Path]:
+    def copy_rows(self, dataset: str, query: str) -> list[Path]:
         """Append the rows of a query that gives exactly the columns of a dataset."""
-        by_sweep = len(sweep_ids) > 1
-        staged = _stage(self._connection, self._warehouse, dataset, query, by_sweep)
-        return staged.publish(sweep_ids)
+        return _stage(self._connection, self._warehouse, dataset, query).publish()
 
 
 def _stage(
@@ -241,34 +165,21 @@ def _stage(
     warehouse: Warehouse,
     dataset: str,
     query: str,
-    by_sweep: bool,
 ) -> StagedRows:
-    options = [
-        "FORMAT parquet",
-        "COMPRESSION zstd",
-        f"KV_METADATA {{orket_dataset: '{dataset}', orket_schema: '1', "
-        f"{KEY}: '{BLANK}'}}",
-    ]
-    if by_sweep:
-        options += ["PARTITION_BY (sweep_id)", "WRITE_PARTITION_COLUMNS true"]
-        # One file per sweep, as long as the system lets so many be open.
-        connection.execute(f"SET partitioned_write_max_open_files = {_OPEN_FILES}")
+    """The rows of a query in hidden files."""
+    import pyarrow as pa
+
     try:
-        staged = StagedRows(warehouse, dataset, by_sweep)
+        staged = StagedRows(warehouse, dataset)
     except OSError as error:
         raise write_failure(warehouse.path, error) from error
     try:
-        target = literal(str(staged.target))
-        disk.step("write", staged.target)
-        copied = connection.execute(
-            f"COPY ({query}) TO {target} ({', '.join(options)})"
-        ).fetchone()
-        assert copied is not None
-        staged.rows = int(copied[0])
+        for batch in connection.sql(query).to_arrow_reader(_VECTOR_ROWS):
+            staged.add(pa.Table.from_batches([batch]))
     except OSError as error:
         staged.discard()
-        raise write_failure(warehouse.path, error) from error
-    except duckdb.Error as error:
+        raise write_failure(warehouse.path, full_disk(error) or error) from error
+    except (duckdb.Error, pa.ArrowException) as error:
         staged.discard()
         if full := full_disk(error):
             raise write_failure(warehouse.path, full) from error
@@ -279,19 +190,8 @@ def _stage(
     return staged
 
 
-def _publish(file: Path, folder: Path) -> Path:
-    make_folder(folder)
-    final = folder / f"part-{time_ordered_id()}.parquet"
-    with file.open("rb+") as written:
-        seal(written)
-        disk.sync(written.fileno(), file)
-    disk.rename(file, final)
-    disk.sync_folder(folder)
-    return final
-
-
-def _connect() -> Connection:
-    opened = Connection()
+def _connect(threads: int | None = None) -> Connection:
+    opened = Connection(threads)
     # No view depends on the order of rows, and keeping it costs a tenth of the time.
     opened.duckdb.execute("SET preserve_insertion_order = false")
     return opened

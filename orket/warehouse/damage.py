@@ -181,7 +181,7 @@ def _failure(
 
 
 def full_disk(error: Exception) -> OSError | None:
-    """What the system said where DuckDB found no room to write in; else None."""
+    """What the system said where DuckDB or Arrow found no room to write; else None."""
     said = str(error)
     for code in (errno.ENOSPC, errno.EDQUOT):
         if os.strerror(code) in said:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from orket.errors import OrketError
 from orket.records import DATASETS
-from orket.warehouse.bulk import COPY_PREFIX, LOCK_SUFFIX
 from orket.warehouse.derived import derived_folder
 from orket.warehouse.folds import PREFIX, SUFFIX, is_note, read_note
 from orket.warehouse.journal import JOURNALED, left_journals, parse_journal
 from orket.warehouse.locks import Holder, find_holder, unlink_unheld
 from orket.warehouse.parts import list_partitions, partition_sweep
 from orket.warehouse.quarantine import NOTE_SUFFIX, quarantine_folder
+from orket.warehouse.staged import COPY_PREFIX, LOCK_SUFFIX
 
 if TYPE_CHECKING:
     from orket.warehouse.store import Warehouse

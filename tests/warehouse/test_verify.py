@@ -307,7 +307,7 @@ def test_parts_that_duckdb_writes_are_sealed_too(tmp_path, sweeps):
     source = tmp_path / "rows.jsonl"
     rows = [run for name in sweeps for run in Sweep(sweep_id=name).fill().runs]
     source.write_bytes(b"".join(to_json(row) + b"\n" for row in rows))
-    parts = copy_json_lines(store, "runs", source, sweeps)
+    parts = copy_json_lines(store, "runs", source)
     assert [check_seal(part) for part in parts] == [True] * len(sweeps)
     assert find_leftovers(store) == []
     assert not list(store.path.glob(".copy-*"))
@@ -364,7 +364,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from orket.warehouse import Warehouse
-from orket.warehouse.bulk import StagedRows
+from orket.warehouse.staged import StagedRows
 from orket.warehouse.locks import create_locked
 from tests.built_sweep import Sweep
 store = Warehouse(Path(sys.argv[1]))
@@ -372,8 +372,8 @@ run = Sweep(sweep_id="bad").fill().runs[0]
 journal = store.journal("bad")
 journal.append(run)
 part = create_locked(store.folder("runs", "bad") / ".part-1.parquet.tmp")
-staged = StagedRows(store, "runs", by_sweep=False)
-staged.target.write_bytes(b"half a file")
+staged = StagedRows(store, "runs")
+(staged.place / "rows.parquet").write_bytes(b"half a file")
 print("writing", flush=True)
 time.sleep(60)
 """
@@ -424,10 +424,10 @@ def test_rows_that_are_being_copied_are_not_touched(store, tmp_path):
     source = tmp_path / "rows.jsonl"
     runs = Sweep(sweep_id="new").fill().runs
     source.write_bytes(b"".join(to_json(run) + b"\n" for run in runs))
-    staged = stage_json_lines(store, "runs", source, by_sweep=False)
+    staged = stage_json_lines(store, "runs", source)
     for found in find_leftovers(store):
         assert clear(store, found) is None
-    (part,) = staged.publish(["new"])
+    (part,) = staged.publish()
     assert check_seal(part) is True
 
 
