@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -22,6 +23,7 @@ from orket.ingest.reading import BadDocument
 from orket.ingest.recognised import (
     alone_with,
     find_note,
+    may_be_noted,
     name_content,
     write_note,
 )
@@ -183,9 +185,12 @@ def _ingest_own(
 ) -> FileReport:
     """Ingest a file of Orket's own rows, unless all of it was taken before."""
     before = path.stat()
-    content = name_content(path)
-    with alone_with(warehouse, content):
-        if (note := find_note(warehouse, content)) is not None:
+    # Of a new file the hash is only needed at the end, and made while it is judged.
+    with alone_with(warehouse, before.st_size), ThreadPoolExecutor(1) as beside:
+        naming = beside.submit(name_content, path)
+        if may_be_noted(warehouse, before.st_size) and (
+            note := find_note(warehouse, naming.result())
+        ):
             return FileReport(
                 path,
                 "orket",
@@ -211,7 +216,7 @@ def _ingest_own(
             }.union(sink.parts)
             if report.known:
                 parts.update(*(sink.known_parts(name) for name in sink.accepted))
-            write_note(warehouse, content, rows, report.sweeps, sorted(parts))
+            write_note(warehouse, naming.result(), rows, report.sweeps, sorted(parts))
     return report
 
 

@@ -1,9 +1,10 @@
 """Knows a file of Orket's own rows again, whatever its name, before it is parsed.
 
-A file whose rows are all in the warehouse leaves a note among what was derived: a hash
-of its bytes, and the parts that have its rows as they lay there. Where one of these is
-gone or changed, or the notes were deleted, the file is read as if it were new, and rows
-that are there already are left out.
+A file whose rows are all in the warehouse leaves a note among what was derived: its
+size, a hash of its bytes, and the parts that have its rows as they lay there. Where one
+of these is gone or changed, or the notes were deleted, the file is read as if it were
+new, and rows that are there already are left out. A file of a size of which there is no
+note is a new one before its hash is known.
 """
 
 from __future__ import annotations
@@ -47,10 +48,21 @@ class Note(msgspec.Struct, frozen=True):
 def name_content(path: Path) -> str:
     """A name for the bytes of a file. Raises UsageError when it cannot be read."""
     digest = hashlib.sha256()
+    size = 0
     with open_file(path) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
-    return digest_of([__version__, digest.hexdigest()])[:40]
+            size += len(chunk)
+    return _of_size(size) + digest_of([__version__, digest.hexdigest()])[:40]
+
+
+def may_be_noted(warehouse: Warehouse, size: int) -> bool:
+    """Whether there is a note of any file of this size in bytes."""
+    return any(derived_folder(warehouse.path).glob(f"file-{_of_size(size)}*"))
+
+
+def _of_size(size: int) -> str:
+    return f"{size}-"
 
 
 def find_note(warehouse: Warehouse, content: str) -> Note | None:
@@ -89,13 +101,13 @@ def write_note(
 
 
 @contextmanager
-def alone_with(warehouse: Warehouse, content: str) -> Iterator[None]:
-    """Wait until no other process ingests the same content.
+def alone_with(warehouse: Warehouse, size: int) -> Iterator[None]:
+    """Wait until no other process ingests a file of this size: it may be the same one.
 
     Where a lock cannot be had at all, nobody waits: rows that are appended twice count
     once.
     """
-    place = _place(warehouse, content)
+    place = _place(warehouse, _of_size(size))
     hidden = place.with_name(f".{place.name}.tmp")
     try:
         open_derived(warehouse.path)

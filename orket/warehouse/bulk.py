@@ -17,7 +17,7 @@ import duckdb
 
 from orket.errors import WarehouseError
 from orket.records import DATASETS
-from orket.warehouse.connection import Connection, file_literal, literal
+from orket.warehouse.connection import Connection, file_literal
 from orket.warehouse.damage import Damage, damaged_parts, full_disk
 from orket.warehouse.parts import ListedParts, write_failure
 from orket.warehouse.raw import bind_dataset

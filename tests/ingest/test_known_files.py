@@ -191,3 +191,15 @@ def test_parts_that_are_folded_while_manifests_are_built_are_listed_again(
 
     assert write_manifests(Late(store.path), ["sweep-a"]) == []
     assert not listed
+
+
+def test_a_file_of_the_size_of_a_known_one_is_another_file(store, tmp_path):
+    """Its size makes a file worth hashing; the hash tells whether it is the same."""
+    known = tmp_path / "rows.jsonl"
+    runs = [changed(RUNS[0], max_tokens=33), *RUNS[1:]]
+    other = _write(tmp_path / "other.jsonl", runs)
+    assert other.stat().st_size == known.stat().st_size
+    report = ingest_file(store, other)
+    assert (report.accepted, report.known) == ({"runs": 1}, 7)
+    for path in (known, other):
+        assert ingest_file(store, path).known == 8
