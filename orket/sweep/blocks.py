@@ -212,6 +212,8 @@ class BlockRunner:
                     f"is left out, and --resume tries it again ({error.message})"
                 )
             raise
+        # The rows of the last block were folded meanwhile: never while one measures.
+        context.journal.settle()
         context.health.saw_load(target)
         return ready
 

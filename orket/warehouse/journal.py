@@ -56,6 +56,8 @@ class Journal:
         self._synced_at = float("-inf")
         self._waits_since: float | None = None
         """When the first row was written that is in no part yet."""
+        self._folding: threading.Thread | None = None
+        self._fold_failure: Exception | None = None
         self._failure: OSError | None = None
 
     def __enter__(self) -> Journal:
@@ -77,6 +79,7 @@ class Journal:
         key, or anything of another row, is at fault, and WarehouseError when the disk
         cannot take this row, or could not take one before it.
         """
+        self.settle()
         kept = fit(record)[1] if isinstance(record, RunRecord) else admit(record)
         line = kept + b"\n"
         with self._lock:
@@ -97,10 +100,32 @@ class Journal:
                 raise write_failure(self._folder, error) from error
 
     def fold_if_due(self) -> None:
-        """Fold where rows wait for it long enough; errors as of `fold`."""
+        """Begin to fold where rows wait for it long enough, and do not wait for it.
+
+        So the next engine starts meanwhile. What goes wrong is raised by `settle`,
+        which is to be called before anything is measured.
+        """
         since = self._waits_since
-        if since is not None and time.monotonic() - since >= FOLD_AFTER_SECONDS:
-            self.fold()
+        if since is None or time.monotonic() - since < FOLD_AFTER_SECONDS:
+            return
+        self.settle()
+        self._folding = threading.Thread(target=self._fold_beside, daemon=True)
+        self._folding.start()
+
+    def settle(self) -> None:
+        """Wait until nothing is being folded. Errors as of `fold`."""
+        if self._folding is not None:
+            self._folding.join()
+            self._folding = None
+        failure, self._fold_failure = self._fold_failure, None
+        if failure is not None:
+            raise failure
+
+    def _fold_beside(self) -> None:
+        try:
+            self._fold()
+        except Exception as error:
+            self._fold_failure = error  # Raised where it is waited for.
 
     def fold(self) -> Path | None:
         """Turn this sweep's journals into one part and empty them.
@@ -109,6 +134,10 @@ class Journal:
         is still alive is not touched. A row that reaches a part twice, because the
         writer died in between, is dropped by the first view.
         """
+        self.settle()
+        return self._fold()
+
+    def _fold(self) -> Path | None:
         with self._lock:
             try:
                 self._raise_failure()
@@ -136,6 +165,12 @@ class Journal:
 
         Raises WarehouseError where they could not be made so.
         """
+        try:
+            self.settle()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
         with self._lock:
             try:
                 if self._timer is not None and self._handle is not None:
@@ -195,7 +230,7 @@ class Journal:
                 # Marked as being written for as long as it is open.
                 if lock_new(handle, self._path):
                     break
-                self.close()
+                self._let_go()
             disk.sync_folder(self._folder)
         return self._handle
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ from orket.planning.preset import Change, load_preset, override
 from orket.sweep.execute import Outcome
 from orket.sweep.judge import count_determinism, read_determinism
 from orket.sweep.reporter import Silence
-from orket.warehouse import Warehouse
+from orket.warehouse import Warehouse, disk
 from tests.looking import ask
 from tests.sweep.small import (
     FAST,
@@ -402,3 +405,44 @@ def test_no_answer_costs_a_row_or_ends_a_sweep(make_plan, warehouse, tmp_path):
     assert {(row["checks_passed"], row["checks_total"]) for row in measured} == {(0, 1)}
     given = {(row["test_id"], row["answer_text"]) for row in measured}
     assert len(given) == len(HOSTILE), "each task had its own"
+
+
+class Loads(Silence):
+    """Notes when a model is being loaded."""
+
+    def __init__(self) -> None:
+        self.at_ns: list[int] = []
+
+    def loading(self, model_id: str, quant_tag: str) -> None:
+        self.at_ns.append(time.monotonic_ns())
+
+
+def test_the_next_model_is_loaded_while_rows_are_folded_and_no_call_is_made(
+    make_plan, warehouse, monkeypatch
+):
+    loads, through = Loads(), disk.sync
+    folded_ns: list[int] = []
+
+    def sync_slowly(handle: int, path: Path) -> None:
+        through(handle, path)
+        is_beside = threading.current_thread() is not threading.main_thread()
+        if is_beside and path.suffix == ".tmp":
+            time.sleep(0.1)
+            folded_ns.append(time.monotonic_ns())
+
+    monkeypatch.setattr("orket.warehouse.disk.sync", sync_slowly)
+    monkeypatch.setattr("orket.warehouse.journal.FOLD_AFTER_SECONDS", 0)
+    with MockServer("ollama", FAST) as server:
+        execute(make_plan(server.url), warehouse, loads)
+    calls = [(row["started_ns"], row["ended_ns"]) for row in rows_of(warehouse)]
+    slept_ns = 100_000_000
+    for moment in folded_ns:
+        during = [c for c in calls if c[0] < moment and moment - slept_ns < c[1]]
+        assert not during
+    beside = [
+        moment
+        for moment in folded_ns
+        for load in loads.at_ns
+        if max(end for _, end in calls if end < moment) < load < moment
+    ]
+    assert len(beside) > 2

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ import pytest
 import orket
 from orket.errors import UsageError, WarehouseError
 from orket.records import DATASETS, RunRecord
-from orket.warehouse import Warehouse
+from orket.warehouse import Warehouse, disk
 from orket.warehouse.connection import Connection
 from orket.warehouse.damage import breaking_sweeps
 from orket.warehouse.parts import list_parts, time_ordered_id
@@ -457,12 +458,77 @@ def test_rows_of_short_blocks_wait_for_a_part_together(tmp_path, monkeypatch):
             now[0] += 0.6
         assert warehouse.parts("runs") == []
         journal.fold_if_due()
+        journal.settle()
         assert len(warehouse.parts("runs")) == 1
         journal.append(third)
         journal.fold_if_due()
         assert len(warehouse.parts("runs")) == 1
         journal.fold()
         assert len(warehouse.parts("runs")) == 2
+
+
+@pytest.fixture
+def held_sync(monkeypatch):
+    """Syncs of parts, which go through once the event is set."""
+    may_go_on = threading.Event()
+    through = disk.sync
+
+    def wait_and_sync(handle, path):
+        if path.suffix == ".tmp":
+            assert may_go_on.wait(30)
+        through(handle, path)
+
+    monkeypatch.setattr("orket.warehouse.disk.sync", wait_and_sync)
+    monkeypatch.setattr("orket.warehouse.journal.FOLD_AFTER_SECONDS", 0)
+    yield may_go_on
+    may_go_on.set()
+
+
+@pytest.mark.parametrize("what", ["append", "fold", "settle", "close"])
+def test_what_is_folded_beside_is_waited_for(tmp_path, held_sync, what):
+    warehouse = Warehouse(tmp_path)
+    first, second, *_ = Sweep().fill().runs
+    journal = warehouse.journal("sweep-1")
+    journal.append(first)
+    journal.fold_if_due()
+    assert warehouse.parts("runs") == []
+    asked = {
+        "append": lambda: journal.append(second),
+        "fold": journal.fold,
+        "settle": journal.settle,
+        "close": journal.close,
+    }[what]
+    waiting = threading.Thread(target=asked)
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive()
+    held_sync.set()
+    waiting.join(30)
+    assert len(warehouse.parts("runs")) == 1
+    journal.close()
+    left = len(list(warehouse.folder("runs", "sweep-1").glob(".journal*")))
+    assert left == (1 if what == "append" else 0)
+
+
+def test_a_fold_beside_that_fails_is_told_where_it_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("orket.warehouse.journal.FOLD_AFTER_SECONDS", 0)
+    warehouse = Warehouse(tmp_path)
+    first, *_ = Sweep().fill().runs
+    journal = warehouse.journal("sweep-1")
+    journal.append(first)
+    with monkeypatch.context() as patched:
+        patched.setattr("orket.warehouse.disk.rename_locked", _refuse)
+        journal.fold_if_due()
+        with pytest.raises(WarehouseError, match="No space left"):
+            journal.settle()
+    journal.settle()
+    journal.close()
+    assert warehouse.journal("sweep-1").fold() is not None
+    assert attempts(Sweep().store(tmp_path)) >= 1
+
+
+def _refuse(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_fold_leaves_the_journal_of_a_living_writer(tmp_path):
