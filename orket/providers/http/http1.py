@@ -74,6 +74,7 @@ def send(
     with suppress(httpcore.WriteError):
         # A server may refuse a request before it has read all of it, and say why.
         connection.request(method, target, body, headers)
+        link.flush()
     with _worded():
         while True:
             read = http.client.HTTPResponse(link, method=method)  # type: ignore[arg-type]
@@ -93,6 +94,7 @@ class Link:
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
         self._raw = _Incoming(stream)
+        self._outgoing: list[bytes] = []
         self._incoming: io.BufferedReader = io.BufferedReader(self._raw, READ_BYTES)
 
     @property
@@ -104,7 +106,12 @@ class Link:
         self._stream.close()
 
     def sendall(self, data: bytes) -> None:
-        self._stream.write(data)
+        """Keep it: head and body go out together, and wake the server once."""
+        self._outgoing.append(data)
+
+    def flush(self) -> None:
+        self._stream.write(b"".join(self._outgoing))
+        self._outgoing.clear()
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """What comes in; one reader for all that does."""
