@@ -69,7 +69,7 @@ class Span:
 
 def measure(calls: int, rounds: int) -> dict[str, dict[str, float]]:
     """By the length of a call: what it takes in the loop and in Orket, medians."""
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for length_ms in LENGTHS_MS:
         # The longer a call, the fewer of them tell how long one is.
         share = max(calls * min(LENGTHS_MS) // length_ms, min(calls, 3 * TASKS))
