@@ -47,7 +47,7 @@ def partition_sweep(folder: Path) -> str:
 
 def is_partition(name: str) -> bool:
     """Whether a folder of this name holds the parts of a sweep."""
-    return name.startswith(_PARTITION) and is_text(name)
+    return name.startswith(_PARTITION) and name != _PARTITION and is_text(name)
 
 
 def is_text(name: str) -> bool:
@@ -63,14 +63,15 @@ def is_text(name: str) -> bool:
 
 
 def nameless(folder: Path) -> list[Path]:
-    """What would be parts, or folders of them, with a name that is no text, sorted.
+    """What would be parts, or folders of them, by a name that is no text or no sweep's.
 
     Raises WarehouseError as `list_parts` does.
     """
     return [
         folder / name
         for name in _names(folder)
-        if not is_text(name) and (PART.fullmatch(name) or name.startswith(_PARTITION))
+        if (name.startswith(_PARTITION) and not is_partition(name))
+        or (PART.fullmatch(name) and not is_text(name))
     ]
 
 

@@ -204,7 +204,7 @@ def _nameless(dataset: str, folder: Path) -> Iterator[Fault]:
             dataset=dataset,
             sweep_id=partition_sweep(folder) if is_partition(folder.name) else None,
             path=path,
-            what="its name is no text (UTF-8), so nothing looks for it",
+            what="its name is no text (UTF-8) or of no sweep: nothing looks for it",
             remedy="give it a name, or move it away with --quarantine",
         )
 

@@ -79,8 +79,9 @@ def test_names_that_are_no_text_are_told_and_spoil_nothing(sound, tmp_path, caps
     (part,) = Warehouse(tmp_path / "warehouse").parts("runs", "bad")
     shutil.copy(part, part.with_name(os.fsdecode(b"part-\xff.parquet")))
     folder = part.parent.with_name(os.fsdecode(b"sweep_id=\xfe"))
-    folder.mkdir()
-    shutil.copy(part, folder / "part-1.parquet")
+    for strange in (folder, part.parent.with_name("sweep_id=")):
+        strange.mkdir()
+        shutil.copy(part, strange / "part-1.parquet")
     for name in ("bad", "good"):
         assert run_command(["show", name, *where]) == 0
     assert run_command(["sweeps", *where]) == 0
@@ -89,6 +90,7 @@ def test_names_that_are_no_text_are_told_and_spoil_nothing(sound, tmp_path, caps
     damaged = msgspec.json.decode(capsys.readouterr().out)["damaged"]
     assert {found["path"].rpartition("/")[2] for found in damaged} == {
         "sweep_id=\ufffd",
+        "sweep_id=",
         "part-\ufffd.parquet",
     }
     assert run_command(["verify", *where]) == 0
