@@ -122,6 +122,8 @@ def run(
     from orket.sweep.resume import read_started
     from orket.sweep.sidecar import note_absent
 
+    if take_over:
+        _require_elsewhere(resume, store)
     sweep_id = store.resolve(resume) if resume else None
     if preset is None and sweep_id is not None:
         started = read_started(store, sweep_id)
@@ -215,6 +217,19 @@ def _save_baselines(store: Warehouse, sweep_id: str) -> None:
     appended = append_from_sweep(store, sweep_id)
     blocked = f", {len(appended.blocked)} not clean" if appended.blocked else ""
     messages.note(f"saved {len(appended.stored)} baselines{blocked}")
+
+
+def _require_elsewhere(resume: str | None, store: Warehouse) -> None:
+    """Raise UsageError where there is nothing to take over from another machine."""
+    if resume is None:
+        raise UsageError(
+            "--take-over goes on with a sweep", "name it: --resume SWEEP --take-over"
+        )
+    if not store.is_mirrored:
+        raise UsageError(
+            f"--take-over is for an object store, and {store.place} is a folder",
+            "leave it out: a folder tells itself whether the sweep still runs",
+        )
 
 
 def _with_sidecar(preset: Preset, tool: str | None) -> Preset:

@@ -143,6 +143,13 @@ def test_a_threshold_of_a_what_if_is_judged_like_one_of_a_preset():
         Rejudge(latency_ceiling=Decimal(0)).policy_overrides()
 
 
+def test_a_sweep_is_taken_over_only_where_another_machine_may_have_it(preset, capsys):
+    assert run_command(["run", preset, "--take-over"]) == 2
+    assert "name it: --resume SWEEP --take-over" in capsys.readouterr().err
+    assert run_command(["run", "--resume", "latest", "--take-over"]) == 2
+    assert "warehouse is a folder" in capsys.readouterr().err
+
+
 def test_aliases_of_labels(preset, capsys):
     first = plan_of(capsys, preset, "--venue", "lab", "--flow", "replay")
     second = plan_of(
