@@ -30,6 +30,7 @@ LONGEST = (
     "warehouse/test_spark.py",
     "cli/test_reading_verbs.py",
     "sweep/test_extend.py",
+    "warehouse/test_benchmarks.py",
     "views/test_task_scope.py",
     "cli/test_cli_sweep.py",
     "warehouse/test_bounded.py",
