@@ -50,8 +50,16 @@ def file_stem(name: str) -> str:
 
 
 def is_active(character: str) -> bool:
-    """Whether a terminal could act upon a character instead of showing it."""
-    return unicodedata.category(character) in _ACTIVE
+    """Whether a terminal could act upon a character instead of showing it.
+
+    Or whether it is none at all, as U+FFFF: XML has no place for it.
+    """
+    return unicodedata.category(character) in _ACTIVE or _is_none(ord(character))
+
+
+def _is_none(code: int) -> bool:
+    """Whether Unicode says that this will never be a character."""
+    return code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
 
 
 def _spell_out(character: str) -> str:

@@ -242,6 +242,7 @@ def test_a_closed_pipe_is_quiet(tmp_path):
         ("a\u200bb\u2066c\u2069", "a\\u200bb\\u2066c\\u2069"),
         ("\U000e0041", "\\U000e0041"),
         ("\ud800", "\\ud800"),
+        ("\uffff\ufdd0\U0010fffe", "\\uffff\\ufdd0\\U0010fffe"),
         ("[bold]x[/bold]", "[bold]x[/bold]"),
     ],
 )

