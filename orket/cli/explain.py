@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orket.cli.options import store_option
+from orket.cli.options import reading_store_option
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Sentences, or all of it as JSON.",
 )
-@store_option
+@reading_store_option
 def explain(run: str, sweep: str | None, output_format: str, store: Warehouse) -> None:
     """How does each figure of RUN come about, and why does it count, or not?
 

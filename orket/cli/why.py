@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orket.cli.options import past_options, store_option
+from orket.cli.options import past_options, reading_store_option
 from orket.cli.rejudge import Rejudge
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _SHOWN = 5
     show_default=True,
     help="Sentences, or all of it as JSON.",
 )
-@store_option
+@reading_store_option
 @past_options
 def why(
     quant: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -72,6 +73,43 @@ def test_show_latest_is_the_default_and_no_frontier_is_a_result(run):
     assert "sweep-b" in out
     assert "No recommendation for m" in out
     assert "HTTP_503 (6 runs of F16, Q4_K_M, Q2_K)" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "sweep-a"],
+        ["why", "Q2_K", "sweep-a"],
+        ["explain", "RUN", "sweep-a"],
+        ["sweeps"],
+        ["kpi"],
+        ["matrix"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_torn_event_keeps_no_verb_that_shows_from_what_can_be_read(
+    arguments, warehouse, tmp_path, capsys
+):
+    torn = tmp_path / "warehouse"
+    shutil.copytree(warehouse, torn)
+    with Warehouse(torn).session("sweep-a") as session:
+        (run_id,) = session.rows("SELECT min(run_id) AS run_id FROM v1.runs")
+    named = [word.replace("RUN", run_id["run_id"]) for word in arguments]
+    assert run_command([*named, "-w", str(torn)]) == 0
+    whole = capsys.readouterr().out
+    other = Sweep(sweep_id="sweep-c", started_at=START + timedelta(days=5))
+    other.fill().finish().store(torn)
+    shutil.rmtree(torn / "sweeps" / "sweep_id=sweep-c")
+    shutil.rmtree(torn / "runs" / "sweep_id=sweep-c")
+    (added,) = set(Warehouse(torn).parts("events")) - {
+        torn / part.relative_to(warehouse)
+        for part in Warehouse.open(warehouse).parts("events")
+    }
+    added.write_bytes(added.read_bytes()[:200])
+    assert run_command([*named, "-w", str(torn)]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == whole
+    assert f"{added} cannot be read" in shown.err.splitlines()[-1]
 
 
 def test_show_judges_again(run):
