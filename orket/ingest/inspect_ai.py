@@ -7,7 +7,7 @@ scores. Times fit none: a sample may call its model many times, beside others, a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -33,8 +33,10 @@ from orket.records import CallFacts, CheckFacts, RunRecord
 _HEADERS = ("header.json", "_journal/start.json", "start.json")
 """Where versions of Inspect say what was evaluated; the last two while it runs."""
 _SAMPLE = re.compile(r"^samples/(?P<name>[^/]+)\.json$")
-_MOST_BYTES = 1 << 30
-"""Of one entry, unpacked: a small file may say to be huge."""
+_MOST_BYTES = 256 << 20
+"""Of one entry, unpacked: a small file may become a huge one."""
+_MOST_BYTES_IN_ALL = 1 << 30
+"""Of all entries that are read."""
 _GRADES = {"C": SCORE_SCALE, "P": SCORE_SCALE // 2, "I": 0, "N": 0}
 """What a scorer's letter is worth: correct, partly, incorrect, no answer."""
 _ATTACHED = "attachment://"
@@ -102,6 +104,7 @@ def _read_zip(path: Path) -> tuple[Mapping[str, Any], list[Any]]:
             header = _entry(archive, found)
             # An entry that stands twice was written again: the last one counts.
             samples = sorted({name for name in names if _SAMPLE.match(name)})
+            _require_bounded(archive, [found, *samples])
             return _object(header, found), [_entry(archive, name) for name in samples]
     except NotImplementedError:
         raise BadDocument(
@@ -112,11 +115,23 @@ def _read_zip(path: Path) -> tuple[Mapping[str, Any], list[Any]]:
         raise BadDocument(f"the archive is damaged ({error})") from None
 
 
+def _require_bounded(archive: ZipFile, names: Sequence[str]) -> None:
+    """Refuse an archive that unpacks to too much, before any of it is unpacked."""
+    sizes = {name: archive.getinfo(name).file_size for name in names}
+    for name, size in sizes.items():
+        if size > _MOST_BYTES:
+            raise BadDocument(f"{name} is larger than {_MOST_BYTES >> 20} MiB")
+    if sum(sizes.values()) > _MOST_BYTES_IN_ALL:
+        raise BadDocument(
+            f"it unpacks to more than {_MOST_BYTES_IN_ALL >> 20} MiB: ingest its "
+            "samples in several logs"
+        )
+
+
 def _entry(archive: ZipFile, name: str) -> Any:
     with archive.open(name) as entry:
-        content = entry.read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
-        raise BadDocument(f"{name} is larger than {_MOST_BYTES >> 20} MiB")
+        # No more than it says to be, or all that it unpacks to would come at once.
+        content = entry.read(archive.getinfo(name).file_size)
     try:
         return read_json(content.decode("utf-8"), nan_is_none=True)
     except UnicodeDecodeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tracemalloc
 import zipfile
 
 import pytest
@@ -445,16 +446,38 @@ def _archive_without_header(path):
     return path.read_bytes()
 
 
-def test_an_archive_that_unpacks_to_more_than_there_may_be_is_refused(
+def refusal_of_bomb(path, *sizes: int, said: int | None = None) -> str:
+    """Why a log is refused with samples that unpack to these sizes; MiB.
+
+    `said` is what the archive claims of each instead, bytes.
+    """
+    inspect_eval(path, "hf/demo-Q8_0", "r")
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        for number, size in enumerate(sizes):
+            name = f"samples/big{number}_epoch_1.json"
+            with archive.open(name, "w", force_zip64=True) as entry:
+                for _ in range(size):
+                    entry.write(bytes(1 << 20))
+            if said is not None:
+                archive.getinfo(name).file_size = said
+    tracemalloc.start()
+    report = ingest_file(Warehouse.open(path.parent / "warehouse"), path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert report.first_rejection is not None and not report.accepted
+    assert most < 32 << 20
+    return report.first_rejection.reason
+
+
+def test_an_archive_that_unpacks_to_more_than_there_may_be_is_not_unpacked(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("orket.ingest.inspect_ai._MOST_BYTES", 1000)
-    path = inspect_eval(tmp_path / "log.eval", "hf/demo-Q8_0", "r")
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("samples/big_epoch_1.json", "0" * 5000)
-    report = ingest_file(Warehouse.open(tmp_path / "warehouse"), path)
-    assert report.first_rejection is not None
-    assert "is larger than" in report.first_rejection.reason
+    path = tmp_path / "log.eval"
+    assert "big0_epoch_1.json is larger than 256 MiB" in refusal_of_bomb(path, 300)
+    monkeypatch.setattr("orket.ingest.inspect_ai._MOST_BYTES_IN_ALL", 100 << 20)
+    assert "it unpacks to more than 100 MiB" in refusal_of_bomb(path, 60, 60)
+    # One that says to be small is read so far, and does not fit its checksum.
+    assert "the archive is damaged" in refusal_of_bomb(path, 300, said=1000)
 
 
 def test_providers_of_one_promptfoo_file_are_quants_of_one_sweep(tmp_path, orket):
