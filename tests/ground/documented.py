@@ -152,7 +152,7 @@ def complain(words: tuple[str, ...]) -> str | None:
     Verbs, options, numbers of values, and words to choose from; no value is looked at.
     """
     command: click.Command = cli
-    context = click.Context(cli)
+    context = click.Context(cli, **cli.context_settings)
     rest = list(words[1:])
     while isinstance(command, click.Group):
         if not rest or rest[0].startswith("-"):
@@ -161,7 +161,8 @@ def complain(words: tuple[str, ...]) -> str | None:
         if below is None:
             return f"there is no {rest[0]}"
         command, rest = below, rest[1:]
-        context = click.Context(command)
+        # What a command is called for help by is settled by its first context.
+        context = click.Context(command, parent=context)
     try:
         given, left, _ = command.make_parser(context).parse_args(rest)
         for option in command.params:

@@ -125,6 +125,8 @@ def test_only_what_a_command_looks_at_is_fetched(bucket, monkeypatch, tmp_path, 
     shown(capsys, "show", "one", "-w", URL)
     here = mirror_folder(URL)
     assert [path.name for path in (here / "runs").iterdir()] == ["sweep_id=one"]
+    assert [path.name for path in (here / "sweeps").iterdir()] == ["sweep_id=one"]
+    shown(capsys, "show", "latest", "-w", URL)
     assert len(list((here / "sweeps").iterdir())) == 2
 
 

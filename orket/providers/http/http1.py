@@ -11,12 +11,9 @@ import http.client
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import Any
 
 import httpcore
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 READ_BYTES = 65_536
 _SWITCHING_PROTOCOLS = 101
@@ -126,7 +123,7 @@ class _Incoming(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         data = self._stream.read(len(view))
         view[: len(data)] = data
