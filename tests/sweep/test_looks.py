@@ -11,7 +11,6 @@ import pytest
 from orket.cli.main import run_command
 from orket.errors import WarehouseError
 from orket.machine.consumers import NS, Usage, Users, find_busiest
-from orket.mockserver.profile import MockModel, Profile
 from orket.mockserver.server import MockServer
 from orket.planning.plan import Plan, build_plan
 from orket.planning.preset import Change, load_preset, override
@@ -23,40 +22,10 @@ from orket.sweep.judge import Gate, Judge, read_gate
 from orket.sweep.reporter import Ahead, Silence, Standing
 from orket.warehouse import Warehouse
 from tests.built_sweep import MS, Sweep, quiet_counters
+from tests.sweep import small
+from tests.sweep.small import FAST
 
-FAST = Profile(
-    models=(MockModel("demo:q8_0", "Q8_0"), MockModel("demo:q2_K", "Q2_K")),
-    prefill_rate=1e6,
-    decode_rate=1e5,
-    load_seconds=0.0,
-)
-PRESET = """schema_version = 1
-repetitions = 2
-control_profile = "shared"
-polluted_retries = 0
-
-[provider]
-name = "ollama"
-url = "{url}"
-timeout_seconds = 5
-
-[[models]]
-id = "demo"
-quants = ["Q8_0", "Q2_K"]
-[models.names.ollama]
-tag = "demo:{{quant_ollama}}"
-
-[tasks]
-bank = "quickstart"
-limit = 3
-
-[fidelity]
-prompts = 2
-
-[policy]
-canary_max_latency_cv = 100
-allow_unobserved = true
-"""
+PRESET = small.PRESET.replace("[policy]", "[fidelity]\nprompts = 2\n\n[policy]")
 
 
 class Watcher(Silence):

@@ -13,17 +13,17 @@ import pytest
 
 from orket.cli.running import explain_budget
 from orket.cli.sweep_progress import SweepProgress
-from orket.machine.clock import SystemClock
 from orket.mockserver import MockModel, MockServer, Profile
 from orket.planning.plan import Plan, build_plan
 from orket.planning.preset import Change, load_preset, override
 from orket.records import RunRecord
 from orket.sweep.execute import Outcome, run_sweep
-from orket.sweep.interrupts import Interrupted
 from orket.sweep.reporter import Silence, Standing
 from orket.sweep.resume import BUDGET_ENDED
 from orket.warehouse import Warehouse
 from tests.looking import ask
+from tests.sweep import small
+from tests.sweep.small import Impatient
 
 Q8, Q2 = MockModel("demo:q8_0", "Q8_0"), MockModel("demo:q2_K", "Q2_K")
 PRESET = """schema_version = 1
@@ -63,24 +63,12 @@ def fast(*models: MockModel) -> Profile:
     )
 
 
-class Impatient(SystemClock):
-    """A clock that does not wait."""
-
-    def sleep(self, seconds: float) -> None:
-        return
-
-
-class StopAfter(Silence):
-    """Breaks the sweep off once so many calls are recorded."""
+class StopAfter(small.StopAfter):
+    """The same, and it keeps what a person is told."""
 
     def __init__(self, calls: int) -> None:
-        self._left = calls
+        super().__init__(calls)
         self.notes: list[str] = []
-
-    def recorded(self, row: RunRecord) -> None:
-        self._left -= 1
-        if self._left == 0:
-            raise Interrupted
 
     def note(self, text: str) -> None:
         self.notes.append(text)

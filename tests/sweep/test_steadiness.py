@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from orket.machine.clock import SystemClock
 from orket.mockserver import MockModel, MockServer, Profile
 from orket.planning.identity import canonical_json
 from orket.planning.plan import ANSWERS, Plan, build_plan
@@ -22,6 +21,7 @@ from orket.sweep.steadiness import POLICY_YIELDED, say_step, say_threads
 from orket.warehouse import Warehouse
 from tests.looking import ask
 from tests.nightly import nightly
+from tests.sweep.small import Impatient
 
 MODELS = [
     MockModel(f"{name}:{quant}", quant.upper().replace("_k", "_K"))
@@ -76,11 +76,6 @@ stalled_median_share = 0
 """Whatever else this machine does."""
 UNHURT = f"{ALONE}\noverhead_floor_seconds = 1000"
 ROUNDS, GRID = 'budget = "1h"', "repetitions = 1"
-
-
-class Impatient(SystemClock):
-    def sleep(self, seconds: float) -> None:
-        return
 
 
 class Listener(Silence):
