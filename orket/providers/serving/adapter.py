@@ -51,6 +51,9 @@ from orket.urls import HIDDEN
 
 READY_POLL_SECONDS = 0.1
 KEEPER_SECONDS = 30.0
+LOG_SECONDS = 1.0
+"""What a server logs may come after its first answer, on a busy machine."""
+LOG_POLL_SECONDS = 0.02
 DYING_SECONDS = 1.0
 """A server that broke a connection may take a moment to be gone."""
 _LOST = frozenset({"CONNECTION_REFUSED", "CONNECTION_FAILED", "CONNECTION_LOST"})
@@ -110,7 +113,7 @@ class ServingAdapter:
             self.unload()
             raise
         self.info = info
-        return self._with_own_word(loaded, child, load_ns)
+        return self._with_own_word(loaded, child, controls, load_ns)
 
     def generate(self, request: Generation) -> CallFacts:
         """Make one model call; a dead server is a failed call."""
@@ -211,12 +214,16 @@ class ServingAdapter:
         )
 
     def _with_own_word(
-        self, loaded: LoadedModel, child: ChildProcess, load_ns: int
+        self,
+        loaded: LoadedModel,
+        child: ChildProcess,
+        controls: Controls,
+        load_ns: int,
     ) -> LoadedModel:
         """What was loaded, with what the command was told and the log says."""
         effective = loaded.effective
         if isinstance(self._inner, ReadsLog):
-            log = child.read_log()
+            log = _await_log(self._inner, child, controls)
             said = self._inner.read_log(log)
             if placed := self._inner.read_placement(log):
                 loaded = replace(
@@ -315,6 +322,19 @@ def _read_port(command: ServeCommand, url: str | None) -> int | None:
             f"{endpoint.url} names no port", "give it: http://127.0.0.1:8000"
         )
     return port
+
+
+def _await_log(inner: ReadsLog, child: ChildProcess, asked: Controls) -> str:
+    """The log, once it tells what was asked for, or as it is after a second."""
+    deadline = time.monotonic() + LOG_SECONDS
+    while True:
+        log = child.read_log()
+        told = inner.read_log(log)
+        lacks_threads = told.threads is None and (asked.threads or "").isdigit()
+        lacks_cache = told.kv_cache is None and asked.kv_cache is not None
+        if not (lacks_threads or lacks_cache) or time.monotonic() > deadline:
+            return log
+        time.sleep(LOG_POLL_SECONDS)
 
 
 def _next_log(folder: Path | None, model: ModelRef) -> Path | None:
