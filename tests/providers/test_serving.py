@@ -31,7 +31,20 @@ CONTROLS = Controls(seed=7, temperature_milli=0)
 QUANTS = ("Q8_0", "Q4_K_M")
 KEY = "sk-very-secret"
 
-SERVER = """
+LATE = """
+import socket, sys, time
+while socket.socket().connect_ex(("127.0.0.1", int(sys.argv[1]))):
+    time.sleep(0.02)
+time.sleep(0.4)
+print("kv_cache: size = 1.0 MiB (512 cells), K (q8_0): 0.5 MiB, V (q8_0): 0.5 MiB")
+print("system_info: n_threads = 3 (n_threads_batch = 3) / 4", flush=True)
+"""
+"""Logs what it computes with after it is there to be asked."""
+
+SERVER = (
+    f"""
+LATE = {LATE!r}"""
+    + """
 import os, subprocess, sys, time
 what, port, *rest = sys.argv[1:]
 print("starting", what, *rest, flush=True)
@@ -45,9 +58,12 @@ worker = subprocess.Popen([sys.executable, "-c", "import signal, time;" + ignore
     "print('worker', flush=True); time.sleep(600)"], stdout=subprocess.PIPE)
 worker.stdout.readline()
 print("worker", worker.pid, flush=True)
+if "late" in rest:
+    subprocess.Popen([sys.executable, "-c", LATE, port])
 sys.exit(subprocess.call([sys.executable, "-m", "orket", "mock-server",
     "llama-server", "--port", port, "--model", f"m={what}", "--answer", "yes"]))
 """
+)
 
 
 @pytest.fixture
@@ -285,6 +301,13 @@ def test_a_server_that_does_not_answer_in_time_is_ended(serving):
     children = psutil.Process().children(recursive=True)
     alive = [p for p in children if p.status() != psutil.STATUS_ZOMBIE]
     assert not [p for p in alive if "sleeps" in " ".join(p.cmdline())]
+
+
+def test_what_is_logged_after_the_first_answer_is_read(serving):
+    command = "{script} {{quant}} {{port}} late {{threads}} {{kv_keys}}"
+    asked = Controls(seed=7, temperature_milli=0, threads="3", kv_cache="q8_0")
+    loaded = serving(command).load(ref("Q8_0"), asked)
+    assert (loaded.effective.threads, loaded.effective.kv_cache) == ("3", "q8_0")
 
 
 def test_a_program_that_is_not_there_is_told_before(serving):
