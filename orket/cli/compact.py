@@ -46,6 +46,7 @@ def compact(
     from orket.warehouse.compact import compact as fold
 
     store.refuse_moving("compact")
+    store.require_there()
     sweep_id = store.resolve(sweep) if sweep else None
     done = fold(store, sweep_id, is_trial=dry_run)
     for reason in done.held:

@@ -57,7 +57,7 @@ def run_plan(
         except WarehouseError:
             if plan.sweep_id in store.sweep_ids():
                 messages.note(
-                    "every call recorded so far is kept; when there is room again: "
+                    "every call recorded so far is kept; once what follows is mended: "
                     + resume_line(plan.sweep_id, store)
                 )
             raise

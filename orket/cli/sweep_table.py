@@ -272,6 +272,8 @@ def _policy_words(summary: Document) -> Iterator[str]:
         f"{key}={show_value(value)}"
         for key, value in summary["overrides"].items()
         if not (is_neutral and key in _FOUND)
+        # What was asked for when it was shown may be what it ran with.
+        and summary["overrides"].get(f"policy.{key}") != value
     )
     if changed:
         yield f"{'Given' if is_neutral else 'Changed against the preset'}: {changed}"

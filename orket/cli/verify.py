@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import click
 
 from orket.cli.options import RowFormat, bare_store_option
 from orket.cli.output import print_line, print_rows
-from orket.errors import CheckFailed
+from orket.errors import CheckFailed, UsageError
 from orket.exports.json_text import render_json
 from orket.text import storable
 
@@ -68,11 +69,12 @@ def verify(
     manifests, and what killed writers left. Exits with 4 if anything is damaged. Of a
     bundle, it also computes the summary anew from the rows.
     """
-    if sweep and sweep.endswith(".tar") and Path(sweep).is_file():
+    if sweep and _is_bundle(Path(sweep)):
         if quarantine or clean:
             raise click.UsageError("a bundle is only looked at")
         _verify_bundle(Path(sweep), output_format)
         return
+    store.require_there()
     from orket.warehouse.leftovers import find_leftovers
     from orket.warehouse.verify import named_sweep
     from orket.warehouse.verify import verify as look
@@ -98,6 +100,15 @@ def verify(
         report.print()
     if verdict.faults:
         raise report.failure()
+
+
+def _is_bundle(path: Path) -> bool:
+    """Whether an argument names a bundle. Raises UsageError where it is not there."""
+    if path.is_file():
+        return path.suffix == ".tar" or tarfile.is_tarfile(path)
+    if path.suffix == ".tar":
+        raise UsageError(f"there is no file {path}", "name the bundle, or a sweep")
+    return False
 
 
 def _verify_bundle(path: Path, output_format: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ _OTHER_TOOLS = {
     "llama-perplexity": {"ppl_value", "ppl_uncertainty"},
 }
 """Tools whose output looks like one that is read -> the keys that tell it."""
+_BUNDLE = b"bundle.json\0"
+"""How the tar of a bundle begins: with the name of its index."""
 _ROW_IDENTITIES = set(IDENTITIES.values())
 
 
@@ -42,6 +45,11 @@ def detect_format(path: Path) -> str:
     for each in FORMATS:
         if each.mark and head.startswith(each.mark):
             return each.name
+    if head.startswith(_BUNDLE):
+        raise UsageError(
+            f"{path} is a bundle of Orket's: evidence of a sweep, not rows to take in",
+            f"look at it with: orket verify {shlex.quote(str(path))}",
+        )
     text = decode_head(head)
     if not text.strip("\x00 \t\n"):
         raise UsageError(

@@ -213,11 +213,18 @@ class Forecast:
         self._past_between: float | None = None
         self.remembered = 0
         """Calls of earlier sweeps behind it."""
+        self._sweep_id, self._resumed = plan.sweep_id, 0
+        """Calls of this sweep before it was resumed are told as its own."""
 
     @property
     def model_sizes(self) -> Iterable[int | None]:
         """Bytes of each quant; None where they are not known."""
         return self._bytes.values()
+
+    @property
+    def has_past(self) -> bool:
+        """Whether any call was recorded before this executor began."""
+        return self.remembered + self._resumed > 0
 
     def saw(self, row: RunRecord) -> None:
         """Learn from a recorded call; a failed one says nothing of speed."""
@@ -286,6 +293,9 @@ class Forecast:
         of_sweep = self._past_sweeps.setdefault(sweep_id, {})
         for past in (self._past, of_sweep):
             past.setdefault(key, _Spent()).add(calls, tokens, seconds)
+        if sweep_id == self._sweep_id:
+            self._resumed += calls
+            return
         self.remembered += calls
         self._banks.update(banks)
 
@@ -295,7 +305,7 @@ class Forecast:
 
     def basis(self) -> str:
         """What stands behind the seconds: `by ...`; empty: nothing was measured."""
-        behind = ["the calls so far"] if self._spent else []
+        behind = ["the calls so far"] if self._spent or self._resumed else []
         if self.remembered:
             calls = "1 call" if self.remembered == 1 else f"{self.remembered} calls"
             banks = ", ".join(sorted(self._banks))

@@ -49,7 +49,7 @@ def forecast_from(
         tokens = float(row["tokens"])
         calls, sweep = row["calls"], row["sweep_id"]
         forecast.remember(key, calls, tokens, seconds, row["banks"], sweep)
-    if forecast.remembered:
+    if forecast.has_past:
         models = {model.model_id for model in plan.models}
         for row in lengths:
             if row["model_id"] in models:

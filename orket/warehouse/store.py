@@ -107,6 +107,16 @@ class Warehouse:
                 f"copy them to a folder and do it there: {self.path} has them",
             )
 
+    def require_there(self) -> None:
+        """Raise UsageError where a folder is no warehouse: nothing is whole there."""
+        if self._mirror is None and not any(
+            (self.path / dataset).exists() for dataset in DATASETS
+        ):
+            raise UsageError(
+                f"there is no warehouse in {self.path}",
+                "name it with -w, or in ORKET_WAREHOUSE",
+            )
+
     def _pull(self, dataset: str, sweep_id: str | None = None) -> None:
         """See to it that the folder has what an object store has of a dataset."""
         if self._mirror is not None:

@@ -127,3 +127,16 @@ def test_what_is_no_bundle_is_refused(tmp_path, content):
     file = tmp_path / "some.tar"
     file.write_bytes(content)
     assert run_command(["verify", str(file)]) == 2
+
+
+def test_a_bundle_is_known_by_what_it_holds_and_is_no_file_to_ingest(
+    store, tmp_path, capsys
+):
+    file = bundle(store, "a", tmp_path / "evidence.zip")
+    assert run_command(["verify", str(file)]) == 0
+    assert "computed anew to the same bytes" in capsys.readouterr().out
+    target = tmp_path / "other"
+    assert run_command(["ingest", str(file), "-w", str(target)]) == 2
+    assert f"orket verify {file}" in capsys.readouterr().err
+    assert run_command(["verify", str(tmp_path / "absent.tar")]) == 2
+    assert "there is no file" in capsys.readouterr().err

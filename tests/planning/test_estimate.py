@@ -149,6 +149,10 @@ def test_earlier_sweeps_of_this_machine_stand_behind_a_plan(tmp_path):
     known = forecast_from(store, plan)
     assert known.remembered == 2
     assert "2 calls of earlier sweeps" in estimate_plan(plan, known).basis
+    # What a sweep asked before it was resumed is its own, and no earlier sweep's.
+    resumed = forecast_from(store, replace(plan, sweep_id=rows[0].sweep_id))
+    told = estimate_plan(plan, resumed).basis
+    assert told == "by the calls so far" and resumed.has_past
     # Other weights under the name, and another machine, tell nothing.
     later = START + timedelta(days=1)
     other = [

@@ -445,3 +445,9 @@ def test_a_damaged_journal_keeps_its_other_runs(store, capsys):
     assert verdict.faults == []
     assert verdict.counts["runs"].rows == 12 + 2
     assert find_holder(store.path / ".quarantine") is Holder.UNKNOWN
+
+
+@pytest.mark.parametrize("verb", ["verify", "compact"])
+def test_a_folder_that_is_no_warehouse_is_not_called_whole(verb, tmp_path, capsys):
+    assert run_command([verb, "-w", str(tmp_path / "mistyped")]) == 2
+    assert "there is no warehouse in" in capsys.readouterr().err
