@@ -1,8 +1,9 @@
 -- Grain: sweep.
 -- Inputs: raw.sweeps, raw.task_scope (a what-if, usually empty).
--- Rules: a manifest that was made up of imported rows counts where no other is there. The
--- first manifest row of a sweep (by started_at, then id) rules it; later rows are resumes, which may not change the plan, but how far an adaptive sweep goes: there
--- the last row rules. One may also add tasks to an adaptive sweep, whose evidence holds at
+-- Rules: a manifest that was made up of imported rows counts where no other is there.
+-- The first manifest row of a sweep (by started_at, then id) rules it; later rows are
+-- resumes, which may not change the plan, but how far an adaptive sweep goes: there the
+-- last row rules. One may also add tasks to an adaptive sweep, whose evidence holds at
 -- every look: there the first row with the most tasks rules tasks, plan and its hash, while
 -- the lists of proofs are those of the tasks at the start. Rows appended twice count once. A what-if may ask for the tasks of
 -- some buckets or families: then these alone are planned for all that follows, so that
