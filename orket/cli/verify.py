@@ -69,7 +69,7 @@ def verify(
     manifests, and what killed writers left. Exits with 4 if anything is damaged. Of a
     bundle, it also computes the summary anew from the rows.
     """
-    if sweep and _is_bundle(Path(sweep)):
+    if sweep and _is_bundle(sweep, store):
         if quarantine or clean:
             raise click.UsageError("a bundle is only looked at")
         _verify_bundle(Path(sweep), output_format)
@@ -102,12 +102,18 @@ def verify(
         raise report.failure()
 
 
-def _is_bundle(path: Path) -> bool:
-    """Whether an argument names a bundle. Raises UsageError where it is not there."""
-    if path.is_file():
-        return path.suffix == ".tar" or tarfile.is_tarfile(path)
-    if path.suffix == ".tar":
-        raise UsageError(f"there is no file {path}", "name the bundle, or a sweep")
+def _is_bundle(name: str, store: Warehouse) -> bool:
+    """Whether an argument names a bundle; a sweep that is called so goes before.
+
+    Raises UsageError for a bundle that is not there.
+    """
+    path = Path(name)
+    if path.suffix == ".tar" and path.is_file():
+        return True
+    if path.is_file() and tarfile.is_tarfile(path):
+        return name not in store.sweep_ids()
+    if path.suffix == ".tar" and name not in store.sweep_ids():
+        raise UsageError(f"there is no file {name}", "name the bundle, or a sweep")
     return False
 
 

@@ -140,3 +140,9 @@ def test_a_bundle_is_known_by_what_it_holds_and_is_no_file_to_ingest(
     assert f"orket verify {file}" in capsys.readouterr().err
     assert run_command(["verify", str(tmp_path / "absent.tar")]) == 2
     assert "there is no file" in capsys.readouterr().err
+
+
+def test_a_sweep_that_is_called_like_a_bundle_is_the_sweep(tmp_path, capsys):
+    store = Sweep(sweep_id="s.tar").fill().finish().store(tmp_path / "warehouse")
+    assert run_command(["verify", "s.tar", "-w", str(store.path)]) == 0
+    assert "there is no file" not in capsys.readouterr().err
