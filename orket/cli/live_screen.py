@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from orket.cli.folding import columns_of, fold_line
 from orket.cli.live_table import Line
 
 if TYPE_CHECKING:
@@ -93,14 +93,7 @@ class LiveScreen:
 
         live = self._live
         if live is not None:
-            width = max(shutil.get_terminal_size().columns, LEAST_COLUMNS)
-            folded = textwrap.fill(
-                text,
-                width,
-                subsequent_indent="  ",
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
+            folded = "\n".join(fold_line(text, columns_of(sys.stderr)))
             with self.lock:
                 live.console.print(Text(folded), soft_wrap=True)
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import sys
-import textwrap
 
 import click
 
+from orket.cli.folding import columns_of, fold_line
 from orket.text import printable
 from orket.urls import without_passwords
 
 PROGRAM = "orket"
-_LEAST_WIDTH = 20
-_COMMAND = re.compile(r"(?::|\bsee)( )orket (?!:)")
-"""Where a command begins that a person may want to copy."""
 
 
 def note(text: str) -> None:
@@ -39,29 +34,5 @@ def _say(text: str) -> None:
     if not sys.stderr.isatty():
         click.echo(line, err=True)
         return
-    for part in fold_message(line, shutil.get_terminal_size().columns):
+    for part in fold_line(line, columns_of(sys.stderr)):
         click.echo(part, err=True)
-
-
-def fold_message(line: str, width: int, indent: str = "  ") -> list[str]:
-    """The line broken between words; a command that ends it stays in one piece.
-
-    Whoever copies a command must not get a line break with it.
-    """
-    if len(line) <= width:
-        return [line]
-    command = _COMMAND.search(line)
-    head = line[: command.start(1)] if command else line
-    parts = textwrap.wrap(
-        head,
-        max(width, _LEAST_WIDTH),
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    if command is None:
-        return parts
-    tail = line[command.end(1) :]
-    if len(parts) == 1 and parts[0] == f"{PROGRAM}:":
-        return [f"{PROGRAM}: {tail}"]
-    return [*parts, f"{indent}{tail}"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from orket.cli.messages import fold_message
+from orket.cli.folding import columns_of, fold_command, fold_line, fold_words
 from orket.exports.json_text import moment_text, render_json
 from orket.text import printable
 
@@ -29,7 +28,9 @@ Row = Mapping[str, Any]
 Column = str | tuple[str, str]
 """A key of the rows, or the key and the header that the table shows for it."""
 
-_LEAST_WIDTH, _ANY_HEIGHT = 20, 25
+_ANY_HEIGHT = 25
+_LEAST_VALUE = 20
+"""Characters of a value beside its label: fewer and it stands below."""
 _RULE = "\u2500"
 """What rich draws below the headers: cp1252 has none."""
 _PIPE_WIDTH = 100_000
@@ -106,7 +107,7 @@ def screen_width() -> int:
     if not is_terminal():
         return _PIPE_WIDTH
     # Not what rich finds: it takes any terminal called dumb for one of 80.
-    return max(shutil.get_terminal_size().columns, _LEAST_WIDTH)
+    return columns_of(sys.stdout)
 
 
 def table_width(table: Table) -> int:
@@ -149,7 +150,13 @@ def print_prose(text: str = "") -> None:
     """
     line = printable(text).rstrip()
     indent = " " * (len(line) - len(line.lstrip()) + 2)
-    for part in fold_message(line, screen_width(), indent) or [""]:
+    for part in fold_line(line, screen_width(), indent) or [""]:
+        click.echo(part)
+
+
+def print_command(line: str, shell: str, indent: str = "  ") -> None:
+    """Print a line for `shell`, escaped; a terminal breaks it as that shell goes on."""
+    for part in fold_command(printable(line), screen_width(), indent, shell):
         click.echo(part)
 
 
@@ -230,8 +237,10 @@ def _print_for_person(
     is_too_wide = table_width(table) > screen_width()
     if rows and (layout == "blocks" or (layout == "fit" and is_too_wide)):
         _print_blocks(rows, named)
-    elif not is_too_wide or not rows:
+    elif not is_too_wide:
         print_table(table)
+    elif not rows:
+        print_prose(f"no rows of {', '.join(header for _, header in named)}")
     elif widths := _fold_columns(rows, named, rigid):
         print_table(_build_table(rows, named, title, rigid, widths))
     else:
@@ -299,7 +308,11 @@ def _print_blocks(rows: Sequence[Row], named: Sequence[tuple[str, str]]) -> None
         if place:
             click.echo()
         for (key, _), label in zip(named, labels, strict=True):
-            click.echo(f"{label:<{width}} {show_value(row.get(key), '-')}")
+            line = f"{label:<{width}} {show_value(row.get(key), '-')}"
+            hangs = screen_width() - width - 1 >= _LEAST_VALUE
+            indent = " " * (width + 1) if hangs else "  "
+            for part in fold_words(line, screen_width(), indent):
+                click.echo(part)
 
 
 def _build_table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from orket.cli.output import print_line, print_prose
+from orket.cli.output import print_command, print_line, print_prose
 from orket.exports.figures import size, words
 from orket.exports.handover import Chosen
 
@@ -23,7 +23,7 @@ _MISSING = {"VARIES": " (runs differ)", "NOT_KNOWN": ""}
 
 
 def print_chosen(chosen: Chosen, shell: str, show: str) -> None:
-    """Print one quant: a line that is to be copied is never folded.
+    """Print one quant; a line that is to be copied is broken as its shell goes on.
 
     `show` is the command that shows the whole sweep.
     """
@@ -74,7 +74,7 @@ def _print_lines(chosen: Chosen, shell: str) -> None:
     elif not lines:
         print_prose("  No line: not all that it takes is recorded.")
     for line in lines or ():
-        print_line(f"  {line}")
+        print_command(line, shell)
     print_line()
 
 

@@ -154,6 +154,7 @@ def shown(
 ) -> list[str]:
     """The last lines of `orket show` before a person."""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "400")
     assert run_command(["show", *args]) == 0
     return capsys.readouterr().err.splitlines()
 
