@@ -105,20 +105,27 @@ facts AS (
 -- A server's share of its threads differs by model and quant: each is held against its own.
 medians AS (
     SELECT
-        sweep_id,
-        model_id,
-        quant_tag,
+        attempts.sweep_id,
+        attempts.model_id,
+        attempts.quant_tag,
         -- More than its threads is work beside the model, and no measure of a stall.
         least(
             1000000,
             quantile_disc(
-                CAST(server_cpu_ns AS HUGEINT) * 1000000
-                // (CAST(window_internal_ns AS HUGEINT) * compute_threads),
+                CAST(environment.server_cpu_ns AS HUGEINT) * 1000000
+                // (
+                    CAST(environment.window_internal_ns AS HUGEINT)
+                    * coalesce(try_cast(attempts.effective.threads AS BIGINT), session.compute_threads)
+                ),
                 0.5
             )
         ) AS median_cpu_ppm
-    FROM facts
-    WHERE cpu_only AND outcome = 'OK' AND window_internal_ns > 0 AND compute_threads > 0
+    FROM v1.attempts AS attempts
+    INNER JOIN v1.session AS session USING (sweep_id, model_id)
+    INNER JOIN v1.environment_window AS environment USING (sweep_id, attempt_id)
+    WHERE
+        session.cpu_only AND attempts.outcome = 'OK' AND environment.window_internal_ns > 0
+        AND coalesce(try_cast(attempts.effective.threads AS BIGINT), session.compute_threads) > 0
     GROUP BY ALL
 ),
 
@@ -351,7 +358,7 @@ overheads AS (
     FROM judged
 ),
 
-observed AS (
+observed AS MATERIALIZED (
     SELECT
         *,
         -- All that decides which signals hold.
@@ -505,11 +512,15 @@ coded AS MATERIALIZED (
     -- Of a call that failed nothing else is said: all the rest follows from it.
     SELECT
         found,
-        list(code ORDER BY code) FILTER (WHERE holds AND pollutes) AS reasons,
-        list(code ORDER BY code)
-            FILTER (WHERE if(pollutes, noted AND NOT coalesce(holds, false), coalesce(holds, false) OR noted))
-            AS advisories,
-        list(code ORDER BY code) FILTER (WHERE holds IS NULL) AS unobserved,
+        coalesce(list(code ORDER BY code) FILTER (WHERE holds AND pollutes), [])
+            AS reasons,
+        coalesce(
+            list(code ORDER BY code)
+                FILTER (WHERE if(pollutes, noted AND NOT coalesce(holds, false), coalesce(holds, false) OR noted)),
+            []
+        ) AS advisories,
+        coalesce(list(code ORDER BY code) FILTER (WHERE holds IS NULL), [])
+            AS unobserved,
         bool_or(holds AND signal IN ('promised_counts_missing', 'promised_timings_missing'))
             AS lacks_telemetry,
         bool_and(holds IS NOT TRUE OR NOT pollutes OR is_admissible) AS is_admissible,
@@ -538,10 +549,10 @@ SELECT
     quant_tag,
     test_id,
     repetition,
-    if(coded.reasons IS NULL, 'CLEAN', 'POLLUTED') AS run_quality_status,
-    coalesce(coded.reasons, []) AS run_quality_reasons,
-    coalesce(coded.advisories, []) AS advisories,
-    coalesce(coded.unobserved, []) AS unobserved_reasons,
+    if(len(coded.reasons) = 0, 'CLEAN', 'POLLUTED') AS run_quality_status,
+    coded.reasons AS run_quality_reasons,
+    coded.advisories,
+    coded.unobserved AS unobserved_reasons,
     coded.is_admissible,
     -- A failed run also lacks whatever its server would have told.
     run_failed OR coded.is_curable AS is_curable,
