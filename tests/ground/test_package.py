@@ -81,3 +81,20 @@ def test_the_public_names_are_there():
         assert getattr(orket, name) is not None
     with pytest.raises(AttributeError):
         _ = orket.no_such_name
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout")
+def test_what_following_the_readme_writes_is_nothing_of_the_project():
+    written = [
+        "report.html",
+        "sweep_summary.json",
+        "warehouse/.derived/a",
+        *(
+            f"warehouse/{dataset}/sweep_id=a/part-a.parquet"
+            for dataset in ("sweeps", "runs", "sidecars", "fidelity", "events")
+        ),
+    ]
+    told = subprocess.run(
+        ["git", "check-ignore", *written], cwd=ROOT, capture_output=True, text=True
+    )
+    assert told.stdout.split() == written
