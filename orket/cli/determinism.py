@@ -43,7 +43,7 @@ _NAMES = ("model_id", "quant_tag", "test_id")
 
 
 @click.command()
-@click.argument("preset")
+@click.argument("preset", metavar="MODEL|FOLDER|URL|PRESET")
 @sweep_options
 @click.option(
     "--require",

@@ -217,6 +217,11 @@ def _explain_usage(failure: click.ClickException) -> None:
     hint = f"see {context.command_path} -h" if context else None
     if text.endswith("-h"):
         hint = None
+    if isinstance(failure, click.MissingParameter) and context:
+        from orket.cli.examples import EXAMPLES
+
+        if example := EXAMPLES.get(context.command_path):
+            hint = f"e.g. {example}; {hint}"
     if meant := _CLICKS_GUESS.match(text):
         # Click's own question is a hint already.
         text = meant["problem"]

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 
 @click.command("mock-server")
-@click.argument("dialect", type=click.Choice(tuple(DIALECTS)), required=False)
+@click.argument(
+    "dialect",
+    metavar="|".join(DIALECTS),
+    type=click.Choice(tuple(DIALECTS)),
+    # Not for --list-faults: of a call without it the error is told below.
+    required=False,
+)
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="[default: the real server's]"
 )
@@ -90,7 +96,12 @@ def mock_server(
         print_rows(rows, ["fault", "meaning"], output_format)
         return
     if dialect is None:
-        raise UsageError("no dialect given", f"name one of {', '.join(DIALECTS)}")
+        from orket.cli.examples import EXAMPLES
+
+        raise UsageError(
+            "no dialect given",
+            f"name one of {', '.join(DIALECTS)}: e.g. {EXAMPLES['orket mock-server']}",
+        )
     profile = _build_profile(profile_path, models, canned, settings)
     chosen = DIALECTS[dialect].default_port if port is None else port
     server = MockServer(dialect, profile, [parse_fault(f) for f in faults], chosen)

@@ -18,7 +18,7 @@ PLACEHOLDER = "<sweep>"
 
 
 @click.command()
-@click.argument("preset")
+@click.argument("preset", metavar="MODEL|FOLDER|URL|PRESET")
 @sweep_options
 @budget_options
 @click.option("--no-canary", is_flag=True, help="Plan without the gate.")

@@ -2,19 +2,72 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import click
 import pytest
 
 from orket.cli import main as cli_main
+from orket.cli.examples import EXAMPLES
 from orket.cli.main import cli, installed_verbs, run_command
 from orket.errors import CheckFailed, GateFailed, UsageError, WarehouseError
 from orket.text import printable
+from tests.places import ROOT
 
 HEAVY = ("duckdb", "polars", "pyarrow", "httpx", "pydantic", "psutil", "rich")
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command by its path, those of groups included."""
+    waiting: list[tuple[str, click.Command]] = [("orket", cli)]
+    while waiting:
+        path, command = waiting.pop()
+        yield path, command
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                found = command.get_command(context, name)
+                assert found is not None
+                waiting.append((f"{path} {name}", found))
+
+
+def test_rows_are_csv_in_a_pipe_and_sentences_are_not_as_the_page_says():
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    kinds = {
+        kind: re.findall(r"`([a-z][a-z-]*)", page.partition(f"- **{kind}**")[2])
+        for kind in ("Rows", "Sentences")
+    }
+    found: dict[str, set[str]] = {kind: set() for kind in kinds}
+    for path, command in commands():
+        for param in command.params:
+            if isinstance(param, click.Option) and "--format" in param.opts:
+                told = f"{param.default} {param.help}"
+                is_rows = "csv in a pipe" in told
+                if is_rows or re.search(r"^(table|text)|else table", told):
+                    found["Rows" if is_rows else "Sentences"].add(path.split()[1])
+    for kind, verbs in found.items():
+        assert sorted(verbs) == kinds[kind][: len(verbs)]
+
+
+def test_a_command_that_lacks_what_it_needs_shows_a_line_to_type(capsys):
+    known = dict(commands())
+    needing = {
+        path
+        for path, command in known.items()
+        if any(param.required for param in command.params)
+    }
+    assert needing | {"orket mock-server"} == set(EXAMPLES)
+    for path, example in EXAMPLES.items():
+        assert run_command(path.split()[1:]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"e.g. {example}" in line
+        # The line has all that the command asks for.
+        assert example.startswith(path)
+        words = example.removeprefix(path).split()
+        known[path].make_context(path, words)
 
 
 def run_orket(*args: str) -> subprocess.CompletedProcess[str]:
