@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from orket.cli.output import print_prose, print_rows
-from orket.exports.figures import count_runs, decimals, size, time_words
+from orket.exports.figures import count_runs, decimals, duration, size, time_words
 from orket.exports.scale import MILLI, scale
 from orket.urls import without_secret
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orket.planning.plan import Plan
     from orket.planning.survey import Absent, Found, Seen, Survey
     from orket.planning.targets import Target
+    from orket.records import FidelityPlan
     from orket.warehouse import Warehouse
 
 DIGEST_CHARACTERS = 19
@@ -103,6 +104,15 @@ def estimate_line(estimate: Estimate, budget: float | None = None) -> str:
     return f"Estimate: {told}, {disk}; {estimate.basis}, without repeats"
 
 
+def prompt_words(fidelity: FidelityPlan) -> str:
+    """How many prompts the phase asks of each quant: where time sets it, at most."""
+    count = len(fidelity.test_ids)
+    prompts = f"{count} prompt{'' if count == 1 else 's'}"
+    if fidelity.seconds is None:
+        return prompts
+    return f"at most {prompts}, as many as take about {duration(fidelity.seconds)}"
+
+
 def _remarks(seen: Seen, survey: Survey) -> Iterator[str]:
     reference = seen.reference
     if reference is None:
@@ -177,7 +187,9 @@ def _work(plan: Plan) -> str:
     most = "at most " if plan.is_adaptive else ""
     tasks = "1 task" if len(plan.tasks) == 1 else f"{len(plan.tasks)} tasks"
     parts = [f"{most}{count_runs(calls.runs)} of {tasks} of {banks}{times}"]
-    parts += [f"{calls.fidelity} prompts of fidelity"] if calls.fidelity else []
+    if calls.fidelity and plan.fidelity:
+        asked = prompt_words(plan.fidelity)
+        parts.append(f"{most}{calls.fidelity} of fidelity ({asked})")
     parts += [f"{calls.gate} of gate and warm-ups"] if calls.gate else []
     several = "quants" if quants > 1 else "quant"
     return f"{quants} {several}, {most}{calls.all} calls: {', '.join(parts)}."

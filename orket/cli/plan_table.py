@@ -6,7 +6,7 @@ import json
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from orket.cli.opening import estimate_line, print_seen
+from orket.cli.opening import estimate_line, print_seen, prompt_words
 from orket.cli.output import print_prose
 from orket.exports.figures import duration
 from orket.planning.rounds import REPEAT
@@ -228,6 +228,8 @@ def _fidelity(plan: Plan) -> dict[str, Any] | None:
         "k": plan.fidelity.k,
         "max_tokens": plan.fidelity.max_tokens,
         "prompts": prompts,
+        "seconds": plan.fidelity.seconds,
+        "asked": prompt_words(plan.fidelity),
         "rows": prompts * (quants + len(plan.models)),
     }
 
@@ -238,9 +240,10 @@ def _fidelity_lines(fidelity: dict[str, Any] | None) -> list[tuple[str, str]]:
     return [
         (
             "fidelity",
-            f"{fidelity['prompts']} prompts, answers of at most "
-            f"{fidelity['max_tokens']} tokens, {fidelity['k']} likeliest tokens at "
-            f"each place: {fidelity['rows']} rows before the matrix",
+            f"{fidelity['asked']}; answers of at most {fidelity['max_tokens']} "
+            f"tokens, {fidelity['k']} likeliest tokens at each place; "
+            f"{'at most ' if fidelity['seconds'] else ''}{fidelity['rows']} calls, an "
+            "answer of the reference and a row of each quant for each prompt",
         )
     ]
 

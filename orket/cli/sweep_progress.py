@@ -125,6 +125,7 @@ class SweepProgress:
         with self._screen.lock:
             self._board.standing = {_key(row): row for row in standing.quants}
             self._board.lines = standing.lines
+            self._board.busiest = standing.busiest
             self._polluted = sum(row["polluted_runs"] for row in standing.quants)
         self._show()
 

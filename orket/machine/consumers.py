@@ -111,3 +111,9 @@ def find_busiest(
     return ran[0][0] if len(ran) == 1 else f"{name} ({len(ran)} processes)", totals[
         name
     ]
+
+
+def say_busiest(before: Users, after: Users, own: Iterable[int]) -> str | None:
+    """The same in words: `python (pid 7) uses 40 % of the CPUs`; None where nobody."""
+    found = find_busiest(before, after, own)
+    return f"{found[0]} uses {found[1] / 10_000:.0f} % of the CPUs" if found else None

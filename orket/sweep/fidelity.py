@@ -107,6 +107,7 @@ class _Phase:
         self._context = context
         self._blocks = blocks
         self._plan = plan
+        self._planned = len(plan.test_ids)
         self._model_id = model_id
         self._rows = FidelityRows(context, warehouse, model_id)
         self._written: list[tuple[str, ScoreFacts]] = []
@@ -162,8 +163,8 @@ class _Phase:
             takes = f", {least} to {most} s by the calls so far"
         if self.waiting():
             context.reporter.note(
-                f"fidelity: {prompts} prompts, {count} quants of {self._model_id}"
-                f"{takes}"
+                f"fidelity: {self._asked(prompts)}, {count} quants of "
+                f"{self._model_id}{takes}"
             )
         for place, reference in enumerate(targets):
             self._ask_reference(reference)
@@ -181,6 +182,14 @@ class _Phase:
                     f"{reference.ref.quant_tag} gave no answer: "
                     f"{targets[place + 1].ref.quant_tag} is the reference"
                 )
+
+    def _asked(self, prompts: int) -> str:
+        """How many prompts are asked; of how many, where there is no time for all."""
+        planned = self._planned
+        most = "at most " if self._plan.seconds is not None else ""
+        if prompts < planned:
+            return f"{most}{prompts} of the {planned} prompts, as there is time for"
+        return f"{most}{prompts} prompt{'' if prompts == 1 else 's'}"
 
     def _fit(self, targets: Sequence[Target]) -> bool:
         """Leave the prompts that there is no time for; False: there is for none."""

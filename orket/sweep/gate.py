@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orket.machine.consumers import find_busiest, read_users
+from orket.machine.consumers import read_users, say_busiest
 from orket.sweep.context import Context
 from orket.sweep.failures import ServersGone
 from orket.sweep.judge import Gate, Judge
@@ -33,7 +33,7 @@ def run_gate(
     gate = judge.read_gate()
     if gate.is_busy:
         watched = context.observer.watched
-        busiest = find_busiest(before, read_users(), watched)
+        busiest = say_busiest(before, read_users(), watched)
         threads = "".join(dict.fromkeys(map(say_threads, judge.read_steps())))
         context.reporter.note(say_busy(gate, busiest) + threads)
     failed = [row for row in gate.rows if row["verdict"] != "PASSED"]
@@ -43,15 +43,12 @@ def run_gate(
     return failed
 
 
-def say_busy(gate: Gate, busiest: tuple[str, int] | None) -> str:
+def say_busy(gate: Gate, busiest: str | None) -> str:
     """That the machine is too busy, by whom, and what can be had all the same.
 
-    `busiest` is the greatest foreign program with its share of the CPUs in ppm.
+    `busiest` says who uses most of its CPUs, and how much.
     """
-    who = "other programs use the CPU, none of them for long"
-    if busiest is not None:
-        name, share_ppm = busiest
-        who = f"{name} uses {share_ppm / 10_000:.0f} % of its CPUs"
+    who = busiest or "other programs use the CPU, none of them for long"
     return (
         f"this machine is too busy to time anything: {who}; {gate.disturbed} of the "
         f"gate's {gate.runs} runs were disturbed. Close what runs, or have the answers "

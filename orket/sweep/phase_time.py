@@ -45,6 +45,7 @@ class PhaseTime:
         self._recent: deque[int] = deque(maxlen=RECENT)
         self._began_ns = 0
         self._usual = self._longest = math.inf
+        self._is_narrowed = False
         self.left_out: set[str] = set()
         """Quants that there was no time for, by this executor."""
 
@@ -104,11 +105,15 @@ class PhaseTime:
             return test_ids
         kept = test_ids[:count]
         self._record(NARROWED, target.ref.quant_tag, facts, kept)
-        self._context.reporter.note(
-            f"fidelity: a prompt takes {facts['prompt_ns'] / NANO:.1f} s by now, which "
-            f"is too long for {len(test_ids)} of them: the quants of {self._model_id} "
-            f"are compared on {count}"
-        )
+        if not self._is_narrowed:
+            # Once: with each quant it may become less, and what was asked at last is
+            # told with what was found.
+            self._is_narrowed = True
+            self._context.reporter.note(
+                f"fidelity: a prompt takes {facts['prompt_ns'] / NANO:.1f} s by now, "
+                f"which is too long for {len(test_ids)} of them: the quants of "
+                f"{self._model_id} are compared on at most {count}"
+            )
         return kept
 
     def leave_out(self, targets: Sequence[Target], count: int) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from orket.errors import WarehouseError
+from orket.machine.consumers import Users, read_users, say_busiest
 from orket.sweep.context import Context
 from orket.sweep.judge import Judge, PollutedRun
+from orket.sweep.reporter import Standing
 
 LOOK_SHARE_INVERSE = 20
 """The next look is due when 20 times what the last one cost has passed: 5 % of it."""
@@ -25,6 +28,7 @@ class Pollution:
         now_ns = context.clock.monotonic_ns()
         self._due_ns = now_ns if has_rows else now_ns + first_ns
         self._is_blind = False
+        self._users: Users | None = None
         self._quants = {
             run.run_id: (run.model_id, run.quant_tag) for run in context.plan.runs
         }
@@ -60,7 +64,15 @@ class Pollution:
             context.reporter.note(f"how the quants stand cannot be told: {error}")
             self._is_blind = True
             return
-        context.reporter.stands(standing)
+        context.reporter.stands(self._name(standing))
         # By CPU time: on a busy machine the clock also tells what others did meanwhile.
         cost_ns = time.process_time_ns() - began_ns
         self._due_ns = context.clock.monotonic_ns() + cost_ns * LOOK_SHARE_INVERSE
+
+    def _name(self, standing: Standing) -> Standing:
+        """The same with the program that disturbs, where any run was disturbed."""
+        before, self._users = self._users, read_users()
+        if before is None or not any(row["polluted_runs"] for row in standing.quants):
+            return standing
+        watched = self._context.observer.watched
+        return replace(standing, busiest=say_busiest(before, self._users, watched))

@@ -67,6 +67,9 @@ class Standing:
     """Rows of v1.quant_standing, by model, the most precise first."""
     lines: Mapping[str, Sequence[str]]
     """The recommendation as it would be by now, of each model that has one."""
+    busiest: str | None = None
+    """Where runs were disturbed: the program that used most of the CPUs since the last
+    look, and how much; None where none stands out."""
 
 
 class Reporter(Protocol):

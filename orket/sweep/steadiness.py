@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orket.machine.consumers import Users, find_busiest, read_users
+from orket.machine.consumers import Users, read_users, say_busiest
 from orket.records import EventRow
 from orket.sweep.context import Context
 from orket.sweep.judge import Due, Judge
@@ -128,11 +128,8 @@ class Steadiness:
         if self._before is None:
             return ""
         watched = self._context.observer.watched
-        busiest = find_busiest(self._before, read_users(), watched)
-        if busiest is None:
-            return ""
-        name, share_ppm = busiest
-        return f"; {name} uses {share_ppm / 10_000:.0f} % of its CPUs"
+        busiest = say_busiest(self._before, read_users(), watched)
+        return f"; {busiest}" if busiest else ""
 
 
 def say_step(due: Due, ruling: Mapping[str, Any], who: str) -> str:

@@ -550,7 +550,9 @@ def test_when_prompts_take_longer_all_are_compared_on_fewer_of_them(
         assert (row["prompts"], row["broken_prompts"]) == (8, 0)
         assert row["narrowed_from"] == 24
         assert row["status"] in ("OK", "REFERENCE")
-    assert any("are compared on 8" in line for line in lines)
+    assert sum("are compared on at most 8" in line for line in lines) == 1
+    first = next(line for line in lines if line.startswith("fidelity: "))
+    assert first.startswith("fidelity: at most 24 prompts, 3 quants of ")
 
 
 @pytest.fixture(scope="module")

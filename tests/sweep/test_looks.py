@@ -10,7 +10,7 @@ import pytest
 
 from orket.cli.main import run_command
 from orket.errors import WarehouseError
-from orket.machine.consumers import NS, Usage, Users, find_busiest
+from orket.machine.consumers import NS, Usage, Users, find_busiest, say_busiest
 from orket.mockserver.server import MockServer
 from orket.planning.plan import Plan, build_plan
 from orket.planning.preset import Change, load_preset, override
@@ -181,11 +181,14 @@ def test_who_uses_next_to_nothing_is_not_named():
     cpus = psutil.cpu_count() or 1
     assert find_busiest(users(0, 0.0), users(1, 0.009 * cpus), ()) is None
     assert find_busiest(users(0, 0.0), users(1, 0.011 * cpus), ()) is not None
+    assert say_busiest(users(0, 0.0), users(1, 0.009 * cpus), ()) is None
+    told = say_busiest(users(0, 0.0), users(1, 0.4 * cpus), ())
+    assert told == "kworker (pid 9000000) uses 40 % of the CPUs"
 
 
 def test_a_busy_machine_is_told_with_its_program_and_the_way_out():
-    said = say_busy(Gate([], 10, 7, True), ("cc1 (pid 7)", 451_000))
-    assert "cc1 (pid 7) uses 45 % of its CPUs" in said
+    said = say_busy(Gate([], 10, 7, True), "cc1 (pid 7) uses 45 % of the CPUs")
+    assert "cc1 (pid 7) uses 45 % of the CPUs" in said
     assert "7 of the gate's 10 runs" in said
     assert "--quality-only" in said
     assert "other programs use the CPU" in say_busy(Gate([], 10, 7, True), None)
