@@ -31,10 +31,11 @@ _COLUMNS = (
     ("missing_telemetry", "missing telemetry"),
     ("failed_reasons", "failed reasons"),
 )
+_ALONE = "(answers alone)"
 
 
 @click.command()
-@click.argument("preset")
+@click.argument("preset", metavar="MODEL|FOLDER|URL|PRESET")
 @sweep_options
 @click.option(
     "--save-profile",
@@ -105,11 +106,14 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """The same, for a person."""
     from orket.cli.canary_words import NOT_JUDGED, show_limit, show_ratio
 
+    is_judged = row["is_latency_judged"]
     return {
         **_measured(row),
+        # What was not measured is no pass.
+        "verdict": row["verdict"] if is_judged else f"{row['verdict']} {_ALONE}",
         "latency_cv": show_ratio(row["latency_cv_micro"]),
         "latency_cv_limit": show_limit(row["latency_cv_limit_ppm"])
-        if row["is_latency_judged"]
+        if is_judged
         else NOT_JUDGED,
         "missing_telemetry": show_ratio(row["missing_telemetry_micro"]),
         "failed_reasons": ", ".join(row["failed_reasons"] or []),

@@ -108,5 +108,5 @@ def _print_gates(found: list[Gate]) -> None:
                 print_prose(f"    {', '.join(worse[:_SHOWN])}{rest}")
             if check["remedy"]:
                 print_prose(f"    {check['remedy']}")
-        if part.note:
-            print_prose(f"  Note: {part.note}")
+        for note in part.notes:
+            print_prose(f"  Note: {note}")

@@ -16,12 +16,14 @@ from orket.exports.figures import (
     seconds,
     size,
     time_words,
+    why_out,
     words,
 )
 from orket.exports.scale import MICRO, MILLI, NANO, scale
 from orket.planning.estimate import Span
 from orket.sweep.reporter import Ahead, Key
 from orket.text import printable
+from orket.warehouse.reasons import code_of
 
 Row = Mapping[str, Any]
 
@@ -32,7 +34,6 @@ GAP = "  "
 _STATES = {
     "BASELINE": "reference",
     "PROVEN": "shown",
-    "SHOWN_NOT_VIABLE": "out: loses too much",
     "CANNOT_BE_PROVEN": "cannot be shown here",
     "NOT_ANSWERING": "out: no answer",
     "NOT_ASKED": "not asked yet",
@@ -48,6 +49,8 @@ class Board:
     quants: Sequence[Key]
     """Every quant of the plan, by model, the most precise first."""
     standing: dict[Key, Row] = field(default_factory=dict)
+    busiest: str | None = None
+    """Who disturbs, by the last look."""
     fidelity: dict[Key, Row] = field(default_factory=dict)
     lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Of each model, what would be recommended by now."""
@@ -197,25 +200,16 @@ def _state(board: Board, key: Key) -> str:
         return "to be judged"
     if row is None:
         return "waits"
+    if row["state"] == "SHOWN_NOT_VIABLE":
+        return f"out: {why_out(code_of('quant', 'adherence_below'))}"
     if row["state"] == "OUT":
-        return f"out: {', '.join(map(_shorten, row['out_reasons']))}"
+        return f"out: {', '.join(map(why_out, row['out_reasons']))}"
     return _STATES.get(row["state"], words(row["state"]))
 
 
 def _short_state(board: Board, key: Key) -> str:
-    """With the first word of each reason: the table keeps its figures."""
-    row = board.standing.get(key)
-    if key == board.place or row is None or row["state"] != "OUT":
-        return _state(board, key)
-    first = dict.fromkeys(words(code).split()[0] for code in row["out_reasons"])
-    return f"out: {', '.join(first)}"
-
-
-def _shorten(code: str) -> str:
-    from orket.warehouse.reasons import reason_named
-
-    known = reason_named("quant", code)
-    return known.short if known and known.short else words(code)
+    """Without the reasons, so that the table keeps its figures."""
+    return _state(board, key).partition(":")[0]
 
 
 def _tasks(board: Board, key: Key) -> str:
@@ -291,7 +285,8 @@ def _footer(board: Board, width: int) -> Iterator[str]:
     doing = f"Now: {board.doing} {place}".rstrip()
     calls = f"call {board.calls} of {board.total}"
     troubles = f", {board.troubles}" if board.troubles else ""
-    yield from _fold(f"{doing}, {calls}{troubles}", width, 2)
+    who = f": {board.busiest}" if board.busiest and troubles else ""
+    yield from _fold(f"{doing}, {calls}{troubles}{who}", width, 2)
     if board.ahead is not None:
         yield from _fold(_times(board, board.ahead), width, 2)
         following = _following(board, board.ahead)

@@ -13,7 +13,14 @@ from orket.cli.output import (
     screen_width,
     table_width,
 )
-from orket.exports.figures import decimals, run_quality, seconds, size, words
+from orket.exports.figures import (
+    decimals,
+    run_quality,
+    seconds,
+    size,
+    why_out,
+    words,
+)
 from orket.exports.kept_answers import tells_kept
 from orket.exports.untimed import why_no_times
 from orket.levels import without_level
@@ -149,7 +156,7 @@ def _is_untold(column: _Column, session: Document) -> bool:
 
 def _explain(session: Document, figures: Sequence[_Column]) -> None:
     if common := _common_reasons(session):
-        print_prose(f"No quant is eligible: {', '.join(map(words, common))}")
+        print_prose(f"No quant is eligible: {', '.join(map(why_out, common))}")
     for legend in _legends(session, figures):
         print_prose(legend)
 
@@ -289,8 +296,7 @@ def _quality(quant: Document, session: Document) -> str:
 
 def _verdict(quant: Document, session: Document) -> str:
     if not quant["eligible"]:
-        reasons = [_why_out(code, quant) for code in _own_reasons(quant, session)]
-        return f"no: {', '.join(reasons)}" if reasons else "no"
+        return _short_verdict(quant, session)
     advised, shown, passes = _standing(session)
     marks = {
         advised: _SAFE if _is_safe(session) else "use this",
@@ -301,20 +307,12 @@ def _verdict(quant: Document, session: Document) -> str:
     return f"yes: {mark}" if mark else "yes"
 
 
-def _why_out(code: str, quant: Document) -> str:
-    """A reason in words; too few runs are none where the quant was not run."""
-    from orket.warehouse.reasons import code_of
-
-    if run_quality(quant) == "NOT_RUN" and code == code_of("quant", "uncovered"):
-        return words("NOT_RUN")
-    return words(code)
-
-
 def _short_verdict(quant: Document, session: Document) -> str:
     if quant["eligible"]:
         return "yes"
-    reasons = ", ".join(map(_shorten, _own_reasons(quant, session)))
-    return f"no: {reasons}" if reasons else "no"
+    quality = run_quality(quant)
+    reasons = [why_out(code, quality) for code in _own_reasons(quant, session)]
+    return f"no: {', '.join(reasons)}" if reasons else "no"
 
 
 def _common_reasons(session: Document) -> list[str]:
@@ -330,14 +328,6 @@ def _own_reasons(quant: Document, session: Document) -> list[str]:
     """Why it is out, without what all are out for."""
     common = _common_reasons(session)
     return [code for code in quant["ineligible_reasons"] or [] if code not in common]
-
-
-def _shorten(code: str) -> str:
-    """A reason in a word or two."""
-    from orket.warehouse.reasons import reason_named
-
-    known = reason_named("quant", code)
-    return known.short if known and known.short else words(code)
 
 
 def _figures(session: Document) -> list[_Column]:

@@ -309,9 +309,10 @@ def _lacks_quiet(session: Mapping[str, Any]) -> bool:
     )
 
 
-def show_line(sweep_id: str, store: Warehouse) -> str:
-    """The command that shows a sweep."""
-    return shlex.join(["orket", "show", sweep_id, *place_words(store)])
+def show_line(sweep_id: str, store: Warehouse, rejudge: Rejudge | None = None) -> str:
+    """The command that shows a sweep, judged as by `rejudge`."""
+    anew = rejudge.words() if rejudge else []
+    return shlex.join(["orket", "show", sweep_id, *anew, *place_words(store)])
 
 
 def resume_line(sweep_id: str, store: Warehouse, output: str | None = None) -> str:

@@ -21,6 +21,7 @@ from orket.exports.figures import (
     words,
 )
 from orket.exports.stops import status_words
+from orket.exports.untimed import gate_words
 
 Document = Mapping[str, Any]
 
@@ -228,12 +229,10 @@ def _canary_line(canary: Document, status: str) -> str:
     profile = canary["control_profile"]
     named = f", control profile {profile}" if profile else ""
     spread, limit = canary["internal_latency_cv"], canary["max_latency_cv"]
-    if canary["latency_judged"] is False:
-        yielded = canary["yielded_because"]
-        because = "the machine was not steady" if yielded else "as was asked"
+    if alone := gate_words(canary):
         # A control profile bounds times alone.
-        measured, named = f" for the answers alone ({because}): no speed is told", ""
-    elif spread is None or limit is None:
+        return alone
+    if spread is None or limit is None:
         measured = ""
     else:
         bound = canary["latency_cv_upper"]

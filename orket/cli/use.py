@@ -63,4 +63,4 @@ def use(
     for place, chosen in enumerate(found):
         if place:
             click.echo()
-        print_chosen(chosen, shell or own, show_line(sweep_id, store))
+        print_chosen(chosen, shell or own, show_line(sweep_id, store, rejudge))

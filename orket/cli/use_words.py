@@ -30,7 +30,7 @@ def print_chosen(chosen: Chosen, shell: str, show: str) -> None:
     if chosen.use is None:
         print_prose(_nothing(chosen, show))
         return
-    print_prose(_opening(chosen.use))
+    print_prose(_opening(chosen, chosen.use))
     _print_lines(chosen, shell)
     for line in _behind(chosen):
         print_prose(line)
@@ -38,24 +38,17 @@ def print_chosen(chosen: Chosen, shell: str, show: str) -> None:
 
 def _nothing(chosen: Chosen, show: str) -> str:
     best = chosen.best_value_quant
-    so_far = f"; {best} looks best so far: --quant {best}" if best else ""
-    return (
-        f"{chosen.model_id}: nothing is shown, so no quant is advised{so_far}. "
-        f"What would settle it: {show}"
-    )
+    so_far = f" {best} looks best so far: --quant {best}." if best else ""
+    return f"{chosen.answer}{so_far} What would settle it: {show}"
 
 
-def _opening(use: Row) -> str:
+def _opening(chosen: Chosen, use: Row) -> str:
     version = use["provider_version"]
     server = f"{use['provider']}{f' {version}' if version else ''}"
-    standing = "is advised"
-    if not use["is_advised"]:
-        advised = use["advised_quant"]
-        standing = f"was asked for; {advised or 'no quant'} is advised"
-    return (
-        f"{use['model_id']}: {use['quant_tag']} {standing}. Measured with {server}; "
-        "to run it in the same way:"
-    )
+    asked = "" if use["is_advised"] else f"{use['quant_tag']} was asked for. "
+    which = "" if use["is_advised"] else f"{use['quant_tag']} was "
+    measured = f"{which}{'measured' if which else 'Measured'} with {server}"
+    return f"{asked}{chosen.answer} {measured}; to run it in the same way:"
 
 
 def _print_lines(chosen: Chosen, shell: str) -> None:
@@ -99,6 +92,8 @@ def _behind(chosen: Chosen) -> Iterator[str]:
     ):
         if entries:
             yield f"{title}: {', '.join(entries)}."
+    if chosen.untimed:
+        yield chosen.untimed
     for note in chosen.how.notes:
         yield f"Note: {note}."
     yield from _weights(chosen.use)

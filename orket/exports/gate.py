@@ -31,18 +31,21 @@ class Gate:
     checks: list[Row]
     disturbed_runs: int = 0
     """Runs of it and of the reference that count although they were disturbed."""
+    untimed: str | None = None
+    """That answers alone were judged; None where times were too."""
 
     @property
-    def note(self) -> str | None:
-        """What is to be minded of a verdict that rests on disturbed runs."""
-        if not self.disturbed_runs:
-            return None
-        runs = count_runs(self.disturbed_runs)
-        verb = "counts" if self.disturbed_runs == 1 else "count"
-        return (
-            f"its figures rest on disturbed runs: {runs} of it and of the baseline "
-            f"quant {verb} by include_polluted, so this is a first impression"
-        )
+    def notes(self) -> list[str]:
+        """What is to be minded: what was not judged, or by disturbed runs."""
+        told = [self.untimed] if self.untimed else []
+        if self.disturbed_runs:
+            runs = count_runs(self.disturbed_runs)
+            verb = "counts" if self.disturbed_runs == 1 else "count"
+            told.append(
+                f"Its figures rest on disturbed runs: {runs} of it and of the "
+                f"reference {verb} by include_polluted, so this is a first impression."
+            )
+        return told
 
     @property
     def missed(self) -> list[Row]:
@@ -63,6 +66,7 @@ class Gate:
             "quant_tag": self.quant_tag,
             "passed": not self.missed,
             "disturbed_runs": self.disturbed_runs,
+            "notes": self.notes,
             "checks": [
                 {
                     "check": check["check_name"],
@@ -108,6 +112,10 @@ def read_gates(
             (row["model_id"], row["quant_tag"]): int(row["runs"])
             for row in session.rows(_DISTURBED)
         }
+        untimed = {
+            row["model_id"]: row["untimed"]
+            for row in session.rows("SELECT model_id, untimed FROM v1.answer_line")
+        }
     models = list(dict.fromkeys(row["model_id"] for row in rows))
     if model is not None and model not in models:
         raise UsageError(f"no model {model!r} in this sweep", nearest(model, models))
@@ -118,14 +126,17 @@ def read_gates(
         if not named:
             tags = dict.fromkeys(row["quant_tag"] for row in here)
             raise UsageError(f"no quant {quant!r} in this sweep", nearest(quant, tags))
-        for gate in _gates(named, with_baseline, disturbed):
+        for gate in _gates(named, with_baseline, disturbed, untimed):
             if gate not in found:
                 found.append(gate)
     return found
 
 
 def _gates(
-    rows: Iterable[Row], with_baseline: bool, disturbed: Mapping[tuple[str, str], int]
+    rows: Iterable[Row],
+    with_baseline: bool,
+    disturbed: Mapping[tuple[str, str], int],
+    untimed: Mapping[str, str | None],
 ) -> Iterator[Gate]:
     cells: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
@@ -133,7 +144,7 @@ def _gates(
         if with_baseline or not row["is_against_baseline"]:
             cells.setdefault(key, []).append(row)
     for key, checks in cells.items():
-        yield Gate(*key, checks, disturbed.get(key[1:], 0))
+        yield Gate(*key, checks, disturbed.get(key[1:], 0), untimed.get(key[1]))
 
 
 def render_junit(gates: Sequence[Gate]) -> bytes:
@@ -153,11 +164,12 @@ def render_junit(gates: Sequence[Gate]) -> bytes:
             errors=str(len(gate.missed) - states.count(FAILED)),
             skipped="0",
         )
-        if gate.note:
+        if notes := gate.notes:
             properties = ElementTree.SubElement(suite, "properties")
-            ElementTree.SubElement(
-                properties, "property", name="note", value=printable(gate.note)
-            )
+            for note in notes:
+                ElementTree.SubElement(
+                    properties, "property", name="note", value=printable(note)
+                )
         for check in gate.checks:
             case = ElementTree.SubElement(
                 suite,
@@ -189,8 +201,8 @@ def github_lines(gates: Sequence[Gate]) -> Iterator[str]:
         if not gate.missed:
             words = f"passes {len(gate.checks)} of {len(gate.checks)} checks"
             yield _command("notice", name, words)
-        if gate.note:
-            yield _command("warning", name, gate.note)
+        for note in gate.notes:
+            yield _command("warning", name, note)
         for check in gate.missed:
             title = f"{name}, {check['check_name'].lower()}"
             yield _command("error", title, "\n".join(_detail(check)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from orket.errors import UsageError
@@ -29,6 +29,10 @@ class Chosen:
     settings: list[Row]
     """Its rows of `v1.quant_setting`."""
     how: HandOver
+    answer: str = ""
+    """What to use of this model, in the words of the recommendation."""
+    untimed: str | None = None
+    """That answers alone were judged; None where times were too."""
 
     def lines(self, shell: str) -> list[str] | None:
         """The commands as lines of a shell; None where one cannot be written safely."""
@@ -45,6 +49,8 @@ class Chosen:
             "is_advised": use.get("is_advised", False),
             "advised_quant": use.get("advised_quant"),
             "best_value_quant": self.best_value_quant,
+            "answer": self.answer,
+            "untimed": self.untimed,
             **{key: use.get(key) for key in _IDENTITY},
             "commands": self.how.commands,
             "lines": {shell: self.lines(shell) for shell in SHELLS},
@@ -98,12 +104,24 @@ def read_handovers(
             )
         here = [row for row in rows if model in (None, row["model_id"])]
         if quant is not None:
-            return [_chosen(session, row) for row in _named(here, quant)]
-        return [
-            _advised(session, [row for row in here if row["model_id"] == name])
-            for name in models
-            if model in (None, name)
-        ]
+            found = [_chosen(session, row) for row in _named(here, quant)]
+        else:
+            found = [
+                _advised(session, [row for row in here if row["model_id"] == name])
+                for name in models
+                if model in (None, name)
+            ]
+        said = {
+            row["model_id"]: row
+            for row in session.rows(
+                "SELECT model_id, what, untimed FROM v1.answer_line"
+            )
+        }
+    return [
+        replace(chosen, answer=row["what"], untimed=row["untimed"])
+        for chosen in found
+        if (row := said[chosen.model_id])
+    ]
 
 
 def _named(rows: list[Row], quant: str) -> list[Row]:

@@ -307,7 +307,8 @@ class SweepSummary(Part):
     """COMPLETED, INTERRUPTED, CANARY_FAILED or FAILED; of a sweep without an end
     RUNNING while a process has it, UNKNOWN where another machine ran it last."""
     status_reason: str | None = None
-    """Why a FAILED sweep ended: not every planned run was measured."""
+    """In words, why a FAILED sweep ended: not every planned run was measured; or why a
+    COMPLETED one by rounds asked no more: see `stop_reason`."""
     hardware_fingerprint: str | None
     """Stable id of the machine."""
     hardware: Hardware

@@ -29,14 +29,4 @@ def stop_of(session: Mapping[str, Any]) -> str | None:
 def status_words(summary: Mapping[str, Any]) -> str:
     """How a sweep ended: `COMPLETED: undecided when the budget ended`."""
     reason, status = summary["status_reason"], str(summary["status"])
-    if reason or status != "COMPLETED":
-        return f"{status}: {reason}" if reason else status
-    sessions = summary["sessions"]
-    told = [stop_words(stop_of(session)) for session in sessions]
-    if len(set(told)) > 1:
-        told = [
-            f"{session['model_id']} {words}" if words else None
-            for session, words in zip(sessions, told, strict=True)
-        ]
-    said = "; ".join(dict.fromkeys(words for words in told if words))
-    return f"{status}: {said}" if said else status
+    return f"{status}: {reason}" if reason else status

@@ -5,6 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orket.exports.figures import words
+
+UNSTEADY = "the machine was not steady"
+ASKED = "as by --quality-only"
+"""It is in force: by the option, by a preset, or for what was imported has no times."""
+
+
+def why_alone(canary: Mapping[str, Any]) -> str:
+    """Why answers alone were judged, as `v1.answer_line` has it too."""
+    return UNSTEADY if canary["yielded_because"] else ASKED
+
+
+def gate_words(canary: Mapping[str, Any]) -> str | None:
+    """What a gate found that judged no times, which is no pass; None where it did.
+
+    `canary` is the canary of a summary.
+    """
+    if canary["latency_judged"] is not False or canary["verdict"] == "NOT_RUN":
+        return None
+    found = {"PASSED": "equal calls were answered alike"}
+    reasons = ", ".join(map(words, canary["failed_reasons"]))
+    told = found.get(canary["verdict"]) or f"{words(canary['verdict'])}: {reasons}"
+    return f"{told}; times were not judged ({why_alone(canary)}), so no speed is told"
+
 
 def why_no_times(session: Mapping[str, Any]) -> str | None:
     """Why a session of a summary shows no times; None where it does.
@@ -13,6 +37,4 @@ def why_no_times(session: Mapping[str, Any]) -> str | None:
     """
     if not session["run_quality_policy"]["quality_only"]:
         return None
-    if session["canary"]["yielded_because"]:
-        return "the machine was disturbed while they were measured"
-    return "answers alone were judged, as was asked"
+    return f"answers alone were judged ({why_alone(session['canary'])})"

@@ -16,7 +16,7 @@ from orket.exports.cost import Price, cost_table
 from orket.exports.json_text import moment_text, plain_decimal, render_json
 from orket.exports.markdown import markdown_text
 from orket.exports.stops import status_words
-from orket.exports.untimed import why_no_times
+from orket.exports.untimed import gate_words, why_no_times
 from orket.policy import POLICY_KEYS
 from orket.report import charts
 from orket.report.answers import MOST_BYTES, AnswerMap, build_map
@@ -332,6 +332,8 @@ def _environment(*, is_page: bool) -> jinja2.Environment:
         "size": figures.size,
         "decimals": figures.decimals,
         "words": figures.words,
+        "gate_words": gate_words,
+        "whys_out": figures.whys_out,
         "run_quality": figures.run_quality,
         "shown": _shown,
         "moment": moment_text,

@@ -11,7 +11,7 @@ FROM (
         'the smallest quant that passes is proven, or nothing smaller passes'),
     ('BANK_EXHAUSTED', false, 'not proven by all tasks',
         'the smallest that passes has answered all tasks and is not proven'),
-    ('CANNOT_BE_PROVEN', false, 'no more can be proven',
+    ('CANNOT_BE_PROVEN', false, 'nothing more can be proven by its tasks',
         'these tasks can prove nothing more'),
     ('REFERENCE_PASSES_NONE', false, 'the reference does no task',
         'there is nothing to hold the others against'),

@@ -1,5 +1,5 @@
 -- Grain: sweep x model.
--- Inputs: v1.choice, v1.choice_fact.
+-- Inputs: v1.choice, v1.choice_fact, v1.policy_step.
 -- Rules: three lines are the answer: what to use, what if memory is tight, how sure that is
 -- and what would make it surer. Nothing is told to be used unless it is shown, or called not
 -- shown yet. Where a what-if asks for some buckets or families, these are named first.
@@ -290,8 +290,22 @@ SELECT
         situation = 'SHOWN' AND smallest_supported_quant <> minimum_viable_quant,
         format('To show {} too: {}', minimum_viable_quant, needed),
         NULL
-    ) AS further
-FROM phrases;
+    ) AS further,
+    if(
+        quality_only,
+        format(
+            'Answers alone were judged{}: nothing is said of speed.',
+            if(
+                len(step.reasons) > 0,
+                ', for the machine was not steady (as by --quality-only)',
+                ', as by --quality-only'
+            )
+        ),
+        NULL
+    ) AS untimed
+FROM phrases
+LEFT JOIN (SELECT sweep_id, model_id, reasons FROM v1.policy_step) AS step
+    USING (sweep_id, model_id);
 
 COMMENT ON VIEW v1.answer_line IS 'The answer in three lines. One row per sweep and model.';
 COMMENT ON COLUMN v1.answer_line.situation IS 'IDLE: the reference does no task, TOO_HARD: too few to go on, NOBODY will do, ALONE, IMPRESSION, UNRIVALLED, BASELINE itself, OPEN, UNSHOWN or SHOWN';
@@ -299,3 +313,4 @@ COMMENT ON COLUMN v1.answer_line.what IS 'What to use';
 COMMENT ON COLUMN v1.answer_line.otherwise IS 'What if memory is tight, or what to do where nothing can be said; NULL where nothing smaller may do';
 COMMENT ON COLUMN v1.answer_line.how_sure IS 'How sure that is, and what would make it surer; NULL where nothing is told';
 COMMENT ON COLUMN v1.answer_line.further IS 'What would show the smallest too, where another is shown';
+COMMENT ON COLUMN v1.answer_line.untimed IS 'That answers alone were judged, and why; NULL where times were too';

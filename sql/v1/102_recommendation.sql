@@ -3,7 +3,7 @@
 -- Rules: the choice in words that need no statistics; nothing is decided here. The answer
 -- stands first, but for what has to be minded; notes follow. What was not judged, not run or
 -- not comparable could have changed the answer, so it is named with the reason. Of an
--- adaptive sweep it is said why no more tasks were asked.
+-- adaptive sweep it is said why no more tasks were asked, in the words of v1.stop_reason.
 
 CREATE VIEW v1.recommendation AS
 WITH sentences AS (
@@ -59,8 +59,7 @@ WITH sentences AS (
                 -- Speed.
                 CASE
                     WHEN situation IN ('IDLE', 'TOO_HARD', 'NOBODY', 'ALONE') THEN NULL
-                    WHEN quality_only
-                        THEN 'Answers alone were judged: nothing is said of speed.'
+                    WHEN quality_only THEN untimed
                     WHEN NOT coalesce(tells_speed, false)
                         THEN 'Nothing is said of speed: the check before the sweep did not show that times repeat on this machine.'
                     WHEN best_value_status = 'WITHIN_NOISE'
@@ -148,7 +147,7 @@ WITH sentences AS (
                             ' Not decided yet: {} may do some of those that are left.',
                             baseline_quant_tag
                         )
-                    WHEN answer = 'ASK' AND stopped.words IS NOT NULL
+                    WHEN stopped.is_open
                         THEN format(
                             ' Stopped: {}; {} would tell more.',
                             stopped.words,
@@ -161,25 +160,29 @@ WITH sentences AS (
                     WHEN answer = 'ASK' AND quants_out_by_pollution > 0
                         THEN ' Not decided yet: a quieter machine would tell more.'
                     WHEN answer = 'ASK' THEN ' Not decided yet: more time would tell more.'
-                    WHEN answer = 'DECIDED' AND minimum_viable_quant <> baseline_quant_tag
-                        THEN ' Stopped: the smallest that passes is proven.'
-                    WHEN answer = 'DECIDED' AND situation = 'ALONE'
-                        THEN ' Stopped: there is no other quant to decide about; --grid asks it every task.'
-                    WHEN answer = 'DECIDED' AND situation = 'UNRIVALLED'
-                        THEN ' Stopped: no other quant could be judged.'
-                    WHEN answer = 'DECIDED' THEN ' Stopped: nothing smaller passes.'
-                    WHEN answer = 'REFERENCE_PASSES_NONE'
-                        THEN ' Stopped: the reference does none of its tasks, so that more of'
-                        || ' them would hardly tell anything.'
-                    WHEN out_of_reach_passes IS NOT NULL
-                        THEN format(
-                            ' Stopped: a proof takes {} tasks that {} does, and by those it does so far that is out of reach.',
-                            out_of_reach_passes,
-                            baseline_quant_tag
-                        )
-                    WHEN answer = 'BANK_EXHAUSTED'
-                        THEN ' Stopped: there are no more tasks to ask.'
-                    ELSE ' Stopped: nothing more can be proven by these tasks.'
+                    ELSE format(
+                        ' Stopped: {}{}.',
+                        coalesce(ruled.words, lower(replace(answer, '_', ' '))),
+                        CASE
+                            WHEN answer = 'DECIDED' AND minimum_viable_quant <> baseline_quant_tag
+                                THEN ', for the smallest that passes is proven'
+                            WHEN answer = 'DECIDED' AND situation = 'ALONE'
+                                THEN ', for there is no other quant to decide about; --grid asks it every task'
+                            WHEN answer = 'DECIDED' AND situation = 'UNRIVALLED'
+                                THEN ', for no other quant could be judged'
+                            WHEN answer = 'DECIDED' THEN ', for nothing smaller passes'
+                            WHEN answer = 'REFERENCE_PASSES_NONE'
+                                THEN ', so that more of them would hardly tell anything'
+                            WHEN out_of_reach_passes IS NOT NULL
+                                THEN format(
+                                    ', for a proof takes {} that {} does, and by those it does so far that is out of reach',
+                                    out_of_reach_passes,
+                                    baseline_quant_tag
+                                )
+                            WHEN answer = 'BANK_EXHAUSTED' THEN ', and there are no more to ask'
+                            ELSE ''
+                        END
+                    )
                 END,
                 if(
                     missing_runs > 0,
@@ -198,10 +201,11 @@ WITH sentences AS (
     INNER JOIN v1.answer_line AS line USING (sweep_id, model_id)
     INNER JOIN (SELECT sweep_id, sandbox FROM v1.manifest) AS checked USING (sweep_id)
     LEFT JOIN (
-        SELECT sweep_id, model_id, code, words
+        SELECT sweep_id, model_id, code, words, is_open
         FROM v1.stop
         INNER JOIN v1.stop_reason USING (code)
     ) AS stopped USING (sweep_id, model_id)
+    LEFT JOIN v1.stop_reason AS ruled ON ruled.code = facts.answer
 )
 
 SELECT

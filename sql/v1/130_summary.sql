@@ -1,6 +1,6 @@
 -- Grain: sweep.
 -- Inputs: v1.session_entry, v1.manifest, v1.policy, v1.stability_kpi, v1.attempts,
--- raw.sidecars, raw.events, raw.what_if.
+-- v1.stop_reason, raw.sidecars, raw.events, raw.what_if.
 -- Rules: the nested struct that is written as sweep_summary.json. Numbers are scaled
 -- integers, the suffix tells the unit; the exporter writes plain decimals from them. Lists
 -- are sorted; quants stand most precise first. A group that differs between the models of
@@ -56,6 +56,21 @@ newest AS (
     GROUP BY sweep_id
 ),
 
+stops AS (
+    -- Of each model where they were not stopped by the same.
+    SELECT
+        sweep_id,
+        if(
+            count(DISTINCT coalesce(words, '')) = 1,
+            any_value(words),
+            string_agg(format('{} {}', model_id, words), '; ' ORDER BY model_id)
+                FILTER (WHERE words IS NOT NULL)
+        ) AS words
+    FROM v1.session_entry
+    LEFT JOIN v1.stop_reason ON code = entry.rounds.stop_reason
+    GROUP BY sweep_id
+),
+
 what_ifs AS (
     SELECT list({'key': key, 'value': value} ORDER BY key) AS overrides
     FROM raw.what_if
@@ -84,6 +99,7 @@ SELECT
                 ends.event = 'SWEEP_ABORTED'
                 AND ends.reason NOT IN ('CANARY_FAILED', 'INTERRUPTED')
                 THEN ends.reason
+            WHEN ends.event = 'SWEEP_FINISHED' THEN stops.words
         END,
         'hardware_fingerprint': manifest.hardware_fingerprint,
         'hardware': manifest.hardware,
@@ -148,6 +164,7 @@ INNER JOIN sessions USING (sweep_id)
 INNER JOIN v1.stability_kpi AS kpi USING (sweep_id)
 CROSS JOIN what_ifs
 LEFT JOIN newest USING (sweep_id)
+LEFT JOIN stops USING (sweep_id)
 LEFT JOIN ends USING (sweep_id);
 
 COMMENT ON VIEW v1.summary IS 'The document of a sweep. One row per sweep.';

@@ -205,7 +205,7 @@ def test_figures_of_disturbed_runs_pass_with_a_note(tmp_path, capsys):
     sweep.finish().store(tmp_path)
     args = ("busy", "--no-baseline", "-w", str(tmp_path), "--quant")
     told, _ = ask(capsys, 0, *args, "Q4_K_M")
-    said = "its figures rest on disturbed runs: 2 runs of it and of the baseline"
+    said = "Its figures rest on disturbed runs: 2 runs of it and of the reference"
     assert said in " ".join(told.split())
     assert "disturbed" not in ask(capsys, 0, *args, "Q8_0")[0]
     file = tmp_path / "gate.xml"

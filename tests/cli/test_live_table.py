@@ -73,6 +73,13 @@ def row_of(lines: list[str], tag: str) -> str:
     return next(line for line in lines if line.startswith(tag))
 
 
+def test_who_disturbs_is_named_beside_what_is_disturbed():
+    who = "stress-ng (2 processes) uses 97 % of the CPUs"
+    told = " ".join(text_of(make_board(troubles="7 polluted", busiest=who)))
+    assert f"7 polluted: {who}" in told
+    assert who not in " ".join(text_of(make_board(troubles="", busiest=who)))
+
+
 @pytest.mark.parametrize("width", [40, 59, 79, 119])
 def test_no_line_is_wider_than_the_screen_and_every_quant_is_there(width):
     lines = text_of(make_board(), width)
@@ -81,7 +88,10 @@ def test_no_line_is_wider_than_the_screen_and_every_quant_is_there(width):
         assert row_of(lines, tag)
     assert "94.1 (81 to 98)" in row_of(lines, "F16")
     assert "asked now" in row_of(lines, "Q4_K_M")
-    assert "out: " in row_of(lines, "Q8_0")
+    # Why stands where there is room: the figures come first.
+    assert " out" in row_of(lines, "Q8_0")
+    if width > 100:
+        assert "out: does too little of the work" in row_of(lines, "Q8_0")
     assert "not asked yet" in row_of(lines, "Q2_K")
 
 

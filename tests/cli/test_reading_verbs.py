@@ -60,7 +60,7 @@ def test_show_says_which_quant_and_why_not_the_others(run):
     assert "100.0 (61 to 100)" in lines["F16"]
     assert "yes: safe choice" in lines["F16"]
     assert "yes: smallest that passes" in lines["Q4_K_M"]
-    assert "no: adherence below threshold" in lines["Q2_K"]
+    assert "no: does too little of the work" in lines["Q2_K"]
     assert (
         "m: F16 is the safe choice: it is not shown yet that a smaller one does" in out
     )
@@ -206,6 +206,7 @@ def test_a_sweep_that_its_budget_ended_reads_so_wherever_it_is_shown(tmp_path, c
     (row,) = json.loads(ask("sweeps", "--format", "json"))
     assert (row["status"], row["stopped"]) == ("COMPLETED", words)
     assert f"Sweep rounds_open (COMPLETED: {words})" in ask("show", "rounds_open")
+    assert json.loads(ask("export", "rounds_open", "-o", "-"))["status_reason"] == words
     assert f"Stopped: {words}; more time would tell more." in ask("show", "rounds_open")
     assert f"Stopped: {words}." in ask("why", "Q4_K_M", "rounds_open")
 

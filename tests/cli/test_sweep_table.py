@@ -36,7 +36,7 @@ def test_quants_stand_in_order_with_their_marks(shown):
     assert "98.5 (90 to 100)" in best
     assert "7/7" in best
     out = next(line for line in text.splitlines() if line.startswith("Q2_K"))
-    assert "no: adherence below threshold, run failures" in out
+    assert "no: does too little of the work, tasks without an answer" in out
     assert "POLLUTED" in out
 
 
@@ -315,10 +315,12 @@ def test_a_steadiness_that_was_not_asked_for_is_no_figure(shown):
     unjudged = canary | {"latency_judged": False}
     unsteady = shown(canary=unjudged | {"yielded_because": ["HIGH_FOREIGN_CPU"]})
     assert line_with(unsteady, "Canary:").endswith(
-        "passed for the answers alone (the machine was not steady): no speed is told"
+        ": equal calls were answered alike; times were not judged (the machine was "
+        "not steady), so no speed is told"
     )
     unasked = line_with(shown(canary=unjudged | {"yielded_because": []}), "Canary:")
-    assert "for the answers alone (as was asked)" in unasked
+    assert "times were not judged (as by --quality-only)" in unasked
+    assert "passed" not in unasked and "passed" not in unsteady
     assert "control profile" not in unasked
     assert "varies" not in unasked
 
@@ -468,11 +470,11 @@ def test_what_all_quants_are_out_for_is_said_once(shown):
         quant_row("Q2_K", **out, ineligible_reasons=both),
     ]
     said = shown(sessions=[session])
-    assert said.count("no baseline adherence") == 1
-    assert "No quant is eligible: no baseline adherence" in said.splitlines()
+    assert said.count("nothing to compare with") == 1
+    assert "No quant is eligible: nothing to compare with" in said.splitlines()
     rows = {line.split()[0]: line for line in said.splitlines() if line}
     assert rows["F16"].endswith(" no")
-    assert rows["Q2_K"].endswith("no: insufficient valid runs")
+    assert rows["Q2_K"].endswith("no: too few runs")
     session["per_quant"][0] = quant_row("F16", eligible=True)
     assert "No quant is eligible" not in shown(sessions=[session])
 
@@ -506,8 +508,8 @@ def test_times_that_are_not_shown_to_repeat_are_marked(shown, monkeypatch, colum
 @pytest.mark.parametrize(
     ("yielded", "why"),
     [
-        (["TIMES_VARY"], "the machine was disturbed while they were measured"),
-        ([], "answers alone were judged, as was asked"),
+        (["TIMES_VARY"], "answers alone were judged (the machine was not steady)"),
+        ([], "answers alone were judged (as by --quality-only)"),
     ],
 )
 def test_where_answers_alone_are_judged_no_time_stands_beside_them(

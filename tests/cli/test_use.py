@@ -45,7 +45,8 @@ def measured(tmp_path):
 def test_the_advised_quant_is_handed_over_with_its_settings(measured, capsys):
     lines = ask(capsys, "-w", measured, "--shell", "posix").splitlines()
     assert lines[0] == (
-        "m: Q4_K_M is advised. Measured with embedded 1; to run it in the same way:"
+        "m: use Q4_K_M: the smallest that is shown to do at least 95 % of the work "
+        "that F16 does. Measured with embedded 1; to run it in the same way:"
     )
     assert lines[2] == (
         "  llama-server -m '/m o/it'\"'\"'s q4.gguf' -c 4096 -np 1 -ctk q8_0 -ctv q8_0 "
@@ -65,7 +66,7 @@ def test_the_advised_quant_is_handed_over_with_its_settings(measured, capsys):
 
 def test_another_quant_has_its_own_settings(measured, capsys):
     told = ask(capsys, "--quant", "f16", "-w", measured, "--shell", "powershell")
-    assert "F16 was asked for; Q4_K_M is advised" in told
+    assert told.startswith("F16 was asked for. m: use Q4_K_M: the smallest that is ")
     assert "  llama-server -m '/m o/f16.gguf' -t 2 -tb 2 -ngl 0" in told.splitlines()
     assert "Not known: context, KV cache, batch, thinking." in told
 
@@ -100,10 +101,29 @@ def test_runs_that_differ_hand_nothing_on(tmp_path, capsys):
 def test_where_nothing_is_shown_nothing_is_advised(tmp_path, capsys):
     Sweep().fill(passed=0).finish().store(tmp_path)
     told = ask(capsys, "-w", str(tmp_path))
-    assert told.startswith("m: nothing is shown, so no quant is advised. ")
+    assert told.startswith("No recommendation for m: F16 itself does none of the 2 ")
     assert told.endswith(f": orket show sweep-1 -w {tmp_path}\n")
     (found,) = json.loads(ask(capsys, "-w", str(tmp_path), "--format", "json"))
     assert found["quant_tag"] is None and found["commands"] == []
+
+
+def test_the_answer_and_what_rules_it_are_told_as_show_tells_them(measured, capsys):
+    for options in ((), ("--quality-only",)):
+        assert run_command(["show", "-w", measured, *options]) == 0
+        first, *shown = capsys.readouterr().out.splitlines()
+        told = ask(capsys, "-w", measured, *options)
+        assert told.startswith(first)
+        alone = "Answers alone were judged, as by --quality-only"
+        assert [line for line in told.splitlines() if line.startswith(alone)] == [
+            line for line in shown if line.startswith(alone)
+        ]
+        assert (alone in told) is bool(options)
+
+
+def test_what_would_settle_it_is_asked_as_it_was_judged(tmp_path, capsys):
+    Sweep().fill(passed=0).finish().store(tmp_path)
+    told = ask(capsys, "-w", str(tmp_path), "--quality-only")
+    assert told.endswith(f": orket show sweep-1 --quality-only -w {tmp_path}\n")
 
 
 def test_the_tag_of_ollama_is_the_one_that_answers_came_under(tmp_path, capsys):

@@ -207,7 +207,7 @@ def test_lm_eval_files_of_three_quants_are_one_sweep_with_an_answer(tmp_path, or
     assert (manifest["kind"], len(manifest["plan"])) == ("INGEST", 3 * TASKS)
     assert manifest["models"][0]["provider"] == "lm-eval:hf"
     _, shown, _ = orket("show", "latest")
-    assert "Answers alone were judged: nothing is said of speed." in shown
+    assert "Answers alone were judged, as by --quality-only: nothing is said" in shown
     assert "Q3_K_S" in shown
     _, why, _ = orket("why", "Q3_K_S")
     assert "it loses 11 of the 29 tasks that F16 passes" in why

@@ -413,7 +413,8 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
             "1 chance in 100 of error.",
             "If these 90 tasks are all your work, the score itself is the answer: "
             "Q4_K_M does 90 of them, F16 90.",
-            "Answers alone were judged: nothing is said of speed.",
+            "Answers alone were judged, as by --quality-only: nothing is said of "
+            "speed.",
         ],
     ),
     "unsupported checks": (
@@ -526,8 +527,8 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
             "Q4_K_M does 102 of them, F16 102.",
             "Speed: F16 looks best so far with 0.500 s a task (Q4_K_M 0.500 s), but "
             "it cannot be told for sure from Q4_K_M.",
-            "Asked, of the 136 tasks: 102 of F16, Q4_K_M; 34 of Q2_K. Stopped: the "
-            "smallest that passes is proven.",
+            "Asked, of the 136 tasks: 102 of F16, Q4_K_M; 34 of Q2_K. Stopped: "
+            "decided, for the smallest that passes is proven.",
         ],
     ),
     "rounds of one quant": (
@@ -535,8 +536,8 @@ SITUATIONS: dict[str, tuple[Callable[[], Sweep], list[str]]] = {
         [
             "m: only F16 was measured, so there is nothing to compare it with; it did "
             "34 of 34 tasks.",
-            "Asked, of the 136 tasks: 34 of F16. Stopped: there is no other quant to "
-            "decide about; --grid asks it every task.",
+            "Asked, of the 136 tasks: 34 of F16. Stopped: decided, for there is no "
+            "other quant to decide about; --grid asks it every task.",
         ],
     ),
 }
