@@ -69,7 +69,7 @@ def fold_command(
     onward = _ONWARD[shell]
     lines: list[str] = []
     current = ""
-    for word in _WORD.findall(line):
+    for word in _groups(line, width - len(indent) - len(onward) - 2):
         if not current:
             current = first + word
         elif len(current) + 1 + len(word) + len(onward) <= width:
@@ -78,6 +78,18 @@ def fold_command(
             lines.append(current + onward)
             current = f"{indent}  {word}"
     return [*lines, current]
+
+
+def _groups(line: str, width: int) -> list[str]:
+    """The words of a command, an option with its values, unless that is too wide."""
+    groups: list[str] = []
+    for word in _WORD.findall(line):
+        belongs = groups and groups[-1].startswith("-") and not word.startswith("-")
+        if belongs and len(groups[-1]) + 1 + len(word) <= width:
+            groups[-1] += f" {word}"
+        else:
+            groups.append(word)
+    return groups
 
 
 def _fold_tail(tail: str, width: int, first: str, indent: str) -> Iterator[str]:

@@ -46,6 +46,7 @@ def import_files(
     ):
         reports.append(report)
         _tell(report)
+        _warn_of_unsaid(report, store, options)
     rows = [_row(report) for report in reports]
     print_rows(rows, _columns(rows), None)
     _tell_compared(reports, store)
@@ -91,6 +92,31 @@ def _tell(report: FileReport) -> None:
     )
 
 
+_NOTHING_NEW = "are one comparison that is there already: nothing is new"
+_SAID_BY = {"model": "--model NAME", "quant": "--quant TAG"}
+
+
+def _warn_of_unsaid(
+    report: FileReport, store: Warehouse, options: SourceOptions | None
+) -> None:
+    """That rows are of nobody knows what, how to say it, and how to take them out.
+
+    No folder is named of a sweep that has other rows than these.
+    """
+    if not report.unsaid:
+        return
+    unsaid = sorted(report.unsaid)
+    again = " ".join(_SAID_BY[what] for what in unsaid)
+    own = report.sweeps if options is None or options.sweep_id is None else []
+    folders = ", ".join(f"{store.place}/*/sweep_id={name}" for name in own)
+    out = f", once the folders {folders} are deleted" if folders else ""
+    messages.warn(
+        f"{report.path} does not say its {' and its '.join(unsaid)}: its rows stand "
+        "under `unknown` and are compared with nothing; ingest it again with "
+        f"{again}{out}"
+    )
+
+
 def _tell_compared(reports: Sequence[FileReport], store: Warehouse) -> None:
     """Which files became one sweep, and what shows it."""
     from orket.cli.running import show_line
@@ -98,10 +124,15 @@ def _tell_compared(reports: Sequence[FileReport], store: Warehouse) -> None:
     files = Counter(
         sweep for report in reports if report.is_joined for sweep in report.sweeps
     )
+    new = Counter[str]()
+    for report in reports:
+        for sweep in report.sweeps:
+            new[sweep] += sum(report.accepted.values())
     for sweep_id, count in files.items():
         if count > 1:
+            became = "became one comparison" if new[sweep_id] else _NOTHING_NEW
             messages.note(
-                f"{count} files became one comparison, sweep {sweep_id}; next: "
+                f"{count} files {became}, sweep {sweep_id}; next: "
                 f"{show_line(sweep_id, store)}"
             )
 

@@ -15,7 +15,7 @@ from orket.ingest.detect import AUTO, detect_format
 from orket.ingest.formats import OF_RESULTS, format_named
 from orket.ingest.lm_eval import is_told_by
 from orket.ingest.manifest import write_manifests
-from orket.ingest.origin import Origin, SourceOptions
+from orket.ingest.origin import UNKNOWN, Origin, SourceOptions
 from orket.ingest.orket_file import ingest_orket_rows
 from orket.ingest.orket_rows import prove
 from orket.ingest.parsed import Item, Parsed
@@ -62,6 +62,8 @@ class FileReport:
     """What is to be said of what was taken."""
     damaged: list[Damage] = field(default_factory=list)
     """Of its sweeps, what cannot be read: their plan lacks what was taken."""
+    unsaid: set[str] = field(default_factory=set)
+    """`model` or `quant` where neither it nor an option says it of some row."""
     is_joined: bool = False
     """Whether its rows are part of a sweep that compares it with other files."""
 
@@ -196,7 +198,7 @@ def _ingest_own(
                 "orket",
                 known=note.rows,
                 sweeps=note.sweeps,
-                notes=[f"0 new of {note.rows:,}: all its rows are there"],
+                notes=[_say_known(0, note.rows)],
             )
         report, sink = _ingest(
             warehouse, path, "orket", None, rejects_path, workers, None
@@ -251,10 +253,7 @@ def _ingest(
         rejects.close()
     if sink.known:
         taken = sum(sink.accepted.values())
-        report.notes = [
-            *report.notes,
-            f"{taken:,} new of {taken + sink.known:,}: the others are there already",
-        ]
+        report.notes = [*report.notes, _say_known(taken, taken + sink.known)]
     report.known += sink.known
     report.accepted = {
         name: count for name, count in sorted(sink.accepted.items()) if count
@@ -267,6 +266,13 @@ def _ingest(
     if touched and not (isinstance(read, ReadFile) and read.is_joined):
         report.damaged = write_manifests(warehouse, touched, origin)
     return report, sink
+
+
+def _say_known(new: int, rows: int) -> str:
+    """How many rows of a file are new, where some are in the warehouse already."""
+    if not new:
+        return f"0 new of {rows:,}: all of them are there already"
+    return f"{new:,} new of {rows:,}: the other {rows - new:,} are there already"
 
 
 def rejects_beside(path: Path) -> Path:
@@ -333,6 +339,11 @@ def _take(
         if isinstance(row, EventRow) and row.event_id in known_events:
             report.known += 1
             continue
+        report.unsaid.update(
+            what
+            for what, key in (("model", "model_id"), ("quant", "quant_tag"))
+            if getattr(row, key, None) == UNKNOWN
+        )
         try:
             sink.add(prove(row))
         except msgspec.ValidationError as error:

@@ -65,6 +65,8 @@ def test_a_command_too_wide_goes_on_as_its_shell_has_it(width, shell, onward):
     lines = fold_command(line, width, "  ", shell)
     assert all(len(part) <= width for part in lines)
     assert all(part.endswith(onward) for part in lines[:-1])
+    # An option and its value stay together.
+    assert not any(part.removesuffix(onward).endswith(" -c") for part in lines)
     joined = " ".join(part.removesuffix(onward).strip() for part in lines)
     assert shlex.split(joined) == shlex.split(line)
 

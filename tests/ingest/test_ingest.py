@@ -566,7 +566,7 @@ def test_the_verb_prints_counts_and_exits_2_on_rejects(tmp_path, capsys):
     shown = capsys.readouterr()
     # Its good row stands in the other file too.
     assert f"{bad},orket,0,0,0,0,0,2,1" in shown.out
-    assert f"{bad}: 0 new of 1: the others are there already" in shown.err
+    assert f"{bad}: 0 new of 1: all of them are there already" in shown.err
     assert (
         f"{bad}: 2 rows rejected (line 2, phase: not a phase: 'x'), see {bad}"
         in shown.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tracemalloc
 import zipfile
@@ -612,6 +613,40 @@ def test_a_report_of_what_was_imported_offers_no_run(tmp_path, name):
     text = page.read_text()
     assert "orket ingest --format lm-eval FILE..." in text
     assert "orket run" not in text
+
+
+def test_an_import_that_says_no_quant_says_so_and_can_be_taken_out(tmp_path, orket):
+    file = lm_eval(tmp_path / "a", "demo-7b", 5)
+    code, _, err = orket("ingest", file)
+    (unknown,) = orket.store.sweep_ids()
+    place = orket.store.place
+    assert code == 0
+    assert f"warning: {file} does not say its quant: its rows stand under" in err
+    assert f"with --quant TAG, once the folders {place}/*/sweep_id={unknown} are" in err
+    # As it is told: nothing of it is left, and nobody misses it.
+    for folder in orket.store.path.glob(f"*/sweep_id={unknown}"):
+        shutil.rmtree(folder)
+    code, _, err = orket("ingest", file, "--quant", "Q6_K")
+    assert (code, err) == (0, "")
+    (known,) = orket.store.sweep_ids()
+    assert known != unknown
+    assert [row["quant_tag"] for row in read(orket.store, ASKED)] == ["Q6_K"]
+    assert orket("verify")[0] == 0
+    code, told, _ = orket("sweeps", "--format", "json")
+    assert [row["sweep_id"] for row in json.loads(told)] == [known]
+
+
+def test_what_is_there_already_is_not_said_to_have_become_anything(tmp_path, orket):
+    files = [
+        lm_eval(tmp_path / tag, f"X-{tag}", day)
+        for day, tag in enumerate(("F16", "Q4_K_M"), start=1)
+    ]
+    assert "2 files became one comparison" in orket("ingest", *files)[2]
+    code, _, err = orket("ingest", *files)
+    (sweep,) = orket.store.sweep_ids()
+    assert code == 0 and "became" not in err
+    assert f"there already: nothing is new, sweep {sweep}; next: orket show" in err
+    assert err.count(f"0 new of {TASKS}: all of them are there already") == 2
 
 
 def test_a_comparison_is_named_with_what_shows_it(tmp_path, capsys, monkeypatch):

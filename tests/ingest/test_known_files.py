@@ -58,7 +58,9 @@ def test_the_same_bytes_are_known_before_they_are_parsed(
     monkeypatch.setattr(importer, "ingest_orket_rows", _not_parsed)
     command = ["ingest", str(tmp_path / "rows.jsonl"), str(copy)]
     assert run_command([*command, "-w", str(store.path)]) == 0
-    assert capsys.readouterr().err.count("0 new of 8: all its rows are there") == 2
+    assert (
+        capsys.readouterr().err.count("0 new of 8: all of them are there already") == 2
+    )
     assert _raw(store) == 8
 
 
@@ -66,7 +68,7 @@ def test_of_a_file_that_overlaps_only_new_rows_are_taken(store, tmp_path):
     more = [make_run("sweep-c"), make_run("sweep-a", "logic/three", 1, order=9)]
     report = ingest_file(store, _write(tmp_path / "more.jsonl", [*RUNS[2:6], *more]))
     assert (report.accepted, report.known) == ({"runs": 2}, 4)
-    assert report.notes == ["2 new of 6: the others are there already"]
+    assert report.notes == ["2 new of 6: the other 4 are there already"]
     assert _raw(store) == 10
     # The other way round, too: a part of what is there.
     report = ingest_file(store, _write(tmp_path / "less.jsonl", RUNS[:3]))
