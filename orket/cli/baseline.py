@@ -29,6 +29,7 @@ from orket.cli.options import (
     store_option,
 )
 from orket.cli.output import Column, choose_format, print_line, print_rows
+from orket.cli.writable import check_folder, check_warehouse
 from orket.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def append(
 
     if reason is not None and not reason.strip():
         raise UsageError("an override needs a reason", "say why: --override REASON")
+    check_warehouse(store)
     result = append_from_sweep(
         store, store.resolve(sweep), reason, _selection(test, model, quant)
     )
@@ -219,6 +221,7 @@ def pin(reference: str, reason: str | None, store: Warehouse) -> None:
     """Pin a baseline: sweeps of its test, model and quant use it alone."""
     from orket.baselines import pin as pin_record
 
+    check_warehouse(store)
     print_line(f"pinned {pin_record(store, reference, reason)}")
 
 
@@ -230,6 +233,7 @@ def unpin(reference: str, reason: str | None, store: Warehouse) -> None:
     """Take the pin off a baseline."""
     from orket.baselines import unpin as unpin_record
 
+    check_warehouse(store)
     print_line(f"unpinned {unpin_record(store, reference, reason)}")
 
 
@@ -340,6 +344,8 @@ def prune(
     """
     from orket.baselines import PruneRule, apply_prune, plan_prune, undo_prune
 
+    if undo is not None or is_applied:
+        check_warehouse(store)
     if undo is not None:
         event_id, count = undo_prune(store, undo, reason)
         print_line(f"undone {event_id}: {count} baselines are back")
@@ -408,6 +414,7 @@ def export_command(
     """
     from orket.baselines import export_legacy
 
+    check_folder(folder, "name another folder")
     for path in export_legacy(store, folder, _selection(test, model, quant)):
         print_line(str(path))
 

@@ -9,6 +9,7 @@ import click
 
 from orket.cli import messages
 from orket.cli.options import store_option
+from orket.cli.writable import check_output
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
@@ -26,6 +27,7 @@ def bundle(sweep: str, output: str, store: Warehouse) -> None:
     """
     from orket.exports.bundle import write_bundle
 
+    check_output(output)
     sweep_id = store.resolve(sweep)
     parts = write_bundle(store, sweep_id, Path(output))
     messages.note(f"wrote {output}: sweep {sweep_id}, {parts} parts and their summary")

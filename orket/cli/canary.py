@@ -13,6 +13,7 @@ from orket.cli.options import format_option, store_option
 from orket.cli.output import choose_format, print_rows
 from orket.cli.running import explain_interrupt, failure_of, new_id, run_plan
 from orket.cli.sweep_options import SweepOptions, sweep_options
+from orket.cli.writable import check_warehouse
 from orket.exports.scale import MICRO, NANO
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def canary(
     from orket.planning.served import fill_served
     from orket.sweep.judge import read_gate
 
+    check_warehouse(store)
     if save_profile:
         check_profile_name(save_profile)
     resolved = fill_served(load_chosen_preset(preset, chosen))

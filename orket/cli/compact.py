@@ -9,6 +9,7 @@ import click
 from orket.cli import messages
 from orket.cli.options import format_option, store_option
 from orket.cli.output import print_rows
+from orket.cli.writable import check_warehouse
 from orket.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def compact(
 
     store.refuse_moving("compact")
     store.require_there()
+    if not dry_run:
+        check_warehouse(store)
     sweep_id = store.resolve(sweep) if sweep else None
     done = fold(store, sweep_id, is_trial=dry_run)
     for reason in done.held:

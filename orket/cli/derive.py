@@ -10,6 +10,7 @@ import click
 
 from orket.cli import messages
 from orket.cli.options import reading_store_option
+from orket.cli.writable import check_folder, check_warehouse
 from orket.errors import UsageError
 from orket.file_names import file_stems
 
@@ -53,9 +54,12 @@ def derive(
         raise UsageError("--master is for --engine spark", "add it, or leave this away")
     from orket.warehouse.kept import read_sweeps
 
+    check_warehouse(store)
     sweeps = store.sweep_ids()
     if output is not None and not output.is_dir():
         raise UsageError(f"there is no folder {output}", "make it, or name another")
+    if output is not None:
+        check_folder(output, "name another folder with -o")
     stems = file_stems(sweeps)
     count = 0
     with ExitStack() as held:

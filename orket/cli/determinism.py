@@ -14,13 +14,13 @@ from orket.cli.options import format_option, output_option, store_option
 from orket.cli.output import print_prose, print_rows
 from orket.cli.rejudge import read_decimal
 from orket.cli.running import (
-    check_output,
     explain_interrupt,
     failure_of,
     new_id,
     run_plan,
 )
 from orket.cli.sweep_options import SweepOptions, sweep_options
+from orket.cli.writable import check_output, check_warehouse
 from orket.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def determinism(
     from orket.sweep.judge import count_determinism, read_determinism
 
     check_output(output)
+    check_warehouse(store)
     resolved = fill_served(load_chosen_preset(preset, chosen))
     if chosen.runs is None:
         resolved = override(resolved, [Change("repetitions", DEFAULT_RUNS)])

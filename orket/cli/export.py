@@ -11,6 +11,7 @@ import click
 from orket.cli import messages
 from orket.cli.options import output_option, scope_options, store_option
 from orket.cli.rejudge import Rejudge
+from orket.cli.writable import check_output
 from orket.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def _export_summary(
     from orket.exports.load import load_summary_row, write_file
     from orket.exports.summary import render_summary
 
+    check_output(output)
     sweep_id = store.resolve(sweep)
     if output not in (None, "-"):
         _refuse_to_narrow(Path(output), rejudge)

@@ -10,6 +10,7 @@ import click
 from orket.cli.options import RowFormat, past_options, store_option
 from orket.cli.output import print_line, print_prose, print_rows
 from orket.cli.rejudge import Rejudge
+from orket.cli.writable import check_output
 from orket.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def gate(
     from orket.exports.json_text import render_json
     from orket.exports.load import write_file
 
+    check_output(junit, "name another file with --junit")
     sweep_id = store.resolve(sweep)
     found = read_gates(
         store, sweep_id, quants, model, with_baseline, rejudge.policy_overrides()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orket.cli import messages
 from orket.cli.output import choose_format, print_rows
+from orket.cli.writable import check_output, check_warehouse
 from orket.errors import WarehouseError
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def import_files(
     """Import files, print a row for each, and give the exit code."""
     from orket.ingest.importer import ingest_files
 
+    check_warehouse(store)
+    check_output(rejects, "name another place with --rejects")
     if rejects is not None and rejects.exists():
         rejects.write_bytes(b"")
     reports = []

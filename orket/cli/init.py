@@ -10,6 +10,7 @@ from orket.cli import messages
 from orket.cli.chosen_preset import load_chosen_preset
 from orket.cli.own_model import fit_preset
 from orket.cli.sweep_options import SweepOptions, sweep_options
+from orket.cli.writable import check_output
 from orket.errors import UsageError
 
 
@@ -32,6 +33,9 @@ def init(subject: str, chosen: SweepOptions, output: str) -> None:
     from orket.planning.neutral import NEUTRAL_PRESET
     from orket.planning.preset_text import render_preset
 
+    if Path(output).exists():
+        raise UsageError(f"{output} is there already", "name another file with -o")
+    check_output(output)
     preset = load_chosen_preset(subject, chosen)
     if preset.name != NEUTRAL_PRESET:
         raise UsageError(

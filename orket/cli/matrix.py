@@ -12,6 +12,7 @@ import click
 from orket.cli import messages
 from orket.cli.machines import machine_named, machine_option
 from orket.cli.options import output_option, price_option, reading_store_option
+from orket.cli.writable import check_output
 from orket.errors import UsageError
 from orket.text import nearest
 
@@ -60,6 +61,8 @@ def matrix(
     """
     from orket.warehouse.fleet import Fleet, read_fleet, with_drift
 
+    chosen = output_format or _format_of(output)
+    check_output(output)
     everything = read_fleet(store)
     if not everything.matrix:
         messages.note(f"there is no sweep in {store.path}; try: orket run quickstart")
@@ -75,7 +78,6 @@ def matrix(
         if wanted(row) and (with_past or row["is_newest"])
     ]
     fleet = Fleet(matrix, with_drift(store, changes))
-    chosen = output_format or _format_of(output)
     if chosen == "table" and output in (None, "-"):
         from orket.cli.fleet_words import print_fleet
 

@@ -15,6 +15,7 @@ from orket.cli.options import (
     store_option,
 )
 from orket.cli.rejudge import Rejudge
+from orket.cli.writable import check_output
 
 if TYPE_CHECKING:
     from orket.exports.cost import Price
@@ -60,6 +61,9 @@ def report(
     is_markdown = output_format == "md" or (
         output_format is None and (output or "").endswith(".md")
     )
+    target = Path(output or ("report.md" if is_markdown else "report.html"))
+    if output != "-":
+        check_output(target)
     render = render_markdown if is_markdown else render_page
     gathered = gather(store, store.resolve(sweep), rejudge.policy_overrides())
     voice = Voice(advise, lambda told: [*fidelity_words(told), *cut_words(told)])
@@ -67,6 +71,5 @@ def report(
     if output == "-":
         click.echo(content, nl=False)
         return
-    target = Path(output or ("report.md" if is_markdown else "report.html"))
     write_file(target, content)
     messages.note(f"wrote {target}")

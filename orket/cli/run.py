@@ -18,7 +18,6 @@ from orket.cli.opening import open_screen
 from orket.cli.options import output_option, store_option
 from orket.cli.own_model import plan_fitting, print_choices
 from orket.cli.running import (
-    check_output,
     ended_before_anything,
     explain_added,
     explain_budget,
@@ -31,6 +30,7 @@ from orket.cli.running import (
     say_what_next,
 )
 from orket.cli.sweep_options import SweepOptions, budget_options, sweep_options
+from orket.cli.writable import check_output, check_warehouse
 from orket.errors import CheckFailed, UsageError
 
 if TYPE_CHECKING:
@@ -122,6 +122,11 @@ def run(
     from orket.sweep.resume import read_started
     from orket.sweep.sidecar import note_absent
 
+    is_asked = preset is not None or resume is not None or names_itself(chosen)
+    if is_asked and not dry_run:
+        # Before anything is looked at: what cannot be kept need not be found out.
+        check_output(output or "sweep_summary.json")
+        check_warehouse(store)
     if take_over:
         _require_elsewhere(resume, store)
     sweep_id = store.resolve(resume) if resume else None
@@ -159,7 +164,6 @@ def run(
             say_how_far(plan, store)
         print_plan(plan, store, output or "sweep_summary.json", survey)
         return
-    check_output(output or "sweep_summary.json")
     if sweep_id is None:
         plan, _, survey = plan_fitting(resolved, name, no_canary)
         if not list_missing(plan):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orket.cli import messages
@@ -84,30 +81,6 @@ def failure_of(outcome: Outcome, resume_with: str | None) -> OrketError | None:
     on = f"go on with: {resume_with}" if resume_with else None
     hint = "; ".join(said for said in (cause.hint, on) if said)
     return OrketError(f"{runs} not measured: {cause.message}", hint or None)
-
-
-def check_output(output: str | None) -> None:
-    """Raise OrketError now where a file could not be written after the calls."""
-    if output is None or output == "-":
-        return
-    if problem := _output_problem(Path(output)):
-        raise OrketError(
-            f"cannot write {output}: {problem}", "name another file with -o"
-        )
-
-
-def _output_problem(path: Path) -> str | None:
-    from orket.exports.load import is_special
-
-    if path.is_dir():
-        return "it is a folder"
-    if path.exists() and is_special(path):
-        return None if os.access(path, os.W_OK) else "it is not to be written"
-    try:
-        with tempfile.TemporaryFile(dir=path.resolve().parent):
-            return None
-    except OSError as failure:
-        return f"{path.parent}: {failure.strerror or failure}"
 
 
 def explain_interrupt(

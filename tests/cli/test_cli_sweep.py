@@ -421,6 +421,7 @@ def test_what_may_be_typed_next_is_told_on_a_terminal_alone(
     say_what_next(summary, Warehouse(tmp_path))
     assert capsys.readouterr().err == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "400")
     say_what_next(summary, Warehouse(tmp_path))
     said = capsys.readouterr().err
     assert f"orket report s -w {tmp_path}  # " in said
