@@ -221,7 +221,8 @@ def _explain_usage(failure: click.ClickException) -> None:
         from orket.cli.examples import EXAMPLES
 
         if example := EXAMPLES.get(context.command_path):
-            hint = f"e.g. {example}; {hint}"
+            # The line to type ends it, so that it stays in one piece.
+            text, hint = f"{text} ({context.command_path} -h tells more)", example
     if meant := _CLICKS_GUESS.match(text):
         # Click's own question is a hint already.
         text = meant["problem"]

@@ -100,7 +100,8 @@ def mock_server(
 
         raise UsageError(
             "no dialect given",
-            f"name one of {', '.join(DIALECTS)}: e.g. {EXAMPLES['orket mock-server']}",
+            f"name one of {', '.join(DIALECTS)}, as in: "
+            + EXAMPLES["orket mock-server"],
         )
     profile = _build_profile(profile_path, models, canned, settings)
     chosen = DIALECTS[dialect].default_port if port is None else port

@@ -63,7 +63,7 @@ def test_a_command_that_lacks_what_it_needs_shows_a_line_to_type(capsys):
     for path, example in EXAMPLES.items():
         assert run_command(path.split()[1:]) == 2
         (line,) = capsys.readouterr().err.splitlines()
-        assert f"e.g. {example}" in line
+        assert line.endswith(f": {example}")
         # The line has all that the command asks for.
         assert example.startswith(path)
         words = example.removeprefix(path).split()
