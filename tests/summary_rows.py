@@ -22,6 +22,7 @@ def summary_row() -> dict[str, Any]:
     row["include_polluted"] = "never"
     row["allow_unobserved"] = False
     row["canary"] |= {"verdict": "PASSED", "failed_reasons": []}
+    row["canary"] |= {"disturbed_runs": 0, "mostly_disturbed": False}
     session = row["sessions"][0]
     session["model_id"] = "demo"
     session["run_quality_policy"] |= {

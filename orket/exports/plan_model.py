@@ -169,6 +169,10 @@ class Canary(Part):
     """internal, or wall where the server offers no timings."""
     latency_judged: bool | None = None
     """The time had to be steady; false where answers alone are judged; since 1.1."""
+    disturbed_runs: int | None = None
+    """Runs of which nothing but the time does not count; since 1.1."""
+    mostly_disturbed: bool | None = None
+    """That was so of at least every second one: nothing is said of speed; since 1.1."""
     yielded_because: list[str] | None = None
     """Why each step to looser thresholds was gone, in order; since 1.1."""
     control_profile: str | None

@@ -18,16 +18,24 @@ def why_alone(canary: Mapping[str, Any]) -> str:
 
 
 def gate_words(canary: Mapping[str, Any]) -> str | None:
-    """What a gate found that judged no times, which is no pass; None where it did.
+    """What a gate found whose times tell nothing, which is no pass; None of others.
 
-    `canary` is the canary of a summary.
+    That is so where answers alone are judged, and where it passed and at least every
+    second of its calls was disturbed. `canary` is the canary of a summary.
     """
-    if canary["latency_judged"] is not False or canary["verdict"] == "NOT_RUN":
+    if canary["verdict"] == "NOT_RUN":
+        return None
+    if canary["latency_judged"] is False:
+        why = f"times were not judged ({why_alone(canary)})"
+    elif canary["mostly_disturbed"] and canary["verdict"] == "PASSED":
+        calls = f"{canary['disturbed_runs']} of {canary['runs']}"
+        why = f"{calls} were disturbed by other programs"
+    else:
         return None
     found = {"PASSED": "equal calls were answered alike"}
     reasons = ", ".join(map(words, canary["failed_reasons"]))
     told = found.get(canary["verdict"]) or f"{words(canary['verdict'])}: {reasons}"
-    return f"{told}; times were not judged ({why_alone(canary)}), so no speed is told"
+    return f"{told}; {why}, so no speed is told"
 
 
 def why_no_times(session: Mapping[str, Any]) -> str | None:

@@ -28,7 +28,7 @@ class Pollution:
         now_ns = context.clock.monotonic_ns()
         self._due_ns = now_ns if has_rows else now_ns + first_ns
         self._is_blind = False
-        self._users: Users | None = None
+        self._users: Users | None = read_users() if context.reporter.watches else None
         self._quants = {
             run.run_id: (run.model_id, run.quant_tag) for run in context.plan.runs
         }

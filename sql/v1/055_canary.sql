@@ -9,7 +9,8 @@
 -- is judged, and latency_basis says so.
 -- A sweep that may go on under looser thresholds (v1.policy_step) yields to the next where
 -- nothing but an unsteady time fails the gate, or where at least every second of its runs
--- was disturbed so that its time alone does not count.
+-- was disturbed so that its time alone does not count. Where that is so and nothing is left
+-- to yield to, the gate bounds no claim of speed: what it measured were the others.
 
 CREATE VIEW v1.canary AS
 WITH measured AS (
@@ -104,6 +105,8 @@ judged AS (
         coalesce(sums.unchecked_runs, 0) AS unchecked_runs,
         coalesce(sums.missing_runs, 0) AS missing_runs,
         coalesce(sums.disturbed_runs, 0) AS disturbed_runs,
+        coalesce(sums.runs > 0 AND sums.disturbed_runs * 2 >= sums.runs, false)
+            AS is_mostly_disturbed,
         sums.disturbed_by,
         sums.adherence_range_nano,
         v1.cv_micro(sums.times, sums.time_sum, sums.time_squares) AS latency_cv_micro,
@@ -196,17 +199,20 @@ SELECT
     latency_cv_micro,
     latency_cv_upper_micro,
     canary_max_latency_cv_ppm AS latency_cv_limit_ppm,
-    least(canary_max_latency_cv_ppm, latency_cv_upper_micro) AS latency_bound_ppm,
+    if(
+        is_mostly_disturbed, NULL, least(canary_max_latency_cv_ppm, latency_cv_upper_micro)
+    ) AS latency_bound_ppm,
     if(is_planned, if(is_internal, 'internal', 'wall'), NULL) AS latency_basis,
     NOT quality_only AS is_latency_judged,
     v1.micro(missing_runs, runs) AS missing_telemetry_micro,
     canary_max_missing_ppm AS missing_telemetry_limit_ppm,
     canary_repetitions AS repetitions_required,
     disturbed_runs,
+    is_mostly_disturbed,
     CASE
         WHEN NOT is_planned OR step.next_control_profile IS NULL THEN NULL
         WHEN coded.reasons = [unsteady_code] THEN unsteady_code
-        WHEN len(coded.reasons) = 0 AND runs > 0 AND disturbed_runs * 2 >= runs THEN disturbed_by
+        WHEN len(coded.reasons) = 0 AND is_mostly_disturbed THEN disturbed_by
     END AS yields_because,
     judged.control_profile,
     -- The strictest known profile whose limit this variation keeps.
@@ -235,7 +241,7 @@ COMMENT ON COLUMN v1.canary.failed_runs IS 'Of these, failed';
 COMMENT ON COLUMN v1.canary.adherence_variance_nano IS 'Largest minus smallest adherence ratio, 1e-9';
 COMMENT ON COLUMN v1.canary.latency_cv_micro IS 'Variation of the time, 1e-6';
 COMMENT ON COLUMN v1.canary.latency_cv_upper_micro IS 'Bound on the true variation by so few repetitions, 1e-6';
-COMMENT ON COLUMN v1.canary.latency_bound_ppm IS 'The smaller of this bound and the limit: what every claim of speed must exceed, ppm';
+COMMENT ON COLUMN v1.canary.latency_bound_ppm IS 'The smaller of this bound and the limit: what every claim of speed must exceed, ppm; NULL where the gate was mostly disturbed, so that nothing may be said of speed';
 COMMENT ON COLUMN v1.canary.latency_cv_limit_ppm IS 'Its limit, ppm';
 COMMENT ON COLUMN v1.canary.latency_basis IS 'internal, or wall where the server offers no timings';
 COMMENT ON COLUMN v1.canary.is_latency_judged IS 'The time had to be steady; not where answers alone are judged';
@@ -243,6 +249,7 @@ COMMENT ON COLUMN v1.canary.missing_telemetry_micro IS 'Share of runs without th
 COMMENT ON COLUMN v1.canary.missing_telemetry_limit_ppm IS 'Its limit, ppm';
 COMMENT ON COLUMN v1.canary.repetitions_required IS 'Canary runs that the policy asks for';
 COMMENT ON COLUMN v1.canary.disturbed_runs IS 'Runs of which nothing but the time does not count';
+COMMENT ON COLUMN v1.canary.is_mostly_disturbed IS 'That was so of at least every second run: its times tell nothing';
 COMMENT ON COLUMN v1.canary.yields_because IS 'Why the sweep goes on under its next, looser thresholds; NULL where it does not';
 COMMENT ON COLUMN v1.canary.control_profile IS 'Control profile, which bounds every latency claim of the sweep';
 COMMENT ON COLUMN v1.canary.passing_profile IS 'The strictest known control profile whose limit this variation keeps';

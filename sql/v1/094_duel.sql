@@ -173,7 +173,7 @@ bounds AS (
         policy.rival_min_pairs,
         policy.quality_only,
         canary.latency_bound_ppm,
-        canary.latency_bound_ppm <= policy.max_claimed_cv_ppm AS is_bounded
+        coalesce(canary.latency_bound_ppm <= policy.max_claimed_cv_ppm, false) AS is_bounded
     FROM v1.policy AS policy
     INNER JOIN v1.canary AS canary USING (sweep_id, model_id)
 ),

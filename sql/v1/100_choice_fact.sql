@@ -83,8 +83,10 @@ SELECT
     1000000 // policy.evidence_level_ppm AS one_in,
     policy.quality_only,
     manifest.repetitions,
-    NOT policy.quality_only AND canary.latency_bound_ppm <= policy.max_claimed_cv_ppm
+    NOT policy.quality_only
+    AND coalesce(canary.latency_bound_ppm <= policy.max_claimed_cv_ppm, false)
         AS tells_speed,
+    canary.is_mostly_disturbed,
     coalesce(session.controls.temperature_milli = 0, false) AS is_greedy,
     choice.passing_threshold_ppm < policy.adherence_threshold_ppm AS passes_at_threshold,
     choice.passing_ceiling_ns > policy.latency_ceiling_ns AS passes_at_ceiling,

@@ -60,6 +60,8 @@ WITH sentences AS (
                 CASE
                     WHEN situation IN ('IDLE', 'TOO_HARD', 'NOBODY', 'ALONE') THEN NULL
                     WHEN quality_only THEN untimed
+                    WHEN is_mostly_disturbed
+                        THEN 'Nothing is said of speed: other programs disturbed the check before the sweep.'
                     WHEN NOT coalesce(tells_speed, false)
                         THEN 'Nothing is said of speed: the check before the sweep did not show that times repeat on this machine.'
                     WHEN best_value_status = 'WITHIN_NOISE'

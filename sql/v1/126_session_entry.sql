@@ -110,6 +110,8 @@ SELECT
             'max_latency_cv_ppm': canary.latency_cv_limit_ppm,
             'latency_basis': canary.latency_basis,
             'latency_judged': canary.is_latency_judged,
+            'disturbed_runs': canary.disturbed_runs,
+            'mostly_disturbed': canary.is_mostly_disturbed,
             'yielded_because': step.reasons,
             'control_profile': canary.control_profile,
             'passing_profile': canary.passing_profile,

@@ -325,6 +325,17 @@ def test_a_steadiness_that_was_not_asked_for_is_no_figure(shown):
     assert "varies" not in unasked
 
 
+def test_a_gate_that_was_disturbed_is_not_said_to_have_passed(shown):
+    canary = summary_row()["canary"] | {"verdict": "PASSED", "failed_reasons": []}
+    busy = canary | {"runs": 10, "disturbed_runs": 9, "mostly_disturbed": True}
+    assert line_with(shown(canary=busy), "Canary:") == (
+        "Canary: equal calls were answered alike; 9 of 10 were disturbed by other "
+        "programs, so no speed is told"
+    )
+    failed = busy | {"verdict": "FAILED", "failed_reasons": ["CANARY_RUN_FAILED"]}
+    assert "failed: canary run failed" in line_with(shown(canary=failed), "Canary:")
+
+
 @pytest.mark.parametrize(
     ("reasons", "is_advised"),
     [

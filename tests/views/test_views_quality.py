@@ -486,3 +486,34 @@ def test_the_last_attempt_of_each_call_of_the_gate_tells():
     (canary,) = session.rows("SELECT * FROM v1.canary")
     assert (canary["verdict"], canary["runs"]) == ("PASSED", 10)
     assert canary["failed_runs"] == 0
+
+
+@pytest.mark.parametrize("disturbed", [4, 5])
+@together
+def test_a_gate_of_which_half_was_disturbed_bounds_no_claim_of_speed(disturbed):
+    sweep = Sweep(
+        sweep_id="gate",
+        quants=("F16", "Q4_K_M"),
+        tasks=("t1", "t2"),
+        manifest={"canary_planned": True},
+    )
+    for repetition in range(1, 11):
+        changes: dict[str, Any] = {}
+        if repetition <= disturbed:
+            stop_ns = sweep.clock_ns + 600 * MS
+            busy_ns = stop_ns * 192 // 100 + 500 * MS
+            changes["after"] = quiet_counters(stop_ns, host_busy_ns=busy_ns)
+        sweep.add("F16", "t1", phase="canary", run_id=f"c{repetition}", **changes)
+    sweep.fill()
+    session = yield sweep
+    (canary,) = session.rows("SELECT * FROM v1.canary")
+    is_mostly = disturbed == 5
+    assert (canary["verdict"], canary["disturbed_runs"]) == ("PASSED", disturbed)
+    assert canary["is_mostly_disturbed"] is is_mostly
+    assert (canary["latency_bound_ppm"] is None) is is_mostly
+    (facts,) = session.rows("SELECT * FROM v1.choice_fact")
+    assert facts["tells_speed"] is not is_mostly
+    (answer,) = session.rows("SELECT recommendation_lines FROM v1.recommendation")
+    speed = [line for line in answer["recommendation_lines"] if "peed" in line]
+    said = "Nothing is said of speed: other programs disturbed the check before the "
+    assert (speed == [f"{said}sweep."]) is is_mostly
