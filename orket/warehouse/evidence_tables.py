@@ -9,17 +9,23 @@ import duckdb
 
 from orket import evidence
 from orket.warehouse.statements import statement
+from orket.warehouse.view_files import over_rows
 
 Connection = duckdb.DuckDBPyConnection
 
-_LEVELS = statement("evidence", "levels")
-_CLAIMS = statement("evidence", "claims")
-_FAMILIES = statement("evidence", "families")
-_ADAPTIVE = statement("evidence", "adaptive")
-_REACH = statement("evidence", "reach")
-_STAKES = statement("evidence", "stakes")
-_MOST_TASKS = statement("evidence", "most_tasks")
-_MOST_PAIRS = statement("evidence", "most_pairs")
+
+def _question(name: str) -> str:
+    return over_rows(statement("evidence", name))
+
+
+_LEVELS = _question("levels")
+_CLAIMS = _question("claims")
+_FAMILIES = _question("families")
+_ADAPTIVE = _question("adaptive")
+_REACH = _question("reach")
+_STAKES = _question("stakes")
+_MOST_TASKS = _question("most_tasks")
+_MOST_PAIRS = _question("most_pairs")
 _CHANCE_SHARES = (1, 2)
 """Parts of the chance of error: with one chain of proofs, and with two."""
 

@@ -14,7 +14,10 @@ from orket.resources import shipped
 VIEW_VERSION = "v1"
 HUMAN_SCHEMA = f"{VIEW_VERSION}h"
 """The same views in units that people read."""
+ROWS = "staged"
+"""The schema of their rows where they are computed: a table for each view."""
 _RAW = re.compile(r"""\braw"?\s*\.\s*"?(\w+)""", re.IGNORECASE)
+_TEXT_OR_VIEW = re.compile(rf"'(?:[^']|'')*'|\b{VIEW_VERSION}\.(?P<view>\w+)")
 _VIEW_FILE = re.compile(r"^\d+_(?P<name>\w+)\.sql$")
 
 
@@ -45,13 +48,31 @@ def split_comments(path: Path) -> tuple[str, str]:
     return "\n".join(lines), mark + comments
 
 
+@cache
 def as_table(name: str) -> tuple[str, str]:
-    """The two statements that compute a view once: its rows, and it over them."""
+    """The two statements that compute a view once: its rows, and it over them.
+
+    The rows are made from those of the views below it themselves: DuckDB takes a
+    millisecond to see through each view that a statement names.
+    """
     view = f"{VIEW_VERSION}.{name}"
     code, _ = split_comments(view_files()[name])
-    made = code.replace(f"CREATE VIEW {view} AS", f"CREATE TABLE staged.{name} AS", 1)
-    shown = f"CREATE VIEW {view} AS SELECT * FROM staged.{name}"
-    return made.strip().removesuffix(";"), shown
+    made = code.replace(f"CREATE VIEW {view} AS", f"CREATE TABLE {view} AS", 1)
+    shown = f"CREATE VIEW {view} AS SELECT * FROM {ROWS}.{name}"
+    return over_rows(made.strip().removesuffix(";")), shown
+
+
+def over_rows(text: str) -> str:
+    """A statement with the rows of each view in its place.
+
+    Texts and macros stay as they are.
+    """
+    return _TEXT_OR_VIEW.sub(
+        lambda found: (
+            f"{ROWS}.{found['view']}" if found["view"] in view_files() else found[0]
+        ),
+        text,
+    )
 
 
 def views_below(names: Iterable[str]) -> set[str]:

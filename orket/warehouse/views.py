@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import duckdb
 
 from orket.records import DATASETS
 from orket.warehouse.connection import Connection
@@ -32,6 +35,7 @@ from orket.warehouse.raw import (
 )
 from orket.warehouse.view_files import (
     HUMAN_SCHEMA,
+    ROWS,
     VIEW_VERSION,
     as_table,
     datasets_under,
@@ -73,6 +77,7 @@ class Views:
         self._events = events
         self._overrides = dict(overrides)
         self._staged: set[str] = set()
+        self._shown: set[str] = set()
         self._human: set[str] = set()
         self._opened = Connection(threads or 1)
         self._bytes = 0
@@ -103,13 +108,14 @@ class Views:
         self._opened.close()
 
     def stage(self, names: Iterable[str]) -> None:
-        """Create these views and all they stand on, each on kept rows of the others.
+        """Create these views, over kept rows of all they stand on.
 
         Views nested to the ground would be bound and computed again for every
         reference, which grows exponentially with their depth.
         """
         files = view_files()
-        needed = set(names)
+        asked = set(names) & set(files)
+        needed = set(asked)
         for name in reversed(files):
             if name in needed and name not in self._staged:
                 needed |= views_under(files[name])
@@ -119,6 +125,10 @@ class Views:
         for name in lacking:
             self._stage_one(name, files[name])
             self._staged.add(name)
+        for name in sorted(asked - self._shown):
+            _, shown = as_table(name)
+            self.connection.execute(shown)
+            self._shown.add(name)
         # What somebody asks may be joined in any order: that is planned with care.
         if lacking:
             self._opened.plan_for_many_rows()
@@ -137,9 +147,11 @@ class Views:
         All that stands on one of them has to be among them.
         """
         run = self.connection.execute
-        for name in self._staged & set(names):
+        for name in self._shown & set(names):
             run(f"DROP VIEW {VIEW_VERSION}.{name}")
-            run(f"DROP TABLE staged.{name}")
+            self._shown.remove(name)
+        for name in self._staged & set(names):
+            run(f"DROP TABLE {ROWS}.{name}")
             self._staged.remove(name)
             if name in FILLERS:
                 clear_table(self.connection, name)
@@ -188,10 +200,9 @@ class Views:
         )
         run = self.connection.execute
         run(
-            f"CREATE TABLE staged.{name} AS SELECT {marks}",
+            f"CREATE TABLE {ROWS}.{name} AS SELECT {marks}",
             [list(values) for _, values in columns.values()],
         )
-        run(f"CREATE VIEW {VIEW_VERSION}.{name} AS SELECT * FROM staged.{name}")
         self._staged.add(name)
 
     def _prepare(self) -> None:
@@ -199,7 +210,7 @@ class Views:
         run("CREATE SCHEMA raw")
         run(f"CREATE SCHEMA {VIEW_VERSION}")
         run(f"CREATE SCHEMA {HUMAN_SCHEMA}")
-        run("CREATE SCHEMA staged")
+        run(f"CREATE SCHEMA {ROWS}")
         bind_policy(self.connection, self._overrides)
         bind_policy_groups(self.connection)
         bind_task_scope(self.connection, self._overrides)
@@ -212,11 +223,11 @@ class Views:
         run = self.connection.execute
         self.bind(["runs"])
         run(
-            "CREATE TABLE staged.some_runs AS "
+            f"CREATE TABLE {ROWS}.some_runs AS "
             "SELECT * FROM raw.runs WHERE list_contains(?, attempt_id)",
             [list(attempts)],
         )
-        run("CREATE OR REPLACE VIEW raw.runs AS SELECT * FROM staged.some_runs")
+        run(f"CREATE OR REPLACE VIEW raw.runs AS SELECT * FROM {ROWS}.some_runs")
 
     def _stage_one(self, name: str, path: Path) -> None:
         run = self.connection.execute
@@ -226,13 +237,12 @@ class Views:
         self.bind(datasets_under(path) | FILLERS_READ.get(name, frozenset()))
         if name in FILLERS:
             FILLERS[name](self.connection)
-        for text in as_table(name):
-            run(text)
+        run(_made(name))
 
     def _ask_if_polluted(self) -> None:
         """Where pollution alone keeps a quant out, judge once more with it included."""
         asked = self.connection.execute(
-            f"SELECT 1 FROM {VIEW_VERSION}.recommendation "
+            f"SELECT 1 FROM {ROWS}.recommendation "
             "WHERE quants_out_by_pollution > 0 LIMIT 1"
         ).fetchone()
         if not asked:
@@ -251,6 +261,14 @@ class Views:
                 "INSERT INTO raw.recommendation_if_polluted VALUES (?, ?, ?, ?)",
                 list(answer),
             )
+
+
+@cache
+def _made(name: str) -> duckdb.Statement:
+    """The statement that computes a view, parsed once for all sessions."""
+    made, _ = as_table(name)
+    (parsed,) = duckdb.extract_statements(made)
+    return parsed
 
 
 def _size(parts: Sequence[Path]) -> int:
