@@ -8,7 +8,18 @@
 -- recorded_at of the sweep's calls and sidecars, else its start.
 
 CREATE VIEW v1.summary AS
-WITH sessions AS (
+WITH entries AS (
+    -- The groups are made here: an aggregate would make one for each time it names it.
+    SELECT
+        session_entry.*,
+        policy,
+        raw.run_quality_policy(policy) AS run_quality_policy,
+        raw.canary_policy(policy) AS canary_policy
+    FROM v1.session_entry AS session_entry
+    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+),
+
+sessions AS (
     SELECT
         sweep_id,
         list(model_id ORDER BY model_id) AS models,
@@ -20,8 +31,8 @@ WITH sessions AS (
         v1.agreed(policy.latency_ceiling_ns) AS latency_ceiling_ns,
         v1.agreed(policy.include_polluted) AS include_polluted,
         v1.agreed(policy.allow_unobserved) AS allow_unobserved,
-        v1.agreed(raw.run_quality_policy(policy)) AS run_quality_policy,
-        v1.agreed(raw.canary_policy(policy)) AS canary_policy,
+        v1.agreed(run_quality_policy) AS run_quality_policy,
+        v1.agreed(canary_policy) AS canary_policy,
         -- With several models the worst canary speaks for the sweep.
         first(
             entry.canary
@@ -31,8 +42,7 @@ WITH sessions AS (
                 model_id
         ) AS canary,
         list(entry ORDER BY model_id) AS sessions
-    FROM v1.session_entry
-    INNER JOIN v1.policy AS policy USING (sweep_id, model_id)
+    FROM entries
     GROUP BY sweep_id
 ),
 
