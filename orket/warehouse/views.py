@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -48,6 +47,9 @@ from orket.warehouse.view_files import (
 _SMALL = 4 << 20
 """Bytes of parts that one thread goes through while the views are bound, and of which
 planning costs more than computing."""
+
+_PARSED: dict[str, duckdb.Statement] = {}
+"""View -> the statement that computes it, as far as any session has done so."""
 
 
 class Views:
@@ -237,7 +239,7 @@ class Views:
         self.bind(datasets_under(path) | FILLERS_READ.get(name, frozenset()))
         if name in FILLERS:
             FILLERS[name](self.connection)
-        run(_made(name))
+        run(_made(self.connection, name))
 
     def _ask_if_polluted(self) -> None:
         """Where pollution alone keeps a quant out, judge once more with it included."""
@@ -263,12 +265,12 @@ class Views:
             )
 
 
-@cache
-def _made(name: str) -> duckdb.Statement:
+def _made(connection: duckdb.DuckDBPyConnection, name: str) -> duckdb.Statement:
     """The statement that computes a view, parsed once for all sessions."""
-    made, _ = as_table(name)
-    (parsed,) = duckdb.extract_statements(made)
-    return parsed
+    if name not in _PARSED:
+        made, _ = as_table(name)
+        (_PARSED[name],) = connection.extract_statements(made)
+    return _PARSED[name]
 
 
 def _size(parts: Sequence[Path]) -> int:
