@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from orket.warehouse.store import Warehouse
 
 _SWEEPS_PER_GIB = 300
-_BYTES_PER_GIB = 14 << 20
+_BYTES_PER_GIB = 20 << 20
 """How much is derived at once, for each GiB that the views may hold: sweeps, and bytes
 of their parts. A session costs as much as judging some tens of thousands of runs."""
 _CARRIED = (40, 4 << 20)
