@@ -527,6 +527,6 @@ def test_tasks_too_hard_for_the_model_are_told_as_that_and_nothing_is_advised():
     assert line["situation"] == "TOO_HARD"
     assert "F16 itself does only 3 of 34 tasks" in text
     assert "ask tasks that this model can do" in text
-    assert "a proof takes 104 tasks that F16 does" in text
+    assert "a proof takes 104 that F16 does" in text
     for promise in ("use F16", "may do", "would be needed", "would do", "more time"):
         assert promise not in text
