@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     type=click.Choice((AUTO, *FORMATS)),
     default=AUTO,
     show_default=True,
-    help="What the files are.",
+    metavar="FORMAT",
+    help=f"What the files are: {', '.join((AUTO, *FORMATS))}.",
 )
 @click.option(
     "--model", "model_id", metavar="NAME", help="Model, where a file does not say it."

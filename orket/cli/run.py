@@ -100,7 +100,7 @@ def run(
     orket run llama3.1:8b        a model that Ollama has installed, or a family
     orket run ./models           a folder of GGUF files, or one file
     orket run http://host:8000   whatever server answers there
-    orket run --url AWQ=http://a:8000 --url FP8=http://b:8000   a server for each quant
+    orket run --url AWQ=http://a --url FP8=http://b   a server for each quant
     orket run quickstart         a preset: its name (orket presets) or a TOML file
     orket run                    lists what there is to measure here
 

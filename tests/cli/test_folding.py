@@ -9,6 +9,7 @@ import pytest
 from orket.cli.folding import columns_of, fold_command, fold_line
 from orket.cli.main import run_command
 from orket.cli.output import print_rows
+from tests.cli.test_cli_main import commands
 from tests.places import ROOT
 
 REFERENCE = str(ROOT / "warehouse")
@@ -119,6 +120,12 @@ def test_no_line_of_any_command_is_wider_than_the_terminal(columns, on_a_termina
         assert lines
         wide = [line for line in lines if is_too_wide(line, columns)]
         assert (verb, wide) == (verb, [])
+
+
+def test_no_help_is_wider_than_a_terminal_of_80(on_a_terminal):
+    for path, _ in commands():
+        lines = on_a_terminal(80, *path.split()[1:], "--help")
+        assert (path, [line for line in lines if is_too_wide(line, 80)]) == (path, [])
 
 
 @pytest.mark.parametrize("columns", ["40", "80"])
