@@ -76,6 +76,7 @@ def quant_row(tag: str, **values: Any) -> dict[str, Any]:
         "adherence_interval_micro": [900_000, 999_000],
         "eligible": True,
         "ineligible_reasons": [],
+        "ineligible_words": None,
         "run_quality_status": "CLEAN",
         "run_quality_reasons": [],
         "run_quality_reason_counts": {},

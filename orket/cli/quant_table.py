@@ -19,6 +19,7 @@ from orket.exports.figures import (
     seconds,
     size,
     why_out,
+    whys_out,
     words,
 )
 from orket.exports.kept_answers import tells_kept
@@ -310,8 +311,8 @@ def _verdict(quant: Document, session: Document) -> str:
 def _short_verdict(quant: Document, session: Document) -> str:
     if quant["eligible"]:
         return "yes"
-    quality = run_quality(quant)
-    reasons = [why_out(code, quality) for code in _own_reasons(quant, session)]
+    told = whys_out(quant)
+    reasons = [told[code] for code in _own_reasons(quant, session)]
     return f"no: {', '.join(reasons)}" if reasons else "no"
 
 

@@ -13,27 +13,22 @@ def words(code: str) -> str:
     return code.replace("_", " ").lower()
 
 
-def why_out(code: str, quality: str | None = None) -> str:
-    """Why a quant is not eligible, in the words of `v1.reason`: `too slow`.
+def why_out(code: str) -> str:
+    """Why a quant is not eligible, in the words of `v1.reason`: `too slow`."""
+    from orket.warehouse.reasons import reason_named
 
-    `quality` is its run quality: too few runs are none where it was not run, or not to
-    the end.
-    """
-    from orket.warehouse.reasons import code_of, reason_named
-
-    if quality in _UNFINISHED and code == code_of("quant", "uncovered"):
-        return _UNFINISHED[quality]
     known = reason_named("quant", code)
     return known.short if known and known.short else words(code)
 
 
-_UNFINISHED = {"NOT_RUN": "not run", "UNFINISHED": "not run to the end"}
-
-
-def whys_out(quant: Mapping[str, Any]) -> list[str]:
-    """Why a quant of a summary is not eligible: the words of each reason."""
-    quality = run_quality(quant)
-    return [why_out(code, quality) for code in quant["ineligible_reasons"] or []]
+def whys_out(quant: Mapping[str, Any]) -> dict[str, str]:
+    """Why a quant of a summary is not eligible: each code with its words."""
+    codes = quant["ineligible_reasons"] or []
+    told = quant["ineligible_words"] or []
+    if len(told) != len(codes):
+        # A summary of an earlier version has the codes alone.
+        told = list(map(why_out, codes))
+    return dict(zip(codes, told, strict=True))
 
 
 def run_quality(quant: Mapping[str, Any]) -> str:

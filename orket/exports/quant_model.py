@@ -415,6 +415,8 @@ class PerQuant(Part):
     """May be recommended."""
     ineligible_reasons: list[str]
     """Why not, sorted."""
+    ineligible_words: list[str] | None = None
+    """The same, each in a few words; since 1.1."""
     pareto_optimal: bool | None
     """No other covered quant is better on every axis."""
     utility: Annotated[float | None, Scaled("utility_micro", MICRO)]

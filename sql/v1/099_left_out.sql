@@ -1,35 +1,16 @@
 -- Grain: sweep x model of which a quant is out.
--- Inputs: v1.frontier, v1.quant_aggregate, v1.reason.
+-- Inputs: v1.quant_lack, v1.frontier.
 -- Rules: why each quant is out, in words; nothing is decided here. Quants that are out for
 -- the same are named together, the most precise first. One that was not judged is told once,
 -- by what it lacks.
 
 CREATE VIEW v1.left_out AS
 WITH lacks AS (
-    SELECT
-        frontier.sweep_id,
-        frontier.model_id,
-        frontier.quant_tag,
-        frontier.quant_rank,
-        frontier.is_judged,
-        reason.signal,
-        CASE
-            WHEN reason.signal <> 'uncovered' THEN reason.short
-            WHEN aggregate.attempts = 0 THEN 'not run'
-            WHEN aggregate.missing_runs > 0 THEN 'not run to the end'
-            WHEN frontier.is_covered THEN 'too few tasks in common'
-            WHEN frontier.is_fillable THEN 'too many disturbed runs'
-            WHEN aggregate.answered_runs = 0 THEN 'no answers'
-            ELSE 'too few answers that count'
-        END AS why
-    FROM v1.frontier AS frontier
-    INNER JOIN v1.quant_aggregate AS aggregate USING (sweep_id, model_id, quant_tag)
-    CROSS JOIN unnest(frontier.ineligible_reasons) AS coded (code)
-    INNER JOIN v1.reason AS reason ON reason.code = coded.code AND reason.scope = 'quant'
+    SELECT *
+    FROM v1.quant_lack
     WHERE
         -- Where nothing could be judged there is no yardstick either.
-        reason.signal <> 'no_baseline_adherence'
-        OR frontier.baseline_quant_tag IS NOT NULL
+        signal <> 'no_baseline_adherence' OR baseline_quant_tag IS NOT NULL
 ),
 
 alike AS (

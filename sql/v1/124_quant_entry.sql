@@ -1,7 +1,7 @@
 -- Grain: sweep x model x quant.
 -- Inputs: v1.quant, v1.quant_aggregate, v1.frontier, v1.quant_comparison, v1.support,
 -- v1.quant_sidecar, v1.fidelity, v1.disagreement, v1.proof, v1.baseline_comparison,
--- v1.quant_standing, v1.quant_cost.
+-- v1.quant_standing, v1.quant_cost, v1.quant_lack.
 -- Rules: all that the summary says of one quant, as the struct it is written from.
 
 CREATE VIEW v1.quant_entry AS
@@ -154,6 +154,7 @@ SELECT
         },
         'eligible': frontier.is_eligible,
         'ineligible_reasons': frontier.ineligible_reasons,
+        'ineligible_words': coalesce(lacks.words, []),
         'pareto_optimal': frontier.is_pareto_optimal,
         'utility_micro': frontier.utility_micro,
         'hardware_sidecar': sidecar
@@ -168,6 +169,11 @@ INNER JOIN v1.quant_sidecar AS sidecar USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.fidelity AS fidelity USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.disagreement AS differing USING (sweep_id, model_id, quant_tag)
 INNER JOIN v1.quant_cost AS cost USING (sweep_id, model_id, quant_tag)
+LEFT JOIN (
+    SELECT sweep_id, model_id, quant_tag, list(why ORDER BY code) AS words
+    FROM v1.quant_lack
+    GROUP BY ALL
+) AS lacks USING (sweep_id, model_id, quant_tag)
 LEFT JOIN v1.proof AS proof USING (sweep_id, model_id, quant_tag)
 LEFT JOIN v1.baseline_comparison AS baseline USING (sweep_id, model_id, quant_tag);
 

@@ -480,3 +480,20 @@ def test_python_gives_frames(warehouse):
     assert opened.sweeps() == ["sweep-a", "sweep-b"]
     assert opened.view("quant_aggregate", sweep="sweep-a").height == 3
     assert opened.sql("SELECT count(*) AS n FROM v1.attempts")["n"].to_list() == [24]
+
+
+def test_why_a_quant_is_out_reads_alike_in_the_answer_and_the_table(tmp_path, capsys):
+    """Too few runs: the answer says which, and so does the table beside it."""
+    tasks = tuple(f"t{n:02}" for n in range(20))
+    sweep = Sweep(quants=("F16", "Q8_0", "Q2_K"), tasks=tasks)
+    for task in tasks:
+        sweep.add("F16", task)
+        if task < "t05":
+            sweep.add("Q8_0", task)
+    sweep.finish().store(tmp_path)
+    assert run_command(["show", "-w", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    for quant, why in (("Q8_0", "not run to the end"), ("Q2_K", "not run")):
+        assert f"{quant} ({why})" in told
+        row = next(line for line in told.splitlines() if line.startswith(quant))
+        assert row.rstrip().endswith(f"no: {why}")
