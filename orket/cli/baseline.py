@@ -25,6 +25,7 @@ from orket.cli.baseline_rows import (
 from orket.cli.options import (
     as_of_option,
     format_option,
+    judging_store_option,
     reading_store_option,
     store_option,
 )
@@ -150,7 +151,7 @@ def list_command(
 
 @baseline.command()
 @click.argument("reference", metavar="BASELINE")
-@store_option
+@judging_store_option
 @format_option
 def show(reference: str, store: Warehouse, output_format: str | None) -> None:
     """Show one stored baseline with all its facts and its history."""
@@ -174,7 +175,7 @@ def show(reference: str, store: Warehouse, output_format: str | None) -> None:
 @click.argument("sweep", default="latest")
 @selection_options
 @as_of_option
-@store_option
+@judging_store_option
 @format_option
 def resolve(
     sweep: str,

@@ -9,7 +9,7 @@ import click
 
 from orket.cli import messages
 from orket.cli.chosen_preset import load_chosen_preset
-from orket.cli.options import format_option, store_option
+from orket.cli.options import format_option, running_store_option
 from orket.cli.output import choose_format, print_rows
 from orket.cli.running import explain_interrupt, failure_of, new_id, run_plan
 from orket.cli.sweep_options import SweepOptions, sweep_options
@@ -44,7 +44,7 @@ _ALONE = "(answers alone)"
     help="Keep the controls under this name when the gate passes.",
 )
 @format_option
-@store_option
+@running_store_option
 @click.pass_context
 def canary(
     ctx: click.Context,

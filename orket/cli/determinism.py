@@ -10,7 +10,7 @@ import click
 
 from orket.cli import messages
 from orket.cli.chosen_preset import load_chosen_preset
-from orket.cli.options import format_option, output_option, store_option
+from orket.cli.options import format_option, output_option, running_store_option
 from orket.cli.output import print_prose, print_rows
 from orket.cli.rejudge import read_decimal
 from orket.cli.running import (
@@ -55,7 +55,7 @@ _NAMES = ("model_id", "quant_tag", "test_id")
 @click.option("--all", "show_all", is_flag=True, help="List deterministic tasks too.")
 @format_option
 @output_option
-@store_option
+@running_store_option
 @click.pass_context
 def determinism(
     ctx: click.Context,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orket.cli.options import RowFormat, rejudge_options, store_option
+from orket.cli.options import RowFormat, judging_store_option, rejudge_options
 from orket.cli.output import print_rows
 from orket.cli.rejudge import Rejudge
 from orket.errors import CheckFailed, UsageError
@@ -47,7 +47,7 @@ _SHOWN = 5
     show_default=True,
     help="A table and sentences, all of it as JSON, or a row for each quant as CSV.",
 )
-@store_option
+@judging_store_option
 @rejudge_options
 def diff(
     before: str,
@@ -72,6 +72,7 @@ def diff(
     from orket.warehouse import Warehouse
 
     other = Warehouse.open(after_warehouse) if after_warehouse else store
+    other.left_out = store.left_out
     found = read_difference(
         (store, store.resolve(before)),
         (other, other.resolve(after)),

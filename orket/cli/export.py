@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orket.cli import messages
-from orket.cli.options import output_option, scope_options, store_option
+from orket.cli.options import output_option, reading_store_option, scope_options
 from orket.cli.rejudge import Rejudge
 from orket.cli.writable import check_output
 from orket.errors import UsageError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     help="Write all views as tables into a new DuckDB file instead.",
 )
 @click.option("--force", is_flag=True, help="Let --duckdb replace an earlier file.")
-@store_option
+@reading_store_option
 @scope_options
 def export(
     sweeps: tuple[str, ...],
@@ -80,7 +80,8 @@ def _export_duckdb(
             f"there is no sweep in {store.path}", "name a warehouse with -w"
         )
     overrides = rejudge.policy_overrides()
-    export_duckdb(store, database, chosen, overrides, replace=force)
+    # Its tables cannot say that anything is missing.
+    export_duckdb(store.strict(), database, chosen, overrides, replace=force)
     count = "1 sweep" if len(chosen) == 1 else f"{len(chosen)} sweeps"
     messages.note(f"wrote the views over {count} to {database}")
 

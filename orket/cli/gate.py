@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orket.cli.options import RowFormat, past_options, store_option
+from orket.cli.options import RowFormat, judging_store_option, past_options
 from orket.cli.output import print_line, print_prose, print_rows
 from orket.cli.rejudge import Rejudge
 from orket.cli.writable import check_output
@@ -49,7 +49,7 @@ _SHOWN = 5
     help="Sentences, all of it as JSON, a row for each check as CSV, or annotations of "
     "a GitHub workflow.",
 )
-@store_option
+@judging_store_option
 @past_options
 def gate(
     sweep: str,

@@ -29,37 +29,57 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def store_option(command: _Command) -> _Command:
     """`-w/--warehouse`, as `store: Warehouse`, opened."""
-    return _warehouse_option(command, is_tolerant=False)
+    return _warehouse_option(command, "NONE")
+
+
+def judging_store_option(command: _Command) -> _Command:
+    """The same for a verb that others rely on: a sweep is read whole or not at all.
+
+    Events that cannot be read and may be of any sweep are named at its end.
+    """
+    return _warehouse_option(command, "EVENTS")
+
+
+def running_store_option(command: _Command) -> _Command:
+    """The same for a verb that measures: what others lost does not make it fail."""
+    return _warehouse_option(command, "EVENTS", is_failing=False)
 
 
 def reading_store_option(command: _Command) -> _Command:
-    """The same for a verb that only shows what is there.
+    """The same for a verb that only shows what is there, and what is missing of it.
 
-    Sweeps that cannot be read are left out of what it shows, and named at its end.
+    What cannot be read is left out of what it shows, and named at its end.
     """
-    return _warehouse_option(command, is_tolerant=True)
+    return _warehouse_option(command, "ALL")
 
 
 def bare_store_option(command: _Command) -> _Command:
     """The same for a verb that tells itself what is missing."""
-    return _warehouse_option(command, is_tolerant=False, is_telling=False)
+    return _warehouse_option(command, "NONE", is_telling=False)
 
 
 def _warehouse_option(
-    command: _Command, is_tolerant: bool, is_telling: bool = True
+    command: _Command,
+    tolerance: str,
+    *,
+    is_telling: bool = True,
+    is_failing: bool = True,
 ) -> _Command:
     @functools.wraps(command)
     def gather(*args: Any, warehouse: str | None, **options: Any) -> Any:
         from orket.warehouse import Warehouse
+        from orket.warehouse.tolerance import Tolerance
 
-        store = Warehouse.open(warehouse, tolerant=is_tolerant)
+        store = Warehouse.open(warehouse, tolerance=Tolerance[tolerance])
+        is_done = False
         try:
             result = command(*args, store=store, **options)
+            is_done = True
         finally:
             _publish(store)
             if is_telling:
-                _tell_missing(store)
-        if is_tolerant:
+                _tell_missing(store, with_bearing=not (is_done and is_failing))
+        if tolerance != "NONE" and is_failing:
             store.require_whole()
         return result
 
@@ -84,10 +104,15 @@ def _publish(store: Warehouse) -> None:
         )
 
 
-def _tell_missing(store: Warehouse) -> None:
-    """Say what lies in quarantine of all that the verb may have looked at."""
+def _tell_missing(store: Warehouse, with_bearing: bool) -> None:
+    """Say what lies in quarantine of all that the verb may have looked at, and what it
+    met and did without."""
     for part in store.missing():
         messages.warn(f"{part}; orket verify names it")
+    for damage in store.left_out.bearing() if with_bearing else ():
+        messages.warn(f"{damage}: {damage.remedy}")
+    for damage in store.left_out.beside():
+        messages.warn(f"{damage}; it is of another sweep: {damage.remedy}")
 
 
 def format_option(command: _Command) -> _Command:

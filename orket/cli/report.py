@@ -11,8 +11,8 @@ from orket.cli import messages
 from orket.cli.options import (
     output_option,
     price_option,
+    reading_store_option,
     scope_options,
-    store_option,
 )
 from orket.cli.rejudge import Rejudge
 from orket.cli.writable import check_output
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "that ends so, else html]",
 )
 @price_option
-@store_option
+@reading_store_option
 @scope_options
 def report(
     sweep: str,

@@ -15,7 +15,7 @@ from orket.cli.chosen_preset import (
     with_budget,
 )
 from orket.cli.opening import open_screen
-from orket.cli.options import output_option, store_option
+from orket.cli.options import output_option, running_store_option
 from orket.cli.own_model import plan_fitting, print_choices
 from orket.cli.running import (
     ended_before_anything,
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
 @click.option(
     "-y", "--yes", is_flag=True, help="Do not ask before a matrix of over an hour."
 )
-@store_option
+@running_store_option
 @output_option
 @click.pass_context
 def run(

@@ -13,7 +13,7 @@ from orket.cli.options import price_option, reading_store_option, scope_options
 from orket.cli.rejudge import Rejudge
 from orket.cli.running import resume_line, say_what_next
 from orket.cli.show_formats import FORMATS, print_as
-from orket.exports.by_now import RUNNING, UNKNOWN
+from orket.exports.by_now import RUNNING, UNKNOWN, has_lost_events
 from orket.exports.stops import is_open, stop_of
 
 if TYPE_CHECKING:
@@ -75,6 +75,9 @@ def show(
 
 def _say_who_runs(by_now: str, store: Warehouse, sweep_id: str) -> None:
     """What is shown is so far: who has the sweep, or had it last."""
+    if by_now == UNKNOWN and has_lost_events(store, sweep_id):
+        messages.note("its end may be among the events that cannot be read")
+        return
     who = store.executor(sweep_id).name or "run by another process"
     if by_now == RUNNING:
         messages.note(f"{who}: what stands here is what was found so far")

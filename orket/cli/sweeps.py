@@ -49,7 +49,8 @@ def sweeps(
     Advice holds for the machine that it was measured on: each line names it. What
     stopped a sweep by rounds stands beside its status. A sweep without an end is
     RUNNING while a process has it, else INTERRUPTED; UNKNOWN where another machine ran
-    it last, whose processes cannot be seen from here.
+    it last, whose processes cannot be seen from here, or where its end may be among
+    events that cannot be read.
     """
     from orket.warehouse.kept import read_sweeps
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orket.cli.options import past_options, store_option
+from orket.cli.options import judging_store_option, past_options
 from orket.cli.rejudge import Rejudge
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="The line and what it stands for, or all of it as JSON.",
 )
-@store_option
+@judging_store_option
 @past_options
 def use(
     sweep: str,

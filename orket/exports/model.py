@@ -271,13 +271,13 @@ class Scope(Part):
 
 
 class MissingParts(Part):
-    """Parts of the sweep that were damaged and moved away: what no figure has seen."""
+    """Parts of the sweep that are damaged: what no figure has seen."""
 
     status: str
     """PARTS_MISSING."""
     parts: int
-    """Files in quarantine whose place is empty; events of baselines and ends among
-    them."""
+    """Files that cannot be read, and those in quarantine whose place is empty; events
+    that may be of this sweep among them."""
     rows_at_least: int | None
     """Rows of those that tell; null: none of them tells. There may be more."""
 
@@ -305,7 +305,8 @@ class SweepSummary(Part):
     """Free-form."""
     status: str
     """COMPLETED, INTERRUPTED, CANARY_FAILED or FAILED; of a sweep without an end
-    RUNNING while a process has it, UNKNOWN where another machine ran it last."""
+    RUNNING while a process has it, UNKNOWN where another machine ran it last, or
+    its end may be among events that cannot be read."""
     status_reason: str | None = None
     """In words, why a FAILED sweep ended: not every planned run was measured; or why a
     COMPLETED one by rounds asked no more: see `stop_reason`."""
@@ -318,7 +319,8 @@ class SweepSummary(Part):
     scope: Scope | None = None
     """Judged by some buckets or families alone; null: by all tasks; since 1.1."""
     missing_parts: MissingParts | None = None
-    """What of it lies in quarantine; null: nothing is known to; since 1.1."""
+    """What of it cannot be read or lies in quarantine; null: nothing is known to;
+    since 1.1."""
     include_polluted: str | None
     """Whether polluted runs may count: never, fill or always; null where models differ.
     """

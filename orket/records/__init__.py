@@ -25,6 +25,7 @@ from orket.records.controls import Capabilities as Capabilities
 from orket.records.controls import Controls as Controls
 from orket.records.counters import Counters as Counters
 from orket.records.event import BASELINE_IDENTITY as BASELINE_IDENTITY
+from orket.records.event import GOVERNANCE as GOVERNANCE
 from orket.records.event import EventRow as EventRow
 from orket.records.fidelity import FidelityRow as FidelityRow
 from orket.records.fidelity import ScoreFacts as ScoreFacts

@@ -62,6 +62,8 @@ class EventRow(Record, frozen=True, kw_only=True):
     ] = None
 
 
+GOVERNANCE = "BASELINE"
+"""How the kind of an event begins that bears on all later sweeps."""
 BASELINE_IDENTITY = (
     "test_id",
     "model_id",

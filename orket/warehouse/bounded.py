@@ -16,7 +16,7 @@ from orket.warehouse.view_files import view_files
 if TYPE_CHECKING:
     import polars as pl
 
-    from orket.warehouse.damage import Damage
+    from orket.warehouse.tolerance import LeftOut
 
 STOP_SECONDS = 1.0
 """So long a query is waited for that was told to stop; then its process is ended."""
@@ -35,7 +35,7 @@ class BoundedSession:
     def __init__(
         self,
         over: Over,
-        left_out: list[Damage] | None = None,
+        left_out: LeftOut | None = None,
         idle: list[QueryWorker] | None = None,
     ) -> None:
         """`left_out` gets what could not be read; `idle` lends and keeps a process.
@@ -114,7 +114,7 @@ class BoundedSession:
                 if message[0] in ("columns", "piece"):
                     yield message[0], message[1]
                 elif message[0] == "left_out" and self._left_out is not None:
-                    self._left_out += message[1]
+                    self._left_out.damages += message[1]
                 elif message[0] == "error":
                     _raise_again(*message[1:])
                 elif message[0] == "fault":

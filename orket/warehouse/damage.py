@@ -15,9 +15,10 @@ from pathlib import Path
 
 import duckdb
 
+from orket.errors import WarehouseError
 from orket.records import DATASETS
 from orket.warehouse.connection import Connection
-from orket.warehouse.parts import partition_sweep
+from orket.warehouse.parts import may_bear_on, partition_sweep
 from orket.warehouse.raw import bind_dataset
 
 Parts = Mapping[str, Sequence[Path]]
@@ -37,22 +38,36 @@ class Damage:
     sweep_id: str | None = None
     """The sweep that cannot be read; None where a part of the events is at fault."""
     part: Path | None = None
+    dataset: str | None = None
+    """What the part has rows of; None where a whole sweep cannot be judged."""
 
     def __str__(self) -> str:
         return self.what
+
+    @property
+    def takes_sweep(self) -> bool:
+        """Whether nothing of the sweep can be read without it."""
+        return self.dataset in (None, "sweeps")
+
+    def may_bear_on(self, sweep_id: str) -> bool:
+        """Whether what is lost may be of a sweep."""
+        if self.dataset != "events" or self.part is None:
+            return self.sweep_id == sweep_id
+        return may_bear_on(self.part, sweep_id)
 
 
 def damaged_parts(parts: Parts) -> list[Damage]:
     """Every part that cannot be read, by reading each of them alone and whole."""
     return [
-        _of_part(dataset, part, reason)
+        damage_of(dataset, part, reason)
         for dataset in DATASETS
         for part in parts[dataset]
-        if (reason := _unreadable(dataset, part)) is not None
+        if (reason := unreadable(dataset, part)) is not None
     ]
 
 
-def _unreadable(dataset: str, part: Path) -> str | None:
+def unreadable(dataset: str, part: Path) -> str | None:
+    """Why a part cannot be read, by reading it alone and whole; None where it can."""
     connection = Connection(threads=1)
     try:
         connection.duckdb.execute("CREATE SCHEMA raw")
@@ -65,20 +80,32 @@ def _unreadable(dataset: str, part: Path) -> str | None:
     return None
 
 
-def _of_part(dataset: str, part: Path, reason: str) -> Damage:
+def damage_of(dataset: str, part: Path, reason: str) -> Damage:
+    """What is said of a part that cannot be read: what it is first, its path last."""
     sweep_id = None if dataset == "events" else partition_sweep(part.parent)
+    named = {"sweeps": "the manifest", "events": "a part of the events"}.get(
+        dataset, f"a part of the {dataset}"
+    )
     whose = f" of sweep {sweep_id}" if sweep_id else ""
     lost = {
         "sweeps": "without it the sweep is unknown: put back a copy of it",
         "events": "what it says of baselines and of ends of sweeps is lost with it",
     }.get(dataset, "its rows are lost with it, the other parts are whole")
     return Damage(
-        f"{part}{whose} cannot be read ({reason.replace(str(part), 'the part')})",
-        "put back a copy of this file, or move it away with orket verify --quarantine "
-        f"({lost})",
+        f"{named}{whose} cannot be read ({reason.replace(str(part), 'the part')})",
+        "put back a copy, or move it away with orket verify --quarantine "
+        f"({lost}): {part}",
         sweep_id,
         part,
+        dataset,
     )
+
+
+def explain(found: Sequence[Damage]) -> WarehouseError:
+    """The error that names what cannot be read."""
+    others = len(found) - 1
+    more = f"; {others} more cannot be read either" if others else ""
+    return WarehouseError(f"{found[0]}{more}", found[0].remedy)
 
 
 def breaking_sweeps(

@@ -13,9 +13,10 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from orket.records import DATASETS
+from orket.records import DATASETS, GOVERNANCE
 from orket.warehouse import disk
 from orket.warehouse.connection import Connection, literal
+from orket.warehouse.damage import Damage, damage_of, unreadable
 from orket.warehouse.derived import Stat, write_kept
 from orket.warehouse.event_parts import MOST_LOOSE, Act, Index
 from orket.warehouse.raw import bind_dataset, unbind_dataset
@@ -23,18 +24,41 @@ from orket.warehouse.schema import duckdb_columns
 
 _ROW = ", ".join(f"'{name}': \"{name}\"" for name in duckdb_columns(DATASETS["events"]))
 _READ = (
-    "SELECT event LIKE 'BASELINE%', epoch_us(recorded_at), sweep_id, "
+    f"SELECT event LIKE '{GOVERNANCE}%', epoch_us(recorded_at), sweep_id, "
     f"left(md5(CAST({{{_ROW}}} AS VARCHAR)), 20) FROM raw.events"
 )
 
 
 def take_in(
     folder: Path, parts: Sequence[Path], known: Index, stats: dict[str, Stat]
-) -> Index | None:
-    """The index with all parts, kept for the next time; None where one is unreadable.
+) -> tuple[Index | None, list[Damage]]:
+    """The index with all parts that can be read, kept for the next time, and the rest.
 
-    `folder` is where it is kept, `known` what was kept, `stats` the parts by name.
+    None where it cannot be made. `folder` is where it is kept, `known` what was kept,
+    `stats` the parts by name.
     """
+    found = _take_in(folder, parts, known, stats)
+    if found is not None:
+        return found, []
+    seen = {part.name for part in known.parts}
+    unread = [
+        damage_of("events", part, reason)
+        for part in parts
+        if part.name not in seen and (reason := unreadable("events", part)) is not None
+    ]
+    lost = {damage.part for damage in unread}
+    rest = [part for part in parts if part not in lost]
+    if not unread:
+        return None, []
+    if known.is_complete(folder, len(rest)):
+        return known, unread
+    return _take_in(folder, rest, known, stats), unread
+
+
+def _take_in(
+    folder: Path, parts: Sequence[Path], known: Index, stats: dict[str, Stat]
+) -> Index | None:
+    """The same of parts that can all be read; None where one cannot."""
     seen = {part.name for part in known.parts}
     fresh = [part for part in parts if part.name not in seen]
     is_lost = bool(known.file) and not (folder / known.file).exists()

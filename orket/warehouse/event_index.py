@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,6 +26,9 @@ from orket.warehouse.derived import (
     stat_part,
 )
 from orket.warehouse.event_parts import Index
+
+if TYPE_CHECKING:
+    from orket.warehouse.damage import Damage
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -54,15 +58,22 @@ class Events:
     def __init__(self, warehouse: Path, parts: Mapping[str, Sequence[Path]]) -> None:
         self._folder = derived_folder(warehouse)
         self._bound = parts
+        self._unread: list[Damage] | None = None
 
     @property
     def _parts(self) -> Sequence[Path]:
         return self._bound["events"]
 
     def index(self) -> EventIndex | None:
-        """What each part bears on; None where one of them cannot be read."""
+        """What each part bears on that can be read; None where nobody can tell."""
         indexed = self._indexed()
         return None if indexed is None else EventIndex(indexed)
+
+    def unread(self) -> list[Damage]:
+        """The parts that cannot be read, as far as an index could be made."""
+        if self._unread is None:
+            self._indexed()
+        return list(self._unread or ())
 
     def folded(self, spill: Path) -> KeptRows | None:
         """The rows that are kept together, copied to `spill`; None where none are."""
@@ -70,6 +81,7 @@ class Events:
         return None if indexed is None else indexed.copy_rows(self._folder, spill)
 
     def _indexed(self) -> Index | None:
+        self._unread = []
         if not self._parts:
             return Index(code_digest())
         try:
@@ -81,7 +93,8 @@ class Events:
             return known
         from orket.warehouse.event_fold import take_in
 
-        return take_in(self._folder, self._parts, known, stats)
+        indexed, self._unread = take_in(self._folder, self._parts, known, stats)
+        return indexed
 
     def _read(self, stats: dict[str, Stat]) -> Index:
         """What is kept and still true, else an empty index."""

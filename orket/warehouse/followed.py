@@ -37,6 +37,7 @@ class FollowedSweep:
         self._views: Views | None = None
         self._read: dict[str, set[Path]] = {}
         self._listed: list[Path] = []
+        self._lost: set[Path] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -67,7 +68,7 @@ class FollowedSweep:
             except duckdb.InterruptException:
                 raise
             except duckdb.Error:
-                if not self._is_any_gone():
+                if not self._is_any_gone() and not self._pass_over():
                     break
                 self.close()  # Folded into another meanwhile: read it all anew.
         self._name_damage(())
@@ -97,8 +98,24 @@ class FollowedSweep:
     def _is_any_gone(self) -> bool:
         return not all(part.exists() for part in self._listed)
 
+    def _pass_over(self) -> bool:
+        """Go on without events that surely are of other sweeps; whether there are any.
+
+        Raises WarehouseError naming what cannot be read of this one.
+        """
+        self._name_damage(())
+        known = self._warehouse.left_out.damages
+        lost = {damage.part for damage, _ in known if damage.part is not None}
+        is_new = not lost <= self._lost
+        self._lost |= lost
+        return is_new
+
     def _list(self, dataset: str) -> list[Path]:
-        parts = self._warehouse.parts(dataset, self._sweep_id)
+        parts = [
+            part
+            for part in self._warehouse.parts(dataset, self._sweep_id)
+            if part not in self._lost
+        ]
         self._listed += parts
         return parts
 

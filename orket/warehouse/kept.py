@@ -88,7 +88,7 @@ def read_sweeps(
     comes: in no particular order. A `carrier` derives them elsewhere, by what was
     recorded. Raises WarehouseError as a session does.
     """
-    shelf = _Shelf(warehouse, overrides or {})
+    shelf = _Shelf(warehouse, overrides or {}, sweep_ids)
     missing: dict[str, int] = {}
     if len(sweep_ids) > 1:
         warehouse.list_ahead()
@@ -132,10 +132,9 @@ def read_buckets(
 
     each = {"sweep_id": sweep_id, "buckets": sorted(buckets)}
     asked = {**overrides, EACH_BUCKET: each}
-    shelf = _Shelf(warehouse, asked)
+    shelf = _Shelf(warehouse, asked, [sweep_id])
     found, _ = shelf.take(sweep_id)
     if found is None:
-        before = warehouse.count_left_out()
         with warehouse.session_over([sweep_id], asked) as session:
             answers = session.rows("SELECT * FROM v1.recommendation ORDER BY model_id")
             starts = session.rows(
@@ -145,8 +144,7 @@ def read_buckets(
         if started_at is None:
             return {}
         found = SweepRows(sweep_id, started_at, {}, answers, {}, [])
-        if warehouse.count_left_out() == before:
-            shelf.put(found)
+        shelf.put(found)
     return {
         bucket: [
             {**row, "sweep_id": sweep_id}
@@ -164,8 +162,9 @@ class _Shelf:
         self,
         warehouse: Warehouse,
         overrides: Mapping[str, object],
-        with_events: bool = True,
+        sweep_ids: Collection[str] | None,
     ) -> None:
+        """`sweep_ids` are those that are asked for; None: none is taken or put."""
         self._warehouse = warehouse
         self._folder = derived_folder(warehouse.path)
         self._keys: dict[str, str] = {}
@@ -174,9 +173,8 @@ class _Shelf:
         )
         self._name = digest_of([self._code])[:8] if overrides else "own"
         self._events: EventIndex | None = None
-        if with_events and "as_of" not in overrides:
-            bound = {"events": warehouse.parts("events")}
-            self._events = warehouse.events(bound).index()
+        if sweep_ids is not None and "as_of" not in overrides:
+            self._events = warehouse.index_events(sweep_ids)
 
     def take(self, sweep_id: str) -> tuple[SweepRows | None, int]:
         """What is kept and still true, and the bytes of the sweep's parts."""
@@ -211,6 +209,8 @@ class _Shelf:
         """Keep what was derived, where it can be kept whole."""
         if self._events is None or rows.sweep_id not in self._keys:
             return
+        if rows.sweep_id in self._warehouse.left_out.sweeps():
+            return  # Of what could be read alone.
         if self._keys[rows.sweep_id] != self._key(rows.sweep_id)[0]:
             return  # Appended to meanwhile: of which rows this is nobody knows.
         try:
@@ -272,7 +272,7 @@ def carry_over(
     `before` are its parts as they lay there, by dataset; the parts called `made` have
     the rows of those called `folded`. Where others came meanwhile, nothing is carried.
     """
-    shelf = _Shelf(warehouse, {}, with_events=False)
+    shelf = _Shelf(warehouse, {}, None)
     expected = {stat.name for stats in before.values() for stat in stats}
     expected = expected - set(folded) | set(made)
     now = {
@@ -313,12 +313,8 @@ def _derive(
     sweep_ids: Sequence[str],
     overrides: Mapping[str, object] | None,
 ) -> Iterator[SweepRows]:
-    before = warehouse.count_left_out()
-    found = derive(warehouse, sweep_ids, overrides)
-    is_whole = warehouse.count_left_out() == before
-    for rows in found:
-        if is_whole:
-            shelf.put(rows)
+    for rows in derive(warehouse, sweep_ids, overrides):
+        shelf.put(rows)
         yield rows
 
 

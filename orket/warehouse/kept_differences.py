@@ -68,13 +68,13 @@ def read_difference_rows(
     kept = None if key is None else _take(place, key)
     if kept is not None:
         return kept
-    left_out = store.count_left_out() + other.count_left_out()
     with store.pair_session(old, new, overrides, models, other) as session:
         found = {name: session.rows(query) for name, query in QUERIES.items()}
         # Only who finds nothing to compare wants to know what there is.
         models_there = [] if found["facts"] else session.rows(MODELS)
     rows = DifferenceRows(**found, models=models_there)
-    is_whole = store.count_left_out() + other.count_left_out() == left_out
+    damaged = store.left_out.sweeps() | other.left_out.sweeps()
+    is_whole = damaged.isdisjoint((old, new))
     # Appended to meanwhile: of which rows this is nobody knows.
     if is_whole and key is not None and _key(before, after, asked) == key:
         write_packed(place, key, msgspec.structs.asdict(rows))
@@ -94,10 +94,11 @@ def _key(
 ) -> str | None:
     """What the rows are made from; None where events cannot be read."""
     lines = [json.dumps(asked), *QUERIES.values(), MODELS]
+    old, new = before[1], after[1]
     for store, sweep in (before, after):
         lines.append(parts_key(store, code_digest(), sweep)[0])
         # Events of either sweep count, in whichever of the warehouses they lie.
-        index = store.events({"events": store.parts("events")}).index()
+        index = store.index_events([old, new])
         if index is None:
             return None
         lines += [index.watermark(one, BEFORE_ALL) for _, one in (before, after)]

@@ -6,7 +6,7 @@ counts only while they are the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -42,7 +42,7 @@ def read_pairs(
     """
     found: dict[Pair, list[dict[str, Any]]] = {}
     missing: dict[Pair, str | None] = {}
-    index = _index(warehouse)
+    index = _index(warehouse, pairs)
     for pair in dict.fromkeys(pairs):
         key = _key(warehouse, index, pair)
         rows = None if key is None else read_packed(_place(warehouse, pair), key)
@@ -64,14 +64,14 @@ def read_pairs(
 def _derive(
     warehouse: Warehouse, pairs: Sequence[Pair], keys: Mapping[Pair, str | None]
 ) -> Iterator[tuple[Pair, list[dict[str, Any]]]]:
-    before = warehouse.count_left_out()
     with warehouse.pairs_session(pairs) as session:
         rows = session.rows(_QUERY)
-    is_whole = warehouse.count_left_out() == before
-    index = _index(warehouse)
+    damaged = warehouse.left_out.sweeps()
+    index = _index(warehouse, pairs)
     for pair in pairs:
         own = [row for row in rows if Pair(*(row[key] for key in Pair._fields)) == pair]
         key = keys[pair]
+        is_whole = damaged.isdisjoint((pair.before_sweep, pair.after_sweep))
         if is_whole and key is not None and _key(warehouse, index, pair) == key:
             write_packed(_place(warehouse, pair), key, own)
         yield pair, own
@@ -81,8 +81,9 @@ def _place(warehouse: Warehouse, pair: Pair) -> Path:
     return derived_folder(warehouse.path) / f"pair-{digest_of(pair)[:32]}"
 
 
-def _index(warehouse: Warehouse) -> EventIndex | None:
-    return warehouse.events({"events": warehouse.parts("events")}).index()
+def _index(warehouse: Warehouse, pairs: Iterable[Pair]) -> EventIndex | None:
+    sweeps = {sweep for before, after, _ in pairs for sweep in (before, after)}
+    return warehouse.index_events(sweeps)
 
 
 def _key(warehouse: Warehouse, index: EventIndex | None, pair: Pair) -> str | None:

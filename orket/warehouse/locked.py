@@ -14,11 +14,12 @@ import duckdb
 from orket.errors import UsageError
 from orket.records import DATASETS
 from orket.warehouse.asked import Asked, read_asked
-from orket.warehouse.damage import Damage, first_line
+from orket.warehouse.damage import first_line
 from orket.warehouse.event_index import Events
 from orket.warehouse.parts import ListedParts
 from orket.warehouse.query import QueryLimits, out_of_memory
 from orket.warehouse.session import Session
+from orket.warehouse.tolerance import LeftOut
 from orket.warehouse.view_comments import comment_human, comment_views
 from orket.warehouse.view_files import VIEW_VERSION
 from orket.warehouse.views import Views
@@ -68,7 +69,7 @@ class LockedSession(Session):
         parts: ListedParts,
         limits: QueryLimits,
         on_clock: Callable[[bool], object],
-        left_out: list[Damage] | None = None,
+        left_out: LeftOut | None = None,
         events: Events | None = None,
     ) -> None:
         """`on_clock` is told when a query's own time runs, and when it rests."""

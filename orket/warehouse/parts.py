@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _PARTITION = "sweep_id="
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_TAG = re.compile(r"\.of-([0-9a-f]{16})\.parquet")
 
 
 def time_ordered_id() -> str:
@@ -43,6 +46,25 @@ def partition_name(sweep_id: str) -> str:
 def partition_sweep(folder: Path) -> str:
     """The sweep a partition folder holds."""
     return unquote(folder.name.removeprefix(_PARTITION))
+
+
+def sweep_tag(sweep_id: str) -> str:
+    """What the name of a part of events has that bears on one sweep alone."""
+    digest = hashlib.sha256(sweep_id.encode("utf-8", "surrogatepass"))
+    return f"of-{digest.hexdigest()[:16]}"
+
+
+def has_tag(part: Path) -> bool:
+    """Whether the name of a part of events says on which one sweep it bears.
+
+    It can be read though the part is damaged, and then no other sweep is in doubt.
+    """
+    return _TAG.search(part.name) is not None
+
+
+def may_bear_on(part: Path, sweep_id: str) -> bool:
+    """Whether a part of events may bear on a sweep, by its name alone."""
+    return not has_tag(part) or f".{sweep_tag(sweep_id)}." in part.name
 
 
 def is_partition(name: str) -> bool:
@@ -96,6 +118,11 @@ class ListedParts(dict[str, list[Path]]):
                 part for sweep in self._sweeps for part in self._list(dataset, sweep)
             ]
         return self[dataset]
+
+    @property
+    def sweeps(self) -> list[str] | None:
+        """The sweeps whose parts these are; None is all there are."""
+        return self._sweeps
 
     def list_again(self) -> bool:
         """Forget what was listed where some of it is gone; says whether that was so."""
@@ -158,14 +185,16 @@ def _names(folder: Path) -> list[str]:
     )
 
 
-def write_part(folder: Path, table: pa.Table) -> Path:
+def write_part(folder: Path, table: pa.Table, tag: str = "") -> Path:
     """Append one part: hidden file, seal, fsync, rename, fsync of the folder.
 
-    Raises WarehouseError when the disk is full or the folder cannot be written.
+    `tag` becomes a part of its name. Raises WarehouseError when the disk is full or the
+    folder cannot be written.
     """
     import pyarrow.parquet as pq
 
-    final = folder / f"part-{time_ordered_id()}.parquet"
+    tagged = f".{tag}" if tag else ""
+    final = folder / f"part-{time_ordered_id()}{tagged}.parquet"
     hidden = folder / f".{final.name}.tmp"
     create_folder(folder)
     try:

@@ -16,7 +16,7 @@ import msgspec
 
 from orket.warehouse import disk
 from orket.warehouse.faults import Fault
-from orket.warehouse.parts import partition_sweep, write_failure
+from orket.warehouse.parts import may_bear_on, partition_sweep, write_failure
 
 _FOLDER = ".quarantine"
 NOTE_SUFFIX = ".why.json"
@@ -47,6 +47,12 @@ class Missing:
     sweep_id: str | None
     what: str
     """Why it was moved."""
+
+    def may_bear_on(self, sweep_id: str) -> bool:
+        """Whether what is lost may be of a sweep."""
+        if self.sweep_id is not None:
+            return self.sweep_id == sweep_id
+        return may_bear_on(self.path, sweep_id)
 
     def __str__(self) -> str:
         whose = f" of sweep {self.sweep_id}" if self.sweep_id else ""
@@ -120,7 +126,10 @@ def rows_of(path: Path) -> int | None:
         return None
     try:
         with disk.open_plain(path) as file:
-            rows = pyarrow.parquet.read_metadata(file).num_rows
+            metadata = pyarrow.parquet.read_metadata(file)
+            rows = metadata.num_rows
+            if "sweep_id" not in metadata.schema.to_arrow_schema().names:
+                return None  # Rows of something else.
     except (OSError, pyarrow.ArrowException):
         return None
     return rows if rows >= 0 else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orket.errors import LimitReached
+from orket.warehouse.tolerance import Tolerance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +37,8 @@ class Over:
     """Its URL, or its absolute folder: the process that asks may go elsewhere."""
     sweep_id: str | None
     """One sweep; None is all of them."""
-    tolerant: bool
-    """Sweeps that cannot be read are left out, and said."""
+    tolerance: Tolerance
+    """What may be left out where it cannot be read, and is said."""
     limits: QueryLimits
 
 

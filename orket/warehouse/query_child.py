@@ -112,14 +112,15 @@ class _Child:
     def _opened(self) -> LockedSession:
         if self._session is None:
             over = self._over
-            self._warehouse = Warehouse.open(over.warehouse, tolerant=over.tolerant)
+            self._warehouse = Warehouse.open(over.warehouse, tolerance=over.tolerance)
             self._session = self._warehouse.unbounded_session(
                 over.sweep_id, over.limits, lambda runs: self._say("clock", runs)
             )
         return self._session
 
     def _tell_left_out(self) -> None:
-        left_out = self._warehouse.left_out()[self._told :] if self._warehouse else []
+        known = self._warehouse.left_out.damages if self._warehouse else []
+        left_out = known[self._told :]
         if left_out:
             self._told += len(left_out)
             self._say("left_out", left_out)

@@ -16,12 +16,14 @@ from orket.warehouse.damage import (
     Parts,
     breaking_sweeps,
     damaged_parts,
+    explain,
     first_line,
     full_disk,
 )
 from orket.warehouse.event_index import Events
 from orket.warehouse.parts import ListedParts, partition_sweep
 from orket.warehouse.settings import MEMORY_VARIABLE, memory_mib
+from orket.warehouse.tolerance import LeftOut, Tolerance
 from orket.warehouse.view_comments import comment_human, comment_views
 from orket.warehouse.view_files import (
     HUMAN_SCHEMA,
@@ -57,8 +59,7 @@ class Session:
     """The views over the parts of a warehouse.
 
     A part that cannot be read, or a row that breaks a view, is a WarehouseError that
-    names it. A session with a list `left_out` goes on with the other sweeps instead,
-    and puts there what is missing.
+    names it, unless `left_out` admits that one goes on without it.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Session:
         parts: ListedParts,
         overrides: Mapping[str, object],
         threads: int | None,
-        left_out: list[Damage] | None = None,
+        left_out: LeftOut | None = None,
         events: Events | None = None,
     ) -> None:
         self._given = parts
@@ -74,7 +75,7 @@ class Session:
         self._events = events
         self._overrides = dict(overrides)
         self._threads = threads
-        self._left_out = left_out
+        self._left_out = left_out or LeftOut(Tolerance.NONE)
         self._wanted: set[str] = set()
         self._wanted_raw: set[str] = set()
         self._wanted_human: set[str] = set()
@@ -249,14 +250,20 @@ class Session:
                 if full := full_disk(error):
                     raise _no_room(full) from error
                 found = self._find_damage()
-                if not self._leave_out(found):
-                    raise _explain(error, found) from error
+                admitted = self._left_out.admit(found, self._parts.sweeps)
+                if len(admitted) == len(found) and self._leave_out(found):
+                    continue
+                worst = [damage for damage in found if damage not in admitted]
+                raise _explain(error, worst or found) from error
 
     def _restrict(self, sweeps: Collection[str] | None) -> None:
         """Read the rows of these sweeps alone; None is all."""
         self._parts = self._given if sweeps is None else self._given.only(sweeps)
 
     def _find_damage(self) -> list[Damage]:
+        events = self._events.unread() if self._events is not None else []
+        if met := [one for one in events if one.part in self._parts["events"]]:
+            return met
         return damaged_parts(self._parts) or breaking_sweeps(self._parts, self._compute)
 
     def _compute(self, parts: Parts, attempts: Sequence[str] | None) -> None:
@@ -265,23 +272,20 @@ class Session:
             views.stage(self._wanted)
 
     def _leave_out(self, found: Sequence[Damage]) -> bool:
-        """Go on without damaged parts of events, and without the sweeps of others.
+        """Go on without damaged parts, and without the sweeps that hang on them.
 
         Says whether anything is left to go on with.
         """
-        if not found or self._left_out is None:
-            return False
-        sweeps = {damage.sweep_id for damage in found} - {None}
-        events = {damage.part for damage in found if damage.sweep_id is None}
+        sweeps = {damage.sweep_id for damage in found if damage.takes_sweep}
+        gone = {damage.part for damage in found}
         for dataset in DATASETS:
             self._parts[dataset] = [
                 part
                 for part in self._parts[dataset]
-                if part not in events
+                if part not in gone
                 and (dataset == "events" or partition_sweep(part.parent) not in sweeps)
             ]
-        self._left_out += found
-        return bool(self._parts["sweeps"])
+        return bool(found and self._parts["sweeps"])
 
 
 def _no_room(full: OSError) -> WarehouseError:
@@ -305,6 +309,4 @@ def _explain(error: duckdb.Error, found: Sequence[Damage]) -> WarehouseError:
             f"the views cannot be read ({first_line(error)})",
             "this is a fault in Orket: please report it",
         )
-    others = len(found) - 1
-    more = f"; {others} more cannot be read either" if others else ""
-    return WarehouseError(f"{found[0]}{more}", found[0].remedy)
+    return explain(found)

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +19,7 @@ import msgspec
 
 from orket.admission import admit
 from orket.errors import UsageError, WarehouseError
-from orket.records import DATASETS, Record
+from orket.records import DATASETS, GOVERNANCE, EventRow, Record
 from orket.warehouse.claim import Claim, Executor, find_executor
 from orket.warehouse.derived import Stat, stat_part
 from orket.warehouse.journal import Journal
@@ -25,12 +32,13 @@ from orket.warehouse.parts import (
     partition_name,
     partition_names,
     partition_sweep,
+    sweep_tag,
 )
+from orket.warehouse.tolerance import LeftOut, Tolerance
 
 if TYPE_CHECKING:
     from orket.warehouse.bounded import BoundedSession
-    from orket.warehouse.damage import Damage
-    from orket.warehouse.event_index import Events
+    from orket.warehouse.event_index import EventIndex, Events
     from orket.warehouse.locked import LockedSession
     from orket.warehouse.mirror import Mirror
     from orket.warehouse.quarantine import Missing
@@ -43,37 +51,40 @@ class Warehouse:
     """One warehouse. Reading an empty one, or one that is not there yet, is normal."""
 
     def __init__(
-        self, path: Path, *, tolerant: bool = False, mirror: Mirror | None = None
+        self,
+        path: Path,
+        *,
+        tolerance: Tolerance = Tolerance.NONE,
+        mirror: Mirror | None = None,
     ) -> None:
         self.path = path
         self._mirror = mirror
-        self._left_out: list[Damage] | None = [] if tolerant else None
+        self.left_out = LeftOut(tolerance)
         self._asked: set[str] = set()
 
     @classmethod
     def open(
-        cls, path: str | Path | None = None, *, tolerant: bool = False
+        cls, path: str | Path | None = None, *, tolerance: Tolerance = Tolerance.NONE
     ) -> Warehouse:
         """The warehouse at `path`, else at $ORKET_WAREHOUSE, else ./warehouse.
 
         A URL (`s3://bucket/folder`) names one in an object store: it is read and
-        written through a folder of this machine. A `tolerant` one is for looking at
-        what is there: sweeps that cannot be read are left out, and `require_whole`
-        says so at the end.
+        written through a folder of this machine. With a `tolerance` what cannot be
+        read is left out, and `require_whole` says so at the end.
         """
         named = str(path or os.environ.get("ORKET_WAREHOUSE") or "warehouse")
         if is_url(named):
             from orket.warehouse.mirror import Mirror
 
             mirror = Mirror(named)
-            return cls(mirror.folder, tolerant=tolerant, mirror=mirror)
+            return cls(mirror.folder, tolerance=tolerance, mirror=mirror)
         chosen = Path(named)
         if chosen.exists() and not chosen.is_dir():
             raise WarehouseError(
                 f"{chosen} is a file, not a warehouse",
                 "name a folder: with -w, or in orket.open()",
             )
-        return cls(chosen, tolerant=tolerant)
+        return cls(chosen, tolerance=tolerance)
 
     @property
     def place(self) -> str:
@@ -132,24 +143,25 @@ class Warehouse:
     @property
     def is_tolerant(self) -> bool:
         """Whether sweeps that cannot be read are left out."""
-        return self._left_out is not None
+        return self.left_out.tolerance is Tolerance.ALL
 
-    def count_left_out(self) -> int:
-        """How much was left out so far."""
-        return len(self._left_out or ())
-
-    def left_out(self) -> list[Damage]:
-        """What was left out so far, in the order in which it was met."""
-        return list(self._left_out or ())
+    def strict(self) -> Warehouse:
+        """The same, for what cannot say itself that anything was left out of it."""
+        found = Warehouse(self.path, mirror=self._mirror)
+        found.left_out = LeftOut(Tolerance.NONE, self.left_out.damages)
+        return found
 
     def require_whole(self) -> None:
         """Raise WarehouseError naming what was left out, if anything was."""
         from orket.warehouse.quarantine import missing_parts
 
-        missing = list(dict.fromkeys(self._left_out or ()))
+        missing = self.left_out.bearing()
         if missing:
             named = "; ".join(str(damage) for damage in missing)
-            raise WarehouseError(f"not all is shown: {named}", missing[0].remedy)
+            others = "" if len(missing) == 1 else "; orket verify names all of them"
+            raise WarehouseError(
+                f"not all is shown: {named}", f"{missing[0].remedy}{others}"
+            )
         parts = missing_parts(self.path)
         told = {part.sweep_id for part in parts if part.dataset == "sweeps"}
         # Of named sweeps alone: to go through all of them costs more than to show one.
@@ -169,12 +181,8 @@ class Warehouse:
         return [
             part
             for part in missing_parts(self.path)
-            if part.sweep_id is None or self._is_asked(part.sweep_id)
+            if not self._asked or any(map(part.may_bear_on, self._asked))
         ]
-
-    def _is_asked(self, sweep_id: str) -> bool:
-        """Whether a command looks at this sweep: at those it names, else at all."""
-        return not self._asked or sweep_id in self._asked
 
     def _without_manifest(self, sweep_id: str) -> WarehouseError:
         return WarehouseError(
@@ -200,7 +208,9 @@ class Warehouse:
                 admit(row)
             except msgspec.ValidationError as error:
                 raise UsageError(f"invalid row for {dataset}: {error}") from error
-        part = write_part(self.folder(dataset, sweep_id), arrow_table(dataset, rows))
+        part = write_part(
+            self.folder(dataset, sweep_id), arrow_table(dataset, rows), _tag(rows)
+        )
         if self._mirror is not None:
             self._mirror.publish_soon()
         return part
@@ -415,7 +425,8 @@ class Warehouse:
                 return [*self.parts(dataset), *elsewhere.parts(dataset)]
             return (self if sweep == before else elsewhere).parts(dataset, sweep)
 
-        return Session(ListedParts(list_both, [before, after]), given, None)
+        both = ListedParts(list_both, [before, after])
+        return Session(both, given, None, self.left_out)
 
     def pairs_session(self, pairs: Iterable[tuple[str, str, str]]) -> Session:
         """The same over many pairs at once: two sweeps, and the model of both."""
@@ -457,10 +468,10 @@ class Warehouse:
         over = Over(
             warehouse=self.place if self.is_mirrored else str(self.path.absolute()),
             sweep_id=sweep_id,
-            tolerant=self.is_tolerant,
+            tolerance=self.left_out.tolerance,
             limits=limits or QueryLimits(),
         )
-        return BoundedSession(over, self._left_out, idle)
+        return BoundedSession(over, self.left_out, idle)
 
     def unbounded_session(
         self,
@@ -472,9 +483,7 @@ class Warehouse:
         from orket.warehouse.locked import LockedSession
 
         parts = self._bound(None if sweep_id is None else [sweep_id])
-        return LockedSession(
-            parts, limits, on_clock, self._left_out, self.events(parts)
-        )
+        return LockedSession(parts, limits, on_clock, self.left_out, self.events(parts))
 
     def events(self, parts: Mapping[str, Sequence[Path]]) -> Events:
         """The events among these parts, as far as their rows are kept together."""
@@ -482,16 +491,39 @@ class Warehouse:
 
         return Events(self.path, parts)
 
+    def index_events(self, sweeps: Collection[str] | None = None) -> EventIndex | None:
+        """What each part of events bears on; None where nobody can tell.
+
+        `sweeps` are those that it is asked for. Raises WarehouseError where one that
+        cannot be read may bear on them and must not be left out.
+        """
+        events = self.events({"events": self.parts("events")})
+        index = events.index()
+        if index is not None:
+            self.left_out.require(events.unread(), sweeps)
+        return index
+
     def _session(
         self, parts: ListedParts, overrides: Mapping[str, object], threads: int | None
     ) -> Session:
         from orket.warehouse.session import Session
 
         events = self.events(parts)
-        return Session(parts, overrides, threads, self._left_out, events)
+        return Session(parts, overrides, threads, self.left_out, events)
 
     def _bound(self, sweep_ids: Sequence[str] | None) -> ListedParts:
         return ListedParts(self.parts, sweep_ids)
+
+
+def _tag(rows: Sequence[Record]) -> str:
+    """What the name of a part says of it: the one sweep on which its events bear."""
+    owners = {
+        None if row.event.startswith(GOVERNANCE) else row.sweep_id
+        for row in rows
+        if isinstance(row, EventRow)
+    }
+    (owner,) = owners if len(owners) == 1 else (None,)
+    return "" if owner is None else sweep_tag(owner)
 
 
 def _stats(parts: Iterable[Path]) -> Iterator[Stat]:

@@ -22,7 +22,7 @@ import duckdb
 from orket.errors import UsageError, WarehouseError
 from orket.records import DATASETS
 from orket.warehouse.connection import Connection, file_literal, without_marks
-from orket.warehouse.damage import first_line
+from orket.warehouse.damage import damaged_parts, first_line
 from orket.warehouse.faults import Fault
 from orket.warehouse.journal import JOURNALED, left_journals, parse_journal
 from orket.warehouse.parts import (
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from orket.warehouse.store import Warehouse
 
 _NO_RIGHT = (errno.EACCES, errno.EPERM)
+_NO_PARTS: Mapping[str, Sequence[Path]] = dict.fromkeys(DATASETS, ())
 _BY_SWEEP = tuple(dataset for dataset in DATASETS if dataset != "events")
 
 
@@ -112,13 +113,20 @@ def named_sweep(warehouse: Warehouse, name: str) -> str:
 
 def parts_of_events(warehouse: Warehouse, sweep_id: str) -> list[Path]:
     """The parts of events that bear on a sweep. Raises WarehouseError."""
+    lost: set[Path | None] = set()
     while True:
         parts = ListedParts(warehouse.parts)
+        sound = [part for part in parts["events"] if part not in lost]
         try:
-            return _parts_of_events(warehouse, parts["events"], sweep_id)
+            return _parts_of_events(warehouse, sound, sweep_id)
         except WarehouseError:
-            if not parts.list_again():
+            if parts.list_again():
+                continue
+            found = damaged_parts({**_NO_PARTS, "events": sound})
+            if not found:
                 raise
+            warehouse.left_out.require(found, [sweep_id])
+            lost |= {damage.part for damage in found}
 
 
 def _parts_of_events(

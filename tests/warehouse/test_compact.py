@@ -95,7 +95,7 @@ def test_every_view_says_the_same_of_fewer_parts(tmp_path):
         for name, frame in views.items():
             assert session.view(name).equals(frame), name
     # What was derived before counts on: nothing is derived anew.
-    shelf = kept._Shelf(store, {})
+    shelf = kept._Shelf(store, {}, order)
     assert all(shelf.take(sweep_id)[0] is not None for sweep_id in order)
     for rows in read_sweeps(store, order):
         assert render_summary(rows.summary) == summaries[rows.sweep_id]

@@ -13,6 +13,7 @@ from orket.records import EventRow
 from orket.warehouse import Warehouse
 from orket.warehouse.followed import FollowedSweep
 from orket.warehouse.parts import time_ordered_id
+from orket.warehouse.tolerance import Tolerance
 from orket.warehouse.view_files import (
     datasets_under,
     split_comments,
@@ -130,3 +131,28 @@ def test_a_part_that_cannot_be_read_is_named(tmp_path):
         part.write_bytes(b"PAR1 not a part PAR1")
         with pytest.raises(WarehouseError, match=part.name):
             followed.refresh()
+
+
+@pytest.mark.parametrize("owner", ["other", "s", None])
+def test_events_that_are_lost_to_another_sweep_stop_no_look(tmp_path, owner):
+    """Those of its own do, and those of any where that is not tolerated."""
+    tolerance = Tolerance.EVENTS if owner is None else Tolerance.NONE
+    warehouse = Warehouse(tmp_path, tolerance=tolerance)
+    sweep = make(("F16", "Q8_0"))
+    warehouse.append("sweeps", [sweep.sweep_row()], "s")
+    with FollowedSweep(warehouse, "s") as followed:
+        before = rows_of(followed.rows, "next_round")
+        kind = "BASELINE_PIN" if owner is None else "ROUND_JUDGED"
+        lost = msgspec.structs.replace(event(kind), sweep_id=owner)
+        warehouse.append("events", [lost]).write_bytes(b"")
+        for _ in range(2):
+            if owner == "s":
+                with pytest.raises(WarehouseError, match="of the events cannot be"):
+                    followed.refresh()
+                continue
+            followed.refresh()
+            assert rows_of(followed.rows, "next_round") == before
+    if owner is None:
+        strict = FollowedSweep(Warehouse(tmp_path), "s")
+        with pytest.raises(WarehouseError, match="of the events cannot be"):
+            strict.refresh()

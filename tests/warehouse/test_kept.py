@@ -21,6 +21,7 @@ from orket.warehouse.derived import SOURCES
 from orket.warehouse.event_parts import MOST_LOOSE
 from orket.warehouse.history import read_history
 from orket.warehouse.kept import SweepRows, read_sweeps
+from orket.warehouse.tolerance import Tolerance
 from orket.warehouse.view_files import datasets_under, view_files, views_under
 from tests.built_sweep import START, Sweep
 from tests.golden_cases import CASES, baseline_event
@@ -235,8 +236,12 @@ def test_a_damaged_part_is_named_though_its_sweep_was_kept(warehouse):
     part.write_bytes(part.read_bytes()[:-10])
     with pytest.raises(WarehouseError, match=r"sweep-1 cannot be read"):
         read(warehouse)
-    tolerant = Warehouse.open(warehouse.path, tolerant=True)
-    assert read(tolerant) == {"sweep-2": good["sweep-2"]}
+    tolerant = Warehouse.open(warehouse.path, tolerance=Tolerance.ALL)
+    rest = read(tolerant)
+    assert rest["sweep-2"] == good["sweep-2"]
+    # What could be read of the other is shown, and not kept.
+    assert rest["sweep-1"].kpi["attempts"] == 0
+    assert read(Warehouse.open(warehouse.path, tolerance=Tolerance.ALL)) == rest
     with pytest.raises(WarehouseError, match=r"not all is shown: .*sweep-1"):
         tolerant.require_whole()
 

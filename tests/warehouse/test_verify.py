@@ -222,8 +222,15 @@ def test_commands_read_the_rest_and_say_what_is_missing(store, capsys, dataset):
     told = capsys.readouterr()
     assert "good" in told.out
     assert part.name in told.err
-    assert run_command(["show", "good", "-w", str(store.path)]) == 0
-    assert (part.name in capsys.readouterr().err) == (dataset == "events")
+    for name in ("good", "bad"):
+        code = run_command(["show", name, "-w", str(store.path)])
+        told = capsys.readouterr()
+        # A part of events says by its name of which sweep it is.
+        assert (part.name in told.err) is (name == "bad" and dataset != "sweeps")
+        assert code == (1 if (name, dataset) == ("bad", "sweeps") else 0)
+    if dataset == "events":
+        assert "UNKNOWN" in told.out
+        assert "its end may be among the events that cannot be read" in told.err
 
 
 @pytest.mark.parametrize(
