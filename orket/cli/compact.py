@@ -10,7 +10,7 @@ from orket.cli import messages
 from orket.cli.options import format_option, store_option
 from orket.cli.output import print_rows
 from orket.cli.writable import check_warehouse
-from orket.errors import CheckFailed
+from orket.errors import CheckFailed, UsageError
 
 if TYPE_CHECKING:
     from orket.warehouse import Warehouse
@@ -32,26 +32,41 @@ _COLUMNS = (
 @click.option(
     "--dry-run", is_flag=True, help="Say what would be folded; change nothing."
 )
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="In an object store: another machine that ran or folded a sweep did not end, "
+    "and never will.",
+)
 @format_option
 @store_option
 def compact(
-    sweep: str | None, dry_run: bool, output_format: str | None, store: Warehouse
+    sweep: str | None,
+    dry_run: bool,
+    take_over: bool,
+    output_format: str | None,
+    store: Warehouse,
 ) -> None:
     """Fold small parts of SWEEP, or of all sweeps and the events, into few.
 
     For what was imported in many files, or run in many blocks. Every row stays, and so
     does what the views say; checksums are kept. Others may write and read meanwhile: a
     sweep that is being run is left alone. A kill at any moment loses nothing, and the
-    next `orket compact`, or `orket verify --clean`, ends what was begun.
+    next `orket compact`, or `orket verify --clean`, ends what was begun. In an object
+    store a lease keeps other machines out, and what one began another ends.
     """
     from orket.warehouse.compact import compact as fold
 
-    store.refuse_moving("compact")
     store.require_there()
     if not dry_run:
         check_warehouse(store)
     sweep_id = store.resolve(sweep) if sweep else None
-    done = fold(store, sweep_id, is_trial=dry_run)
+    if take_over and not store.is_mirrored:
+        raise UsageError(
+            "--take-over is for a warehouse in an object store",
+            "a folder is free as soon as the process that had it ends",
+        )
+    done = fold(store, sweep_id, is_trial=dry_run, take_over=take_over)
     for reason in done.held:
         messages.note(f"left alone: {reason}")
     for reason in done.damaged:

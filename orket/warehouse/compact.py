@@ -3,7 +3,8 @@
 Of each folder: a note names the parts that are folded, a new part is written hidden and
 compared with them row by row, then it gets its name; from that moment on whoever lists
 the folder passes over the old ones, which are removed after a moment, the note last. A
-process that dies at any step leaves a folder that gives the same rows.
+process that dies at any step leaves a folder that gives the same rows. In an object
+store the same is done to its objects (`stored_folds`), by who has the lease.
 
 Only what is whole is folded: a sound checksum must not be put over damage. Parts of
 different columns, or with and without a checksum, stay apart.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -27,7 +28,7 @@ from orket.warehouse import disk
 from orket.warehouse.connection import Connection, file_literal, literal
 from orket.warehouse.damage import first_line, full_disk
 from orket.warehouse.derived import Stat, stat_part
-from orket.warehouse.folds import Fold, is_note, note_path, read_note
+from orket.warehouse.folds import Fold, is_note, is_whole, note_path, read_note
 from orket.warehouse.kept import carry_over
 from orket.warehouse.parts import (
     list_partitions,
@@ -41,6 +42,7 @@ from orket.warehouse.verify import look_at_parts
 
 if TYPE_CHECKING:
     from orket.warehouse.store import Warehouse
+    from orket.warehouse.stored_folds import StoredFolds
 
 _LARGE = 64 << 20
 """Bytes from which a part stays as it is; about so large a new one becomes."""
@@ -91,12 +93,14 @@ def compact(
     *,
     is_trial: bool = False,
     pause: float = 1.0,
+    take_over: bool = False,
 ) -> Compaction:
     """Fold the parts of one sweep, or of all sweeps and the events.
 
     A trial only tells what would be done. `pause` is how long, in seconds, a reader
-    that is listing a folder has before old parts are removed. Raises WarehouseError
-    when a folder cannot be read or written.
+    that is listing a folder has before old parts are removed. `take_over`: of an object
+    store, though another machine that folded or ran a sweep did not end. Raises
+    WarehouseError when a folder or a store cannot be read or written.
     """
     done = Compaction()
     sweeps = [sweep_id] if sweep_id is not None else _crowded_sweeps(warehouse)
@@ -107,10 +111,11 @@ def compact(
         with ExitStack() as held:
             notes: list[_Open] = []
             for owner in owners[start : start + _MOST_AT_ONCE]:
+                warehouse.fetch_folders(owner)
                 if is_trial:
                     done.folded += _foresee(warehouse, owner)
                 else:
-                    notes += _compact_one(warehouse, owner, done, held)
+                    notes += _compact_one(warehouse, owner, done, held, take_over)
             if notes:
                 time.sleep(pause)
             for opened in notes:
@@ -129,31 +134,20 @@ def remove_folded(folder: Path, note: Fold) -> None:
         raise write_failure(folder, error) from error
 
 
-def is_whole(folder: Path, note: Fold) -> bool:
-    """Whether the new part is there with all rows, so that the old ones may go."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    part = folder / note.into
-    try:
-        if check_seal(part) is False:
-            return False
-        with pq.ParquetFile(part) as file:
-            return bool(file.metadata.num_rows == note.rows)
-    except (OSError, pa.ArrowException):
-        return False
-
-
 def _crowded_sweeps(warehouse: Warehouse) -> list[str]:
     """Sweeps with a folder of more than one part, or of notes that were left."""
-    return sorted(
-        {
-            partition_sweep(folder)
-            for dataset in _BY_SWEEP
-            for folder in list_partitions(warehouse.path / dataset)
-            if len(list_parts(folder)) > 1 or any(_notes(folder))
-        }
-    )
+    here = {
+        partition_sweep(folder)
+        for dataset in _BY_SWEEP
+        for folder in list_partitions(warehouse.path / dataset)
+        if len(list_parts(folder)) > 1 or any(_notes(folder))
+    }
+    there = {
+        partition_sweep(Path(name))
+        for dataset in _BY_SWEEP
+        for name in warehouse.crowded(dataset)
+    }
+    return sorted(here | there)
 
 
 def _folders(warehouse: Warehouse, owner: str | None) -> list[tuple[str, Path]]:
@@ -174,15 +168,26 @@ def _foresee(warehouse: Warehouse, owner: str | None) -> Iterator[Folded]:
 
 
 def _compact_one(
-    warehouse: Warehouse, owner: str | None, done: Compaction, held: ExitStack
+    warehouse: Warehouse,
+    owner: str | None,
+    done: Compaction,
+    held: ExitStack,
+    take_over: bool,
 ) -> list[_Open]:
     """Fold the folders of one sweep, or the events; the notes of what was folded."""
     is_crowded = any(
         len(list_parts(folder)) > 1 or any(_notes(folder))
         for _, folder in _folders(warehouse, owner)
     )
-    if not is_crowded:
+    stored = warehouse.stored_folds()
+    if stored is None:
+        is_due = is_crowded
+    else:
+        is_begun = stored.has_notes(owner)
+        is_due = is_begun or (is_crowded and _is_due(warehouse, owner))
+    if not is_due:
         return []
+    lease = warehouse.folding_lease(owner, take_over=take_over)
     claim = (
         warehouse.claim_events()
         if owner is None
@@ -190,31 +195,42 @@ def _compact_one(
     )
     notes: list[_Open] = []
     try:
-        with claim:
+        with claim, lease or nullcontext():
             if not claim.is_held:
                 done.held.append(
                     f"{_named(owner)}: this file system has no locks, so nobody knows "
                     "who is writing"
                 )
                 return []
+            if stored is not None:
+                # As they are now that nobody else folds them.
+                warehouse.fetch_folders(owner, anew=True)
             listed = {
                 dataset: _stats(list_parts(folder))
                 for dataset, folder in _folders(warehouse, owner)
             }
             for dataset, folder in _folders(warehouse, owner):
-                notes += _compact_folder(dataset, folder, owner, done, held)
-            if notes and owner is not None:
+                notes += _compact_folder(warehouse, dataset, folder, owner, done, held)
+            if notes and owner is not None and stored is None:
                 gone = {name for opened in notes for name in opened.note.parts}
                 made = {opened.note.into for opened in notes}
                 carry_over(warehouse, owner, listed, gone, made)
     except _Refused as refused:
         done.damaged.append(str(refused))
     except OrketError as error:
-        if claim.is_refused:
-            done.held.append(error.message)
+        if claim.is_refused or (lease is not None and lease.is_refused):
+            hint = f" ({error.hint})" if lease is not None and error.hint else ""
+            done.held.append(f"{error.message}{hint}")
             return []
         raise
     return notes
+
+
+def _is_due(warehouse: Warehouse, owner: str | None) -> bool:
+    """Whether there is anything to fold or to end, so that a lease is worth taking."""
+    return any(any(_notes(folder)) for _, folder in _folders(warehouse, owner)) or any(
+        _foresee(warehouse, owner)
+    )
 
 
 def _stats(parts: Sequence[Path]) -> list[Stat]:
@@ -234,11 +250,23 @@ class _Refused(Exception):
 
 
 def _compact_folder(
-    dataset: str, folder: Path, owner: str | None, done: Compaction, held: ExitStack
+    warehouse: Warehouse,
+    dataset: str,
+    folder: Path,
+    owner: str | None,
+    done: Compaction,
+    held: ExitStack,
 ) -> list[_Open]:
+    stored = warehouse.stored_folds()
     for path in _notes(folder):
-        _finish(folder, path)
-    parts = list_parts(folder)
+        _finish(folder, path, stored)
+    if stored is not None:
+        ended = stored.settle(folder)
+        for name in ended or ():
+            raise _Refused(f"{_named(owner)}: {folder / name} is damaged")
+        if ended is not None:
+            warehouse.fetch_folders(owner, anew=True)
+    parts = warehouse.settled_parts(folder)
     if len(parts) < 2:
         return []
     notes = []
@@ -249,6 +277,8 @@ def _compact_folder(
         found = Folded(dataset, owner)
         for group in groups:
             note, size = opened.fold(group, held)
+            if stored is not None:
+                stored.put(folder, note.note)
             notes.append(note)
             found.rows = (found.rows or 0) + note.note.rows
             found.parts_before += len(group.parts)
@@ -265,16 +295,18 @@ def _notes(folder: Path) -> Iterator[Path]:
         yield from sorted(path for path in folder.iterdir() if is_note(path.name))
 
 
-def _finish(folder: Path, path: Path) -> None:
+def _finish(folder: Path, path: Path, stored: StoredFolds | None) -> None:
     """End what a process that died had begun, under the claim that it held."""
     with suppress(FileNotFoundError):
         note = read_note(path)
         if note is None or not (folder / note.into).exists():
             disk.remove(path)
-        elif is_whole(folder, note):
-            remove_folded(folder, note)
-        else:
+        elif not is_whole(folder, note):
             raise _Refused(f"{folder / note.into} is damaged: see orket verify")
+        elif stored is not None and not stored.resume(folder, note):
+            disk.remove(path)
+        else:
+            remove_folded(folder, note)
 
 
 @dataclass(slots=True)

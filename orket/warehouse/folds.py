@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from orket.warehouse.disk import read_plain
+from orket.warehouse.seal import check_seal
 
 PREFIX, SUFFIX = ".fold-", ".json"
 PART = re.compile(r"part-.*\.parquet")
@@ -35,6 +36,11 @@ def note_path(folder: Path, into: str) -> Path:
     return folder / f"{PREFIX}{into}{SUFFIX}"
 
 
+def note_into(name: str) -> str:
+    """Name of the new part that a note of this name is of."""
+    return name.removeprefix(PREFIX).removesuffix(SUFFIX)
+
+
 def is_note(name: str) -> bool:
     """Whether a file of this name is a note."""
     return name.startswith(PREFIX) and name.endswith(SUFFIX)
@@ -46,14 +52,38 @@ def read_note(path: Path) -> Fold | None:
     One that names anything but parts of its own folder is none of Orket's.
     """
     try:
-        found = msgspec.json.decode(read_plain(path), type=Fold)
+        content = read_plain(path)
     except FileNotFoundError:
         raise
-    except (OSError, msgspec.DecodeError):
+    except OSError:
         return None
-    if note_path(path.parent, found.into) != path or found.into in found.parts:
+    return parse_note(path.name, content)
+
+
+def parse_note(name: str, content: bytes) -> Fold | None:
+    """What a note of this name says; None where it is damaged, or none of Orket's."""
+    try:
+        found = msgspec.json.decode(content, type=Fold)
+    except msgspec.DecodeError:
         return None
-    return found if all(map(_is_part, found.parts)) else None
+    if note_path(Path(), found.into).name != name or found.into in found.parts:
+        return None
+    return found if all(map(_is_part, (found.into, *found.parts))) else None
+
+
+def is_whole(folder: Path, note: Fold) -> bool:
+    """Whether the new part is there with all rows, so that the old ones may go."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    part = folder / note.into
+    try:
+        if check_seal(part) is False:
+            return False
+        with pq.ParquetFile(part) as file:
+            return bool(file.metadata.num_rows == note.rows)
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def _is_part(name: str) -> bool:

@@ -30,15 +30,27 @@ _NAME = re.compile(r"(\d{6})\.(taken|ended)", re.ASCII)
 
 
 class Lease:
-    """The right to run one sweep, from `with` to its end."""
+    """The right to run one sweep, or to fold its parts, from `with` to its end."""
 
-    def __init__(self, mirror: Mirror, sweep_id: str, *, take_over: bool) -> None:
-        """`take_over`: even where another machine did not end."""
+    def __init__(
+        self,
+        mirror: Mirror,
+        sweep_id: str | None,
+        *,
+        take_over: bool,
+        purpose: str = "run",
+    ) -> None:
+        """`sweep_id` None: the events. `take_over`: even where another machine did not
+        end. `purpose` is what others are told that is being done."""
         self._mirror = mirror
-        self._sweep_id = sweep_id
-        self._prefix = f"{LEASES}/{partition_name(sweep_id)}"
+        self._what = "the events" if sweep_id is None else f"sweep {sweep_id}"
+        own = "events" if sweep_id is None else partition_name(sweep_id)
+        self._prefix = f"{LEASES}/{own}"
         self._take_over = take_over
+        self._purpose = purpose
         self._number = 0
+        self.is_refused = False
+        """Whether another has it."""
 
     def __enter__(self) -> Lease:
         """Take the lease. Raises OrketError naming who has it, and WarehouseError."""
@@ -49,7 +61,7 @@ class Lease:
         is_over = (last, "ended") in told or last == 0 or self._is_own(last)
         if not (is_over or self._take_over):
             raise self._refuse(last)
-        content = f"{self._machine()}\nrun by {name_holder()}"
+        content = f"{self._machine()}\n{self._purpose} by {name_holder()}"
         if not store.create(self._object(last + 1, "taken"), content.encode()):
             raise self._refuse(last + 1)
         self._number = last + 1
@@ -94,9 +106,11 @@ class Lease:
             raise write_failure(place, error) from error
 
     def _refuse(self, number: int) -> OrketError:
+        self.is_refused = True
         holder = self._read(number)[1] or "run on another machine"
+        verb = "are" if self._what == "the events" else "is"
         return OrketError(
-            f"sweep {self._sweep_id} is being {holder}, as far as "
+            f"{self._what} {verb} being {holder}, as far as "
             f"{self._mirror.store.url} tells",
             "wait for its end, or stop it there; where that machine is gone for good, "
             "add --take-over",

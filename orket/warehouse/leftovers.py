@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 from orket.errors import OrketError
 from orket.records import DATASETS
 from orket.warehouse.derived import derived_folder
-from orket.warehouse.folds import PREFIX, SUFFIX, is_note, read_note
+from orket.warehouse.folds import PREFIX, SUFFIX, is_note, is_whole, read_note
 from orket.warehouse.journal import JOURNALED, left_journals, parse_journal
 from orket.warehouse.locks import Holder, find_holder, unlink_unheld
+from orket.warehouse.mirror import GONE
 from orket.warehouse.parts import list_partitions, partition_sweep
 from orket.warehouse.quarantine import NOTE_SUFFIX, quarantine_folder
 from orket.warehouse.staged import COPY_PREFIX, LOCK_SUFFIX
@@ -27,7 +28,7 @@ from orket.warehouse.staged import COPY_PREFIX, LOCK_SUFFIX
 if TYPE_CHECKING:
     from orket.warehouse.store import Warehouse
 
-TEMPORARY, COPY, JOURNAL, TORN, TWIN, FOLDED, DERIVED, MOVED = (
+TEMPORARY, COPY, JOURNAL, TORN, TWIN, FOLDED, DERIVED, MOVED, PUT_ASIDE = (
     "half-written part",
     "rows being copied",
     "journal",
@@ -36,6 +37,7 @@ TEMPORARY, COPY, JOURNAL, TORN, TWIN, FOLDED, DERIVED, MOVED = (
     "parts that were folded into another",
     "half-written file of what was derived",
     "note of a move that was not made",
+    "copies of parts that the store has no more",
 )
 
 
@@ -66,6 +68,7 @@ def find_leftovers(warehouse: Warehouse, sweep_id: str | None = None) -> list[Le
             found += _copies(home)
         found += _derived(warehouse)
         found += _moves(warehouse)
+        found += _put_aside(warehouse)
     return found
 
 
@@ -79,6 +82,8 @@ def clear(warehouse: Warehouse, leftover: LeftOver) -> str | None:
     if leftover.kind == JOURNAL:
         return _fold(warehouse, leftover)
     if leftover.kind == FOLDED:
+        if warehouse.is_mirrored:
+            return None  # Its store has to be told: orket compact ends it.
         return _end_fold(leftover.path)
     if leftover.path.is_dir() and not leftover.path.is_symlink():
         shutil.rmtree(leftover.path, ignore_errors=True)
@@ -117,7 +122,7 @@ def _end_fold(path: Path) -> str | None:
         return "removed"
     if note is None or not (path.parent / note.into).exists():
         return "removed" if unlink_unheld(path) else None
-    from orket.warehouse.compact import is_whole, remove_folded
+    from orket.warehouse.compact import remove_folded
 
     if not is_whole(path.parent, note):
         return None
@@ -183,6 +188,13 @@ def _moves(warehouse: Warehouse) -> Iterator[LeftOver]:
             yield LeftOver(
                 kind=MOVED, path=note, sweep_id=None, holder=find_holder(note)
             )
+
+
+def _put_aside(warehouse: Warehouse) -> Iterator[LeftOver]:
+    """The folder of what counts no more, where this one stands for a store."""
+    place = warehouse.path / GONE
+    if place.is_dir():
+        yield LeftOver(kind=PUT_ASIDE, path=place, sweep_id=None, holder=Holder.NONE)
 
 
 def _copies(home: Path) -> Iterator[LeftOver]:

@@ -2,8 +2,9 @@
 
 Parts never change and have names that no two writers choose, so a warehouse is the same
 wherever its parts lie: what a command reads is fetched into the folder first, and what
-it wrote there is stored afterwards, each part created once. Nothing is ever removed,
-neither there nor here.
+it wrote there is stored afterwards, each part created once. What is gone from the store
+was folded into another part, or taken out by somebody: it is put aside here too, once
+all that the store has instead has been fetched.
 
 A part that could not be stored, for a network that was gone or a process that was
 killed, waits in the folder and is stored by the next command that has something to
@@ -16,14 +17,16 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from orket.errors import WarehouseError
 from orket.records import DATASETS
 from orket.warehouse import disk
-from orket.warehouse.object_store import ObjectStore
+from orket.warehouse.folds import PREFIX, SUFFIX, is_note, note_into, read_note
+from orket.warehouse.object_store import ObjectGone, ObjectStore
 from orket.warehouse.parts import (
     create_folder,
     list_partitions,
@@ -37,8 +40,14 @@ PATIENCE_SECONDS = 30.0
 """A store that failed during a sweep is not tried again before."""
 LEASES = "leases"
 """Where leases of sweeps lie (see `orket.warehouse.lease`), there and here."""
+GONE = ".gone"
+"""Where copies of parts lie that the store has no more."""
 _STORED = ".stored"
-"""Names of the parts that the store is known to have, one a line."""
+"""Names of the parts that the store is known to have, one a line; those that are gone
+from it stand there again, after a mark."""
+_NO_MORE = "-"
+_MOST_LISTS = 9
+"""So often a prefix is listed again of which others removed parts meanwhile."""
 _EVENTS = re.compile(r"part-[\w.-]+\.parquet", re.ASCII)
 _OF_SWEEP = re.compile(r"sweep_id=[\w.%~-]+/part-[\w.-]+\.parquet", re.ASCII)
 
@@ -61,6 +70,27 @@ class _Listing(NamedTuple):
     at: float
     by_folder: dict[str, dict[str, int]]
     """Folder -> sizes, bytes, by name, of the parts in it."""
+    notes: frozenset[str]
+    """Names of notes of folds."""
+    known: frozenset[str]
+    """Names of parts that were known to be stored before it was listed."""
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Sizes, bytes, by name, of the parts below a prefix."""
+        if prefix in self.by_folder or "/" in prefix:
+            return self.by_folder.get(prefix, {})
+        return {
+            name: size for own in self.by_folder.values() for name, size in own.items()
+        }
+
+    def gone(self, prefix: str) -> list[str]:
+        """Parts below a prefix that were known to be stored, and were not any more."""
+        below = f"{prefix}/"
+        return sorted(
+            name
+            for name in self.known.difference(self.sizes(prefix))
+            if name.startswith(below)
+        )
 
 
 class Mirror:
@@ -82,7 +112,43 @@ class Mirror:
         """
         if prefix in self._pulled and self._fresh(prefix) is not None:
             return
-        there = self.sizes(prefix)
+        for _ in range(_MOST_LISTS):
+            try:
+                self._pull(prefix)
+                return
+            except ObjectGone:
+                self.forget()
+        raise WarehouseError(
+            f"parts of {self.store.url} go again and again while they are read",
+            "wait for the end of orket compact",
+        )
+
+    def forget(self) -> None:
+        """Ask the store again for all that was listed so far."""
+        self._listed.clear()
+
+    def notes(self, prefix: str) -> list[str]:
+        """Names of the notes of folds right below a prefix. Raises WarehouseError."""
+        return sorted(
+            name
+            for name in self._listing(prefix).notes
+            if name.rpartition("/")[0] == prefix
+        )
+
+    def crowded(self, dataset: str) -> list[str]:
+        """Names of folders with more than one part, or with notes of folds."""
+        listing = self._listing(dataset)
+        found = {folder for folder, own in listing.by_folder.items() if len(own) > 1}
+        found |= {name.rpartition("/")[0] for name in listing.notes}
+        return sorted(folder.rpartition("/")[2] for folder in found)
+
+    def may_be_stored(self, name: str) -> bool:
+        """Whether a part here is a copy of what the store has, or had."""
+        return name in self._known()
+
+    def _pull(self, prefix: str) -> None:
+        listing = self._listing(prefix)
+        there = listing.sizes(prefix)
         lacking = []
         for name, size in there.items():
             try:
@@ -97,28 +163,53 @@ class Mirror:
                     "one of them is damaged: move the one in the folder away",
                 )
         self._fetch(lacking)
-        self._note_stored(there)
+        self.note_stored(there)
+        # Only now: of what a part was folded into all is here.
+        self._put_aside(listing.gone(prefix))
         self._pulled.add(prefix)
+
+    def _put_aside(self, names: Sequence[str]) -> None:
+        """Let copies of what the store has no more count no more."""
+        try:
+            for name in names:
+                place = self.folder / name
+                if place.exists():
+                    aside = self.folder / GONE / name
+                    disk.make_folder(aside.parent)
+                    disk.rename(place, aside)
+        except OSError as error:
+            raise write_failure(self.folder, error) from error
+        self._write_stored([f"{_NO_MORE}{name}" for name in names])
+        self._known().difference_update(names)
+
+    def put_aside(self, name: str) -> None:
+        """Let a part of this folder count no more. Raises WarehouseError."""
+        self._put_aside([name])
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Sizes, bytes, by name, of the parts that the store has below a prefix.
 
         A listing of a whole dataset tells of each sweep in it. Raises WarehouseError.
         """
-        known = self._fresh(prefix)
-        if known is None:
+        return self._listing(prefix).sizes(prefix)
+
+    def _listing(self, prefix: str) -> _Listing:
+        """What the store has below a prefix, or below the dataset it lies in."""
+        found = self._fresh(prefix)
+        if found is None:
+            known = frozenset(self._known())
             listed: dict[str, dict[str, int]] = {}
+            notes = set()
             for name, size in self.store.sizes(f"{prefix}/").items():
+                folder, _, own = name.rpartition("/")
                 if _is_part(name):
-                    listed.setdefault(name.rpartition("/")[0], {})[name] = size
-            known = _Listing(time.monotonic(), listed)
-            self._listed[prefix] = known
+                    listed.setdefault(folder, {})[name] = size
+                elif is_note(own) and _is_part(f"{folder}/{note_into(own)}"):
+                    notes.add(name)
+            found = _Listing(time.monotonic(), listed, frozenset(notes), known)
+            self._listed[prefix] = found
             self._pulled.discard(prefix)
-        if prefix in known.by_folder or "/" in prefix:
-            return known.by_folder.get(prefix, {})
-        return {
-            name: size for own in known.by_folder.values() for name, size in own.items()
-        }
+        return found
 
     def partitions(self, dataset: str) -> list[str]:
         """Folder names of the sweeps in a dataset, there or here, sorted."""
@@ -176,7 +267,10 @@ class Mirror:
             place = self.folder / dataset
             folders = [place] if dataset == "events" else list_partitions(place)
             for folder in folders:
+                folded = _being_folded(folder)
                 for part in list_parts(folder):
+                    if part.name in folded:
+                        continue  # Whoever folds it stores it, and says so.
                     name = part.relative_to(self.folder).as_posix()
                     if name not in known:
                         yield name
@@ -196,7 +290,7 @@ class Mirror:
                 ) from error
             # It may be there: stored by a process that was killed before it noted so.
             self.store.create(name, content)
-            self._note_stored([name])
+            self.note_stored([name])
 
     def _known(self) -> set[str]:
         if self._stored is None:
@@ -206,22 +300,42 @@ class Mirror:
                 lines = []
             except OSError as error:
                 raise write_failure(self.folder, error) from error
-            self._stored = set(lines)
+            found: set[str] = set()
+            for line in lines:
+                if line.startswith(_NO_MORE):
+                    found.discard(line.removeprefix(_NO_MORE))
+                else:
+                    found.add(line)
+            self._stored = found
         return self._stored
 
-    def _note_stored(self, names: Iterable[str]) -> None:
+    def note_stored(self, names: Iterable[str]) -> None:
         """A note that gets lost costs that a part is offered again, and refused."""
         known = self._known()
         new = [name for name in names if name not in known]
-        if not new:
+        self._write_stored(new)
+        known.update(new)
+
+    def _write_stored(self, lines: Sequence[str]) -> None:
+        if not lines:
             return
         create_folder(self.folder)
         try:
             with (self.folder / _STORED).open("a", encoding="utf-8") as file:
-                file.write("".join(f"{name}\n" for name in new))
+                file.write("".join(f"{line}\n" for line in lines))
         except OSError as error:
             raise write_failure(self.folder, error) from error
-        known.update(new)
+
+
+def _being_folded(folder: Path) -> set[str]:
+    """Names of the parts that a fold makes which has not come to its end."""
+    found = set()
+    for path in folder.glob(f"{PREFIX}*{SUFFIX}"):
+        with suppress(FileNotFoundError):
+            note = read_note(path)
+            if note is not None:
+                found.add(note.into)
+    return found
 
 
 def _is_part(name: str) -> bool:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import importlib
 import os
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +22,12 @@ from orket.text import printable
 from orket.urls import is_loopback, without_query, without_secret
 
 S3 = ("s3", "s3a")
+_AT_ONCE = 8
+"""So many objects are removed at the same time."""
+
+
+class ObjectGone(WarehouseError):
+    """What was listed is not there any more: others removed it."""
 
 
 def is_url(place: str) -> bool:
@@ -80,12 +88,17 @@ class ObjectStore:
         )
 
     def fetch(self, files: Mapping[str, Path]) -> None:
-        """Copy each object to its file, all at once. Raises WarehouseError."""
+        """Copy each object to its file, all at once.
+
+        Raises ObjectGone where one was removed meanwhile, else WarehouseError.
+        """
         system, root = self._open()
         try:
             system.get(
                 [f"{root}/{name}" for name in files], [str(p) for p in files.values()]
             )
+        except FileNotFoundError as error:
+            raise ObjectGone(f"an object is gone from {self.url}") from error
         except Exception as error:
             raise self._failure("read", error) from error
 
@@ -111,6 +124,20 @@ class ObjectStore:
         except Exception as error:
             raise self._failure("write", error) from error
         return True
+
+    def remove(self, names: Collection[str]) -> None:
+        """Remove objects, those that are gone already too. Raises WarehouseError."""
+        system, root = self._open()
+
+        def remove_one(name: str) -> None:
+            with suppress(FileNotFoundError):
+                system.rm_file(f"{root}/{name}")
+
+        try:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                list(pool.map(remove_one, names))
+        except Exception as error:
+            raise self._failure("write", error) from error
 
     def _open(self) -> tuple[Any, str]:
         if self._opened is None:

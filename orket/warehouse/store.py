@@ -39,12 +39,14 @@ from orket.warehouse.tolerance import LeftOut, Tolerance
 if TYPE_CHECKING:
     from orket.warehouse.bounded import BoundedSession
     from orket.warehouse.event_index import EventIndex, Events
+    from orket.warehouse.lease import Lease
     from orket.warehouse.locked import LockedSession
     from orket.warehouse.mirror import Mirror
     from orket.warehouse.quarantine import Missing
     from orket.warehouse.query import QueryLimits
     from orket.warehouse.query_worker import QueryWorker
     from orket.warehouse.session import Session
+    from orket.warehouse.stored_folds import StoredFolds
 
 
 class Warehouse:
@@ -108,6 +110,43 @@ class Warehouse:
         """Have all that an object store holds in the folder, or all of one sweep."""
         for dataset in DATASETS:
             self._pull(dataset, None if dataset == "events" else sweep_id)
+
+    def fetch_folders(self, sweep_id: str | None, *, anew: bool = False) -> None:
+        """Have in the folder what an object store has of one sweep, or of the events.
+
+        `anew`: as it is by now, after all that waits here is stored too. Raises
+        WarehouseError.
+        """
+        if self._mirror is None:
+            return
+        if anew:
+            self._mirror.publish()
+            self._mirror.forget()
+        for dataset in DATASETS:
+            if (dataset == "events") is (sweep_id is None):
+                self._pull(dataset, sweep_id)
+
+    def crowded(self, dataset: str) -> list[str]:
+        """Names of the folders of sweeps in which an object store has much to fold;
+        none of a folder of this machine."""
+        return [] if self._mirror is None else self._mirror.crowded(dataset)
+
+    def stored_folds(self) -> StoredFolds | None:
+        """What folds parts in an object store; None of a folder of this machine."""
+        if self._mirror is None:
+            return None
+        from orket.warehouse.stored_folds import StoredFolds
+
+        return StoredFolds(self._mirror)
+
+    def settled_parts(self, folder: Path) -> list[Path]:
+        """The parts of a folder that may be folded: of a store's, those that it has."""
+        parts = list_parts(folder)
+        if self._mirror is None:
+            return parts
+        prefix = folder.relative_to(self.path).as_posix()
+        stored = self._mirror.sizes(prefix)
+        return [part for part in parts if f"{prefix}/{part.name}" in stored]
 
     def refuse_moving(self, verb: str) -> None:
         """Raise UsageError where the folder only stands for an object store."""
@@ -226,6 +265,16 @@ class Warehouse:
         """
         return Claim(self.folder("runs", sweep_id), f"sweep {sweep_id}", purpose)
 
+    def folding_lease(self, sweep_id: str | None, *, take_over: bool) -> Lease | None:
+        """The right to fold the parts of one sweep, or the events, among all machines
+        that reach an object store; None of a folder."""
+        if self._mirror is None:
+            return None
+        from orket.warehouse.lease import Lease
+
+        purpose = "compacted"
+        return Lease(self._mirror, sweep_id, take_over=take_over, purpose=purpose)
+
     def lease(
         self, sweep_id: str, *, take_over: bool = False
     ) -> AbstractContextManager[object]:
@@ -286,13 +335,17 @@ class Warehouse:
             return list(_stats(list_parts(folder)))
         # A part is created once, wherever it lies: when it was changed says nothing.
         prefix = f"{dataset}/{folder.name}"
-        sizes = {
-            **{stat.name: stat.size for stat in _stats(list_parts(folder))},
-            **{
-                name.rpartition("/")[2]: size
-                for name, size in self._mirror.sizes(prefix).items()
-            },
+        stored = {
+            name.rpartition("/")[2]: size
+            for name, size in self._mirror.sizes(prefix).items()
         }
+        # What the store had and has no more was folded; what it never had waits here.
+        waiting = {
+            stat.name: stat.size
+            for stat in _stats(list_parts(folder))
+            if not self._mirror.may_be_stored(f"{prefix}/{stat.name}")
+        }
+        sizes = {**waiting, **stored}
         return [Stat(name, size, 0) for name, size in sorted(sizes.items())]
 
     def list_ahead(self) -> None:

@@ -69,7 +69,7 @@ SHOWING = {
     "kpi": ["kpi", "{}"],
     "report": ["report", "{}", "-o", "-", "--format", "md"],
     "why": ["why", "Q2_K", "{}"],
-    "explain": ["explain", "{}:m:F16:t1:1", "{}"],
+    "explain": ["explain", "{}:m:F16:t1:2", "{}"],
 }
 """They show the rest, and end with what is missing."""
 JUDGING = {
@@ -195,7 +195,7 @@ def test_a_whole_sweep_says_the_same_beside_a_damaged_one(
     for case in _of("good", {**SHOWING, **JUDGING}):
         before, after = ask(case, tmp_path / "w")
         assert (after.code, after.out) == (0, before.out), case.name
-        if dataset != "events":
+        if dataset != "events" or (kind == "foreign" and after == before):
             assert after.err == before.err, case.name
             continue
         # All events are read: what is wrong with another sweep's is said on the way.
@@ -213,6 +213,9 @@ def test_a_damaged_sweep_is_shown_as_far_as_it_goes_and_judged_by_nothing(
     is_run = dataset in ("runs", "events")
     for case in _of("bad", SHOWING):
         before, after = ask(case, tmp_path / "w")
+        if kind == "foreign" and after == before:
+            assert case.name in ("sql", "why", "explain")  # No row of it is looked at.
+            continue
         if is_run or case.name in ("show", "export", "kpi", "report"):
             _require_told(after, part)
             assert after.out
@@ -237,6 +240,9 @@ def test_what_is_over_all_sweeps_names_what_is_missing(
     part = _damaged(whole, tmp_path / "w", dataset, kind)
     for case in _of("", OVER_ALL):
         before, after = ask(case, tmp_path / "w")
+        if kind == "foreign" and after == before:
+            assert case.name in ("all", "baselines")  # No row of it is looked at.
+            continue
         if case.name == "sweeps" or dataset in ("sweeps", "events"):
             _require_told(after, part)
         assert "good" in after.out or case.name in ("history", "matrix", "baselines")
