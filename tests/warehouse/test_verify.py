@@ -226,7 +226,7 @@ def test_commands_read_the_rest_and_say_what_is_missing(store, capsys, dataset):
         code = run_command(["show", name, "-w", str(store.path)])
         told = capsys.readouterr()
         # A part of events says by its name of which sweep it is.
-        assert (part.name in told.err) is (name == "bad" and dataset != "sweeps")
+        assert (part.name in told.err) is (name == "bad")
         assert code == (1 if (name, dataset) == ("bad", "sweeps") else 0)
     if dataset == "events":
         assert "UNKNOWN" in told.out
