@@ -200,6 +200,9 @@ def test_a_process_that_is_killed_leaves_the_same_bytes(numbers, machines):
         assert _fold(url, take_over=True).held == []
         enter(own / "first")
         assert _summary(url) == summary
+        # Its own new part, of which it never told, is put aside.
+        assert _fold(url, take_over=True).damaged == []
+        assert _summary(url) == summary
         _require_folded(url, rows)
 
 
