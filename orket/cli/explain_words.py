@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 from orket.cli.output import print_line, print_prose, show_value
 from orket.exports.answers import failed_checks
 from orket.exports.explanation import Explained
 from orket.exports.figures import words
-from orket.exports.json_text import render_json
+from orket.exports.json_text import read_json, render_json
 
 Row = dict[str, Any]
 
@@ -95,10 +93,8 @@ def _raw(found: Explained) -> Iterator[str]:
 
 
 def _pretty(raw: str) -> str:
-    try:
-        return render_json(json.loads(raw, parse_float=Decimal))
-    except ValueError:
-        return raw
+    found = read_json(raw)
+    return raw if isinstance(found, str) else render_json(found)
 
 
 def _controls(attempt: Row) -> Iterator[str]:

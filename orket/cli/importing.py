@@ -63,11 +63,12 @@ def _require_whole(reports: Sequence[FileReport]) -> None:
     """Raise WarehouseError where a sweep was damaged before its rows came."""
     damaged = list(dict.fromkeys(part for report in reports for part in report.damaged))
     if damaged:
-        named = "; ".join(str(part) for part in damaged)
+        named = "; ".join(map(str, damaged))
+        where = ", ".join(str(one.part) for one in damaged if one.part is not None)
         raise WarehouseError(
             f"rows were taken, and the plan of their sweep lacks them: {named}",
             "put back a copy, or move it away with orket verify --quarantine; then "
-            "ingest the file again",
+            f"ingest the file again{': ' * bool(where)}{where}",
         )
 
 

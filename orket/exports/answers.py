@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from orket.exports.figures import words
+from orket.exports.json_text import read_json
 from orket.text import printable
 
 
@@ -14,10 +14,7 @@ def failed_checks(details: str | None) -> Iterator[str]:
 
     Details that an import wrote in another shape say nothing.
     """
-    try:
-        entries = json.loads(details or "[]")
-    except ValueError:
-        return
+    entries = read_json(details or "[]")
     for entry in entries if isinstance(entries, list) else []:
         if not isinstance(entry, dict) or entry.get("status") in (None, "passed"):
             continue

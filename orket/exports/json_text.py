@@ -11,6 +11,10 @@ from typing import Any
 
 from orket.text import is_active
 
+_DEEPEST = 64
+_MOST_DIGITS = 400
+"""More than the largest float has."""
+
 
 def render_json(value: Any, indent: int | None = 2) -> str:
     """JSON text of `value`, without a final newline.
@@ -19,6 +23,37 @@ def render_json(value: Any, indent: int | None = 2) -> str:
     is a plain decimal, so that the same rows give the same bytes anywhere.
     """
     return _render(value, indent, 0)
+
+
+def read_json(text: str) -> Any:
+    """What a text stands for that ought to be JSON; where it is none, the text itself.
+
+    It may be anybody's: one that could not be written again, for a number of a million
+    digits or as deep as a well, stays a text too.
+    """
+    try:
+        found = json.loads(text, parse_float=_number, parse_constant=_refuse)
+        return found if _is_shallow(found, _DEEPEST) else text
+    except (ValueError, ArithmeticError, RecursionError):
+        return text
+
+
+def _number(text: str) -> Decimal:
+    value = Decimal(text)
+    if abs(value.adjusted()) > _MOST_DIGITS:
+        raise ValueError("a number of too many digits")
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"JSON has no {constant}")
+
+
+def _is_shallow(value: Any, left: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    items = value.values() if isinstance(value, dict) else value
+    return left > 0 and all(_is_shallow(item, left - 1) for item in items)
 
 
 def plain_decimal(value: Decimal) -> str:

@@ -65,7 +65,7 @@ def read_scope(path: Path) -> Any:
 
     try:
         document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return document.get("scope") if isinstance(document, dict) else None
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
 from orket.errors import WarehouseError
-from orket.exports.json_text import render_json
+from orket.exports.json_text import read_json, render_json
 from orket.exports.model import SCHEMA_VERSION, SweepSummary
 from orket.exports.part import Part
 from orket.exports.scale import (
@@ -125,7 +123,7 @@ def _read_overrides(value: Any) -> dict[str, Any]:
     """Overrides with their JSON values read; policy names lose their scale suffix."""
     plain = {}
     for key, text in as_mapping(value).items():
-        item = json.loads(text, parse_float=Decimal) if isinstance(text, str) else text
+        item = read_json(text) if isinstance(text, str) else text
         name, item = _unscale(key, item)
         plain[name] = item
     return as_mapping(plain)

@@ -52,7 +52,7 @@ def restore_preset(kept: str, name: str, sweep_id: str) -> KeptPreset:
         found = json.loads(kept, parse_float=Decimal)
         content, folder = found["content"], Path(found["folder"])
         removed = bool(found["password_removed"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise UsageError(
             f"the manifest of sweep {sweep_id} keeps no preset that can be read",
             f"name the preset: orket run PRESET --resume {sweep_id}",

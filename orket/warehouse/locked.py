@@ -246,9 +246,15 @@ class LockedSession(Session):
                 (found,) = statements
                 statement = found.query.strip().rstrip(";")
                 if found.type == duckdb.StatementType.SELECT:
-                    tree = _serialize(parser, statement)
-                    if not tree["error"] and _node_kinds(tree) <= _READING_NODES:
-                        return statement, read_asked(tree)
+                    try:
+                        tree = _serialize(parser, statement)
+                        if not tree["error"] and _node_kinds(tree) <= _READING_NODES:
+                            return statement, read_asked(tree)
+                    except RecursionError:
+                        raise UsageError(
+                            "the query is nested too deeply to be read",
+                            "name its parts: WITH part AS (...) SELECT ...",
+                        ) from None
         raise UsageError(
             "only a single SELECT is run here",
             "the views are read-only; see the columns with: orket views NAME",

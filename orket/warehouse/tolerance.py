@@ -83,11 +83,10 @@ class LeftOut:
             return True
         if damage.dataset != "events" or damage.part is None:
             return False
-        goes_on = self.tolerance is Tolerance.EVENTS
-        if sweeps is None:
-            # Who asks for all asks for baselines, and those are in no part with a tag.
-            return goes_on or has_tag(damage.part)
-        return goes_on and not has_tag(damage.part)
+        if self.tolerance is not Tolerance.EVENTS:
+            return False
+        # Who asks for all asks for baselines: a tag says that none is lost.
+        return sweeps is None or not has_tag(damage.part)
 
 
 def _may_bear(damage: Damage, sweeps: Collection[str] | None) -> bool:

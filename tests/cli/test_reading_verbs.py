@@ -389,6 +389,14 @@ def test_columns_of_one_name_are_told_apart(locked):
     assert locked.answer("SELECT 1 AS a, 2 AS a").columns == ["a", "a_2"]
 
 
+def test_a_query_as_deep_as_a_well_is_refused_in_words(locked):
+    assert locked.answer(f"SELECT {'[' * 50}1{']' * 50}").rows
+    with pytest.raises(UsageError, match="nested too deeply"):
+        locked.answer(f"SELECT {'[' * 900}1{']' * 900}")
+    with pytest.raises(UsageError, match="expression depth"):
+        locked.answer(f"SELECT {'(' * 3000}1{')' * 3000}")
+
+
 def test_a_frame_of_a_notebook_is_as_locked(warehouse):
     opened = orket.open(warehouse)
     with pytest.raises(UsageError, match="only a single SELECT"):

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import msgspec
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
+from msgspec.structs import replace
 
 from orket.admission import OUTCOMES, PHASES
 from orket.cli.main import run_command
@@ -24,6 +26,7 @@ from orket.policy import POLICY_KEYS
 from orket.records import (
     EventRow,
     ModelEntry,
+    Override,
     PlannedRun,
     Policy,
     QuantEntry,
@@ -35,6 +38,7 @@ from orket.records import (
 )
 from orket.warehouse import Warehouse
 from orket.warehouse.view_files import view_files
+from tests.built_sweep import Sweep
 from tests.raw_rows import START, make_run, store_sweep
 
 TEXTS = ("", "x", "null", "{", "a\x00b", "\u202e'\"; --", "\U0001f600" * 3, "x" * 200)
@@ -209,6 +213,57 @@ def test_every_command_works_beside_the_largest_figures(tmp_path, capsys):
         fine = (0, 4) if command[0] in ("gate", "diff") else (0,)
         code = run_command([*command, *place])
         assert code in fine, (command, capsys.readouterr().err)
+
+
+NO_JSON = (
+    "{",
+    "\u202e",
+    "NaN",
+    "[" * 200 + "]" * 200,
+    "[" * 90_000 + "]" * 90_000,
+    "1e999999",
+    "1" * 9_000,
+    '{"a": -Infinity}',
+    '[{"status": 1}, 1, {"status": "failed", "kind": ["x"], "reason": {}}]',
+)
+"""What a stranger may write where JSON ought to stand."""
+
+
+def test_what_ought_to_be_json_may_be_any_text(tmp_path, capsys):
+    """In the manifest, in checks and in what a server is said to have reported."""
+    sweep = Sweep(sweep_id="s", quants=("F16", "Q4_K_M"), repetitions=3).fill()
+    sweep.runs = [
+        replace(
+            run,
+            call=replace(run.call, raw_figures=text, answer_text="no"),
+            checks=run.checks
+            and replace(run.checks, checks_passed=0, check_details=text),
+        )
+        for run, text in zip(sweep.runs, cycle(NO_JSON), strict=False)
+    ]
+    overrides = [
+        Override(key=f"policy.k{number}_ppm", value=text, preset_value=text)
+        for number, text in enumerate(NO_JSON)
+    ]
+    warehouse = sweep.store(tmp_path / "w")
+    row = replace(sweep.sweep_row(), overrides=overrides, manifest_id="again")
+    warehouse.append("sweeps", [row], "s")
+    place = ["-w", str(warehouse.path)]
+    for command in (
+        ["show", "s"],
+        ["export", "s", "-o", str(tmp_path / "s.json")],
+        ["export", "s", "-o", str(tmp_path / "s.json")],
+        ["why", "Q4_K_M", "s"],
+        ["report", "s", "-o", str(tmp_path / "r.html")],
+        ["report", "s", "-o", str(tmp_path / "r.md")],
+        ["bundle", "s", "-o", str(tmp_path / "b.tar")],
+        *(["explain", run.run_id, "s"] for run in sweep.runs[2:6]),
+    ):
+        code = run_command([*command, *place])
+        assert code == 0, (command, capsys.readouterr().err)
+    kept = json.loads((tmp_path / "s.json").read_bytes())["overrides"]
+    assert kept["policy.k0_ppm"] == "{"
+    assert kept["policy.k2_ppm"] == "NaN"
 
 
 def _most(declared: inspect.Type) -> Any:
