@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from orket.mockserver import MockModel, MockServer, Profile, parse_fault
 from orket.mockserver.profile import CannedAnswer
 from orket.planning.plan import DETERMINISM, Plan, build_plan
 from orket.planning.preset import Change, load_preset, override
+from orket.sweep import blocks
 from orket.sweep.execute import Outcome
 from orket.sweep.judge import count_determinism, read_determinism
 from orket.sweep.reporter import Silence
@@ -92,6 +94,24 @@ def test_warmups_are_not_judged(plain):
     warmups = [row for row in plain.rows if row["phase"] == "warmup"]
     assert warmups
     assert all(row["checks_total"] is None for row in warmups)
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_calls_of_one_moment_share_a_reading_and_blocks_never_do(
+    make_plan, warehouse, monkeypatch, is_same
+):
+    """However long ago is the same moment, or nothing is."""
+    monkeypatch.setattr(blocks, "SAME_MOMENT_NS", 10**15 if is_same else -1)
+    with MockServer("ollama", FAST) as server:
+        execute(make_plan(server.url), warehouse)
+    read = "SELECT block_index, before, after FROM raw.runs ORDER BY started_ns"
+    with warehouse.session() as session:
+        rows = session.rows(read)
+    shared = {
+        (one["block_index"] == other["block_index"], one["after"] == other["before"])
+        for one, other in pairwise(rows)
+    }
+    assert shared == {(True, is_same), (False, False)}
 
 
 def test_a_cache_that_cannot_be_switched_off_meets_a_nonce(plain):
