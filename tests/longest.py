@@ -15,6 +15,8 @@ LONGEST = (
     "ground/test_notebooks.py",
     "warehouse/test_plain_duckdb.py",
     "cli/test_own_model.py",
+    "warehouse/test_stored_folds.py",
+    "warehouse/test_damaged_parts.py",
     "warehouse/test_object_store.py",
     "warehouse/test_baselines.py",
     "sweep/test_rounds.py",

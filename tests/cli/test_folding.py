@@ -10,6 +10,7 @@ from orket.cli.folding import columns_of, fold_command, fold_line
 from orket.cli.main import run_command
 from orket.cli.output import print_rows
 from tests.cli.test_cli_main import commands
+from tests.nightly import nightly
 from tests.places import ROOT
 
 REFERENCE = str(ROOT / "warehouse")
@@ -112,7 +113,7 @@ ASKED = (
 )
 
 
-@pytest.mark.parametrize("columns", [80, 100, 140])
+@pytest.mark.parametrize("columns", [80, *nightly(100, 140)])
 def test_no_line_of_any_command_is_wider_than_the_terminal(columns, on_a_terminal):
     for verb, *args in ASKED:
         place = () if verb in ("mock-server", "presets") else ("-w", REFERENCE)

@@ -177,7 +177,7 @@ def test_a_kill_at_any_step_leaves_all_rows_and_the_next_ends_it(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.parametrize("numbers", [[2, 4, 6], *nightly([1, 3, 5, 9], [10, 13, 15])])
+@pytest.mark.parametrize("numbers", [[4], *nightly([1, 2, 3, 5, 6], [9, 10, 13, 15])])
 def test_a_process_that_is_killed_leaves_the_same_bytes(numbers, machines):
     child = subprocess.run(
         [sys.executable, "-m", "tests.stored_fold_scenes", machines, URL]
