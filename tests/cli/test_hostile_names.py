@@ -30,8 +30,8 @@ NAMES = {
 
 PLACES = (
     ("a path", "quotes", "lines", "emoji"),
-    ("SQL", "long", "an option", "marks"),
     *nightly(
+        ("SQL", "long", "an option", "marks"),
         ("emoji", "HTML", "an option", "a path"),
         ("SQL", "long", "marks", "HTML"),
         ("lines", "a path", "SQL", "long"),

@@ -17,6 +17,7 @@ from orket.warehouse import Warehouse, kept_pairs
 from orket.warehouse.fleet import read_fleet, with_drift
 from tests.browser import WIDTHS, Seen, started_browser
 from tests.built_sweep import START
+from tests.nightly import nightly
 from tests.views.test_diff import measure
 
 SCRIPT = "<script>fetch('https://evil.example/x')</script>|`*_"
@@ -224,7 +225,7 @@ def test_markdown_holds_no_markup_of_a_name(folder, capsys):
     assert len({row.replace("\\|", "").count("|") for row in rows}) == 1
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 120])
+@pytest.mark.parametrize("width", [60, 100, *nightly(80, 120)])
 def test_cells_of_two_banks_are_told_apart_at_any_width(
     width, tmp_path, capsys, monkeypatch
 ):

@@ -35,6 +35,7 @@ from orket.sweep.reporter import Silence
 from orket.tasks.bank import load_bank
 from orket.warehouse import Warehouse
 from tests.live import demo_gguf
+from tests.nightly import nightly
 from tests.raw_rows import make_manifest, make_run
 
 INSTALLED = Profile(
@@ -595,7 +596,9 @@ class Emptied(Silence):
             self._server.engine.profile = replace(profile, models=kept)
 
 
-@pytest.mark.parametrize(("removed", "reference"), [("Q8_0", "Q4_K_M"), ("Q2_K", None)])
+@pytest.mark.parametrize(
+    ("removed", "reference"), [("Q8_0", "Q4_K_M"), *nightly(("Q2_K", None))]
+)
 def test_a_model_removed_between_rounds_costs_only_itself(tmp_path, removed, reference):
     model = MockModel("m:8b-instruct-q2_K", "Q2_K", decode_rate=1e5)
     profile = Profile(

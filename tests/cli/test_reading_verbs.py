@@ -22,6 +22,7 @@ from orket.warehouse import Warehouse
 from orket.warehouse.query import QueryLimits
 from tests import golden_cases
 from tests.built_sweep import START, Sweep
+from tests.nightly import nightly
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +80,9 @@ def test_show_latest_is_the_default_and_no_frontier_is_a_result(run):
     "arguments",
     [
         ["show", "sweep-a"],
-        ["why", "Q2_K", "sweep-a"],
         ["explain", "RUN", "sweep-a"],
-        ["sweeps"],
-        ["kpi"],
         ["matrix"],
+        *nightly(["why", "Q2_K", "sweep-a"], ["sweeps"], ["kpi"]),
     ],
     ids=lambda arguments: arguments[0],
 )

@@ -11,6 +11,7 @@ from orket.cli.running import resume_line
 from orket.mockserver import MockModel, MockServer, Profile
 from orket.urls import without_passwords
 from orket.warehouse import Warehouse
+from tests.nightly import nightly
 
 PRESET = """schema_version = 1
 extends = "quickstart"
@@ -41,7 +42,7 @@ def url_of(server: MockServer, password: str) -> str:
     return server.url.replace("http://", f"http://ada:{password}@")
 
 
-@pytest.mark.parametrize("place", ["option", "one a quant", "preset"])
+@pytest.mark.parametrize("place", ["option", *nightly("one a quant", "preset")])
 def test_a_password_is_in_no_file_and_in_no_output(place, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -15,6 +15,7 @@ from orket.cli.main import run_command
 from orket.exports.bundle import verify_bundle
 from orket.warehouse import Warehouse
 from tests.built_sweep import START, Sweep
+from tests.nightly import nightly
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def bundle(store: Warehouse, sweep: str, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("sweep", ["a", "b/é"])
+@pytest.mark.parametrize("sweep", ["b/é", *nightly("a")])
 def test_a_bundle_gives_its_summary_to_the_same_bytes_elsewhere(
     store, tmp_path, monkeypatch, capsys, sweep
 ):

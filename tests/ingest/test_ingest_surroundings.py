@@ -14,6 +14,7 @@ from orket.errors import UsageError
 from orket.ingest.importer import FileReport, ingest_file
 from orket.ingest.origin import SourceOptions
 from orket.warehouse import Warehouse
+from tests.nightly import nightly
 from tests.raw_rows import make_run
 
 _NS = 1_000_000_000
@@ -78,7 +79,9 @@ def rows(warehouse: Warehouse, query: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
-@pytest.mark.parametrize("text", [JSON_TEXT, JSONL_TEXT, TABLE, CSV_TEXT])
+@pytest.mark.parametrize(
+    "text", [JSON_TEXT, *nightly(JSONL_TEXT), TABLE, *nightly(CSV_TEXT)]
+)
 def test_an_output_of_llama_bench_is_read_through_what_is_around_it(
     tmp_path, text, wrapping
 ):

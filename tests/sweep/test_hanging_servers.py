@@ -87,11 +87,11 @@ def failures(warehouse: Warehouse) -> Counter[tuple[str, str | None]]:
 @pytest.mark.parametrize(
     ("dialect", "how", "everything", "is_matrix"),
     [
-        ("ollama", SILENT, True, True),
         ("ollama", TRICKLE, False, True),
-        ("llama-server", HEADERS, False, True),
         ("openai", SILENT, False, False),
         *nightly(
+            ("ollama", SILENT, True, True),
+            ("llama-server", HEADERS, False, True),
             ("ollama", SILENT, False, False),
             ("llama-server", SILENT, True, False),
             ("openai", SILENT, True, True),

@@ -149,7 +149,7 @@ def test_a_server_that_ends_early_is_a_failed_quant(preset, tmp_path, quants, ca
     assert model["provider_version"]
 
 
-@pytest.mark.parametrize("rounds", [False, True])
+@pytest.mark.parametrize("rounds", [True, *nightly(False)])
 def test_who_cannot_be_loaded_is_tried_twice_and_the_gate_measures_another(
     preset, tmp_path, rounds, capsys
 ):
@@ -191,7 +191,7 @@ def test_who_cannot_be_loaded_is_tried_twice_and_the_gate_measures_another(
     assert gates == [{"quant_tag": "F16"}]
 
 
-@pytest.mark.parametrize("has_room", [False, True])
+@pytest.mark.parametrize("has_room", [False, *nightly(True)])
 def test_a_sweep_that_is_given_tasks_measures_its_gate_where_it_can(
     preset, tmp_path, has_room, capsys
 ):

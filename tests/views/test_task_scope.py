@@ -13,6 +13,7 @@ from orket.exports.load import load_answers, load_bucket_answers, load_summary
 from orket.warehouse import Warehouse
 from tests import golden_cases
 from tests.built_sweep import Sweep
+from tests.nightly import nightly
 from tests.views.test_advice import built
 
 TASKS = 140
@@ -138,7 +139,10 @@ def test_a_sweep_is_shown_with_a_line_for_each_bucket(warehouse, capsys):
 
 @pytest.mark.parametrize(
     "make",
-    [golden_cases.rounds_open, golden_cases.polluted_out, golden_cases.baselines],
+    [
+        golden_cases.rounds_open,
+        *nightly(golden_cases.polluted_out, golden_cases.baselines),
+    ],
 )
 def test_all_buckets_at_once_say_what_each_says_alone(make, tmp_path, monkeypatch):
     sweep = make()

@@ -162,7 +162,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "foreign": _foreign,
 }
 KINDS = ["truncated", *nightly("zero bytes", "garbage", "foreign")]
-OWN = ["runs", *nightly("sidecars", "fidelity")]
+BY_SWEEP = ("runs", "sidecars", "fidelity")
+OWN = [BY_SWEEP[0], *nightly(*BY_SWEEP[1:])]
 
 
 def _damaged(whole: Path, root: Path, dataset: str, kind: str) -> Path:
@@ -187,7 +188,7 @@ def _require_told(told: Told, part: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("dataset", [*OWN, "sweeps", "events"])
+@pytest.mark.parametrize("dataset", [*OWN, *nightly("sweeps", "events")])
 def test_a_whole_sweep_says_the_same_beside_a_damaged_one(
     dataset, kind, whole, ask, tmp_path
 ):
@@ -205,7 +206,7 @@ def test_a_whole_sweep_says_the_same_beside_a_damaged_one(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("dataset", [*OWN, "events"])
+@pytest.mark.parametrize("dataset", [*OWN, *nightly("events")])
 def test_a_damaged_sweep_is_shown_as_far_as_it_goes_and_judged_by_nothing(
     dataset, kind, whole, ask, tmp_path
 ):
@@ -233,7 +234,7 @@ def test_a_damaged_sweep_is_shown_as_far_as_it_goes_and_judged_by_nothing(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("dataset", [*OWN, "sweeps", "events"])
+@pytest.mark.parametrize("dataset", ["sweeps", *nightly(*BY_SWEEP, "events")])
 def test_what_is_over_all_sweeps_names_what_is_missing(
     dataset, kind, whole, ask, tmp_path
 ):

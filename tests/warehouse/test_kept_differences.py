@@ -16,6 +16,7 @@ from orket.warehouse import Warehouse, kept_differences
 from orket.warehouse.kept_differences import MODELS, QUERIES, read_difference_rows
 from orket.warehouse.view_files import datasets_under, view_files, views_under
 from tests.golden_cases import baseline_event
+from tests.nightly import nightly
 from tests.views.test_diff import OTHER, measure
 
 WHAT_IFS: tuple[tuple[str, ...], ...] = (
@@ -133,7 +134,7 @@ def test_the_file_of_another_pair_is_not_believed(places, ask, opened):
     assert len(opened) == 3
 
 
-@pytest.mark.parametrize("changed", ["base", "lost", "code"])
+@pytest.mark.parametrize("changed", ["base", *nightly("lost", "code")])
 def test_other_parts_of_either_sweep_and_other_code_derive_anew(
     places, ask, opened, monkeypatch, changed
 ):

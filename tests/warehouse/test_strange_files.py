@@ -15,6 +15,7 @@ from orket.cli.main import run_command
 from orket.warehouse import Warehouse
 from orket.warehouse.folds import Fold, note_path
 from tests.built_sweep import Sweep
+from tests.nightly import nightly
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def _pipe(part: Path) -> None:
 
 
 @_NO_POSIX
-@pytest.mark.parametrize("dataset", ["runs", "events"])
+@pytest.mark.parametrize("dataset", ["runs", *nightly("events")])
 def test_a_pipe_in_the_place_of_a_part_is_named_and_not_waited_for(
     sound, tmp_path, capsys, dataset
 ):

@@ -16,6 +16,7 @@ from orket.warehouse import Warehouse
 from orket.warehouse.parts import time_ordered_id
 from orket.warehouse.seal import KEY
 from tests.built_sweep import Sweep
+from tests.nightly import nightly
 
 LEVELS = 300
 
@@ -87,7 +88,12 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Pat
     return folder, _strangers(folder, WRONG)
 
 
-@pytest.mark.parametrize("kind", WRONG)
+BY_DAY = {"text for a number", "no identity", "lists in lists"}
+
+
+@pytest.mark.parametrize(
+    "kind", [*sorted(BY_DAY), *nightly(*sorted({*WRONG} - BY_DAY))]
+)
 def test_a_part_that_is_not_what_it_should_be_is_named(wrong, capsys, kind):
     folder, parts = wrong
     assert run_command(["show", kind, "-w", str(folder)]) == 1

@@ -32,6 +32,7 @@ from orket.warehouse.quarantine import missing_parts, move_to_quarantine
 from orket.warehouse.seal import KEY, check_seal
 from orket.warehouse.verify import verify
 from tests.built_sweep import START, Sweep
+from tests.nightly import nightly
 
 
 def _store(folder: Path, name: str) -> Warehouse:
@@ -203,7 +204,9 @@ def test_each_kind_of_damage_is_found_in_every_dataset_and_can_be_moved(store, k
     assert verify(store, "good").faults == []
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize(
+    "dataset", ["runs", "events", *nightly("sweeps", "sidecars", "fidelity")]
+)
 def test_commands_read_the_rest_and_say_what_is_missing(store, capsys, dataset):
     part = _truncate(store.parts(dataset, "bad")[0])
     command = ["verify", "-w", str(store.path)]
