@@ -8,6 +8,7 @@ machine can do; what lies outside is a defect of whoever said it.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 MAX_COUNT = 10**12
 """Tokens, checks, places in an order."""
@@ -24,3 +25,14 @@ MAX_FOLDER_BYTES = 200
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2262, 1, 1, tzinfo=UTC)
 """The moments whose distance in nanoseconds fits 64 bits."""
+
+_MOST_DIGITS = 24
+
+
+def is_plain(number: Decimal) -> bool:
+    """Whether a number is of a size that figures have.
+
+    One with a billion digits is one word to write, and reckoning with it fails or takes
+    all memory.
+    """
+    return number.is_finite() and abs(number.adjusted()) <= _MOST_DIGITS

@@ -13,12 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from msgspec.inspect import Metadata, StructType, UnionType, type_info
 
 from orket.errors import UsageError
+from orket.limits import is_plain
 from orket.row_types import Count, Duration, Name, Record, Size, about
 
 INCLUDE_POLLUTED = ("never", "fill", "always")
@@ -858,18 +861,38 @@ def policy_value(key: str, value: object) -> int | str | bool:
         return value
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         raise UsageError(f"{key} is {value!r}", "write a number")
-    scaled = Decimal(value) * entry.unit.scale
-    if not scaled.is_finite() or scaled < 0:
-        raise UsageError(f"{key} is {value}", "write a number of 0 or more")
-    if entry.is_share and value > 1:
-        raise UsageError(f"{value} is no ratio", _say_ratio(Decimal(value)))
-    if entry.is_positive and not value:
-        raise UsageError(f"{value} lets nothing pass", "write a number above 0")
-    if scaled != scaled.to_integral_value():
-        raise UsageError(
-            f"{key} is {value}", f"its finest step is {1 / entry.unit.scale:f}"
-        )
+    return _scaled(key, entry, Decimal(value))
+
+
+def _scaled(key: str, entry: Threshold, number: Decimal) -> int:
+    """A number in whole units of its column. Raises UsageError."""
+    scale = entry.unit.scale
+    assert scale is not None
+    if not number.is_finite() or number < 0:
+        raise UsageError(f"{key} is {number}", "write a number of 0 or more")
+    is_odd, is_part = not is_plain(number), number < 1
+    if not is_part and (is_odd or number * scale > _most(entry.field)):
+        most = Decimal(_most(entry.field)) / scale
+        raise UsageError(f"{key} is {number:.6g}", f"write a number up to {most:f}")
+    scaled = number * scale
+    if entry.is_share and number > 1:
+        raise UsageError(f"{number} is no ratio", _say_ratio(number))
+    if entry.is_positive and not number:
+        raise UsageError(f"{number} lets nothing pass", "write a number above 0")
+    if is_odd or scaled != scaled.to_integral_value():
+        raise UsageError(f"{key} is {number}", f"its finest step is {1 / scale:f}")
     return int(scaled)
+
+
+@cache
+def _most(field: str) -> int:
+    """The largest value of a threshold that a row takes."""
+    info = type_info(Policy)
+    assert isinstance(info, StructType)
+    (kind,) = (one.type for one in info.fields if one.name == field)
+    kinds = kind.types if isinstance(kind, UnionType) else (kind,)
+    bare = [one.type if isinstance(one, Metadata) else one for one in kinds]
+    return max(int(getattr(one, "le", None) or 0) for one in bare)
 
 
 def find_fault(policy: Policy) -> tuple[str, str] | None:

@@ -11,11 +11,23 @@ _LIKENESS = 0.5
 _MOST_LISTED = 12
 """Of the words that are known: a list of fifty helps nobody."""
 
+_MOST_DIGITS = 18
 
 # Unicode categories a terminal may act upon: control, format (bidi marks, zero-width
 # and the like), surrogates, line and paragraph separators.
 _ACTIVE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def whole_number(text: str | None) -> int | None:
+    """The number that a text of digits stands for; None where it is none.
+
+    Nor is one with more digits than any figure has: Python refuses to read thousands of
+    them, and they may be anybody's.
+    """
+    if text is None or not (text.isascii() and text.isdecimal()):
+        return None
+    return int(text) if len(text) <= _MOST_DIGITS else None
 
 
 def storable(value: str) -> str:

@@ -11,6 +11,7 @@ from orket.cli.rejudge import Rejudge
 from orket.cli.sweep_options import SweepOptions
 from orket.errors import UsageError
 from orket.levels import split_level, without_level
+from orket.text import whole_number
 
 if TYPE_CHECKING:
     from orket.planning.preset import Change, Preset
@@ -145,9 +146,10 @@ def _bank_changes(preset: Preset, chosen: SweepOptions) -> list[Change]:
 def _task_changes(chosen: SweepOptions) -> list[Change]:
     from orket.planning.preset import Change
 
-    numbers = [task for task in chosen.tasks if task.isdecimal()]
-    names = [task for task in chosen.tasks if not task.isdecimal()]
-    changes = [Change("tasks.limit", int(number)) for number in numbers[-1:]]
+    read = [(task, whole_number(task)) for task in chosen.tasks]
+    names = [task for task, number in read if number is None]
+    numbers = [number for _, number in read if number is not None]
+    changes = [Change("tasks.limit", number) for number in numbers[-1:]]
     if names:
         changes.append(Change("tasks.select", names))
     return changes
@@ -168,10 +170,10 @@ def _layered(preset: Preset, table: str, values: dict[str, Any]) -> list[Change]
 
 
 def _controls(chosen: SweepOptions) -> dict[str, Any]:
-    threads = chosen.threads
+    threads = whole_number(chosen.threads)
     values = {
         "seed": chosen.seed,
-        "threads": int(threads) if threads and threads.isdecimal() else threads,
+        "threads": chosen.threads if threads is None else threads,
         "affinity": chosen.affinity,
         "warmup": chosen.warmup,
         "context": chosen.context,

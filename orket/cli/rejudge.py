@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 import click
 
 from orket.errors import UsageError
+from orket.limits import is_plain
 
 _OPTIONS = {
     "adherence_threshold": "--adherence-threshold",
@@ -28,6 +29,8 @@ def read_decimal(
         raise click.BadParameter(f"{value!r} is not a number", ctx, param) from None
     if not number.is_finite() or number < 0:
         raise click.BadParameter(f"{value!r} is not a number from 0", ctx, param)
+    if not is_plain(number):
+        raise click.BadParameter(f"{value!r} is beyond any figure", ctx, param)
     return number
 
 

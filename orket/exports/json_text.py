@@ -9,11 +9,10 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from orket.limits import is_plain
 from orket.text import is_active
 
 _DEEPEST = 64
-_MOST_DIGITS = 400
-"""More than the largest float has."""
 
 
 def render_json(value: Any, indent: int | None = 2) -> str:
@@ -40,7 +39,7 @@ def read_json(text: str) -> Any:
 
 def _number(text: str) -> Decimal:
     value = Decimal(text)
-    if abs(value.adjusted()) > _MOST_DIGITS:
+    if not is_plain(value):
         raise ValueError("a number of too many digits")
     return value
 

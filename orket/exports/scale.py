@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from orket.text import whole_number
+
 NANO = 10**9
 MICRO = 10**6
 MILLI = 10**3
@@ -47,7 +49,8 @@ class NumberOrWord:
 
     def read(self, value: Any) -> Any:
         """`"4"` is 4, `"server"` stays a word."""
-        return int(value) if isinstance(value, str) and value.isdecimal() else value
+        number = whole_number(value) if isinstance(value, str) else None
+        return value if number is None else number
 
 
 def scale(value: int, divisor: int, digits: int) -> Decimal:

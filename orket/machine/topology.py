@@ -9,6 +9,7 @@ from pathlib import Path
 from orket.errors import UsageError
 from orket.machine.hardware_state import list_cpus
 from orket.machine.readings import read_text
+from orket.text import whole_number
 
 Core = tuple[int, int]
 """Package number and core number."""
@@ -50,11 +51,11 @@ def parse_cpu_list(text: str) -> tuple[int, ...]:
     cpus: set[int] = set()
     for part in text.split(","):
         first, dash, last = (piece.strip() for piece in part.partition("-"))
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        start, end = whole_number(first), whole_number(last if dash else first)
+        if start is None or end is None:
             raise UsageError(
                 f"not a CPU list: {text!r}", "write numbers and ranges, like 0,2-3"
             )
-        start, end = int(first), int(last) if dash else int(first)
         if end < start or end > 65535:
             raise UsageError(
                 f"not a CPU range: {part.strip()!r}", "the lower number comes first"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orket.errors import UsageError
+from orket.text import whole_number
 
 FAULTS: dict[str, str] = {
     "missing-counts": "the token counts are left out",
@@ -102,8 +103,9 @@ def parse_fault(text: str) -> Fault:
     every, everywhere = 1, False
     for part in parts:
         key, _, value = part.partition("=")
-        if key == "every" and value.isdecimal() and int(value) > 0:
-            every = int(value)
+        number = whole_number(value)
+        if key == "every" and number:
+            every = number
         elif key == "on" and value in ("all", "generate"):
             everywhere = value == "all"
         else:

@@ -28,6 +28,7 @@ from pydantic import (
 
 from orket.errors import UsageError
 from orket.levels import read_kv, spell_level, split_level
+from orket.limits import MAX_COUNT, MAX_READING
 from orket.planning.budget import Until, read_budget
 from orket.policy import POLICY_KEYS, policy_value
 from orket.providers.options import OPTION_KEYS, ServerOptions, build_options
@@ -35,11 +36,11 @@ from orket.providers.serving.command import read_command
 from orket.tasks.sandboxes import NAMES as SANDBOXES
 from orket.tasks.task import BUCKETS
 from orket.text import nearest
-from orket.toml_source import TomlSource, read_toml
+from orket.toml_source import TomlSource, exact_number, read_toml
 
 Word = Annotated[str, Field(min_length=1)]
-Positive = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+Natural = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Policies = dict[str, bool | int | Decimal | str]
 
 
@@ -52,8 +53,8 @@ class Table(BaseModel):
 class ControlsTable(Table):
     """Experimental controls; a key that is absent leaves the layer below in force."""
 
-    seed: int | None = None
-    temperature: Annotated[Decimal | int, Field(ge=0)] | None = None
+    seed: Annotated[int, Field(ge=-MAX_READING, le=MAX_READING)] | None = None
+    temperature: Annotated[Decimal | int, Field(ge=0, le=10**9)] | None = None
     threads: Positive | Literal["server"] | None = None
     affinity: Word | None = None
     warmup: Positive | None = None
@@ -220,7 +221,7 @@ _File = TypeVar("_File", PresetTable, ProfileTable)
 
 def read_preset_toml(path: Path) -> TomlSource:
     """A TOML file whose decimals stay exact. Raises UsageError with file and line."""
-    return read_toml(path, parse_float=Decimal)
+    return read_toml(path, parse_float=exact_number)
 
 
 def check_table(

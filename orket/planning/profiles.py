@@ -13,6 +13,7 @@ from orket.planning.plan import Plan
 from orket.planning.preset import user_folder
 from orket.records import Controls
 from orket.resources import shipped
+from orket.text import whole_number
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _KEYS = {
@@ -102,8 +103,8 @@ def _control_values(controls: Controls) -> dict[str, Any]:
     if controls.temperature_milli is not None:
         values["temperature"] = Decimal(controls.temperature_milli) / 1000
     for key in ("threads", "warmup"):
-        text = values[key]
-        values[key] = int(text) if text and text.isdecimal() else text
+        number = whole_number(values[key])
+        values[key] = values[key] if number is None else number
     return values
 
 

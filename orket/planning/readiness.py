@@ -19,7 +19,7 @@ from orket.providers.registry import (
 )
 from orket.quants import catalogue, find_quant
 from orket.tasks.bank import Task
-from orket.text import close_words
+from orket.text import close_words, whole_number
 
 
 def list_missing(plan: Plan) -> list[str]:
@@ -287,5 +287,5 @@ def _excess_threads(plan: Plan) -> list[str]:
         f"{threads} threads are more than this machine's {cpus} logical CPUs: "
         f"give --threads {cpus} or fewer, or --threads server"
         for threads in sorted(asked)
-        if threads.isdecimal() and int(threads) > cpus
+        if (whole_number(threads) or 0) > cpus
     ]

@@ -21,6 +21,7 @@ from orket.planning import identity
 from orket.planning.rounds import ADAPTIVE, REPEAT, cut_repeats, cut_rounds
 from orket.planning.targets import Target
 from orket.records import Controls, PlannedRun, Policy, PolicyStep, TaskEntry
+from orket.text import whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +193,7 @@ class _Builder:
 
 def warmup_steps(controls: Controls) -> int:
     """Recorded warm-up calls at the head of a block: at least one."""
-    asked = controls.warmup
-    return max(1, int(asked)) if asked and asked.isdecimal() else 1
+    return max(1, whole_number(controls.warmup) or 1)
 
 
 def _visits(

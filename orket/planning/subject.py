@@ -22,7 +22,7 @@ from orket.planning.preset import known_presets
 from orket.providers.contract import ServerOptions
 from orket.providers.recognise import recognise
 from orket.providers.registry import DEFAULT_URLS, EMBEDDED
-from orket.text import nearest
+from orket.text import nearest, whole_number
 from orket.urls import without_secret
 
 OLLAMA = "ollama"
@@ -99,7 +99,8 @@ def ollama_url(environment: str | None = None) -> str:
         # Without a port, a URL means that of its scheme, and a bare host Ollama's own.
         known = {"http": "80", "https": "443"} if separator else {}
         port = known.get(scheme, str(OLLAMA_PORT))
-    if scheme not in ("http", "https") or not port.isdecimal() or int(port) > 65_535:
+    number = whole_number(port)
+    if scheme not in ("http", "https") or number is None or number > 65_535:
         raise UsageError(
             f"{OLLAMA_HOST} is {without_secret(said)!r}: no address of a server",
             "write it as host:port",
@@ -167,7 +168,7 @@ def _url_of(word: str) -> str | None:
     if authority.count(":") > 1 and not authority.startswith("["):
         return None
     host, port = _split_port(authority)
-    if port is None or not (port.isascii() and port.isdecimal()):
+    if whole_number(port) is None:
         return None
     if host.casefold() != "localhost" and not _is_address(host.strip("[]")):
         return None

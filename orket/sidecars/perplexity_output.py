@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
+from orket.limits import is_plain
+
 _NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _ERROR = rf"(?:\s*(?:±|\+/-)\s*(?P<error>{_NUMBER}))?"
 _PREFIX = r"^(?:[\d.]+ [A-Z] )?"
@@ -78,4 +80,7 @@ def _scaled(found: re.Match[str] | None, name: str, scale: int) -> int | None:
     """A figure in whole units; what is printed has fewer digits than these."""
     if found is None or found[name] is None:
         return None
-    return round(Decimal(found[name]) * scale)
+    number = Decimal(found[name])
+    if not is_plain(number):
+        raise BadDivergence(f"{found[name]:.40} is beyond any figure")
+    return round(number * scale)

@@ -14,6 +14,7 @@ from orket.sidecars.llama_bench import (
     find_binary,
     run_sidecar,
 )
+from orket.text import whole_number
 from orket.warehouse import Warehouse
 
 
@@ -83,4 +84,4 @@ def measure_sidecar(
 
 def _threads(asked: str | None) -> int | None:
     """The sweep's thread count, where it is a number: figures compare at equal ones."""
-    return int(asked) if asked is not None and asked.isdigit() else None
+    return whole_number(asked)

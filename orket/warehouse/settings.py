@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from orket.errors import UsageError
+from orket.text import whole_number
 
 MEMORY_VARIABLE = "ORKET_MEMORY_MIB"
 THREADS_VARIABLE = "ORKET_THREADS"
@@ -29,8 +30,9 @@ def _number(variable: str, least: int) -> int | None:
     text = os.environ.get(variable, "")
     if not text:
         return None
-    if not text.isascii() or not text.isdecimal() or int(text) < least:
+    number = whole_number(text)
+    if number is None or number < least:
         raise UsageError(
             f"{variable} is {text!r}", f"give a whole number from {least} on"
         )
-    return int(text)
+    return number

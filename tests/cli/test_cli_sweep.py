@@ -143,6 +143,17 @@ def test_a_threshold_of_a_what_if_is_judged_like_one_of_a_preset():
         Rejudge(latency_ceiling=Decimal(0)).policy_overrides()
 
 
+@pytest.mark.parametrize("number", ["1e999999999", "1e-999999999", "-1", "nan", "x"])
+@pytest.mark.parametrize("option", ["--latency-ceiling", "--adherence-threshold"])
+def test_a_threshold_that_no_figure_reaches_is_refused(
+    option, number, tmp_path, capsys
+):
+    asked = ["show", "latest", option, number, "-w", str(tmp_path)]
+    assert run_command(asked) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert f"Invalid value for '{option}': '{number}' is " in told
+
+
 def test_a_sweep_is_taken_over_only_where_another_machine_may_have_it(preset, capsys):
     assert run_command(["run", preset, "--take-over"]) == 2
     assert "name it: --resume SWEEP --take-over" in capsys.readouterr().err

@@ -161,6 +161,10 @@ def test_words_and_numbers_of_controls():
     written = summary_document(row)["sessions"][0]["experimental_controls"]
     assert written["threads"] == "server"
     assert written["warmup_steps"] == 2
+    for word in ("9" * 5_000, "²", "٣"):
+        controls["threads"] = word
+        (session, *_) = summary_document(row)["sessions"]
+        assert session["experimental_controls"]["threads"] == word
 
 
 def test_a_field_the_view_does_not_have_is_named():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orket.errors import UsageError
-from orket.toml_source import find_lines, read_toml
+from orket.toml_source import exact_number, find_lines, read_toml
 from tests.places import ROOT
 
 
@@ -134,6 +134,9 @@ def test_a_mark_before_the_text_is_no_part_of_it(tmp_path):
     assert read_toml(path).data == {"a": 1}
 
 
+BEYOND = "a number beyond any figure: write a smaller one"
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -142,13 +145,16 @@ def test_a_mark_before_the_text_is_no_part_of_it(tmp_path):
         ("a = 1\n".encode("utf-16"), ": is UTF-16: save it as UTF-8"),
         (b"a = " + b"[" * 9999, ": not TOML: nested too deeply"),
         (b"a = 1\nb = [\n1,\n", ":4: not TOML: Invalid value"),
+        (b"a = 1\nb = 1e999999999\n", f":2: {BEYOND}"),
+        (b"a = 1.5\n\nb = -1_0.0E-9_9\n", f":3: {BEYOND}"),
+        (b"a = 1\nb = " + b"9" * 5000, f":2: {BEYOND}"),
     ],
 )
 def test_what_is_no_toml_is_told_with_its_place(tmp_path, content, said):
     path = tmp_path / "a.toml"
     path.write_bytes(content)
     with pytest.raises(UsageError) as caught:
-        read_toml(path)
+        read_toml(path, exact_number)
     assert str(caught.value) == f"{path}{said}"
 
 

@@ -167,6 +167,10 @@ def test_a_scored_prompt_is_read_from_its_end_by_rank():
     for path, wrong in (([7, 1], said), ([1, 2, 3, 4], said), ([7], [{"7": 0}])):
         with pytest.raises(NoScores):
             read_prompt(wrong, path, 2)
+    for key in ("9" * 5_000, "²", "٣", "-1", ""):
+        odd = [None, {key: {"logprob": -0.1, "rank": 1}}]
+        with pytest.raises(NoScores, match="no id and rank"):
+            read_prompt(odd, [7], 1)
 
 
 def test_a_scored_input_must_be_the_path():

@@ -74,7 +74,9 @@ def test_lines_behind_a_moment_and_a_level_are_read_too():
     assert read_divergence(marked).kld_nnats == 30_165_000
 
 
-@pytest.mark.parametrize("text", [LOG, "", output() + output("0.1")])
+@pytest.mark.parametrize(
+    "text", [LOG, "", output() + output("0.1"), output("1e999999999")]
+)
 def test_without_one_divergence_it_is_refused(text):
     with pytest.raises(BadDivergence):
         read_divergence(text)

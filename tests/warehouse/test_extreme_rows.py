@@ -41,7 +41,17 @@ from orket.warehouse.view_files import view_files
 from tests.built_sweep import Sweep
 from tests.raw_rows import START, make_run, store_sweep
 
-TEXTS = ("", "x", "null", "{", "a\x00b", "\u202e'\"; --", "\U0001f600" * 3, "x" * 200)
+TEXTS = (
+    "",
+    "x",
+    "null",
+    "{",
+    "9" * 5_000,
+    "a\x00b",
+    "\u202e'\"; --",
+    "\U0001f600" * 3,
+    "x" * 200,
+)
 MOMENTS = (EARLIEST, START, START + timedelta(seconds=1), LATEST - timedelta.resolution)
 FIXED: dict[str, st.SearchStrategy[Any]] = {
     "sweep_id": st.just("extreme"),

@@ -10,6 +10,7 @@ from orket.mockserver.engine import Engine
 from orket.mockserver.faults import FigureNames
 from orket.mockserver.profile import MockModel
 from orket.mockserver.replies import Event, Reply, Request, Stream
+from orket.text import whole_number
 
 
 class Dialect(ABC):
@@ -95,7 +96,5 @@ def user_prompt(messages: Any) -> tuple[str, str]:
 
 def parse_version(text: str) -> tuple[int, ...]:
     """The numbers of a dotted version; what follows a dash does not count."""
-    numbers = []
-    for part in text.split("-")[0].split("."):
-        numbers.append(int(part) if part.isdecimal() else 0)
-    return tuple(numbers)
+    parts = text.split("-")[0].split(".")
+    return tuple(whole_number(part) or 0 for part in parts)

@@ -36,6 +36,7 @@ from orket.providers.llamacpp.engine import (
 )
 from orket.providers.llamacpp.protocol import LlamaCppServer, require_quant
 from orket.records import CallFacts, Capabilities, Controls, ScoreFacts
+from orket.text import whole_number
 
 DEFAULT_CONTEXT_TOKENS = 4096
 """Where no context is asked for: a long trained context would fill the memory."""
@@ -243,9 +244,10 @@ def _read_port(url: str | None) -> int:
 def _read_threads(threads: str | None) -> int | None:
     if threads is None or threads in ("server", "none"):
         return None
-    if not threads.isascii() or not threads.isdigit() or int(threads) < 1:
+    number = whole_number(threads)
+    if not number:
         raise UsageError(f"threads {threads!r} is no number", "give one, or `server`")
-    return int(threads)
+    return number
 
 
 def read_kv_type(kv: str | None) -> str | None:

@@ -10,6 +10,7 @@ from orket.providers.reading.call import Call, Record
 from orket.providers.reading.facts import Figures
 from orket.providers.reading.figures import text
 from orket.records import Controls
+from orket.text import whole_number
 
 
 class OllamaCall(Call):
@@ -73,8 +74,9 @@ def runner_options(controls: Controls) -> dict[str, int]:
         options["num_ctx"] = controls.context_tokens
     if controls.batch_tokens is not None:
         options["num_batch"] = controls.batch_tokens
-    if controls.threads is not None and controls.threads.isdecimal():
-        options["num_thread"] = int(controls.threads)
+    threads = whole_number(controls.threads)
+    if threads is not None:
+        options["num_thread"] = threads
     return options
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orket.providers.reading import figures
+from orket.text import whole_number
 
 NO_LOGPROBS = "NO_LOGPROBS"
 """The server gives no log-probabilities: it has none, or leaves them out."""
@@ -188,7 +189,7 @@ def _read_entry(entry: Any, k: int, by_id: bool) -> Place:
 def _read_ranked(entry: Any, path_token: int, k: int) -> Place:
     found: dict[int, tuple[int, Token]] = {}
     for key, said in entry.items():
-        number = int(key) if key.isascii() and key.isdigit() else None
+        number = whole_number(key)
         rank = figures.count(figures.mapping(said).get("rank"))
         if number is None or rank is None:
             raise NoScores(BAD_LOGPROBS, f"an entry has no id and rank: {key[:40]!r}")

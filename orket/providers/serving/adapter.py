@@ -46,7 +46,7 @@ from orket.providers.serving.command import (
 )
 from orket.providers.serving.ports import KEEPER, LOOPBACK, find_free_port, is_taken
 from orket.records import CallFacts, Capabilities, Controls, ScoreFacts
-from orket.text import file_stem
+from orket.text import file_stem, whole_number
 from orket.urls import HIDDEN
 
 READY_POLL_SECONDS = 0.1
@@ -330,7 +330,7 @@ def _await_log(inner: ReadsLog, child: ChildProcess, asked: Controls) -> str:
     while True:
         log = child.read_log()
         told = inner.read_log(log)
-        lacks_threads = told.threads is None and (asked.threads or "").isdigit()
+        lacks_threads = told.threads is None and whole_number(asked.threads) is not None
         lacks_cache = told.kv_cache is None and asked.kv_cache is not None
         if not (lacks_threads or lacks_cache) or time.monotonic() > deadline:
             return log

@@ -19,7 +19,7 @@ from orket.errors import UsageError
 from orket.levels import kv_types, without_level
 from orket.providers.contract import ModelRef
 from orket.records import Controls
-from orket.text import nearest
+from orket.text import nearest, whole_number
 from orket.urls import HIDDEN, without_passwords, without_secret
 
 PORT, HOST = "port", "host"
@@ -155,7 +155,7 @@ def provider_of(command: ServeCommand) -> str:
 
 def told_of(model: ModelRef, controls: Controls) -> dict[str, str]:
     """What a command can be told of a quant; what is not known of it is left out."""
-    quant = without_level(model.quant_tag)
+    quant, threads = without_level(model.quant_tag), whole_number(controls.threads)
     told = {
         "quant": quant,
         "quant_lower": quant.lower(),
@@ -163,9 +163,7 @@ def told_of(model: ModelRef, controls: Controls) -> dict[str, str]:
         "name": model.name or None,
         "path": str(model.path) if model.path else None,
         "ctx": str(controls.context_tokens) if controls.context_tokens else None,
-        "threads": controls.threads
-        if controls.threads and controls.threads.isdecimal()
-        else None,
+        "threads": None if threads is None else str(threads),
     }
     if controls.kv_cache is not None:
         keys, values = kv_types(controls.kv_cache)
