@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli import messages
-from orket.cli.options import format_option
+from orket.cli.options import Amount, format_option
 from orket.cli.output import print_line, print_rows
 from orket.errors import UsageError
 from orket.mockserver.dialects import DIALECTS
@@ -43,10 +43,14 @@ if TYPE_CHECKING:
     help="A model to list; repeat for more.",
 )
 @click.option("--router", is_flag=True, help="llama-server: a router of all models.")
-@click.option("--prefill-rate", type=float, help="Prompt tokens per second.")
-@click.option("--decode-rate", type=float, help="Generated tokens per second.")
-@click.option("--latency", type=float, help="Seconds before a prompt is read.")
-@click.option("--load-time", type=float, help="Seconds a model takes to load.")
+@click.option(
+    "--prefill-rate", type=Amount(0, min_open=True), help="Prompt tokens per second."
+)
+@click.option(
+    "--decode-rate", type=Amount(0, min_open=True), help="Generated tokens per second."
+)
+@click.option("--latency", type=Amount(0), help="Seconds before a prompt is read.")
+@click.option("--load-time", type=Amount(0), help="Seconds a model takes to load.")
 @click.option("--context", type=click.IntRange(4), help="Context length in tokens.")
 @click.option("--answer", metavar="TEXT", help="The answer to every prompt.")
 @click.option("--echo", is_flag=True, help="Answer with the prompt.")

@@ -24,6 +24,24 @@ FORMATS = ("table", "json", "csv")
 OPTION_FLAGS = tuple(key for key in OPTION_KEYS if key.flag)
 """The keys of `[provider]` that have an option of their own."""
 
+
+class Amount(click.FloatRange):
+    """A number of seconds, or of tokens per second: finite, as `nan` and `inf` are
+    not, which would be no limit at all."""
+
+    name = "float"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number. Raises click.BadParameter."""
+        number: float = super().convert(value, param, ctx)
+        if not number <= _MOST:
+            self.fail(f"{value!r} is not a number up to {_MOST:.0f}", param, ctx)
+        return number
+
+
+_MOST = 10**9
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orket.cli import messages
-from orket.cli.options import OPTION_FLAGS, format_option, server_options
+from orket.cli.options import OPTION_FLAGS, Amount, format_option, server_options
 from orket.cli.output import print_rows
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def providers(context: click.Context, output_format: str | None) -> None:
     "--timeout",
     "call_seconds",
     metavar="SECONDS",
-    type=click.FloatRange(0, min_open=True),
+    type=Amount(0, min_open=True),
     default=120.0,
     show_default="120",
     help="How long one call may take; a server that takes longer is asked no more.",

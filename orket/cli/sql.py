@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orket.cli.options import format_option, reading_store_option
+from orket.cli.options import Amount, format_option, reading_store_option
 from orket.cli.output import print_rows
 from orket.errors import UsageError
 from orket.text import close_words
@@ -27,7 +27,7 @@ _BINDINGS = re.compile(r'Candidate bindings: (".*)')
 @click.option("--sweep", metavar="SWEEP", help="Bind the views to one sweep.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Amount(min=0, min_open=True),
     default=300,
     show_default=True,
     metavar="SECONDS",

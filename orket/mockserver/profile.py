@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -154,7 +155,9 @@ def check_profile(profile: Profile) -> Profile:
     rates += [
         rate for m in profile.models for rate in (m.prefill_rate, m.decode_rate) if rate
     ]
-    if not all(isinstance(rate, (int, float)) and rate > 0 for rate in rates):
+    if not all(
+        isinstance(rate, (int, float)) and 0 < rate < math.inf for rate in rates
+    ):
         raise UsageError("a rate must be above zero", "give tokens per second, e.g. 50")
     if not profile.models:
         raise UsageError("the mock server has no model", "add a [[models]] table")

@@ -388,6 +388,22 @@ def test_columns_of_one_name_are_told_apart(locked):
     assert locked.answer("SELECT 1 AS a, 2 AS a").columns == ["a", "a_2"]
 
 
+@pytest.mark.parametrize("number", ["nan", "inf", "1e400", "0", "-1"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sql", "SELECT 1", "--timeout"],
+        ["providers", "probe", "http://127.0.0.1:9", "--timeout"],
+        ["mock-server", "ollama", "--decode-rate"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_amount_without_an_end_is_no_amount(command, number, capsys):
+    assert run_command([*command, number]) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert number in told or "a rate must be above zero" in told
+
+
 def test_a_query_as_deep_as_a_well_is_refused_in_words(locked):
     assert locked.answer(f"SELECT {'[' * 50}1{']' * 50}").rows
     with pytest.raises(UsageError, match="nested too deeply"):
