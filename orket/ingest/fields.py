@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from orket.limits import MAX_READING
+from orket.limits import MAX_READING, is_plain
 from orket.records import STRAY_SURROGATE, stray_surrogate
 
 MISSING_WORDS = frozenset({"", "unknown", "unspecified"})
@@ -120,7 +120,7 @@ class Fields:
                 self.where(name), f"a number is expected, not {_show(value)}"
             )
         number = Decimal(value)
-        if abs(number) > MAX_READING:
+        if not is_plain(number) or abs(number) > MAX_READING:
             raise BadField(self.where(name), f"out of range: {_show(value)}")
         return number
 

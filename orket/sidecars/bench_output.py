@@ -20,6 +20,7 @@ from decimal import Decimal
 from typing import Any
 
 from orket.limits import MAX_BYTES, MAX_RATE
+from orket.records import STRAY_SURROGATE, stray_surrogate
 
 TOOL = "llama-bench"
 
@@ -237,6 +238,8 @@ def _pair_up(names: list[str], values: list[str]) -> BenchTest | BadOutput:
 
 
 def _read_or_refuse(fields: object) -> BenchTest | BadOutput:
+    if (place := stray_surrogate(fields)) is not None:
+        return BadOutput(place.removeprefix(".") or None, STRAY_SURROGATE)
     try:
         return _read_fields(fields)
     except BadOutput as error:

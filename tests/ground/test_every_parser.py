@@ -56,7 +56,10 @@ REFUSALS = (OrketError, BadDocument, BadGguf)
 VALUES: list[Any] = [
     *(None, True, -1, -0.5, 1e300, 10**30, math.nan, math.inf, "12", "", "\ud800"),
     *("\x00", "a\nb", "x" * 5000, "CON", [], {}, [[]], [{}], {"a": 1}),
+    *("9" * 5000, "²", "HUGE", "TINY", "LONG"),
 ]
+NUMBERS = {"HUGE": b"1e999999999", "TINY": b"1e-999999999", "LONG": b"9" * 5000}
+"""What JSON has a word for and Python no value; in `VALUES` by their names."""
 
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -96,6 +99,7 @@ def wounds(draw: st.DrawFn, whole: bytes) -> bytes:
             st.one_of(
                 st.binary(max_size=8),
                 st.sampled_from([b"\n", b'"', b"\x00", b"\xff\xfe", b"1e999", b"{"]),
+                st.sampled_from(sorted(NUMBERS.values())),
                 st.just(found[start:end] * 2),
             )
         )
@@ -113,8 +117,11 @@ def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
     except ValueError:
         return draw(wounds(whole))
     path = draw(st.sampled_from(list(_paths(document))))
-    changed = _changed(document, path, draw(st.sampled_from(VALUES)))
-    return json.dumps(changed).encode()
+    value = draw(st.sampled_from(VALUES))
+    text = json.dumps(_changed(document, path, value)).encode()
+    if isinstance(value, str) and value in NUMBERS:
+        text = text.replace(f'"{value}"'.encode(), NUMBERS[value])
+    return text
 
 
 # --- what each target reads ---

@@ -309,6 +309,13 @@ HALVES: dict[str, tuple[str, list[str], str, dict[str, int]]] = {
         "benchmarks[0].requests.successful[0].output",
         {"runs": 1},
     ),
+    "llama-bench": (
+        "bench.json",
+        [json.dumps([{**json.loads(JSON_TEXT)[0], "build_commit": HALF}])[:-1]]
+        + [f",{json.dumps(json.loads(JSON_TEXT)[1])}]"],
+        "build_commit",
+        {"sidecars": 1},
+    ),
 }
 
 
@@ -327,17 +334,21 @@ def test_guidellm_moments_and_times_beyond_all_bounds_are_rejected_by_field(tmp_
     good = {"start_time": 1_750_000_000, "end_time": 1_750_000_001}
     bad = [
         {"start_time": 9e15, "end_time": 9e15},
+        {"start_time": 1_750_000_000, "end_time": "HUGE"},
+        {"start_time": 1_750_000_000, "time_to_first_token_ms": "HUGE"},
         {"start_time": 1_750_000_000, "first_token_time": 1_740_000_000},
         {"start_time": 1_750_000_000, "end_time": 1_760_000_000},
     ]
     requests = {"successful": [*bad, good]}
     document = {"args": {}, "benchmarks": [{"requests": requests}]}
-    report, _ = take(tmp_path / "report.json", json.dumps(document).encode())
-    assert (report.accepted, report.rejected) == ({"runs": 1}, 3)
+    text = json.dumps(document).replace('"HUGE"', "1e999999999")
+    report, _ = take(tmp_path / "report.json", text.encode())
+    assert (report.accepted, report.rejected) == ({"runs": 1}, 5)
     assert report.rejects_path is not None
     found = map(json.loads, report.rejects_path.read_text().splitlines())
     fields = [row["field"].rpartition(".")[2] for row in found]
-    assert fields == ["start_time", "time_to_first_token_ms", "wall_ns"]
+    first = "time_to_first_token_ms"
+    assert fields == ["start_time", "end_time", first, first, "wall_ns"]
 
 
 @pytest.mark.parametrize("requests", [None, {}, {"successful": [], "errored": []}])
