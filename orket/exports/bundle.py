@@ -25,7 +25,7 @@ from orket import __version__
 from orket.errors import OrketError, UsageError
 from orket.exports.load import load_recorded_row
 from orket.exports.summary import render_summary
-from orket.records import DATASETS
+from orket.records import DATASETS, NO_JSON
 from orket.warehouse import disk
 from orket.warehouse.parts import time_ordered_id
 
@@ -179,7 +179,7 @@ def verify_bundle(path: Path) -> BundleVerdict:
             if not found.faults:
                 _judge(Path(folder), found)
             return found
-    except (tarfile.TarError, msgspec.DecodeError, EOFError) as error:
+    except (tarfile.TarError, EOFError, *NO_JSON) as error:
         raise UsageError(f"{path} is no whole bundle ({error})") from error
 
 

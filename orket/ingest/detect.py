@@ -111,6 +111,6 @@ def _first_keys(text: str) -> set[str]:
 def _object_keys(line: str) -> list[str] | None:
     try:
         value: Any = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return list(value) if isinstance(value, dict) and len(value) > 1 else None

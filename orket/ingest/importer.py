@@ -30,7 +30,7 @@ from orket.ingest.recognised import (
 from orket.ingest.rejection import Rejection, explain_invalid
 from orket.ingest.sink import Sink
 from orket.ingest.together import ReadFile, find_repeated, join
-from orket.records import EventRow
+from orket.records import NO_JSON, EventRow
 from orket.text import storable
 from orket.warehouse import Warehouse
 
@@ -295,7 +295,7 @@ def _holds_rejects(path: Path, rejects_path: Path | None) -> bool:
         return path.name.endswith(_REJECTS_ENDING)
     try:
         row = msgspec.json.decode(first)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NO_JSON:
         return False
     return isinstance(row, dict) and row.keys() == _REJECT_KEYS
 

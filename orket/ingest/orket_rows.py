@@ -34,6 +34,7 @@ from orket.ingest.rejection import Rejection, explain_invalid, shorten
 from orket.limits import EARLIEST, LATEST
 from orket.records import (
     DATASETS,
+    NO_JSON,
     STRAY_SURROGATE,
     Record,
     RunRecord,
@@ -107,7 +108,7 @@ def header_dataset(line: bytes) -> str | None:
     """The dataset a header line names for its file, or None when it is no header."""
     try:
         fields = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NO_JSON:
         return None
     if isinstance(fields, dict) and fields.keys() == {"dataset"}:
         name = fields["dataset"]
@@ -143,7 +144,7 @@ def _judge_block(block: bytes, offset: int, dataset: str, judged: Judged) -> boo
         return False
     try:
         rows: list[Any] = _DECODERS[dataset].decode_lines(block)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NO_JSON:
         return False
     if not rows or _ENCODER.encode_lines(rows) != block:
         return False
@@ -188,7 +189,7 @@ def _judge_text(
         if other is not None and other != dataset:
             return _judge_text(number, text, other, True)[0], other
         return explain_invalid(number, text, error), dataset
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NO_JSON as error:
         field, reason = _syntax_fault(text, error)
         return Rejection(number, field, reason, shorten(text)), dataset
     return _finish(number, text, dataset, row), dataset
@@ -243,7 +244,7 @@ def _dataset_by_keys(line: bytes) -> str | None:
     """The dataset an invalid line was meant for, by the identity key it carries."""
     try:
         fields = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NO_JSON:
         return None
     if not isinstance(fields, dict):
         return None

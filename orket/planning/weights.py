@@ -15,6 +15,7 @@ import msgspec
 
 from orket.errors import UsageError
 from orket.gguf import BadGguf, file_parts, hash_file, join_digests, read_header
+from orket.records import NO_JSON
 
 _Types = tuple[tuple[str, int], ...]
 
@@ -97,7 +98,7 @@ def _read_cache() -> _Known:
     """What is kept by file; a cache that cannot be read is empty."""
     try:
         return msgspec.json.decode(_cache_path().read_bytes(), type=dict[str, _Part])
-    except (OSError, ValueError, TypeError):
+    except (OSError, *NO_JSON):
         return {}
 
 

@@ -29,6 +29,7 @@ from orket.records.event import GOVERNANCE as GOVERNANCE
 from orket.records.event import EventRow as EventRow
 from orket.records.fidelity import FidelityRow as FidelityRow
 from orket.records.fidelity import ScoreFacts as ScoreFacts
+from orket.records.lines import NO_JSON as NO_JSON
 from orket.records.lines import STRAY_SURROGATE as STRAY_SURROGATE
 from orket.records.lines import checked as checked
 from orket.records.lines import judge as judge

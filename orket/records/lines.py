@@ -9,6 +9,8 @@ import msgspec
 from orket.row_types import Record
 from orket.text import storable
 
+NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises of bytes that may be anybody's, nested as deep as a well too."""
 STRAY_SURROGATE = "half a surrogate pair, which is no character"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from orket.records import NO_JSON
 from orket.warehouse.disk import read_plain
 from orket.warehouse.seal import check_seal
 
@@ -64,7 +65,7 @@ def parse_note(name: str, content: bytes) -> Fold | None:
     """What a note of this name says; None where it is damaged, or none of Orket's."""
     try:
         found = msgspec.json.decode(content, type=Fold)
-    except msgspec.DecodeError:
+    except NO_JSON:
         return None
     if note_path(Path(), found.into).name != name or found.into in found.parts:
         return None

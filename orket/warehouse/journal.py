@@ -18,11 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import msgspec
-
 from orket.admission import admit, fit
 from orket.errors import WarehouseError
-from orket.records import FidelityRow, Record, RunRecord, judge
+from orket.records import NO_JSON, FidelityRow, Record, RunRecord, judge
 from orket.warehouse import disk
 from orket.warehouse.locks import Holder, find_holder, lock_new
 from orket.warehouse.parts import (
@@ -260,7 +258,7 @@ def parse_journal(path: Path, dataset: str) -> ReadJournal:
     for number, line in enumerate(lines, start=1):
         try:
             rows.append(judge(JOURNALED[dataset], line))
-        except msgspec.DecodeError as error:
+        except NO_JSON as error:
             faults.append((number, str(error)))
     return ReadJournal(rows, torn, faults)
 

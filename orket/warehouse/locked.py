@@ -233,6 +233,8 @@ class LockedSession(Session):
         except (duckdb.OutOfMemoryException, MemoryError) as error:
             raise out_of_memory(self._limits) from error
         except (duckdb.Error, OSError) as error:
+            if "max_expression_depth" in str(error):
+                raise _too_deep() from error
             # Arrow passes on what DuckDB says as an OSError of its own.
             raise UsageError(first_line(error)) from error
         finally:
@@ -251,10 +253,7 @@ class LockedSession(Session):
                         if not tree["error"] and _node_kinds(tree) <= _READING_NODES:
                             return statement, read_asked(tree)
                     except RecursionError:
-                        raise UsageError(
-                            "the query is nested too deeply to be read",
-                            "name its parts: WITH part AS (...) SELECT ...",
-                        ) from None
+                        raise _too_deep() from None
         raise UsageError(
             "only a single SELECT is run here",
             "the views are read-only; see the columns with: orket views NAME",
@@ -263,6 +262,13 @@ class LockedSession(Session):
     def _require_room(self, size: int) -> None:
         if size > self._limits.memory_bytes:
             raise out_of_memory(self._limits)
+
+
+def _too_deep() -> UsageError:
+    return UsageError(
+        "the query is nested too deeply to be read",
+        "name its parts: WITH part AS (...) SELECT ...",
+    )
 
 
 def _serialize(parser: duckdb.DuckDBPyConnection, statement: str) -> dict[str, Any]:

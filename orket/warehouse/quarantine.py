@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from orket.records import NO_JSON
 from orket.warehouse import disk
 from orket.warehouse.faults import Fault
 from orket.warehouse.parts import may_bear_on, partition_sweep, write_failure
@@ -143,7 +144,7 @@ def _missing(root: Path, folder: Path) -> Iterator[Missing]:
             continue
         try:
             note = msgspec.json.decode(disk.read_plain(beside), type=Note)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *NO_JSON):
             is_of_sweep = place.parent.name.startswith("sweep_id=")
             note = Note(
                 dataset=place.relative_to(root).parts[0],

@@ -287,6 +287,14 @@ REFUSED_WHOLE = {"lm-eval results"}
 """Those that hold aggregates alone: told by their content, and refused."""
 
 
+WELLS = (
+    b"[" * 99_999 + b"]" * 99_999,
+    b'{"a":' * 99_999 + b"1" + b"}" * 99_999,
+    b'{"schema_version": "1", "moved_at": ' + b"[" * 99_999,
+)
+"""What no reader that calls itself comes to the ground of."""
+
+
 @cache
 def _whole(name: str) -> bytes:
     return TARGETS[name][1]()
@@ -313,12 +321,17 @@ def test_a_whole_file_is_read_and_a_damaged_one_read_or_refused(name):
     )
     @given(damaged(whole))
     def check(content: bytes) -> None:
+        try_it(content)
+
+    def try_it(content: bytes) -> None:
         try:
             put(content)
         except REFUSALS as error:
             assert "\n" not in str(error).strip()
 
     check()
+    for well in WELLS:
+        try_it(well)
 
 
 def test_every_format_and_dataset_has_a_target():

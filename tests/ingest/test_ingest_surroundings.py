@@ -11,6 +11,7 @@ import pytest
 
 from orket.cli.main import run_command
 from orket.errors import UsageError
+from orket.ingest.formats import FORMATS
 from orket.ingest.importer import FileReport, ingest_file
 from orket.ingest.origin import SourceOptions
 from orket.warehouse import Warehouse
@@ -328,6 +329,17 @@ def test_half_a_surrogate_costs_its_own_row_alone(tmp_path, name):
     (reject,) = map(json.loads, report.rejects_path.read_text().splitlines())
     assert (reject["line"], reject["field"]) == (1, field)
     assert "half a surrogate pair" in reject["reason"]
+
+
+@pytest.mark.parametrize("name", ["auto", *(each.name for each in FORMATS)])
+def test_a_file_as_deep_as_a_well_is_no_fault_of_ours(tmp_path, name, capsys):
+    path = tmp_path / "deep.json"
+    path.write_bytes(b"[" * 99_999 + b"]" * 99_999)
+    place = ["-w", str(tmp_path / "w")]
+    assert run_command(["ingest", str(path), "--format", name, *place]) in (2, 3, 4)
+    told = capsys.readouterr().err
+    assert "fault" not in told
+    assert path.name in told
 
 
 def test_guidellm_moments_and_times_beyond_all_bounds_are_rejected_by_field(tmp_path):
