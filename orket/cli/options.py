@@ -89,14 +89,18 @@ def _warehouse_option(
         from orket.warehouse.tolerance import Tolerance
 
         store = Warehouse.open(warehouse, tolerance=Tolerance[tolerance])
-        is_done = False
+        is_done, told = False, ""
         try:
             result = command(*args, store=store, **options)
             is_done = True
+        except WarehouseError as error:
+            told = error.message
+            raise
         finally:
             _publish(store)
             if is_telling:
-                _tell_missing(store, with_bearing=not (is_done and is_failing))
+                is_named_later = is_done and is_failing
+                _tell_missing(store, told, with_bearing=not is_named_later)
         if tolerance != "NONE" and is_failing:
             store.require_whole()
         return result
@@ -122,13 +126,14 @@ def _publish(store: Warehouse) -> None:
         )
 
 
-def _tell_missing(store: Warehouse, with_bearing: bool) -> None:
+def _tell_missing(store: Warehouse, told: str, with_bearing: bool) -> None:
     """Say what lies in quarantine of all that the verb may have looked at, and what it
-    met and did without."""
+    met and did without; `told` is what it failed with."""
     for part in store.missing():
         messages.warn(f"{part}; orket verify names it")
     for damage in store.left_out.bearing() if with_bearing else ():
-        messages.warn(f"{damage}: {damage.remedy}")
+        if str(damage) not in told:
+            messages.warn(f"{damage}: {damage.remedy}")
     for damage in store.left_out.beside():
         messages.warn(f"{damage}; it is of another sweep: {damage.remedy}")
 

@@ -88,17 +88,28 @@ def damage_of(dataset: str, part: Path, reason: str) -> Damage:
     )
     whose = f" of sweep {sweep_id}" if sweep_id else ""
     lost = {
-        "sweeps": "without it the sweep is unknown: put back a copy of it",
+        "sweeps": "without it the sweep is unknown",
         "events": "what it says of baselines and of ends of sweeps is lost with it",
     }.get(dataset, "its rows are lost with it, the other parts are whole")
     return Damage(
-        f"{named}{whose} cannot be read ({reason.replace(str(part), 'the part')})",
+        f"{named}{whose} cannot be read ({_without_path(reason, part)})",
         "put back a copy, or move it away with orket verify --quarantine "
         f"({lost}): {part}",
         sweep_id,
         part,
         dataset,
     )
+
+
+def _without_path(reason: str, part: Path) -> str:
+    """What DuckDB says of a part, without its path: that stands at the end."""
+    for written, short in (
+        (f"File '{part}'", "the file is"),
+        (f"file '{part}'", "the file"),
+        (str(part), "the part"),
+    ):
+        reason = reason.replace(written, short)
+    return reason
 
 
 def explain(found: Sequence[Damage]) -> WarehouseError:

@@ -258,6 +258,7 @@ def test_a_manifest_that_is_lost_is_told_in_one_line(kind, whole, ask, tmp_path)
         _, after = ask(case, tmp_path / "w")
         assert after.out == "", case.name
         _require_told(after, part)
+        assert len([x for x in after.err if "cannot be read" in x]) == 1, case.name
 
 
 @pytest.mark.parametrize("dataset", ["events", *nightly("runs")])
