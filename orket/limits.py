@@ -26,7 +26,8 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2262, 1, 1, tzinfo=UTC)
 """The moments whose distance in nanoseconds fits 64 bits."""
 
-_MOST_DIGITS = 24
+_MOST_DIGITS = 400
+"""More than the largest float has, and the smallest: servers print those."""
 
 
 def is_plain(number: Decimal) -> bool:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from orket.limits import MAX_READING, is_plain
+from orket.limits import MAX_READING
 from orket.records import STRAY_SURROGATE, stray_surrogate
 
 MISSING_WORDS = frozenset({"", "unknown", "unspecified"})
@@ -120,7 +120,8 @@ class Fields:
                 self.where(name), f"a number is expected, not {_show(value)}"
             )
         number = Decimal(value)
-        if not is_plain(number) or abs(number) > MAX_READING:
+        # A comparison takes a number of any size; `abs` would round it first.
+        if number.copy_abs() > MAX_READING:
             raise BadField(self.where(name), f"out of range: {_show(value)}")
         return number
 

@@ -17,7 +17,12 @@ from hypothesis import strategies as st
 import orket
 from orket.errors import OrketError, WarehouseError
 from orket.exports.figures import decimals
-from orket.exports.json_text import moment_text, plain_decimal, render_json
+from orket.exports.json_text import (
+    moment_text,
+    plain_decimal,
+    read_json,
+    render_json,
+)
 from orket.exports.load import write_file
 from orket.exports.model import json_schema
 from orket.exports.scale import as_mapping, scale
@@ -246,3 +251,12 @@ def test_an_unwritable_place_is_one_line(tmp_path):
 )
 def test_what_people_read_is_rounded_half_up(value, digits, shown):
     assert decimals(Decimal(value), digits) == shown
+
+
+def test_json_of_anybody_is_read_as_servers_print_it_and_else_as_the_text_it_is():
+    assert read_json('{"p": 1e-45, "q": [2, null]}') == {
+        "p": Decimal("1e-45"),
+        "q": [2, None],
+    }
+    for text in ("{", "NaN", "1e-4500", "1e4500", "9" * 5_000, "[" * 70 + "]" * 70):
+        assert read_json(text) == text
