@@ -303,7 +303,6 @@ def test_the_faults_are_listed() -> None:
     [
         [],
         ["ollama", "--fault", "no-such"],
-        ["ollama", "--decode-rate", "0"],
         ["ollama", "--model", "no-quant"],
         ["ollama", "--canned", "no-answer"],
     ],
