@@ -18,7 +18,6 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
-from msgspec.inspect import Metadata, StructType, UnionType, type_info
 
 from orket.errors import UsageError
 from orket.limits import is_plain
@@ -887,6 +886,9 @@ def _scaled(key: str, entry: Threshold, number: Decimal) -> int:
 @cache
 def _most(field: str) -> int:
     """The largest value of a threshold that a row takes."""
+    # Few commands set a threshold, and each would load it.
+    from msgspec.inspect import Metadata, StructType, UnionType, type_info
+
     info = type_info(Policy)
     assert isinstance(info, StructType)
     (kind,) = (one.type for one in info.fields if one.name == field)

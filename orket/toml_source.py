@@ -11,13 +11,12 @@ import tomllib
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from orket.errors import UsageError
-from orket.limits import is_plain
+from orket.limits import BeyondFigures
 
 KeyPath = tuple[str | int, ...]
 
@@ -59,22 +58,11 @@ class TomlSource:
         return UsageError(f"{self.path}:{self.line_of(*key_path)}: {message}", hint)
 
 
-class _Beyond(ValueError):
-    """A number of a size that no figure has; the message is as it was written."""
-
-
-def exact_number(text: str) -> Decimal:
-    """A number with a point as a Decimal: for `read_toml`, which says what is wrong."""
-    number = Decimal(text)
-    if number.is_finite() and not is_plain(number):
-        raise _Beyond(text)
-    return number
-
-
 def read_toml(path: Path, parse_float: Callable[[str], Any] = float) -> TomlSource:
     """Read and parse a TOML file. Raises UsageError naming the file and the line.
 
-    `parse_float` makes the value of a number with a point: `exact_number` keeps it.
+    `parse_float` makes the value of a number with a point: `limits.exact_number` keeps
+    it as it was written.
     """
     text = _read_text(path)
     try:
@@ -86,11 +74,9 @@ def read_toml(path: Path, parse_float: Callable[[str], Any] = float) -> TomlSour
         reason = re.sub(r" \(at .*\)$", "", str(error))
         raise UsageError(f"{path}:{line}: not TOML: {reason}") from None
     except ValueError as error:
-        # What Python says of a whole number with thousands of digits.
-        written = (
-            re.escape(str(error)) if isinstance(error, _Beyond) else r"[\d_]{999,}"
-        )
-        found = re.search(written, text)
+        # Else Python does not read a whole number of thousands of digits.
+        is_exact = isinstance(error, BeyondFigures)
+        found = re.search(re.escape(str(error)) if is_exact else r"[\d_]{999,}", text)
         line = text.count("\n", 0, found.start() if found else 0) + 1
         raise UsageError(
             f"{path}:{line}: a number beyond any figure", "write a smaller one"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FORMATS = ("table", "json", "csv")
 OPTION_FLAGS = tuple(key for key in OPTION_KEYS if key.flag)
 """The keys of `[provider]` that have an option of their own."""
+_MOST = 10**9
+"""Largest amount of seconds, or of tokens per second."""
 
 
 class Amount(click.FloatRange):
@@ -41,7 +43,6 @@ class Amount(click.FloatRange):
         return number
 
 
-_MOST = 10**9
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 import click
 
 from orket.errors import UsageError
-from orket.limits import is_plain
+from orket.limits import BeyondFigures, exact_number
 
 _OPTIONS = {
     "adherence_threshold": "--adherence-threshold",
@@ -24,13 +24,15 @@ def read_decimal(
     if value is None:
         return None
     try:
-        number = Decimal(value)
+        number = exact_number(value)
     except InvalidOperation:
         raise click.BadParameter(f"{value!r} is not a number", ctx, param) from None
+    except BeyondFigures:
+        raise click.BadParameter(
+            f"{value!r} is beyond any figure", ctx, param
+        ) from None
     if not number.is_finite() or number < 0:
         raise click.BadParameter(f"{value!r} is not a number from 0", ctx, param)
-    if not is_plain(number):
-        raise click.BadParameter(f"{value!r} is beyond any figure", ctx, param)
     return number
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from orket.limits import is_plain
+from orket.limits import exact_number, is_shallow
 from orket.text import is_active
 
 _DEEPEST = 64
@@ -31,28 +31,14 @@ def read_json(text: str) -> Any:
     digits or as deep as a well, stays a text too.
     """
     try:
-        found = json.loads(text, parse_float=_number, parse_constant=_refuse)
-        return found if _is_shallow(found, _DEEPEST) else text
-    except (ValueError, ArithmeticError, RecursionError):
+        found = json.loads(text, parse_float=exact_number, parse_constant=_refuse)
+        return found if is_shallow(found, _DEEPEST) else text
+    except (ValueError, RecursionError):
         return text
-
-
-def _number(text: str) -> Decimal:
-    value = Decimal(text)
-    if not is_plain(value):
-        raise ValueError("a number of too many digits")
-    return value
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"JSON has no {constant}")
-
-
-def _is_shallow(value: Any, left: int) -> bool:
-    if not isinstance(value, dict | list):
-        return True
-    items = value.values() if isinstance(value, dict) else value
-    return left > 0 and all(_is_shallow(item, left - 1) for item in items)
 
 
 def plain_decimal(value: Decimal) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orket.errors import UsageError
+from orket.limits import exact_number
 from orket.planning.preset import Preset
 from orket.planning.preset_file import PresetTable, check_table
 from orket.providers.serving.command import shown_command
@@ -49,7 +50,7 @@ def plain_content(preset: Preset) -> dict[str, Any]:
 def restore_preset(kept: str, name: str, sweep_id: str) -> KeptPreset:
     """The preset of a sweep, from `keep_preset`. Raises UsageError if it is damaged."""
     try:
-        found = json.loads(kept, parse_float=Decimal)
+        found = json.loads(kept, parse_float=exact_number)
         content, folder = found["content"], Path(found["folder"])
         removed = bool(found["password_removed"])
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -28,7 +28,7 @@ from pydantic import (
 
 from orket.errors import UsageError
 from orket.levels import read_kv, spell_level, split_level
-from orket.limits import MAX_COUNT, MAX_READING
+from orket.limits import MAX_BYTES, MAX_COUNT, MAX_READING, exact_number
 from orket.planning.budget import Until, read_budget
 from orket.policy import POLICY_KEYS, policy_value
 from orket.providers.options import OPTION_KEYS, ServerOptions, build_options
@@ -36,7 +36,7 @@ from orket.providers.serving.command import read_command
 from orket.tasks.sandboxes import NAMES as SANDBOXES
 from orket.tasks.task import BUCKETS
 from orket.text import nearest
-from orket.toml_source import TomlSource, exact_number, read_toml
+from orket.toml_source import TomlSource, read_toml
 
 Word = Annotated[str, Field(min_length=1)]
 Positive = Annotated[int, Field(ge=1, le=MAX_COUNT)]
@@ -116,7 +116,9 @@ class ModelTable(Table):
     id: Word
     quants: Annotated[list[Word], Field(min_length=1)]
     any_id: bool = False
-    parameters_billions: Annotated[Decimal | int, Field(gt=0)] | None = None
+    parameters_billions: (
+        Annotated[Decimal | int, Field(gt=0, le=MAX_BYTES // 10**9)] | None
+    ) = None
     names: Annotated[dict[str, NameTable], Field(min_length=1)]
     control_profile: Word | None = None
     controls: ControlsTable = ControlsTable()

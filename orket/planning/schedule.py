@@ -17,6 +17,8 @@ from typing import Any
 
 import msgspec
 
+from orket.errors import UsageError
+from orket.limits import MAX_PLANNED_RUNS
 from orket.planning import identity
 from orket.planning.rounds import ADAPTIVE, REPEAT, cut_repeats, cut_rounds
 from orket.planning.targets import Target
@@ -108,6 +110,7 @@ class _Builder:
     def build(
         self, repetitions: int, order: str, canary: Sequence[CanaryCell]
     ) -> list[PlannedRun]:
+        self._require_possible(repetitions, canary)
         by_id = {entry.test_id: entry for entry in self._tasks}
         for cell in canary:
             model = next(m for m in self._models if m.model_id == cell.model_id)
@@ -125,6 +128,25 @@ class _Builder:
                 for task in self._tasks:
                     self._add("matrix", target, task, repetition)
         return self._runs
+
+    def _require_possible(self, repetitions: int, canary: Sequence[CanaryCell]) -> None:
+        """Raise UsageError before memory is filled with more runs than a plan holds."""
+        models = {model.model_id: model for model in self._models}
+        gates = (models[cell.model_id] for cell in canary)
+        runs = sum(
+            model.policy.canary_repetitions + warmup_steps(model.controls)
+            for model in gates
+        ) + sum(
+            len(model.targets)
+            * repetitions
+            * (len(self._tasks) + warmup_steps(model.controls))
+            for model in self._models
+        )
+        if runs > MAX_PLANNED_RUNS:
+            raise UsageError(
+                f"a plan of {runs:,} runs is more than {MAX_PLANNED_RUNS:,}",
+                "ask for fewer repetitions, warm-ups, tasks or quants",
+            )
 
     def _add_rounds(self) -> None:
         """Blocks without warm-ups: each is warmed up when it is asked."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
 
-from orket.limits import is_plain
+from orket.limits import BeyondFigures, exact_number
 
 _NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _ERROR = rf"(?:\s*(?:±|\+/-)\s*(?P<error>{_NUMBER}))?"
@@ -80,7 +79,7 @@ def _scaled(found: re.Match[str] | None, name: str, scale: int) -> int | None:
     """A figure in whole units; what is printed has fewer digits than these."""
     if found is None or found[name] is None:
         return None
-    number = Decimal(found[name])
-    if not is_plain(number):
-        raise BadDivergence(f"{found[name]:.40} is beyond any figure")
-    return round(number * scale)
+    try:
+        return round(exact_number(found[name]) * scale)
+    except BeyondFigures:
+        raise BadDivergence(f"{found[name]:.40} is beyond any figure") from None

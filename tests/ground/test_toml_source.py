@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from orket.errors import UsageError
-from orket.toml_source import exact_number, find_lines, read_toml
+from orket.limits import exact_number
+from orket.toml_source import find_lines, read_toml
 from tests.places import ROOT
 
 

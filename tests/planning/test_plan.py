@@ -127,6 +127,19 @@ def test_every_block_opens_with_its_warmups(make):
         assert "warmup" not in phases[2:]
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("repetitions", 10**12),
+        ("controls.warmup", 10**9),
+        ("policy.canary_repetitions", 10**9),
+    ],
+)
+def test_a_plan_that_no_memory_holds_is_refused_at_once(make, key, value):
+    with pytest.raises(UsageError, match="runs is more than 1,000,000"):
+        make(Change(key, value))
+
+
 def test_the_plan_is_numbered_without_gaps_and_without_twins(make):
     runs = make().runs
     assert [run.order_index for run in runs] == list(range(len(runs)))

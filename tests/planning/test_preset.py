@@ -88,6 +88,7 @@ def test_a_typo_names_the_nearest_key_with_file_and_line(write, right, wrong, sa
         ("ceiling_seconds = 2", "ceiling_seconds = 0", "above 0"),
         ("ceiling_seconds = 2", "ceiling_seconds = 1e17", "up to 1000000"),
         ("repetitions = 2", f"repetitions = {'9' * 30}", "less than or equal to"),
+        ("quants =", "parameters_billions = 1e300\nquants =", "less than or equal to"),
         (
             "latency_ceiling_seconds = 2",
             "adherence_threshold = 95",

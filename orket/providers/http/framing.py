@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from orket.limits import is_shallow
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
 """Longest line accepted; the longest honest ones hold a whole answer."""
@@ -64,27 +66,10 @@ def read_json(source: str) -> Any:
         document = _DECODER.decode(source)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    if source.count("{") + source.count("[") > MAX_DEPTH:
-        _require_shallow(document)
+    is_many = source.count("{") + source.count("[") > MAX_DEPTH
+    if is_many and not is_shallow(document, MAX_DEPTH):
+        raise ValueError("nested too deeply")
     return document
-
-
-def _require_shallow(document: Any) -> None:
-    level = [document]
-    for _ in range(MAX_DEPTH):
-        level = [child for parent in level for child in _containers(parent)]
-        if not level:
-            return
-    raise ValueError("nested too deeply")
-
-
-def _containers(parent: Any) -> list[Any]:
-    values: Iterable[Any] = ()
-    if isinstance(parent, dict):
-        values = parent.values()
-    elif isinstance(parent, list):
-        values = parent
-    return [value for value in values if isinstance(value, (dict, list))]
 
 
 def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
