@@ -401,8 +401,7 @@ def test_columns_of_one_name_are_told_apart(locked):
 def test_an_amount_without_an_end_is_no_amount(command, number, capsys):
     assert run_command([*command, number]) == 2
     (told,) = capsys.readouterr().err.splitlines()
-    refused = f"orket: error: Invalid value for '{command[-1]}': "
-    assert told.startswith((f"{refused}{number} ", f"{refused}'{number}' "))
+    assert told.startswith(f"orket: error: Invalid value for '{command[-1]}': ")
 
 
 def test_a_query_as_deep_as_a_well_is_refused_in_words(locked):
